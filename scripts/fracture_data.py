@@ -1,0 +1,94 @@
+"""Prepare the training data of the bundled model from the shared fracture data.
+
+    python scripts/fracture_data.py build/training
+
+writes greyscale images, label masks (values of the default scheme) of the two
+references, published and polygons, and synthetic surfaces with exact labels:
+
+    images/*.png  published/*.png  polygons/*.png
+    synthetic/images/*.png  synthetic/labels/*.png
+
+Inside the windows that an annotator looked at, what lies at least
+``BORDER_PX`` from every polygon is labelled background; elsewhere pixels
+without a polygon stay unlabelled. The picture of the authors' own annotation
+has its polygon lines and tags drawn in yellow: they are painted over with
+their surroundings, so that no network learns from drawn outlines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.restoration import inpaint_biharmonic
+
+from napari_fractoseg.annotations import rasterise, read_via
+from napari_fractoseg.annotations.raster import class_attribute
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.images import find_images, read_image, read_mask, to_grey
+
+BORDER_PX = 12
+
+FOLDS = {
+    "s17 + s1": ("s17_3", "s1_1"),
+    "t13 + t16 + s23": ("t13_4", "t16_4", "s23_4"),
+    "u22 + VGG": ("u22_2", "VGG_annotator"),
+    "s4": ("s4_1", "s4_2", "s4_4", "s4_5", "s4_6", "s4_8", "s4_9", "s4_10", "s4_11"),
+}
+"""Four folds grouped by specimen: images of one specimen are never on both sides."""
+
+
+def shared_fracture() -> Path:
+    """Return the folder of the shared fracture images."""
+    root = os.environ.get("FRACTOSEG_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
+    return Path(root) / "fracture"
+
+
+def without_yellow_lines(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Paint over saturated pixels of an RGB picture and return it in grey levels."""
+    colours = rgb[..., :3].astype(int)
+    drawn = ndimage.binary_dilation(np.ptp(colours, axis=-1) > 40, iterations=2)
+    grey = to_grey(rgb)
+    filled = inpaint_biharmonic(grey / 255, drawn, split_into_regions=True) * 255
+    return np.clip(np.round(filled), 0, 255).astype(np.uint8)
+
+
+def prepare(out: Path, *, background: bool = True) -> None:
+    """Write images, published labels and polygon labels."""
+    source = shared_fracture()
+    windows = json.loads((source / "annotated_windows.json").read_text())
+    annotated = {Path(a.filename).stem: a for a in read_via(source / "via_region_data.json")}
+    attribute = class_attribute(annotated.values(), DEFAULT_SCHEME)
+    for folder in ("images", "published", "polygons"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    for path in find_images(source / "images"):
+        stack = read_image(path)
+        grey = without_yellow_lines(np.asarray(stack.data)) if stack.rgb else np.asarray(stack.data)
+        iio.imwrite(out / "images" / f"{path.stem}.png", grey)
+        labels = rasterise(annotated[path.stem], grey.shape, DEFAULT_SCHEME, attribute)
+        if background:
+            far = ndimage.distance_transform_edt(labels == 0) >= BORDER_PX
+            looked_at = np.zeros(labels.shape, dtype=bool)
+            for row0, row1, column0, column1 in windows.get(path.name, []):
+                looked_at[row0:row1, column0:column1] = True
+            labels[looked_at & far] = DEFAULT_SCHEME.find("background").value
+        iio.imwrite(out / "polygons" / f"{path.stem}.png", labels)
+    for path in find_images(source / "paper_labels"):
+        iio.imwrite(out / "published" / path.name, read_mask(path))
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    prepare(parser.parse_args().out)
+
+
+if __name__ == "__main__":
+    main()

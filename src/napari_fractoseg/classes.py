@@ -1,0 +1,396 @@
+"""Fracture classes: the only place where label values meet class channels.
+
+Value 0 is *unlabelled* everywhere and never a class. Background (ambiguous
+area, narrow borders) is an ordinary class with its own value, so that it can
+be painted; it is only not a fracture mode.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.errors import ClassSchemeError
+
+__all__ = [
+    "DEFAULT_SCHEME",
+    "IGNORE_INDEX",
+    "PALETTES",
+    "UNLABELLED",
+    "ClassScheme",
+    "FractureClass",
+]
+
+UNLABELLED = 0
+"""Label value of pixels about which nothing is said."""
+
+IGNORE_INDEX = -1
+"""Channel index of unlabelled pixels in `ClassScheme.to_targets`."""
+
+TRANSPARENT = "#00000000"
+
+PALETTES: Mapping[str, tuple[str, ...]] = {
+    # Blue and green as in the fracture maps of arXiv 1908.02242.
+    "standard": (
+        "#2f6bff", "#21c45a", "#ff9f1c", "#e63946", "#b15de6", "#17becf", "#f4d35e", "#8d6e63",
+    ),
+    # Okabe & Ito, "Color Universal Design" (2008): told apart by colour-blind readers.
+    "colour-blind safe": (
+        "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999",
+    ),
+}  # fmt: skip
+
+_COLOR = re.compile(r"#[0-9a-f]{6}([0-9a-f]{2})?")
+
+
+@dataclass(frozen=True)
+class FractureClass:
+    """One class of a fracture surface.
+
+    Parameters
+    ----------
+    value : int
+        Label value, 1-255.
+    name : str
+        Name shown to users, unique in a scheme.
+    color : str
+        ``#rrggbb`` or ``#rrggbbaa``.
+    aliases : tuple of str
+        Other spellings found in annotation files, such as ``i``.
+    description : str
+        What it looks like.
+    is_fracture_mode : bool
+        False for background: its area is not counted in mode fractions.
+    """
+
+    value: int
+    name: str
+    color: str
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    is_fracture_mode: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, bool) or not isinstance(self.value, int | np.integer):
+            raise ClassSchemeError(
+                f"Class {self.name!r}: value {self.value!r} is not a whole number. Use 1 to 255."
+            )
+        if not 1 <= self.value <= 255:
+            raise ClassSchemeError(
+                f"Class {self.name!r}: value {self.value} is out of range. Use 1 to 255; "
+                "0 means unlabelled."
+            )
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ClassSchemeError(f"Class {self.value} has no name. Give it one.")
+        if not isinstance(self.color, str) or not _COLOR.fullmatch(self.color.lower()):
+            raise ClassSchemeError(
+                f"Class {self.name!r}: colour {self.color!r} is not of the form #rrggbb "
+                "or #rrggbbaa."
+            )
+        object.__setattr__(self, "value", int(self.value))
+        object.__setattr__(self, "name", self.name.strip())
+        object.__setattr__(self, "color", self.color.lower())
+        object.__setattr__(self, "aliases", tuple(self.aliases))
+
+    @property
+    def rgba(self) -> tuple[float, float, float, float]:
+        """Colour as four floats 0-1."""
+        text = self.color[1:].ljust(8, "f")
+        red, green, blue, alpha = (int(text[i : i + 2], 16) / 255 for i in (0, 2, 4, 6))
+        return red, green, blue, alpha
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether the colour is fully transparent."""
+        return self.rgba[3] == 0
+
+    def answers_to(self, text: str) -> bool:
+        """Whether `text` is the name or an alias, whatever case and outer blanks."""
+        wanted = text.strip().casefold()
+        return any(wanted == known.strip().casefold() for known in (self.name, *self.aliases))
+
+
+@dataclass(frozen=True)
+class ClassScheme:
+    """An ordered set of fracture classes.
+
+    The order is that of a model's output channels.
+
+    Parameters
+    ----------
+    name : str
+        What the scheme distinguishes, such as ``fracture modes``.
+    classes : tuple of FractureClass
+        At least one; values and names are unique.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.classes import DEFAULT_SCHEME
+    >>> DEFAULT_SCHEME.names
+    ('intergranular', 'transgranular', 'background')
+    >>> DEFAULT_SCHEME.find(" T ").name
+    'transgranular'
+    """
+
+    name: str
+    classes: tuple[FractureClass, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not self.classes:
+            raise ClassSchemeError(f"Class scheme {self.name!r} has no classes. Add at least one.")
+        for what, entries in (("value", self.values), ("name", self._folded_names)):
+            twice = sorted({str(e) for e in entries if entries.count(e) > 1})
+            if twice:
+                raise ClassSchemeError(
+                    f"Class scheme {self.name!r}: {what} {', '.join(twice)} is used by more than "
+                    f"one class. Give each class its own {what}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[FractureClass]:
+        return iter(self.classes)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Label values in channel order."""
+        return tuple(c.value for c in self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in channel order."""
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def _folded_names(self) -> tuple[str, ...]:
+        return tuple(c.name.casefold() for c in self.classes)
+
+    @property
+    def fracture_modes(self) -> tuple[FractureClass, ...]:
+        """The classes whose areas make up the mode fractions."""
+        return tuple(c for c in self.classes if c.is_fracture_mode)
+
+    def find(self, text: str) -> FractureClass:
+        """Return the class that has this name or alias.
+
+        Raises
+        ------
+        ClassSchemeError
+            If no class answers to `text`.
+        """
+        found = self.get(text)
+        if found is None:
+            raise ClassSchemeError(
+                f"Class {text!r} is not in the scheme {list(self.names)}. Rename it, or add it "
+                "to the scheme."
+            )
+        return found
+
+    def get(self, text: str) -> FractureClass | None:
+        """Return the class that has this name or alias, or None; names win over aliases."""
+        folded = text.strip().casefold()
+        named = [c for c in self.classes if c.name.casefold() == folded]
+        return next(iter(named or [c for c in self.classes if c.answers_to(text)]), None)
+
+    def by_value(self, value: int) -> FractureClass:
+        """Return the class with this label value.
+
+        Raises
+        ------
+        ClassSchemeError
+            If there is none.
+        """
+        for fracture_class in self.classes:
+            if fracture_class.value == value:
+                return fracture_class
+        raise ClassSchemeError(
+            f"Label value {value} is not in the scheme; its values are {list(self.values)}."
+        )
+
+    def with_names(self, names: Iterable[str]) -> ClassScheme:
+        """Return a scheme that also has classes of these names.
+
+        Names that a class already answers to add nothing. New classes get the
+        next free values and colours.
+        """
+        scheme = self
+        for name in names:
+            if scheme.get(name) is None:
+                value = next((v for v in range(1, 256) if v not in scheme.values), None)
+                if value is None:
+                    raise ClassSchemeError(f"No value is free for class {name!r}: 255 are in use.")
+                new = FractureClass(value, name, scheme._free_color())
+                scheme = replace(scheme, classes=(*scheme.classes, new))
+        return scheme
+
+    def _free_color(self) -> str:
+        used = {c.color for c in self.classes}
+        palette = PALETTES["standard"]
+        return next((c for c in palette if c not in used), palette[len(self) % len(palette)])
+
+    def with_palette(self, palette: str | Sequence[str]) -> ClassScheme:
+        """Return the scheme in other colours; transparent classes stay transparent.
+
+        Parameters
+        ----------
+        palette : str or sequence of str
+            A key of `PALETTES`, or colours.
+        """
+        if isinstance(palette, str):
+            if palette not in PALETTES:
+                raise ClassSchemeError(
+                    f"Palette {palette!r} is not known; there are {sorted(PALETTES)}."
+                )
+            palette = PALETTES[palette]
+        recoloured, used = [], 0
+        for fracture_class in self.classes:
+            if fracture_class.is_transparent:
+                recoloured.append(fracture_class)
+            else:
+                recoloured.append(replace(fracture_class, color=palette[used % len(palette)]))
+                used += 1
+        return replace(self, classes=tuple(recoloured))
+
+    def check_labels(self, labels: npt.NDArray[Any]) -> None:
+        """Raise unless every value of `labels` is 0 or that of a class.
+
+        Raises
+        ------
+        ClassSchemeError
+            With the unknown values and their pixel counts.
+        """
+        if labels.dtype.kind not in "iub":
+            raise ClassSchemeError(
+                f"Labels are of type {labels.dtype}; they must be whole numbers. Convert them "
+                "with astype('uint8')."
+            )
+        found, counts = np.unique(labels, return_counts=True)
+        unknown = {
+            int(v): int(n)
+            for v, n in zip(found, counts, strict=True)
+            if v != UNLABELLED and v not in self.values
+        }
+        if unknown:
+            listed = ", ".join(f"{value} ({n} px)" for value, n in unknown.items())
+            raise ClassSchemeError(
+                f"Labels hold values that are no class: {listed}. The scheme {self.name!r} has "
+                f"{dict(zip(self.values, self.names, strict=True))}; relabel them or add classes."
+            )
+
+    def to_targets(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Turn label values into channel indices.
+
+        Parameters
+        ----------
+        labels : ndarray of int, any shape
+            Label values; 0 is unlabelled.
+
+        Returns
+        -------
+        ndarray of int64, same shape
+            Channel indices; unlabelled pixels are `IGNORE_INDEX`.
+
+        Raises
+        ------
+        ClassSchemeError
+            If a value belongs to no class.
+        """
+        labels = np.asarray(labels)
+        self.check_labels(labels)
+        table = np.full(256, IGNORE_INDEX, dtype=np.int64)
+        table[list(self.values)] = np.arange(len(self))
+        targets: npt.NDArray[np.int64] = table[labels.astype(np.uint8)]
+        return targets
+
+    def to_labels(self, indices: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Turn channel indices into label values; `IGNORE_INDEX` becomes 0.
+
+        Parameters
+        ----------
+        indices : ndarray of int, any shape
+            Channel indices, each below ``len(self)``, or `IGNORE_INDEX`.
+
+        Returns
+        -------
+        ndarray of uint8, same shape
+        """
+        table = np.array([*self.values, UNLABELLED], dtype=np.uint8)
+        labels: npt.NDArray[np.uint8] = table[np.asarray(indices).astype(np.intp)]
+        return labels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scheme as plain JSON types."""
+        return {"name": self.name, "classes": [asdict(c) for c in self.classes]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ClassScheme:
+        """Build a scheme from `to_dict`'s result.
+
+        Raises
+        ------
+        ClassSchemeError
+            If keys are missing or unknown, or values do not fit.
+        """
+        try:
+            classes = tuple(
+                FractureClass(**{**entry, "aliases": tuple(entry.get("aliases", ()))})
+                for entry in data["classes"]
+            )
+            return cls(str(data["name"]), classes)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ClassSchemeError(f"This is no class scheme: {error}.") from error
+
+    def to_json(self) -> str:
+        """Return the scheme as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> ClassScheme:
+        """Read a scheme from JSON text."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ClassSchemeError(f"This is no class scheme: not JSON ({error}).") from error
+        if not isinstance(data, dict):
+            raise ClassSchemeError(
+                f"This is no class scheme: {type(data).__name__} instead of object."
+            )
+        return cls.from_dict(data)
+
+
+DEFAULT_SCHEME = ClassScheme(
+    "fracture modes",
+    (
+        FractureClass(
+            1,
+            "intergranular",
+            PALETTES["standard"][0],
+            ("i", "inter", "ig"),
+            "Broken along the grain boundaries: smooth facets, crystal-like edges.",
+        ),
+        FractureClass(
+            2,
+            "transgranular",
+            PALETTES["standard"][1],
+            ("t", "trans", "tg"),
+            "Broken through the grains: river lines, steps, rough cleavage.",
+        ),
+        FractureClass(
+            3,
+            "background",
+            TRANSPARENT,
+            ("b", "bg", "ambiguous"),
+            "Neither can be told: narrow borders, debris, deep shadow.",
+            is_fracture_mode=False,
+        ),
+    ),
+)
+"""Intergranular 1, transgranular 2, background 3."""

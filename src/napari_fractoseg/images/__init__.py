@@ -1,0 +1,19 @@
+"""Micrographs: reading, grey levels, normalisation."""
+
+from napari_fractoseg.images.micrograph import (
+    GreyRange,
+    Micrograph,
+    MicrographStack,
+    to_grey,
+)
+from napari_fractoseg.images.reading import find_images, read_image, read_mask
+
+__all__ = [
+    "GreyRange",
+    "Micrograph",
+    "MicrographStack",
+    "find_images",
+    "read_image",
+    "read_mask",
+    "to_grey",
+]

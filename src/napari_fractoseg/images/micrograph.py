@@ -1,0 +1,229 @@
+"""Micrographs and stacks of them, grey levels, and the one normalisation.
+
+The normalisation is the same everywhere: the 1st and 99th percentile of a
+plane's grey levels become -1 and 1, and what lies beyond is cut at -2 and 2.
+It does not change when all grey levels are multiplied or shifted, so a plane
+stored as uint8, uint16 or float gives the same labels. It is computed once for
+a whole plane, never for a tile, so that tiles agree, and for each plane of a
+stack by itself, so that a plane gives the same labels alone and in its stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.errors import ImageError
+
+__all__ = ["GreyRange", "Micrograph", "MicrographStack", "to_grey"]
+
+LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
+CUT = 2.0
+
+
+class ArrayLike(Protocol):
+    """What a numpy, dask or zarr array has in common."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the elements."""
+
+    def __getitem__(self, key: Any) -> Any: ...
+
+
+def to_grey(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Turn an RGB or RGBA image into luminance.
+
+    Parameters
+    ----------
+    image : ndarray of shape (..., 3) or (..., 4)
+        Colour image; an alpha channel is left out.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        ``0.2125 R + 0.7154 G + 0.0721 B`` in the grey levels of the input.
+
+    Notes
+    -----
+    The weights of ITU-R BT.709 that `skimage.color.rgb2gray` uses. That
+    function scales integers by the range of their type; here the levels stay
+    as they are.
+    """
+    weights = np.array([0.2125, 0.7154, 0.0721])
+    grey: npt.NDArray[np.float64] = image[..., :3].astype(np.float64) @ weights
+    return grey
+
+
+@dataclass(frozen=True)
+class GreyRange:
+    """The two grey levels that become -1 and 1.
+
+    Parameters
+    ----------
+    low, high : float
+        In the grey levels of the image; ``low <= high``.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, plane: npt.NDArray[Any]) -> GreyRange:
+        """Measure a plane: its 1st and 99th percentile.
+
+        Where these two are equal (nearly constant planes), minimum and maximum
+        are taken.
+        """
+        levels = plane.astype(np.float64, copy=False)
+        low, high = np.percentile(levels, (LOW_PERCENTILE, HIGH_PERCENTILE))
+        if low == high:
+            low, high = levels.min(), levels.max()
+        return cls(float(low), float(high))
+
+    def apply(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Normalise grey levels; a constant image gives zeros.
+
+        Parameters
+        ----------
+        data : ndarray, any shape
+
+        Returns
+        -------
+        ndarray of float32, same shape
+            Between -2 and 2.
+        """
+        if self.high == self.low:
+            return np.zeros(data.shape, dtype=np.float32)
+        levels = data.astype(np.float64)
+        levels -= (self.low + self.high) / 2
+        levels /= (self.high - self.low) / 2
+        return np.clip(levels, -CUT, CUT, out=levels).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Micrograph:
+    """One grey-level image.
+
+    Parameters
+    ----------
+    data : ndarray of shape (Y, X)
+        Finite grey levels of any real type.
+    pixel_size_um : float or None
+        Edge of a pixel in micrometres; None where it is not known.
+    name : str
+        Used in messages and file names.
+    """
+
+    data: npt.NDArray[Any]
+    pixel_size_um: float | None = None
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        data = self.data
+        if data.ndim != 2:
+            raise ImageError(
+                f"{self.name}: expected an image of shape (Y, X), got {data.shape}. Select one "
+                "plane, or mark the last axis as RGB."
+            )
+        if data.dtype.kind not in "buif":
+            raise ImageError(
+                f"{self.name}: grey levels of type {data.dtype} cannot be segmented. Convert the "
+                "image to uint8, uint16 or float32."
+            )
+        if 0 in data.shape:
+            raise ImageError(f"{self.name}: the image is empty, its shape is {data.shape}.")
+        if data.dtype.kind == "f":
+            bad = int(data.size - np.count_nonzero(np.isfinite(data)))
+            if bad:
+                raise ImageError(
+                    f"{self.name}: {bad} of {data.size} pixels are NaN or infinite. Replace them, "
+                    "for example with numpy.nan_to_num."
+                )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.data.shape
+        return rows, columns
+
+    def normalised(self) -> npt.NDArray[np.float32]:
+        """Return the grey levels as the networks see them, shape (Y, X)."""
+        return GreyRange.of(self.data).apply(self.data)
+
+
+@dataclass(frozen=True, eq=False)
+class MicrographStack:
+    """Any number of planes of one size; read one at a time.
+
+    Parameters
+    ----------
+    data : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
+        A numpy, dask or zarr array. Only single planes are loaded.
+    rgb : bool
+        Whether the last axis holds colours.
+    pixel_size_um : float or None
+        Edge of a pixel in micrometres.
+    name : str
+        Used in messages and file names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.images import MicrographStack
+    >>> stack = MicrographStack(np.zeros((2, 4, 5), np.uint8))
+    >>> stack.shape, list(stack.indices())
+    ((2, 4, 5), [(0,), (1,)])
+    """
+
+    data: ArrayLike
+    rgb: bool = False
+    pixel_size_um: float | None = None
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.data.shape)
+        if self.rgb and (len(shape) < 3 or shape[-1] not in (3, 4)):
+            raise ImageError(
+                f"{self.name}: an RGB image needs 3 or 4 colours on its last axis, the shape is "
+                f"{shape}. Convert it to grey levels."
+            )
+        if len(self.shape) < 2:
+            raise ImageError(f"{self.name}: expected at least two axes (Y, X), got {shape}.")
+        if 0 in shape:
+            raise ImageError(f"{self.name}: the image is empty, its shape is {shape}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape without the colour axis: (..., Y, X)."""
+        shape = tuple(int(n) for n in self.data.shape)
+        return shape[:-1] if self.rgb else shape
+
+    @property
+    def n_planes(self) -> int:
+        """Number of planes."""
+        return int(np.prod(self.shape[:-2], dtype=np.int64))
+
+    def indices(self) -> Iterator[tuple[int, ...]]:
+        """Yield the index of each plane on the leading axes, in order."""
+        yield from np.ndindex(self.shape[:-2])
+
+    def plane(self, index: tuple[int, ...] = ()) -> Micrograph:
+        """Load one plane.
+
+        Parameters
+        ----------
+        index : tuple of int
+            One number for each leading axis; empty for a single image.
+        """
+        data = np.asarray(self.data[index] if index else self.data[...])
+        name = f"{self.name}, plane {', '.join(map(str, index))}" if index else self.name
+        return Micrograph(to_grey(data) if self.rgb else data, self.pixel_size_um, name)

@@ -1,0 +1,1 @@
+"""Models: card, network, where they are kept, and the device they run on."""

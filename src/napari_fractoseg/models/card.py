@@ -1,0 +1,150 @@
+"""The card of a model: what it is, where it comes from, how well it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import ClassSchemeError, ModelError
+
+__all__ = ["SCHEMA_VERSION", "Inference", "Lineage", "ModelCard"]
+
+SCHEMA_VERSION = 1
+
+_CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+def _scheme(value: Any) -> ClassScheme:
+    if isinstance(value, ClassScheme):
+        return value
+    try:
+        return ClassScheme.from_dict(value)
+    except ClassSchemeError as error:
+        raise ValueError(str(error)) from error
+
+
+SchemeField = Annotated[
+    ClassScheme, BeforeValidator(_scheme), PlainSerializer(lambda scheme: scheme.to_dict())
+]
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Inference:
+    """Choices at test time that belong to the model.
+
+    Parameters
+    ----------
+    reductions : tuple of int
+        The image is averaged over blocks of this edge before the network sees
+        it; several mean that their probabilities are averaged.
+    flips : bool
+        Whether the four mirror images are averaged.
+    halo_px : int
+        Width around a tile, in image pixels, that is computed and thrown away.
+    """
+
+    reductions: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
+    flips: bool = False
+    halo_px: Annotated[int, Field(ge=0)] = 128
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Lineage:
+    """Where a model comes from.
+
+    Parameters
+    ----------
+    parent : str or None
+        Hash of the model it was fine-tuned from.
+    plan : mapping
+        The training plan, enough to repeat the run.
+    data : mapping of str to str
+        Name of each training image -> SHA-256 of its image and labels.
+    created : str
+        ISO 8601 time.
+    fractoseg_version : str
+        Version that trained it.
+    """
+
+    parent: str | None = None
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    fractoseg_version: str = ""
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class ModelCard:
+    """What a model is; kept as ``card.json`` beside its weights.
+
+    Parameters
+    ----------
+    name : str
+        Title shown to users.
+    description : str
+        What it was made for and from.
+    scheme : ClassScheme
+        Classes in the order of the network's output channels.
+    architecture, encoder : str
+        Names in segmentation-models-pytorch.
+    inference : Inference
+        Choices at test time.
+    normalisation : str
+        The grey-level normalisation, ``percentile-1-99``.
+    pixel_size_um : float or None
+        Pixel size of the images it learnt from; None where it is not known.
+    licence : str
+        SPDX identifier, and what it covers.
+    metrics : mapping
+        Figures with how they were measured.
+    lineage : Lineage
+        Parent, plan and hashes of the data.
+    schema_version : int
+        Version of this layout.
+    """
+
+    name: str
+    scheme: SchemeField
+    architecture: str
+    encoder: str
+    description: str = ""
+    inference: Inference = Inference()
+    normalisation: Literal["percentile-1-99"] = "percentile-1-99"
+    pixel_size_um: Annotated[float, Field(gt=0)] | None = None
+    licence: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Lineage = Lineage()
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Return the card as JSON text."""
+        return _ADAPTER.dump_json(self, indent=2).decode() + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: Path | str = "card.json") -> ModelCard:
+        """Read and validate a card.
+
+        Raises
+        ------
+        ModelError
+            Naming the file, the entry and the value.
+        """
+        try:
+            return _ADAPTER.validate_json(text)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise ModelError(
+                f"{source} is not a model card: {where}: {first['msg']} "
+                f"({str(first['input'])[:80]!r}). Download or export the model again."
+            ) from error
+
+
+_ADAPTER = TypeAdapter(ModelCard)

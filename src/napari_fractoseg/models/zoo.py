@@ -1,0 +1,117 @@
+"""Where models are found: those that come with the package, and the user's own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from napari_fractoseg.errors import ModelError
+from napari_fractoseg.models.card import ModelCard
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "ModelEntry",
+    "bundled_folder",
+    "find_model",
+    "list_models",
+    "user_folder",
+]
+
+DEFAULT_MODEL = "default"
+"""Name that stands for the bundled model."""
+
+_DEFAULT_FOLDER = "fracture-modes"
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be chosen by name.
+
+    Parameters
+    ----------
+    key : str
+        Name of its folder; what `find_model` takes.
+    folder : Path
+        Where it is.
+    card : ModelCard
+        Its card.
+    is_bundled : bool
+        Whether it came with the package.
+    """
+
+    key: str
+    folder: Path
+    card: ModelCard
+    is_bundled: bool
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return f"{self.card.name} (bundled)" if self.is_bundled else self.card.name
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the models that come with the package.
+
+    Inside an installed wheel it is part of the package; in an editable install
+    it is ``models/`` at the top of the checkout.
+    """
+    installed = _PACKAGE / "_bundled_models"
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / "models"
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own models (``FRACTOSEG_MODELS``, if it is set)."""
+    chosen = os.environ.get("FRACTOSEG_MODELS")
+    return Path(chosen) if chosen else platformdirs.user_data_path("napari-fractoseg") / "models"
+
+
+def list_models() -> list[ModelEntry]:
+    """Return all models, the default one first, then bundled, then the user's own.
+
+    Folders without a readable card are left out; `find_model` says why.
+    """
+    entries = []
+    for parent, is_bundled in ((bundled_folder(), True), (user_folder(), False)):
+        folders = sorted(parent.iterdir()) if parent.is_dir() else []
+        for folder in folders:
+            if (folder / "card.json").is_file() and not folder.name.startswith("."):
+                try:
+                    card = ModelCard.from_json((folder / "card.json").read_bytes(), folder)
+                except ModelError:
+                    continue
+                entries.append(ModelEntry(folder.name, folder, card, is_bundled))
+    return sorted(entries, key=lambda e: (not e.is_bundled, e.key != _DEFAULT_FOLDER, e.key))
+
+
+def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
+    """Return the folder of a model.
+
+    Parameters
+    ----------
+    name_or_folder : str or Path
+        ``default``, the name of a bundled or own model, or a folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none, with the names there are.
+    """
+    name = str(name_or_folder)
+    if name == DEFAULT_MODEL:
+        name = _DEFAULT_FOLDER
+    if os.sep not in name and "/" not in name:
+        for parent in (user_folder(), bundled_folder()):
+            if (parent / name).is_dir():
+                return parent / name
+    if Path(name).is_dir():
+        return Path(name)
+    known = ", ".join(e.key for e in list_models()) or "none"
+    raise ModelError(
+        f"Model {str(name_or_folder)!r} is neither a folder nor the name of a model. "
+        f"Models there are: {known}."
+    )

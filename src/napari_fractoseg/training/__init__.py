@@ -1,0 +1,1 @@
+"""Learning: training data, patches, losses, the trainer, and honest figures."""

@@ -1,0 +1,126 @@
+"""The plan of a training run: with the seed and the hashes of the data it repeats the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from napari_fractoseg.errors import TrainingError
+
+__all__ = ["TrainingPlan"]
+
+_Positive = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TrainingPlan:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    architecture, encoder : str
+        Names in segmentation-models-pytorch, for a new network.
+    decoder_channels : tuple of int or None
+        Widths of a U-Net's decoder; None leaves the library's.
+    reduction : int
+        Images are averaged over blocks of this edge before the network sees
+        them.
+    test_reductions : tuple of int
+        Reductions whose probabilities are averaged at test time; empty means
+        `reduction` alone.
+    test_flips : bool
+        Whether the model averages mirror images at test time.
+    patch_px : int
+        Edge of a training patch after reduction, a multiple of 32.
+    batch_size : int
+        Patches in a step.
+    max_steps : int
+        Steps in all.
+    max_minutes : float or None
+        Time limit; the learning rate follows whichever limit is nearer.
+    learning_rate : float
+        Highest learning rate of AdamW.
+    weight_decay : float
+        Of AdamW.
+    warm_up : float
+        Part of the run, 0-1, in which the learning rate rises; then it falls
+        along a cosine.
+    dice_weight : float
+        Weight of the Dice loss beside the cross entropy.
+    label_smoothing : float
+        Of the cross entropy.
+    scale_range : tuple of float
+        Smallest and largest random magnification.
+    augmentation : float
+        Strength of changes in contrast, brightness, noise, blur; 0 is none.
+    average_decay : float
+        Decay of the running average of the weights, which becomes the model; 0
+        takes the last weights.
+    validate_every : int
+        Steps between validations.
+    seed : int
+        Of weights, patches and augmentation.
+    precision : str
+        As in Lightning Fabric; ``auto`` takes what the device is fast at.
+    """
+
+    architecture: str = "Unet"
+    encoder: str = "resnet18"
+    decoder_channels: tuple[_Positive, ...] | None = None
+    reduction: Annotated[int, Field(ge=1, le=16)] = 2
+    test_reductions: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
+    test_flips: bool = False
+    patch_px: Annotated[int, Field(ge=32, multiple_of=32)] = 256
+    batch_size: _Positive = 8
+    max_steps: _Positive = 600
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    dice_weight: Annotated[float, Field(ge=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    scale_range: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.7, 1.4)
+    augmentation: Annotated[float, Field(ge=0, le=2)] = 1.0
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    validate_every: _Positive = 100
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain JSON types."""
+        return dict(_ADAPTER.dump_python(self, mode="json"))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TrainingPlan:
+        """Read and validate a plan.
+
+        Raises
+        ------
+        TrainingError
+            Naming the entry and the value.
+        """
+        try:
+            return _ADAPTER.validate_python(data)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise TrainingError(
+                f"Training plan, {where}: {first['msg']} ({str(first['input'])[:80]!r}). "
+                "Correct this entry."
+            ) from error
+
+    @classmethod
+    def from_json(cls, path: Path) -> TrainingPlan:
+        """Read a plan from a JSON file."""
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise TrainingError(f"{path} is not a training plan: {error}.") from error
+
+
+_ADAPTER = TypeAdapter(TrainingPlan)
