@@ -32,6 +32,7 @@ from napari_fractoseg.annotations import rasterise, read_via
 from napari_fractoseg.annotations.raster import class_attribute
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import find_images, read_image, read_mask, to_grey
+from napari_fractoseg.samples.synthetic import TRAINING_SEEDS, synthetic_fracture
 
 BORDER_PX = 12
 
@@ -83,11 +84,25 @@ def prepare(out: Path, *, background: bool = True) -> None:
         iio.imwrite(out / "published" / path.name, read_mask(path))
 
 
+def prepare_synthetic(out: Path, count: int) -> None:
+    """Write synthetic surfaces with exact labels, of seeds that may be learnt from."""
+    for folder in ("images", "labels"):
+        (out / "synthetic" / folder).mkdir(parents=True, exist_ok=True)
+    for seed in TRAINING_SEEDS[:count]:
+        surface = synthetic_fracture(seed, (640, 640))
+        iio.imwrite(out / "synthetic" / "images" / f"synthetic_{seed}.png", surface.image)
+        iio.imwrite(out / "synthetic" / "labels" / f"synthetic_{seed}.png", surface.labels)
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    prepare(parser.parse_args().out)
+    parser.add_argument("--no-background", action="store_true", help="leave gaps unlabelled")
+    parser.add_argument("--synthetic", type=int, default=24, help="number of synthetic surfaces")
+    options = parser.parse_args()
+    prepare(options.out, background=not options.no_background)
+    prepare_synthetic(options.out, options.synthetic)
 
 
 if __name__ == "__main__":

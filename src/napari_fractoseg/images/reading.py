@@ -103,7 +103,7 @@ def _read_array(path: Path) -> tuple[Any, bool]:
             return _open_zarr(path), False
         if suffix in TIFF_SUFFIXES:
             return _read_tiff(path)
-        data = iio.imread(path)
+        data = iio.imread(path, plugin="pillow")
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{path} cannot be read as an image: {reason}") from error

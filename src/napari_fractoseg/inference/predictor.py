@@ -20,7 +20,8 @@ from napari_fractoseg.tiling import Canvas, Tile, Tiler
 
 __all__ = ["Prediction", "Predictor", "segment"]
 
-TILE_PX = {"cpu": 1024, "cuda": 2048, "mps": 1024}
+_NETWORK_PX = {"cpu": 1024, "cuda": 2048, "mps": 1024}
+"""Largest edge of a core as the network sees it, after reduction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class Predictor:
         self.batch_size = batch_size
         self.with_confidence = with_confidence
         stride = model.stride_px
-        tile_px = tile_px or TILE_PX[self.device.kind]
+        tile_px = tile_px or _NETWORK_PX[self.device.kind] * min(model.card.inference.reductions)
         self.tiler = Tiler(-(-tile_px // stride) * stride, model.halo_px, stride)
 
     def run(

@@ -18,7 +18,7 @@ import safetensors
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F  # noqa: N812
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from napari_fractoseg.errors import ModelError, OutputExistsError
 from napari_fractoseg.models.card import ModelCard
@@ -109,8 +109,7 @@ class SegmentationModel:
                 f"with {CARD}, {CONFIG} and {WEIGHTS}."
             )
         card = ModelCard.from_json((folder / CARD).read_bytes(), folder / CARD)
-        _check_config(folder / CONFIG, card)
-        network = _load_network(folder)
+        network = _load_network(folder, _read_config(folder / CONFIG, card))
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         return cls(card, network.eval(), digest)
 
@@ -199,12 +198,11 @@ class SegmentationModel:
         parameter = next(self.network.parameters())
         inputs = torch.as_tensor(batch).to(parameter.device)
         self.network.eval()
-        choices = self.card.inference
-        total = torch.zeros(())
-        for reduction in choices.reductions:
-            reduced = F.avg_pool2d(inputs, reduction) if reduction > 1 else inputs
-            total = total.to(inputs.device) + self._enlarged(self._averaged(reduced), reduction)
-        return total / len(choices.reductions)
+        parts = [
+            self._enlarged(self._averaged(_reduced(inputs, reduction)), reduction)
+            for reduction in self.card.inference.reductions
+        ]
+        return _mean(parts)
 
     def _averaged(self, inputs: torch.Tensor) -> torch.Tensor:
         """Probabilities at the network's resolution, averaged over mirror images if asked for."""
@@ -213,7 +211,7 @@ class SegmentationModel:
         for axes in flips:
             mirrored = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
             results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
-        return torch.stack(results).mean(dim=0) if len(results) > 1 else results[0]
+        return _mean(results)
 
     @staticmethod
     def _enlarged(probabilities: torch.Tensor, factor: int) -> torch.Tensor:
@@ -222,15 +220,26 @@ class SegmentationModel:
         return F.interpolate(probabilities, scale_factor=factor, mode="bilinear")
 
 
+def _reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:
+    return F.avg_pool2d(inputs, reduction) if reduction > 1 else inputs
+
+
+def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(parts).mean(dim=0) if len(parts) > 1 else parts[0]
+
+
 def _stored_type(tensor: torch.Tensor, half: bool) -> torch.dtype:
     return torch.float16 if half and tensor.is_floating_point() else tensor.dtype
 
 
-def _check_config(path: Path, card: ModelCard) -> None:
-    """Refuse a ``config.json`` that is not smp's or does not fit the card."""
+def _read_config(path: Path, card: ModelCard) -> dict[str, Any]:
+    """Read smp's ``config.json`` as arguments of ``smp.create_model``.
+
+    Raises ModelError if it is not smp's or does not fit the card.
+    """
     try:
-        config = json.loads(path.read_bytes())
-        architecture = str(config["_model_class"])
+        config = dict(json.loads(path.read_bytes()))
+        architecture = str(config.pop("_model_class"))
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} is not a configuration of segmentation-models-pytorch ({error!r}). "
@@ -247,19 +256,26 @@ def _check_config(path: Path, card: ModelCard) -> None:
                 f"{path}: {key} is {config.get(key)!r}, but the card wants {value}. The files "
                 "belong to different models; download or export the model again."
             )
+    # Otherwise smp would fetch the encoder's first weights from a hub.
+    return {**config, "arch": architecture, "encoder_weights": None}
 
 
-def _load_network(folder: Path) -> torch.nn.Module:
+def _load_network(folder: Path, config: dict[str, Any]) -> torch.nn.Module:
+    """Build the network and fill in its weights, all of them.
+
+    The same as ``smp.from_pretrained``, which however only warns where weights
+    do not fit, keeps random ones in their place, and takes pickles.
+    """
     try:
-        # Without encoder_weights=None, smp would fetch the encoder's first weights from a hub.
-        network: torch.nn.Module = smp.from_pretrained(str(folder), encoder_weights=None)
+        network: torch.nn.Module = smp.create_model(**config)
+        network.load_state_dict(load_file(folder / WEIGHTS))
     except (safetensors.SafetensorError, OSError) as error:
         raise ModelError(
             f"{folder / WEIGHTS} is damaged or not a safetensors file ({error}). Download or "
             "export the model again."
         ) from error
     except (KeyError, ValueError, RuntimeError, TypeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
+        reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{folder}: the weights do not fit the network that {CONFIG} describes: {reason} "
             "Download or export the model again."

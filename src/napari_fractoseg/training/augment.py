@@ -15,12 +15,14 @@ from torchvision.transforms.v2 import functional as transforms
 
 __all__ = ["change_appearance", "change_geometry", "window_px"]
 
-_DIAGONAL = math.sqrt(2)
-
-
 def window_px(patch_px: int, scale: float) -> int:
     """Return the edge of the window from which a patch at this magnification is cut."""
-    return math.ceil(patch_px * _DIAGONAL / scale)
+    return math.ceil(_rotated_px(patch_px) / scale)
+
+
+def _rotated_px(patch_px: int) -> int:
+    """Edge of a square that holds the patch at every angle, with a pixel to interpolate."""
+    return math.ceil(patch_px * math.sqrt(2)) + 2
 
 
 def change_geometry(
@@ -44,7 +46,7 @@ def change_geometry(
     image, targets : Tensor of shape (1, patch_px, patch_px)
     """
     angle = float(rng.uniform(-180, 180))
-    size = [math.ceil(patch_px * _DIAGONAL)] * 2
+    size = [_rotated_px(patch_px)] * 2
     image = transforms.resize(image, size, antialias=True)
     image = transforms.rotate(image, angle, InterpolationMode.BILINEAR)
     targets = transforms.resize(targets, size, InterpolationMode.NEAREST_EXACT)
@@ -76,14 +78,14 @@ def change_appearance(
     """
     if not strength:
         return image
-    gain = math.exp(rng.normal(0, 0.25 * strength))
-    shift = rng.normal(0, 0.2 * strength)
+    gain = math.exp(rng.normal(0, 0.15 * strength))
+    shift = rng.normal(0, 0.15 * strength)
     gamma = math.exp(rng.normal(0, 0.2 * strength))
     image = ((image + 2) / 4).clamp(0, 1) ** gamma * 4 - 2
-    image = image * gain + shift + _shading(image.shape[-1], 0.2 * strength, rng)
+    image = image * gain + shift + _shading(image.shape[-1], 0.1 * strength, rng)
     if rng.random() < 0.25 * strength:
         image = transforms.gaussian_blur(image, [5, 5], [float(rng.uniform(0.3, 1.2))])
-    sigma = abs(rng.normal(0, 0.12 * strength))
+    sigma = abs(rng.normal(0, 0.05 * strength))
     noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
     return image + sigma * torch.from_numpy(noise)
 

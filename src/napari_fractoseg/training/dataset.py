@@ -18,7 +18,14 @@ from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
 
-__all__ = ["TrainingPair", "TrainingSet", "parse_mask_values", "read_training_set"]
+__all__ = [
+    "TrainingPair",
+    "TrainingSet",
+    "merge_training_sets",
+    "parse_mask_values",
+    "read_training_set",
+    "read_training_sets",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -339,3 +346,54 @@ def merge_training_sets(sets: Sequence[TrainingSet]) -> TrainingSet:
     for other in sets[1:]:
         merged = merged.joined(other)
     return merged
+
+
+def read_training_sets(
+    images: Sequence[Path | str],
+    labels: Sequence[Path | str],
+    shares: Sequence[float] = (),
+    *,
+    scheme: ClassScheme = DEFAULT_SCHEME,
+    mask_values: Mapping[int, str] | None = None,
+    unlabelled_as: str | None = None,
+) -> TrainingSet:
+    """Read several sources and join them.
+
+    Parameters
+    ----------
+    images, labels : sequence of Path or str
+        One of each for every source; see `read_training_set`.
+    shares : sequence of float
+        One for every source, or none: then each image counts the same.
+    scheme, mask_values, unlabelled_as
+        For all sources; see `read_training_set`.
+
+    Returns
+    -------
+    TrainingSet
+
+    Raises
+    ------
+    TrainingError
+        If the numbers of images, labels and shares do not fit together.
+    """
+    if not len(images) == len(labels) == (len(shares) or len(images)):
+        raise TrainingError(
+            f"{len(images)} image folders, {len(labels)} labels and {len(shares)} shares do not "
+            "fit together. Give each image folder its labels, and all of them a share or none."
+        )
+    return merge_training_sets(
+        [
+            read_training_set(
+                image_folder,
+                its_labels,
+                scheme=scheme,
+                mask_values=mask_values,
+                unlabelled_as=unlabelled_as,
+                share=share,
+            )
+            for image_folder, its_labels, share in zip(
+                images, labels, shares or [1.0] * len(images), strict=True
+            )
+        ]
+    )

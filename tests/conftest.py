@@ -1,0 +1,55 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real data kept beside the project; skips where it is absent."""
+    default = ROOT.parent / "shared" / "data"
+    folder = Path(os.environ.get("FRACTOSEG_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder}; set FRACTOSEG_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or touches the models and downloads of the person who runs it."""
+    folder = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("FRACTOSEG_MODELS", str(folder / "models"))
+    monkeypatch.setenv("FRACTOSEG_CACHE", str(folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """A small network with random weights and the default classes."""
+    import torch
+
+    from napari_fractoseg.classes import DEFAULT_SCHEME
+    from napari_fractoseg.models.card import Inference, ModelCard
+    from napari_fractoseg.models.model import SegmentationModel
+
+    card = ModelCard(
+        name="tiny",
+        scheme=DEFAULT_SCHEME,
+        architecture="Unet",
+        encoder="resnet18",
+        inference=Inference(reductions=(1,), halo_px=64),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SegmentationModel.create(card, decoder_channels=(32, 16, 16, 8, 8))
+        # Random statistics, so that the labels of a random network are not all the same.
+        model.network.train()
+        with torch.no_grad():
+            model.network(torch.randn(4, 1, 64, 64))
+    model.network.eval()
+    return model

@@ -1,0 +1,59 @@
+"""What must not be imported where."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_fractoseg
+
+HEAVY = ("torch", "torchvision", "segmentation_models_pytorch", "lightning_fabric")
+
+
+def modules_after(code):
+    """The top-level modules that a fresh interpreter has after running some code."""
+    script = f"{code}\nimport sys; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import napari_fractoseg",
+        "from napari_fractoseg import ClassScheme, read_via, list_models, read_image",
+        "from napari_fractoseg import synthetic_fracture; synthetic_fracture(1, (32, 32))",
+        "from napari_fractoseg.measure.fractions import class_fractions",
+        "import napari_fractoseg._napari.reader",
+        "import napari_fractoseg._napari.sample_data",
+        "import napari_fractoseg.cli",
+        "from npe2 import PluginManifest; PluginManifest.from_distribution('napari-fractoseg')",
+    ],
+)
+def test_torch_is_not_loaded_before_it_is_needed(code):
+    assert not modules_after(code).intersection(HEAVY)
+
+
+def test_the_engine_runs_without_napari_and_qt():
+    code = "import napari_fractoseg as nf; [getattr(nf, n) for n in nf.__all__]"
+    assert not modules_after(code).intersection(("napari", "qtpy", "magicgui", "PyQt6", "PySide6"))
+
+
+def test_import_contracts():
+    root = Path(__file__).parents[1]
+    script = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_public_names_exist_and_unknown_ones_do_not():
+    for name in napari_fractoseg.__all__:
+        assert getattr(napari_fractoseg, name) is not None
+    assert "segment" in dir(napari_fractoseg)
+    with pytest.raises(AttributeError, match="no attribute 'fracture'"):
+        _ = napari_fractoseg.fracture
