@@ -3,9 +3,13 @@
     python scripts/fracture_data.py build/training
     python scripts/cross_validate.py build/training plan.json [plan.json ...] -o build/cv
 
-A plan file holds a `TrainingPlan` and, beside it, the shares of the sources:
+A plan file holds a `TrainingPlan`, beside it the shares of the sources, and
+any number of test-time choices to judge the same networks by:
 
-    {"plan": {"reduction": 4}, "shares": {"published": 3, "polygons": 1, "synthetic": 0.1}}
+    {"plan": {"reduction": 2},
+     "shares": {"published": 3, "polygons": 1, "synthetic": 0.1},
+     "inference": {"plain": {"reductions": [2]},
+                   "flips": {"reductions": [2], "flips": true}}}
 
 Each fold is trained for the plan's number of steps without looking at the
 held-out specimens, and judged once at its end. The figures against the
@@ -17,70 +21,102 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fracture_data import FOLDS
 
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.dataset import TrainingSet, merge_training_sets, read_training_set
 from napari_fractoseg.training.evaluate import evaluate_job
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.trainer import Trainer, new_model
 
 REFERENCES = ("published", "polygons")
+FIGURES = ("mode_agreement", "agreement", "mean_iou", "fraction_error")
 
 
 def load(data: Path, shares: dict[str, float]) -> list[TrainingSet]:
     """Read the sources that have a share above 0."""
-    folders = {"synthetic": data / "synthetic" / "images"}
+    images = {"synthetic": data / "synthetic" / "images"}
     labels = {"synthetic": data / "synthetic" / "labels"}
     return [
         read_training_set(
-            folders.get(name, data / "images"), labels.get(name, data / name), share=share
+            images.get(name, data / "images"), labels.get(name, data / name), share=share
         )
         for name, share in shares.items()
         if share > 0
     ]
 
 
-def cross_validate(data: Path, config: dict, device_name: str, folds: list[str]) -> dict:
+def train_fold(
+    sources: list[TrainingSet], plan: TrainingPlan, device_name: str, fold: str
+) -> SegmentationModel:
+    """Train on all specimens but those of a fold."""
+    kept = [part for s in sources if (part := s.without(FOLDS[fold])) is not None]
+    merged = merge_training_sets(kept)
+    trainer = Trainer(new_model(plan, merged, fold), plan, choose_device(device_name))
+    return drain(trainer.run(merged)).model
+
+
+def judge(
+    model: SegmentationModel, references: dict[str, TrainingSet], fold: str, device_name: str
+) -> dict[str, Any]:
+    """Return the figures of each held-out image, ``reference/image``."""
+    rows = {}
+    for reference, labelled in references.items():
+        test = labelled.only(FOLDS[fold])
+        if test is not None:
+            evaluation = drain(evaluate_job(model, test, choose_device(device_name)))
+            for name, confusion in evaluation.images.items():
+                rows[f"{reference}/{name}"] = confusion.to_dict()
+    return rows
+
+
+def summary(images: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Mean over images, each reference by itself."""
+    result = {}
+    for reference in REFERENCES:
+        rows = [row for name, row in images.items() if name.startswith(reference)]
+        result[reference] = {
+            key: round(float(np.mean([r[key] for r in rows if r[key] is not None])), 4)
+            for key in FIGURES
+            if rows
+        }
+    return result
+
+
+def cross_validate(
+    data: Path, config: dict[str, Any], device_name: str, folds: list[str], models: Path
+) -> dict[str, Any]:
     """Train and judge every fold; return the figures image by image."""
     plan = TrainingPlan.from_dict(config["plan"])
     sources = load(data, config["shares"])
     references = dict(zip(REFERENCES, load(data, dict.fromkeys(REFERENCES, 1.0)), strict=True))
-    device = choose_device(device_name)
-    report: dict = {"config": config, "device": device.label, "images": {}}
+    choices = config.get("inference") or {"plain": {"reductions": [plan.reduction]}}
+    report: dict[str, Any] = {
+        "config": config,
+        "device": choose_device(device_name).label,
+        "images": {name: {} for name in choices},
+    }
     for fold in folds:
-        held_out = set(FOLDS[fold])
-        kept = [s.without(held_out) for s in sources]
+        folder = models / fold.replace(" ", "")
         began = time.monotonic()
-        merged = merge_training_sets([s for s in kept if s is not None])
-        model = drain(Trainer(new_model(plan, merged, fold), plan, device).run(merged)).model
-        minutes = (time.monotonic() - began) / 60
-        for reference in REFERENCES:
-            test = references[reference].only(held_out)
-            if test is None:
-                continue
-            evaluation = drain(evaluate_job(model, test, device))
-            for name, confusion in evaluation.images.items():
-                report["images"][f"{reference}/{name}"] = confusion.to_dict()
-        print(f"{fold}: {minutes:.1f} min", summary(report), flush=True)
-    report["summary"] = summary(report)
+        if not folder.exists():
+            train_fold(sources, plan, device_name, fold).save(folder)
+        model = SegmentationModel.load(folder)
+        print(f"{fold}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
+        for name, choice in choices.items():
+            inference = replace(model.card.inference, **choice)
+            judged = judge(model.with_card(inference=inference), references, fold, device_name)
+            report["images"][name].update(judged)
+            print(f"  {name}: {summary(report['images'][name])}", flush=True)
+    report["summary"] = {name: summary(images) for name, images in report["images"].items()}
     return report
-
-
-def summary(report: dict) -> dict:
-    """Mean over images, each reference by itself."""
-    rows = {}
-    for reference in REFERENCES:
-        images = [v for k, v in report["images"].items() if k.startswith(reference)]
-        keys = ("mode_agreement", "agreement", "mean_iou", "fraction_error")
-        rows[reference] = {
-            k: round(float(np.mean([i[k] for i in images if i[k] is not None])), 4) for k in keys
-        } if images else {}
-    return rows
 
 
 def main() -> None:
@@ -94,14 +130,11 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for path in options.plans:
-        target = options.out / path.name
-        if target.exists():
-            continue
         print(path.stem, flush=True)
-        report = cross_validate(
-            options.data, json.loads(path.read_text()), options.device, options.folds
-        )
-        target.write_text(json.dumps(report, indent=1))
+        config = json.loads(path.read_text())
+        models = options.out / "models" / path.stem
+        report = cross_validate(options.data, config, options.device, options.folds, models)
+        (options.out / path.name).write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ A job can be stopped between two yields, and only there. See
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-__all__ = ["Job", "Progress", "drain"]
+__all__ = ["Job", "Progress", "RemainingTime", "Throttle", "drain", "duration_text"]
 
 R = TypeVar("R")
 
@@ -73,3 +74,80 @@ def drain(job: Job[R], report: Callable[[Progress], object] | None = None) -> R:
         return result
     finally:
         job.close()
+
+
+class RemainingTime:
+    """Estimates how long a job still takes, from the time its steps took so far.
+
+    The first step is left out: it also pays for loading and warming up.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.jobs import Progress, RemainingTime
+    >>> ticks = iter([10.0, 12.0, 14.0])
+    >>> remaining = RemainingTime(clock=lambda: next(ticks))
+    >>> [remaining.update(Progress(done, 5)) for done in (1, 2, 3)]
+    [None, 6.0, 4.0]
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+
+    def update(self, progress: Progress) -> float | None:
+        """Return the seconds left after this step, None while that cannot be told."""
+        if progress.done < 1:
+            return None
+        now = self._clock()
+        if self._first is None:
+            self._first = now, progress.done
+            return None
+        began, steps_before = self._first
+        steps = progress.done - steps_before
+        return (now - began) / steps * (progress.total - progress.done) if steps > 0 else None
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration for people, rounded up: ``40 s``, ``3 min``, ``1 h 20 min``.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.jobs import duration_text
+    >>> [duration_text(s) for s in (0.2, 39.1, 121, 4790)]
+    ['1 s', '40 s', '3 min', '1 h 20 min']
+    """
+    whole = max(1, -int(-seconds // 1))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = -(-whole // 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"
+
+
+class Throttle:
+    """Says when enough time has passed to do something again.
+
+    Parameters
+    ----------
+    interval_s : float
+        Least time between two times that `ready` is true.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval_s, self._clock = interval_s, clock
+        self._last: float | None = None
+
+    def ready(self) -> bool:
+        """Whether the interval has passed since this was last true; true the first time."""
+        now = self._clock()
+        if self._last is not None and now - self._last < self._interval_s:
+            return False
+        self._last = now
+        return True

@@ -54,7 +54,7 @@ def test_circles_and_turned_ellipses():
 @pytest.mark.parametrize(
     ("region", "message"),
     [
-        (rect(0, 0, 1, 1, "dimple"), r"image 'a\.png', region 0: class 'dimple'.*add it to the scheme"),
+        (rect(0, 0, 1, 1, "dimple"), r"image 'a\.png', region 0: class 'dimple'.*add it to"),
         (Region({"name": "rect", "x": 0}, {"name": "i"}), "rect with unusable coordinates"),
         (Region({"name": "point", "cx": 1, "cy": 1}, {"name": "i"}), "point.*no area"),
         (

@@ -100,7 +100,9 @@ def test_what_does_not_fit_is_refused_by_name(folders):
     with pytest.raises(TrainingError, match=r"No image in .* has labels in .*a\.png"):
         read_training_set(images, labels)
     iio.imwrite(labels / "a.png", np.ones((3, 3), np.uint8))
-    with pytest.raises(TrainingError, match=r"a: the image has shape \(6, 8\), its labels \(3, 3\)"):
+    with pytest.raises(
+        TrainingError, match=r"a: the image has shape \(6, 8\), its labels \(3, 3\)"
+    ):
         read_training_set(images, labels)
     iio.imwrite(labels / "a.png", np.full((6, 8), 9, np.uint8))
     with pytest.raises(ClassSchemeError, match=r"9 \(48 px\)"):

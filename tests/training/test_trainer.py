@@ -11,12 +11,8 @@ from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.training.evaluate import evaluate_job
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.trainer import (
-    Trainer,
-    choose_precision,
-    learning_rate_factor,
-    new_model,
-)
+from napari_fractoseg.training.state import choose_precision, learning_rate_factor
+from napari_fractoseg.training.trainer import Trainer, new_model
 
 CPU = choose_device("cpu")
 PLAN = TrainingPlan(
@@ -128,7 +124,9 @@ def test_one_class_is_refused():
 
 def test_a_loss_that_explodes_says_what_to_change(data):
     plan = TrainingPlan(**{**PLAN.to_dict(), "learning_rate": 1e30, "max_steps": 10, "warm_up": 0})
-    with pytest.raises(TrainingError, match=r"loss became nan in step .*smaller learning rate than 1e\+30"):
+    with pytest.raises(
+        TrainingError, match=r"loss became nan in step .*smaller learning rate than 1e\+30"
+    ):
         drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(data))
 
 

@@ -81,8 +81,10 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
     path = Path(path)
     data, rgb = _read_array(path)
     mask = np.asarray(data[...])
-    if rgb and np.array_equal(mask[..., 0], mask[..., 1]) and np.array_equal(
-        mask[..., 0], mask[..., 2]
+    if (
+        rgb
+        and np.array_equal(mask[..., 0], mask[..., 1])
+        and np.array_equal(mask[..., 0], mask[..., 2])
     ):
         mask, rgb = mask[..., 0], False
     if rgb or mask.ndim != 2 or mask.dtype.kind not in "iub":
@@ -105,7 +107,7 @@ def _read_array(path: Path) -> tuple[Any, bool]:
             return _read_tiff(path)
         data = iio.imread(path, plugin="pillow")
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
         raise ImageError(f"{path} cannot be read as an image: {reason}") from error
     if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
         data = data[..., 0]

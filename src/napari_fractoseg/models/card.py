@@ -16,7 +16,7 @@ from napari_fractoseg.errors import ClassSchemeError, ModelError
 
 __all__ = ["SCHEMA_VERSION", "Inference", "Lineage", "ModelCard"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 

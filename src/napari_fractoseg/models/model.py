@@ -150,7 +150,9 @@ class SegmentationModel:
             save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
             (draft / CARD).write_text(self.card.to_json(), encoding="utf-8")
             (draft / README).write_text(readme_text(self.card), encoding="utf-8")
-            draft.chmod(0o755)
+            draft.chmod(0o755)  # mkdtemp and safetensors write for the owner alone
+            for path in draft.iterdir():
+                path.chmod(0o644)
             if folder.exists():
                 shutil.rmtree(folder)
             os.replace(draft, folder)  # noqa: PTH105 - atomic on one file system
@@ -290,7 +292,8 @@ def readme_text(card: ModelCard) -> str:
         f"# {card.name}\n\n{card.description}\n\n"
         f"A {card.architecture} network with encoder `{card.encoder}`, for napari-fractoseg. "
         "Figures, training plan and hashes of the data are in `card.json`.\n\n"
-        f"| value | class | |\n|--:|---|---|\n{classes}\n\nLicence: {card.licence or 'not stated'}\n"
+        f"| value | class | |\n|--:|---|---|\n{classes}\n\n"
+        f"Licence: {card.licence or 'not stated'}\n"
     )
 
 

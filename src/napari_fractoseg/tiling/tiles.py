@@ -153,7 +153,7 @@ def reflected_window(plane: Any, window: Box) -> npt.NDArray[Any]:
 
 
 def _reflect(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
-    """Indices start .. stop - 1, folded into 0 .. length - 1 at the first and last pixel."""
+    """Return indices start .. stop - 1, folded into 0 .. length - 1 at the first and last pixel."""
     period = max(2 * (length - 1), 1)
     position = np.arange(start, stop) % period
     return np.minimum(position, period - position) if length > 1 else np.zeros_like(position)

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 __all__ = ["change_appearance", "change_geometry", "window_px"]
 
+
 def window_px(patch_px: int, scale: float) -> int:
     """Return the edge of the window from which a patch at this magnification is cut."""
     return math.ceil(_rotated_px(patch_px) / scale)
@@ -91,7 +92,8 @@ def change_appearance(
 
 
 def _shading(size: int, amplitude: float, rng: np.random.Generator) -> torch.Tensor:
-    """A plane of grey levels that rises in a random direction."""
+    """Return a plane of grey levels that rises in a random direction."""
     across = torch.linspace(-1, 1, size)
     slope_y, slope_x = rng.normal(0, amplitude, 2)
-    return (slope_y * across[:, None] + slope_x * across[None, :])[None]
+    slope: torch.Tensor = slope_y * across[:, None] + slope_x * across[None, :]
+    return slope[None]

@@ -6,17 +6,18 @@ import functools
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.models.devices import Device
+from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingSet
+from napari_fractoseg.training.dataset import TrainingSet, read_training_set
 from napari_fractoseg.training.metrics import Confusion
 
-__all__ = ["Evaluation", "evaluate_job"]
+__all__ = ["Evaluation", "as_part", "evaluate", "evaluate_job"]
 
 R = TypeVar("R")
 
@@ -83,18 +84,99 @@ def evaluate_job(
         zip(matched.pairs, matched.digests(), strict=True), start=1
     ):
         stack = MicrographStack(pair.image.data, name=pair.name)
-        prediction = yield from _as_part(predictor.run(stack), number - 1, len(matched), name)
+        prediction = yield from as_part(predictor.run(stack), number - 1, len(matched), name)
         confusions[name] = Confusion.of(pair.labels, prediction.labels, matched.scheme)
         yield Progress(number, len(matched), name)
     return Evaluation(confusions)
 
 
-def _as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
-    """Run a job inside another: its steps are cancel points of the outer one."""
-    while True:
-        try:
+def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
+    """Run a job inside another: its steps are cancel points of the outer one.
+
+    Parameters
+    ----------
+    job : Job
+        The inner job.
+    done, total : int
+        How far the outer job has come; it stays there meanwhile.
+    message : str
+        What the outer job is doing.
+
+    Yields
+    ------
+    Progress
+        Of the outer job, after each step of the inner one.
+
+    Returns
+    -------
+    object
+        What the inner job returned.
+    """
+    try:
+        while True:
             next(job)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        yield Progress(done, total, message)
+            yield Progress(done, total, message)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        job.close()
+
+
+def evaluate(
+    model: SegmentationModel,
+    images: Path | str,
+    labels: Path | str,
+    *,
+    mask_values: Mapping[int, str] | None = None,
+    unlabelled_as: str | None = None,
+    device: str = "auto",
+) -> Evaluation:
+    """Measure how well a model agrees with labels.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        From `load_model`.
+    images : Path or str
+        Folder of images.
+    labels : Path or str
+        Folder of masks named like the images, or a VIA 2 JSON file.
+    mask_values : mapping of int to str, optional
+        Value in the mask files -> class name; by default the values are those
+        of the model's classes.
+    unlabelled_as : str, optional
+        Class that pixels without a label belong to; by default they do not
+        count.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Returns
+    -------
+    Evaluation
+        With ``images``, a confusion matrix for each, and ``pooled``.
+
+    Raises
+    ------
+    TrainingError, AnnotationError, ImageError, ClassSchemeError
+        If images and labels do not fit together, or the labels use classes
+        that the model does not know.
+    DeviceError
+        If the device is not there or its memory runs out.
+
+    Examples
+    --------
+    >>> import napari_fractoseg as nf
+    >>> model = nf.load_model("default")  # doctest: +SKIP
+    >>> evaluation = nf.evaluate(model, "images", "labels")  # doctest: +SKIP
+    >>> evaluation.pooled.mode_agreement  # doctest: +SKIP
+    0.89
+    """
+    reference = read_training_set(
+        images,
+        labels,
+        scheme=model.card.scheme,
+        mask_values=mask_values,
+        unlabelled_as=unlabelled_as,
+    )
+    return drain(evaluate_job(model, reference, choose_device(device)))

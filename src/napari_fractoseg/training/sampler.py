@@ -22,7 +22,8 @@ def reduce_image(image: npt.NDArray[np.float32], reduction: int) -> npt.NDArray[
     rows, columns = (-(-n // reduction) * reduction for n in image.shape)
     full = reflected_window(image, Box(0, rows, 0, columns))
     blocks = full.reshape(rows // reduction, reduction, columns // reduction, reduction)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
+    reduced: npt.NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return reduced
 
 
 def reduce_labels(labels: npt.NDArray[np.uint8], reduction: int) -> npt.NDArray[np.uint8]:
@@ -95,7 +96,7 @@ class PatchSampler:
         return change_appearance(image, plan.augmentation, rng), targets
 
     def _window_around(self, source: _Source, edge: int) -> Box:
-        """A window whose inner part holds a random pixel of a random class."""
+        """Return a window whose inner part holds a random pixel of a random class."""
         rng = self._rng
         places = source.places[int(rng.choice(list(source.places)))]
         row, column = divmod(int(rng.choice(places)), source.labels.shape[1])

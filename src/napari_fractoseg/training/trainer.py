@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-import datetime
 import math
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import torch
-from lightning_fabric import Fabric
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.models.card import Inference, Lineage, ModelCard
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingSet
-from napari_fractoseg.training.evaluate import evaluate_job
-from napari_fractoseg.training.losses import SegmentationLoss
+from napari_fractoseg.training.dataset import TrainingSet, read_training_set
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.sampler import PatchSampler
+from napari_fractoseg.training.state import TrainingRun, choose_precision
 
-__all__ = ["FineTuned", "Trainer", "new_model"]
+__all__ = ["FineTuned", "Trainer", "continued_plan", "new_model", "train", "train_job"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +41,11 @@ class FineTuned:
     model: SegmentationModel
     history: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
+
+    def write_history(self, path: Path | str) -> None:
+        """Write the history as CSV."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(self.history).to_csv(path, index=False)
 
 
 def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> SegmentationModel:
@@ -87,7 +84,10 @@ class Trainer:
         self._device = device or choose_device()
 
     def run(
-        self, training_set: TrainingSet, validation_set: TrainingSet | None = None
+        self,
+        training_set: TrainingSet,
+        validation_set: TrainingSet | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Job[FineTuned]:
         """Train.
 
@@ -98,6 +98,9 @@ class Trainer:
         validation_set : TrainingSet, optional
             Images to choose the best weights by. Without it the last weights
             are kept.
+        should_stop : callable, optional
+            Asked after each step; True makes it the last one. Unlike closing
+            the job, this keeps what was learnt.
 
         Yields
         ------
@@ -118,179 +121,171 @@ class Trainer:
         training_set = training_set.with_scheme(self._start.card.scheme)
         training_set.check_teachable()
         plan = replace(self._plan, precision=choose_precision(self._plan, self._device))
-        run = _Run(self._start, plan, self._device, training_set)
+        run = TrainingRun(self._start, plan, self._device, training_set)
         remedy = "Use a smaller batch or patch."
         began = time.monotonic()
         for step in range(1, plan.max_steps + 1):
             minutes = (time.monotonic() - began) / 60
-            position = max(step / plan.max_steps, minutes / (plan.max_minutes or math.inf))
+            used = minutes / (plan.max_minutes or math.inf)
             with translate_out_of_memory(self._device, remedy):
-                metrics = run.step(step, min(position, 1.0))
-            is_last = step == plan.max_steps or position >= 1
+                metrics = run.step(step, min(1.0, max((step - 0.5) / plan.max_steps, used)))
+            is_stopped = should_stop is not None and should_stop()
+            is_last = step == plan.max_steps or used >= 1 or is_stopped
             if validation_set is not None and (is_last or step % plan.validate_every == 0):
                 yield Progress(step, plan.max_steps, "validating", metrics)
                 metrics |= yield from run.validate(step, validation_set)
             yield Progress(step, plan.max_steps, f"step {step}", metrics)
             if is_last:
                 break
-        return run.result(validation_set)
+        return FineTuned(run.result(validation_set), run.history, run.best_step)
 
 
-class _Run:
-    """The state of one training run."""
+def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
+    """Return a plan with the choices that a fine-tuned model takes from its parent.
 
-    def __init__(
-        self,
-        start: SegmentationModel,
-        plan: TrainingPlan,
-        device: Device,
-        training_set: TrainingSet,
-    ) -> None:
-        self.plan, self.device, self.start = plan, device, start
-        self.training_set = training_set
-        self.history: list[dict[str, float]] = []
-        self.best_step, self.best_score = 0, -math.inf
-        self.best_weights: dict[str, torch.Tensor] | None = None
-        rng = np.random.default_rng(plan.seed)
-        self.sampler = PatchSampler(training_set, plan, rng)
-        self.loss = SegmentationLoss(plan.dice_weight, plan.label_smoothing)
-        self.seed = torch.Generator().manual_seed(plan.seed)
-        network = copy.deepcopy(start.network).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
-        )
-        with _quiet():
-            self.fabric = Fabric(
-                accelerator=device.kind, devices=_fabric_devices(device), precision=plan.precision
-            )
-            self.network, self.fabric_optimiser = self.fabric.setup(network, self.optimiser)
-        self.raw_network: nn.Module = network
-        self.average = (
-            AveragedModel(
-                network,
-                multi_avg_fn=get_ema_multi_avg_fn(plan.average_decay),  # type: ignore[no-untyped-call]
-                use_buffers=True,
-            )
-            if plan.average_decay
-            else None
-        )
-
-    def step(self, number: int, position: float) -> dict[str, float]:
-        """Take one optimiser step; `position` is the part of the run that is over, 0-1."""
-        rate = self.plan.learning_rate * learning_rate_factor(position, self.plan.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        images, targets = self.sampler.batch(self.plan.batch_size)
-        images = images.to(self.fabric.device, memory_format=torch.channels_last)
-        self.network.train()
-        with _quiet():
-            loss = self.loss(self.network(images), targets.to(self.fabric.device))
-            self.fabric.backward(loss)
-            self.fabric.clip_gradients(
-                self.network, self.fabric_optimiser, max_norm=5.0, error_if_nonfinite=False
-            )
-            self.fabric_optimiser.step()
-        self.fabric_optimiser.zero_grad()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss became {value} in step {number}. Use a smaller learning rate than "
-                f"{self.plan.learning_rate}."
-            )
-        if self.average is not None:
-            self.average.update_parameters(self.raw_network)
-        self.history.append({"step": number, "loss": value, "learning_rate": rate})
-        return {"loss": value, "learning_rate": rate}
-
-    def validate(self, step: int, validation_set: TrainingSet) -> Job[dict[str, float]]:
-        """Judge the current weights and keep them if they are the best so far."""
-        evaluation = yield from evaluate_job(self.current(), validation_set, self.device)
-        score = evaluation.pooled.mean_iou
-        if score > self.best_score:
-            self.best_step, self.best_score = step, score
-            self.best_weights = copy.deepcopy(self.trained_network.state_dict())
-        self.history[-1]["mean_iou"] = score
-        return {"mean_iou": score}
-
-    @property
-    def trained_network(self) -> nn.Module:
-        """The running average of the weights, or the last weights."""
-        return self.raw_network if self.average is None else self.average.module
-
-    def current(self) -> SegmentationModel:
-        """The model as it stands."""
-        inference = Inference(
-            reductions=self.plan.test_reductions or (self.plan.reduction,),
-            flips=self.plan.test_flips,
-            halo_px=self.start.card.inference.halo_px,
-        )
-        card = replace(self.start.card, inference=inference)
-        return SegmentationModel(card, self.trained_network)
-
-    def result(self, validation_set: TrainingSet | None) -> FineTuned:
-        """Return the best model, on the CPU, with its card filled in."""
-        model = self.current()
-        if self.best_weights is not None:
-            model.network.load_state_dict(self.best_weights)
-        else:
-            self.best_step = int(self.history[-1]["step"])
-        data = self.training_set.digests()
-        metrics = {}
-        if validation_set is not None:
-            metrics = {"validation": {"images": validation_set.names, "mean_iou": self.best_score}}
-        from napari_fractoseg import __version__
-
-        lineage = Lineage(
-            parent=self.start.digest or None,
-            plan={**self.plan.to_dict(), "steps_done": int(self.history[-1]["step"])},
-            data=data,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            fractoseg_version=__version__,
-        )
-        model.card = replace(model.card, lineage=lineage, metrics=metrics)
-        model.network.to("cpu").eval()
-        return FineTuned(model, self.history, self.best_step)
+    These are architecture, encoder, reductions and flips: the network was made
+    for them.
+    """
+    reductions = parent.inference.reductions
+    learnt_at = parent.lineage.plan.get("reduction")
+    return replace(
+        plan,
+        architecture=parent.architecture,
+        encoder=parent.encoder,
+        reduction=learnt_at if learnt_at in reductions else reductions[0],
+        test_reductions=reductions,
+        test_flips=parent.inference.flips,
+    )
 
 
-def learning_rate_factor(position: float, warm_up: float) -> float:
-    """Rise linearly from 0 to 1 over `warm_up`, then fall to 0 along a cosine.
+def train_job(
+    training_set: TrainingSet,
+    *,
+    plan: TrainingPlan | None = None,
+    start: SegmentationModel | None = None,
+    name: str = "own model",
+    validation: Sequence[str] = (),
+    device: Device | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Job[FineTuned]:
+    """Train a new model, or fine-tune one.
 
     Parameters
     ----------
-    position, warm_up : float
-        Parts of the run, 0-1.
+    training_set : TrainingSet
+        Images with labels.
+    plan : TrainingPlan, optional
+        How to train.
+    start : SegmentationModel, optional
+        Model to fine-tune: its network, classes and test-time choices are
+        kept. By default the network is new.
+    name : str
+        Title of the model.
+    validation : sequence of str
+        Names of images that are held out to choose the best weights by.
+    device : Device, optional
+        By default `choose_device`.
+    should_stop : callable, optional
+        See `Trainer.run`.
+
+    Yields
+    ------
+    Progress
+        After each step.
 
     Returns
     -------
-    float
-        0-1; Loshchilov & Hutter, "SGDR" (2017), without restarts.
+    FineTuned
+
+    Raises
+    ------
+    TrainingError
+        If data, plan and model do not fit together.
     """
-    if position < warm_up:
-        return position / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (position - warm_up) / (1 - warm_up)))
+    plan = plan or TrainingPlan()
+    if start is None:
+        model = new_model(plan, training_set, name)
+    else:
+        plan = continued_plan(plan, start.card)
+        training_set = training_set.with_scheme(start.card.scheme)
+        model = start.with_card(name=name, description=f"Fine-tuned from {start.card.name}.")
+    held_out = None
+    if validation:
+        training_set, held_out = training_set.split(validation)
+    return (yield from Trainer(model, plan, device).run(training_set, held_out, should_stop))
 
 
-def choose_precision(plan: TrainingPlan, device: Device) -> str:
-    """Return the plan's precision, or what the device is fast at."""
-    if plan.precision != "auto":
-        return plan.precision
-    if device.kind == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    if device.kind == "cpu":
-        # Only with matrix tiles (AMX) is bfloat16 faster on a CPU: 2.4 times, measured.
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-        return "bf16-mixed" if capabilities.get("amx_bf16") else "32-true"
-    return "32-true"
+def train(
+    images: Path | str,
+    labels: Path | str,
+    *,
+    plan: TrainingPlan | None = None,
+    start: SegmentationModel | None = None,
+    name: str = "own model",
+    mask_values: Mapping[int, str] | None = None,
+    unlabelled_as: str | None = None,
+    validation: Sequence[str] = (),
+    device: str = "auto",
+) -> FineTuned:
+    """Train a model on images with labels.
 
+    Parameters
+    ----------
+    images : Path or str
+        Folder of images.
+    labels : Path or str
+        Folder of masks named like the images, or a VIA 2 JSON file.
+    plan : TrainingPlan, optional
+        How to train; 600 steps by default.
+    start : SegmentationModel, optional
+        Model to fine-tune: its network, classes and test-time choices are
+        kept. By default the network is new.
+    name : str
+        Title of the model.
+    mask_values : mapping of int to str, optional
+        Value in the mask files -> class name, see `read_training_set`.
+    unlabelled_as : str, optional
+        Class that pixels without a label belong to; by default they teach
+        nothing.
+    validation : sequence of str
+        Names of images (without suffix) that are held out to choose the best
+        weights by. Hold out whole specimens: images of one fracture surface
+        are alike.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
-def _fabric_devices(device: Device) -> Any:
-    number = device.name.partition(":")[2]
-    return [int(number)] if number else 1
+    Returns
+    -------
+    FineTuned
+        With ``model``, to be saved by ``model.save(folder)``, and ``history``.
 
+    Raises
+    ------
+    TrainingError, AnnotationError, ImageError, ClassSchemeError
+        If data, plan and model do not fit together.
+    DeviceError
+        If the device is not there or its memory runs out.
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning warns of things that are none of a fractographer's business."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    Examples
+    --------
+    >>> import napari_fractoseg as nf
+    >>> result = nf.train("images", "labels", validation=["s17_3"])  # doctest: +SKIP
+    >>> result.model.save("my-model")  # doctest: +SKIP
+    """
+    training_set = read_training_set(
+        images,
+        labels,
+        scheme=DEFAULT_SCHEME if start is None else start.card.scheme,
+        mask_values=mask_values,
+        unlabelled_as=unlabelled_as,
+    )
+    return drain(
+        train_job(
+            training_set,
+            plan=plan,
+            start=start,
+            name=name,
+            validation=validation,
+            device=choose_device(device),
+        )
+    )

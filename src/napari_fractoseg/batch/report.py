@@ -1,0 +1,202 @@
+"""What became of a run: a row for each file, ``fractions.csv`` and ``run.json``."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.measure import class_fractions
+from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
+
+__all__ = [
+    "FRACTIONS",
+    "RUN",
+    "BatchReport",
+    "FileResult",
+    "SegmentSettings",
+    "file_sha256",
+    "replacing",
+]
+
+FRACTIONS, RUN = "fractions.csv", "run.json"
+CARD, WEIGHTS = "card.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """How files are segmented.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name or folder of the model.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    tile_px : int or None
+        Edge of a tile; None takes what suits the device.
+    flips : bool or None
+        Average mirror images; None does as the model's card says.
+    overlay, confidence : bool
+        Whether to write these files as well.
+    """
+
+    model: str | Path = DEFAULT_MODEL
+    device: str = "auto"
+    tile_px: int | None = None
+    flips: bool | None = None
+    overlay: bool = False
+    confidence: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FileResult:
+    """What became of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    status : str
+        ``done``, ``failed``, or ``not done`` when the run was stopped before.
+    error : str
+        Why it failed.
+    details : str
+        Traceback of an error that is not one of ours.
+    seconds : float
+        Time it took.
+    sha256 : str
+        Of the image file.
+    device : str
+        What computed it.
+    shape : tuple of int
+        Of the labels.
+    outputs : tuple of str
+        Names of the files written.
+    fractions : DataFrame or None
+        ``file``, ``plane`` and the columns of `measure.class_fractions`.
+    """
+
+    path: Path
+    status: Literal["done", "failed", "not done"]
+    error: str = ""
+    details: str = ""
+    seconds: float = 0.0
+    sha256: str = ""
+    device: str = ""
+    shape: tuple[int, ...] = ()
+    outputs: tuple[str, ...] = ()
+    fractions: pd.DataFrame | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row of the report as plain JSON types, without the fractions."""
+        entries = {name: value for name, value in vars(self).items() if name != "fractions"}
+        return {"file": self.path.name, **entries, "path": str(self.path.resolve())}
+
+
+@dataclass(frozen=True, eq=False)
+class BatchReport:
+    """What became of a run.
+
+    Parameters
+    ----------
+    results : tuple of FileResult
+        One for each task, in order.
+    out : Path
+        Folder of the results.
+    settings : SegmentSettings
+        How the files were segmented.
+    started : datetime
+        With time zone.
+    seconds : float
+        Time it took.
+    """
+
+    results: tuple[FileResult, ...]
+    out: Path
+    settings: SegmentSettings
+    started: datetime.datetime
+    seconds: float
+
+    @property
+    def failed(self) -> tuple[FileResult, ...]:
+        """The files that could not be segmented."""
+        return tuple(r for r in self.results if r.status == "failed")
+
+    @property
+    def fractions(self) -> pd.DataFrame:
+        """One row for each plane and class."""
+        tables = [r.fractions for r in self.results if r.fractions is not None]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_columns())
+
+    @property
+    def mode_fractions(self) -> pd.DataFrame:
+        """``fraction_of_modes``: one row for each plane, one column for each fracture mode."""
+        table = self.fractions
+        modes = table[table.is_fracture_mode.astype(bool)]
+        indexed = modes.set_index(["file", "plane", "class_name"])
+        return indexed["fraction_of_modes"].unstack(sort=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON types, without the fractions."""
+        from napari_fractoseg import __version__
+
+        folder = find_model(self.settings.model)
+        card = ModelCard.from_json((folder / CARD).read_bytes(), folder / CARD)
+        return {
+            "fractoseg_version": __version__,
+            "started": self.started.isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 3),
+            "device": ", ".join(sorted({r.device for r in self.results if r.device})),
+            "settings": {**asdict(self.settings), "model": str(self.settings.model)},
+            "model": {
+                "name": folder.name,
+                "sha256": file_sha256(folder / WEIGHTS),
+                "card": json.loads(card.to_json()),
+            },
+            "files": [r.to_dict() for r in self.results],
+        }
+
+    def write(self) -> None:
+        """Write ``fractions.csv`` and ``run.json`` into the folder of the results."""
+        with replacing(self.out / FRACTIONS) as draft:
+            self.fractions.to_csv(draft, index=False)
+        with replacing(self.out / RUN) as draft:
+            draft.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and hashes of a folder's files (zarr)."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{part.relative_to(path).as_posix()} {file_sha256(part)}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write to; it takes its place when it is complete."""
+    draft = path.with_name(f".part-{path.name}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _columns() -> list[str]:
+    measured = class_fractions(np.empty(0, dtype=np.uint8), DEFAULT_SCHEME)
+    return ["file", "plane", *measured.columns]

@@ -1,0 +1,230 @@
+"""Tasks -> files: here, or in any executor."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import functools
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy.typing as npt
+import pandas as pd
+import tifffile
+
+from napari_fractoseg.batch.report import (
+    BatchReport,
+    FileResult,
+    SegmentSettings,
+    file_sha256,
+    replacing,
+)
+from napari_fractoseg.batch.tasks import SegmentTask
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.images import MicrographStack, read_image
+from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.measure import class_fractions, overlay
+from napari_fractoseg.models.devices import Device, choose_device
+from napari_fractoseg.models.model import WEIGHTS, SegmentationModel
+from napari_fractoseg.models.zoo import find_model
+
+__all__ = ["run", "segment_file"]
+
+STEPS_PER_FILE = 100
+"""What a file counts for in the progress of a run."""
+
+
+def run(
+    tasks: Sequence[SegmentTask], executor: concurrent.futures.Executor | None = None
+) -> Job[BatchReport]:
+    """Segment the files and write the report.
+
+    Parameters
+    ----------
+    tasks : sequence of SegmentTask
+        From `plan`.
+    executor : concurrent.futures.Executor, optional
+        Where to run; by default in this process.
+
+    Yields
+    ------
+    Progress
+        While files are segmented; each counts for 100 steps. When the job is
+        closed, what is finished stays and the report says what is not.
+
+    Returns
+    -------
+    BatchReport
+        Also written as ``fractions.csv`` and ``run.json``.
+
+    Raises
+    ------
+    ModelError, DeviceError
+        If the model cannot be loaded in this process or its device is not
+        there, before any work.
+    """
+    out, settings = tasks[0].out, tasks[0].settings
+    if executor is None:
+        _load(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    results = [FileResult(task.path, "not done") for task in tasks]
+    started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
+
+    def report() -> BatchReport:
+        return BatchReport(tuple(results), out, settings, started, time.perf_counter() - began)
+
+    try:
+        if executor is None:
+            yield from _run_here(tasks, results)
+        else:
+            yield from _run_in(executor, tasks, results)
+    finally:
+        report().write()
+    return report()
+
+
+def segment_file(task: SegmentTask) -> FileResult:
+    """Segment one file; errors become part of the result."""
+    return drain(_segment_job(task))
+
+
+def _run_here(tasks: Sequence[SegmentTask], results: list[FileResult]) -> Job[None]:
+    total = STEPS_PER_FILE * len(tasks)
+    for number, task in enumerate(tasks):
+        job, done = _segment_job(task), STEPS_PER_FILE * number
+        try:
+            while True:
+                part = next(job)
+                steps = STEPS_PER_FILE * part.done // max(part.total, 1)
+                yield Progress(done + steps, total, f"{task.path.name}, {part.message}")
+        except StopIteration as stop:
+            results[number] = stop.value
+        finally:
+            job.close()
+        yield Progress(done + STEPS_PER_FILE, total, task.path.name)
+
+
+def _run_in(
+    executor: concurrent.futures.Executor, tasks: Sequence[SegmentTask], results: list[FileResult]
+) -> Job[None]:
+    futures = {executor.submit(segment_file, task): i for i, task in enumerate(tasks)}
+    pending = set(futures)
+    try:
+        while pending:
+            # The time limit makes a cancel point of each second.
+            finished, pending = concurrent.futures.wait(
+                pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in finished:
+                number, error = futures[future], future.exception()
+                results[number] = (
+                    FileResult(tasks[number].path, "failed", error=_sentence(error))
+                    if error
+                    else future.result()
+                )
+            done = len(tasks) - len(pending)
+            yield Progress(
+                STEPS_PER_FILE * done,
+                STEPS_PER_FILE * len(tasks),
+                f"{done} of {len(tasks)} files",
+            )
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _segment_job(task: SegmentTask) -> Job[FileResult]:
+    """Segment one file; the boundary behind which a failed file does no harm."""
+    began, sha256 = time.perf_counter(), ""
+    try:
+        sha256 = file_sha256(task.path) if task.path.exists() else ""
+        result = yield from _segment_stack(task, read_image(task.path))
+    except Exception as error:  # noqa: BLE001 - any file may hold anything
+        details = "" if isinstance(error, FractosegError) else traceback.format_exc()
+        result = FileResult(task.path, "failed", error=_sentence(error), details=details)
+    return replace(result, seconds=round(time.perf_counter() - began, 3), sha256=sha256)
+
+
+def _segment_stack(task: SegmentTask, stack: MicrographStack) -> Job[FileResult]:
+    settings = task.settings
+    model, device = _load(settings)
+    predictor = Predictor(
+        model,
+        device,
+        tile_px=settings.tile_px,
+        with_confidence=settings.confidence,
+        flips=settings.flips,
+    )
+    prediction = yield from predictor.run(stack)
+    scheme, leading = prediction.scheme, stack.shape[:-2]
+    task.out.mkdir(parents=True, exist_ok=True)
+    written = [_write_tiff(task.labels_path, prediction.labels, scheme)]
+    if prediction.confidence is not None:
+        written.append(_write_tiff(task.confidence_path, prediction.confidence))
+    tables = []
+    for index in stack.indices():
+        labels = prediction.labels[index]
+        tables.append(_fractions_of_plane(task.path.name, index, labels, scheme))
+        if settings.overlay:
+            path = task.overlay_path(index, leading)
+            with replacing(path) as draft:
+                iio.imwrite(draft, overlay(stack.plane(index).data, labels, scheme))
+            written.append(path)
+    return FileResult(
+        task.path,
+        "done",
+        device=device.label,
+        shape=stack.shape,
+        outputs=tuple(p.name for p in written),
+        fractions=pd.concat(tables, ignore_index=True),
+    )
+
+
+def _fractions_of_plane(
+    file: str, index: tuple[int, ...], labels: npt.NDArray[Any], scheme: ClassScheme
+) -> pd.DataFrame:
+    table = class_fractions(labels, scheme)
+    table.insert(0, "file", file)
+    table.insert(1, "plane", " ".join(map(str, index)) or "0")
+    return table
+
+
+def _load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
+    """Return model and device; loaded once in each process."""
+    folder = find_model(settings.model)
+    weights = folder / WEIGHTS
+    changed = weights.stat().st_mtime_ns if weights.is_file() else 0
+    return _load_once(folder, settings.device, changed)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(
+    folder: Path,
+    device: str,
+    changed: int,  # noqa: ARG001 - part of the key: a model that was trained again is another one
+) -> tuple[SegmentationModel, Device]:
+    return SegmentationModel.load(folder), choose_device(device)
+
+
+def _write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = None) -> Path:
+    classes = {"classes": {c.value: c.name for c in scheme}} if scheme else {}
+    with replacing(path) as draft:
+        tifffile.imwrite(
+            draft, data, compression="zlib", photometric="minisblack", metadata=classes
+        )
+    return path
+
+
+def _sentence(error: BaseException) -> str:
+    """Return the message on one line; other libraries' errors with their kind."""
+    text = " ".join(str(error).splitlines())
+    if isinstance(error, FractosegError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

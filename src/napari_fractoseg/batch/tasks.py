@@ -1,0 +1,163 @@
+"""What is to be done with which files: a list of tasks made of paths."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_fractoseg.batch.report import FRACTIONS, RUN, SegmentSettings
+from napari_fractoseg.errors import ImageError, OutputExistsError
+from napari_fractoseg.images import find_images
+from napari_fractoseg.models.zoo import find_model
+
+__all__ = ["SegmentTask", "plan"]
+
+
+@dataclass(frozen=True)
+class SegmentTask:
+    """One file to segment.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    out : Path
+        Folder of the results.
+    settings : SegmentSettings
+        How.
+    """
+
+    path: Path
+    out: Path
+    settings: SegmentSettings
+
+    @property
+    def labels_path(self) -> Path:
+        """Where the class values are written."""
+        return self.out / f"{self.path.stem}_labels.tif"
+
+    @property
+    def confidence_path(self) -> Path:
+        """Where the probability of the chosen class is written, if asked for."""
+        return self.out / f"{self.path.stem}_confidence.tif"
+
+    def overlay_path(self, index: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Path:
+        """Where the overlay of a plane is written, if asked for.
+
+        Parameters
+        ----------
+        index, shape : tuple of int
+            The plane on the leading axes, and the length of these.
+        """
+        numbers = [f"_{i:0{len(str(n - 1))}}" for i, n in zip(index, shape, strict=True)]
+        return self.out / f"{self.path.stem}_overlay{''.join(numbers)}.png"
+
+    def existing_outputs(self) -> list[Path]:
+        """Return the files that the task would overwrite."""
+        found = [self.labels_path]
+        if self.settings.confidence:
+            found.append(self.confidence_path)
+        if self.settings.overlay:
+            found += [self.overlay_path(), *self._overlays_of_planes()]
+        return [p for p in found if p.exists()]
+
+    def _overlays_of_planes(self) -> list[Path]:
+        pattern = f"{glob.escape(self.path.stem)}_overlay_[0-9]*.png"
+        return sorted(self.out.glob(pattern)) if self.out.is_dir() else []
+
+
+def plan(
+    inputs: Iterable[Path | str],
+    out: Path | str,
+    settings: SegmentSettings | None = None,
+    *,
+    overwrite: bool = False,
+) -> list[SegmentTask]:
+    """List what is to be done; writes nothing.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or str
+        Image files, and folders whose images are taken.
+    out : Path or str
+        Folder of the results; made when the tasks run.
+    settings : SegmentSettings, optional
+        How to segment.
+    overwrite : bool
+        Whether results that are already there may be replaced. The inputs
+        never are.
+
+    Returns
+    -------
+    list of SegmentTask
+        One for each image; a file named twice is done once.
+
+    Raises
+    ------
+    OutputExistsError
+        If results are already there, or would replace an input.
+    ImageError
+        If there is no image, or two have the same name, so that their results
+        would have as well.
+    ModelError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> from napari_fractoseg import batch
+    >>> tasks = batch.plan(["images"], "results")  # doctest: +SKIP
+    >>> report = drain(batch.run(tasks))  # doctest: +SKIP
+    """
+    settings = settings or SegmentSettings()
+    settings = replace(settings, model=find_model(settings.model).resolve())
+    paths: dict[Path, Path] = {}
+    for given in map(Path, inputs):
+        for path in find_images(given) if _is_folder_of_images(given) else [given]:
+            # Absolute: a worker may run in another folder. A link keeps its own name.
+            paths.setdefault(path.resolve(), path.absolute())
+    if not paths:
+        raise ImageError("No image was given. Name image files or folders.")
+    tasks = [SegmentTask(path, Path(out).absolute(), settings) for path in paths.values()]
+    _check_names(tasks)
+    _check_outputs(tasks, set(paths), overwrite)
+    return tasks
+
+
+def _is_folder_of_images(path: Path) -> bool:
+    return path.is_dir() and path.suffix.lower() != ".zarr"
+
+
+def _check_names(tasks: Sequence[SegmentTask]) -> None:
+    """Refuse two images whose results would have the same name, whatever the file system."""
+    seen: dict[str, Path] = {}
+    for task in tasks:
+        other = seen.setdefault(task.path.stem.casefold(), task.path)
+        if other is not task.path:
+            raise ImageError(
+                f"{other} and {task.path} have the same name, so their results would overwrite "
+                "each other. Rename one, or segment them into different folders."
+            )
+
+
+def _check_outputs(tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool) -> None:
+    out = tasks[0].out
+    existing = [p for task in tasks for p in task.existing_outputs()]
+    existing += [out / name for name in (FRACTIONS, RUN) if (out / name).exists()]
+    replaced = [p for p in existing if p.resolve() in inputs]
+    if replaced:
+        raise OutputExistsError(
+            f"The results would replace the images {_listed(replaced)} that are to be segmented. "
+            "Choose another folder for the results."
+        )
+    if existing and not overwrite:
+        raise OutputExistsError(
+            f"{out} holds results already: {_listed(existing)}. Choose another folder, or allow "
+            "to overwrite them (--overwrite)."
+        )
+
+
+def _listed(paths: Sequence[Path], most: int = 5) -> str:
+    names = ", ".join(p.name for p in paths[:most])
+    return names if len(paths) <= most else f"{names} and {len(paths) - most} more"

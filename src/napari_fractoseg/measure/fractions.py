@@ -1,0 +1,83 @@
+"""Area fractions of the classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from napari_fractoseg.classes import ClassScheme
+
+__all__ = ["class_fractions"]
+
+
+def class_fractions(labels: npt.NDArray[Any], scheme: ClassScheme) -> pd.DataFrame:
+    r"""Measure the area fraction of each class.
+
+    Parameters
+    ----------
+    labels : ndarray of int, any shape
+        Class values of `scheme`; 0 is unlabelled.
+    scheme : ClassScheme
+        The classes.
+
+    Returns
+    -------
+    DataFrame
+        One row for each class, in the order of the scheme: ``class_value``,
+        ``class_name``, ``is_fracture_mode``, ``area_px``,
+        ``fraction_of_image`` and ``fraction_of_modes`` (0-1). The latter is NaN
+        for classes that are no fracture mode, and for all of them where no
+        pixel has one.
+
+    Raises
+    ------
+    ClassSchemeError
+        If a value belongs to no class.
+
+    Notes
+    -----
+    With :math:`A_k` the number of pixels of class :math:`k`, :math:`A` the
+    number of all pixels, unlabelled ones among them, and :math:`M` the fracture
+    modes,
+
+    .. math::
+
+        f_k^\mathrm{image} = A_k / A, \qquad
+        f_k^\mathrm{modes} = A_k / \sum_{m \in M} A_m .
+
+    With two modes the second one is the usual i / (i + t). Both are fractions
+    of the *projected* area, not of the area of the rough surface.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.classes import DEFAULT_SCHEME
+    >>> from napari_fractoseg.measure import class_fractions
+    >>> table = class_fractions(np.array([[1, 2, 2, 2], [3, 3, 3, 0]]), DEFAULT_SCHEME)
+    >>> table.fraction_of_image.tolist()
+    [0.125, 0.375, 0.375]
+    >>> table.fraction_of_modes.tolist()
+    [0.25, 0.75, nan]
+    """
+    labels = np.asarray(labels)
+    scheme.check_labels(labels)
+    counts = np.bincount(labels.astype(np.uint8, copy=False).ravel(), minlength=256)
+    area_px = counts[list(scheme.values)]
+    is_mode = np.array([c.is_fracture_mode for c in scheme])
+    return pd.DataFrame(
+        {
+            "class_value": scheme.values,
+            "class_name": scheme.names,
+            "is_fracture_mode": is_mode,
+            "area_px": area_px,
+            "fraction_of_image": _parts(area_px, labels.size),
+            "fraction_of_modes": np.where(is_mode, _parts(area_px, area_px[is_mode].sum()), np.nan),
+        }
+    )
+
+
+def _parts(areas: npt.NDArray[np.int64], whole: int) -> npt.NDArray[np.float64]:
+    return areas / whole if whole else np.full(areas.shape, np.nan)

@@ -1,0 +1,64 @@
+"""Class colours over a micrograph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images import GreyRange
+
+__all__ = ["overlay"]
+
+
+def overlay(
+    image: npt.NDArray[Any], labels: npt.NDArray[Any], scheme: ClassScheme, opacity: float = 0.45
+) -> npt.NDArray[np.uint8]:
+    """Paint the classes over an image.
+
+    Parameters
+    ----------
+    image : ndarray of shape (Y, X)
+        Grey levels; the 1st percentile is shown black, the 99th white.
+    labels : ndarray of int, shape (Y, X)
+        Class values of `scheme`.
+    scheme : ClassScheme
+        Gives the colours. Under transparent classes and unlabelled pixels the
+        image is shown as it is.
+    opacity : float
+        Weight of the colours, 0-1.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X, 3)
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    ClassSchemeError
+        If a label belongs to no class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.classes import DEFAULT_SCHEME
+    >>> from napari_fractoseg.measure import overlay
+    >>> image = np.array([[0, 255]], np.uint8)
+    >>> overlay(image, np.array([[0, 1]]), DEFAULT_SCHEME, opacity=1).tolist()
+    [[[0, 0, 0], [47, 107, 255]]]
+    """
+    image, labels = np.asarray(image), np.asarray(labels)
+    if image.ndim != 2 or image.shape != labels.shape:
+        raise ValueError(f"The image has shape {image.shape}, its labels {labels.shape}.")
+    scheme.check_labels(labels)
+    # skimage.color.label2rgb has one opacity for all classes; here each colour has its own.
+    colours = np.zeros((256, 4), dtype=np.float32)
+    colours[list(scheme.values)] = [c.rgba for c in scheme]
+    painted = colours[labels.astype(np.uint8, copy=False)]
+    weight = painted[..., 3:] * np.float32(opacity)
+    grey = np.clip((GreyRange.of(image).apply(image) + 1) / 2, 0, 1)[..., None]
+    rgb = grey + (painted[..., :3] - grey) * weight
+    return np.round(rgb * 255).astype(np.uint8)

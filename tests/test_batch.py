@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import zarr
+
+import napari_fractoseg as nf
+from napari_fractoseg import batch
+from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
+from napari_fractoseg.jobs import drain
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tiny_model):
+    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny", half=True)
+
+
+@pytest.fixture
+def settings(model):
+    return batch.SegmentSettings(model, "cpu")
+
+
+def image(seed: int, shape: tuple[int, ...] = (40, 50)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    iio.imwrite(inputs / "a.png", image(1))
+    tifffile.imwrite(inputs / "b.tif", image(2))
+    (inputs / "notes.txt").write_text("no image")
+    return inputs
+
+
+class TestPlan:
+    def test_folders_are_expanded_and_files_named_twice_are_done_once(self, folder, settings):
+        tasks = batch.plan([folder, folder / "a.png"], folder.parent / "out", settings)
+        assert [t.path.name for t in tasks] == ["a.png", "b.tif"]
+        assert not (folder.parent / "out").exists()
+
+    def test_a_zarr_is_an_image_not_a_folder(self, tmp_path, settings):
+        zarr.save(str(tmp_path / "s.zarr"), image(0))
+        (task,) = batch.plan([tmp_path / "s.zarr"], tmp_path / "out", settings)
+        assert task.labels_path == tmp_path / "out" / "s_labels.tif"
+
+    def test_tasks_can_be_pickled_and_hold_absolute_paths(self, folder, settings, monkeypatch):
+        monkeypatch.chdir(folder)
+        tasks = batch.plan(["a.png"], "out", settings)
+        assert pickle.loads(pickle.dumps(tasks)) == tasks  # noqa: S301
+        assert tasks[0].path == folder / "a.png"
+        assert tasks[0].out == folder / "out"
+
+    def test_names_of_overlays_sort_like_the_planes(self, tmp_path, settings):
+        task = batch.SegmentTask(tmp_path / "s.tif", tmp_path, settings)
+        assert task.overlay_path().name == "s_overlay.png"
+        assert task.overlay_path((1, 7), (3, 120)).name == "s_overlay_1_007.png"
+
+    def test_images_of_the_same_name_are_refused(self, folder, settings):
+        iio.imwrite(folder / "A.jpg", image(3))
+        with pytest.raises(ImageError, match=r"A\.jpg and .*a\.png have the same name.*Rename one"):
+            batch.plan([folder], folder.parent / "out", settings)
+
+    @pytest.mark.parametrize("name", ["a_labels.tif", "fractions.csv", "run.json"])
+    def test_existing_results_are_refused_by_name(self, folder, settings, tmp_path, name):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(OutputExistsError, match=rf"{name}\. Choose another folder"):
+            batch.plan([folder], tmp_path, settings)
+        assert len(batch.plan([folder], tmp_path, settings, overwrite=True)) == 2
+
+    @pytest.mark.parametrize("name", ["a_overlay.png", "a_overlay_3.png", "a_confidence.tif"])
+    def test_optional_results_count_when_they_are_asked_for(self, folder, model, tmp_path, name):
+        (tmp_path / name).write_text("mine")
+        batch.plan([folder], tmp_path, batch.SegmentSettings(model))
+        wanted = batch.SegmentSettings(model, overlay=True, confidence=True)
+        with pytest.raises(OutputExistsError, match=name):
+            batch.plan([folder], tmp_path, wanted)
+
+    def test_inputs_are_never_replaced(self, folder, settings):
+        tifffile.imwrite(folder / "a_labels.tif", image(0))
+        with pytest.raises(OutputExistsError, match=r"replace the images a_labels\.tif"):
+            batch.plan([folder], folder, settings, overwrite=True)
+
+    def test_no_input_no_image_no_model(self, tmp_path, settings):
+        with pytest.raises(ImageError, match="No image was given"):
+            batch.plan([], tmp_path / "out", settings)
+        with pytest.raises(ImageError, match="No image in"):
+            batch.plan([tmp_path], tmp_path / "out", settings)
+        with pytest.raises(ModelError, match="'nowhere' is neither a folder nor the name"):
+            batch.plan([tmp_path], tmp_path / "out", batch.SegmentSettings("nowhere"))
+
+
+class TestRun:
+    def test_labels_on_disk_are_those_of_segment(self, folder, settings, model, tmp_path):
+        report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
+        assert [r.status for r in report.results] == ["done", "done"]
+        for name, seed in (("a", 1), ("b", 2)):
+            labels = tifffile.imread(tmp_path / "out" / f"{name}_labels.tif")
+            expected = nf.segment(image(seed), nf.load_model(model), device="cpu")
+            assert labels.dtype == np.uint8
+            np.testing.assert_array_equal(labels, expected)
+
+    def test_fractions_agree_with_the_labels(self, folder, settings, tmp_path):
+        report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
+        table = pd.read_csv(tmp_path / "out" / "fractions.csv")
+        assert table.columns[:2].tolist() == ["file", "plane"]
+        assert table.file.tolist() == ["a.png"] * 3 + ["b.tif"] * 3
+        labels = tifffile.imread(tmp_path / "out" / "b_labels.tif")
+        counts = [int((labels == v).sum()) for v in (1, 2, 3)]
+        assert table.area_px.tolist()[3:] == counts
+        assert report.mode_fractions.columns.tolist() == ["intergranular", "transgranular"]
+        assert report.mode_fractions.index.tolist() == [("a.png", "0"), ("b.tif", "0")]
+
+    def test_the_run_is_described(self, folder, settings, model, tmp_path):
+        drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
+        run = json.loads((tmp_path / "out" / "run.json").read_text())
+        assert run["fractoseg_version"] == nf.__version__
+        weights = (model / "model.safetensors").read_bytes()
+        assert run["model"]["sha256"] == hashlib.sha256(weights).hexdigest()
+        assert run["model"]["card"] == json.loads((model / "card.json").read_text())
+        assert run["device"].startswith("CPU")
+        assert run["settings"]["model"] == str(model)
+        first = run["files"][0]
+        assert first["sha256"] == hashlib.sha256((folder / "a.png").read_bytes()).hexdigest()
+        assert first["path"] == str(folder / "a.png")
+        assert (first["status"], first["outputs"]) == ("done", ["a_labels.tif"])
+        assert first["seconds"] > 0
+
+    def test_a_failed_file_is_a_row_of_the_report(self, folder, settings, tmp_path):
+        (folder / "a.png").write_bytes(b"no image")
+        iio.imwrite(folder / "c.png", image(3))
+        inputs = [folder, tmp_path / "missing.png"]
+        report = drain(batch.run(batch.plan(inputs, tmp_path / "out", settings)))
+        assert [r.status for r in report.results] == ["failed", "done", "done", "failed"]
+        assert [r.path.name for r in report.failed] == ["a.png", "missing.png"]
+        files = json.loads((tmp_path / "out" / "run.json").read_text())["files"]
+        assert "cannot be read as an image" in files[0]["error"]
+        assert files[0]["sha256"] == hashlib.sha256(b"no image").hexdigest()
+        assert "missing.png does not exist" in files[3]["error"]
+        assert not (tmp_path / "out" / "a_labels.tif").exists()
+
+    def test_an_error_of_another_library_is_a_row_with_its_traceback(
+        self, folder, settings, tmp_path, monkeypatch
+    ):
+        def broken(*_):
+            raise RuntimeError("disk on fire")
+
+        monkeypatch.setattr("napari_fractoseg.batch.running.class_fractions", broken)
+        report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
+        assert len(report.failed) == 2
+        assert report.failed[0].error == "RuntimeError: disk on fire"
+        assert "in broken" in report.failed[0].details
+        assert pd.read_csv(tmp_path / "out" / "fractions.csv").empty
+
+    def test_nothing_is_left_of_a_file_that_could_not_be_written(
+        self, folder, settings, tmp_path, monkeypatch
+    ):
+        def half_written(path, *_, **__):
+            Path(path).write_bytes(b"II*")
+            raise OSError("no space left on device")
+
+        monkeypatch.setattr("napari_fractoseg.batch.running.tifffile.imwrite", half_written)
+        report = drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "out", settings)))
+        assert "no space left" in report.failed[0].error
+        left = sorted(p.name for p in (tmp_path / "out").iterdir())
+        assert left == ["fractions.csv", "run.json"]
+
+    @pytest.mark.parametrize("shape", [(1, 33, 20), (3, 34, 40), (2, 2, 33, 3), (4, 3)])
+    def test_shapes_are_kept(self, tmp_path, settings, shape):
+        tifffile.imwrite(tmp_path / "s.tif", image(4, shape), photometric="minisblack")
+        report = drain(batch.run(batch.plan([tmp_path / "s.tif"], tmp_path / "out", settings)))
+        assert report.results[0].shape == shape
+        path = tmp_path / "out" / "s_labels.tif"
+        assert tifffile.imread(path).shape == shape
+        assert nf.read_image(path).shape == shape
+
+    def test_a_stack_has_a_row_and_an_overlay_for_each_plane(self, tmp_path, model):
+        tifffile.imwrite(tmp_path / "s.tif", image(4, (1, 2, 32, 32)), photometric="minisblack")
+        settings = batch.SegmentSettings(model, "cpu", overlay=True, confidence=True)
+        drain(batch.run(batch.plan([tmp_path / "s.tif"], tmp_path / "out", settings)))
+        overlays = sorted(p.name for p in (tmp_path / "out").glob("*.png"))
+        assert overlays == ["s_overlay_0_0.png", "s_overlay_0_1.png"]
+        assert iio.imread(tmp_path / "out" / overlays[0]).shape == (32, 32, 3)
+        planes = pd.read_csv(tmp_path / "out" / "fractions.csv").plane.drop_duplicates()
+        assert planes.tolist() == ["0 0", "0 1"]
+        confidence = tifffile.imread(tmp_path / "out" / "s_confidence.tif")
+        assert confidence.dtype == np.float32
+        assert confidence.shape == (1, 2, 32, 32)
+        assert 1 / 3 <= confidence.min() <= confidence.max() <= 1
+
+    def test_the_labels_file_names_its_classes(self, folder, settings, tmp_path):
+        drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "out", settings)))
+        with tifffile.TiffFile(tmp_path / "out" / "a_labels.tif") as tif:
+            classes = tif.shaped_metadata[0]["classes"]
+        assert classes == {"1": "intergranular", "2": "transgranular", "3": "background"}
+
+    def test_an_executor_does_the_same(self, folder, settings, tmp_path):
+        (folder / "broken.png").write_bytes(b"")
+        here = drain(batch.run(batch.plan([folder], tmp_path / "here", settings)))
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            there = drain(batch.run(batch.plan([folder], tmp_path / "there", settings), pool))
+        assert [r.status for r in there.results] == [r.status for r in here.results]
+        pd.testing.assert_frame_equal(there.fractions, here.fractions)
+
+    def test_a_dead_worker_is_a_row_of_the_report(self, folder, settings, tmp_path):
+        class DeadExecutor(concurrent.futures.Executor):
+            def submit(self, *_, **__):
+                future = concurrent.futures.Future()
+                future.set_exception(concurrent.futures.BrokenExecutor("killed"))
+                return future
+
+        report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings), DeadExecutor()))
+        assert [r.error for r in report.failed] == ["BrokenExecutor: killed"] * 2
+
+    def test_a_stopped_run_keeps_what_is_finished_and_says_what_is_not(
+        self, folder, settings, tmp_path
+    ):
+        job = batch.run(batch.plan([folder], tmp_path / "out", settings))
+        while not (tmp_path / "out" / "a_labels.tif").exists():
+            progress = next(job)
+        next(job)
+        job.close()
+        assert progress.total == 200
+        files = json.loads((tmp_path / "out" / "run.json").read_text())["files"]
+        assert [f["status"] for f in files] == ["done", "not done"]
+        assert set(pd.read_csv(tmp_path / "out" / "fractions.csv").file) == {"a.png"}
+
+    def test_progress_counts_to_the_end(self, folder, settings, tmp_path):
+        seen = []
+        drain(batch.run(batch.plan([folder], tmp_path / "out", settings)), seen.append)
+        assert [p.done for p in seen] == sorted(p.done for p in seen)
+        assert seen[-1].done == seen[-1].total == 200
+        assert "a.png, plane 1 of 1" in [p.message for p in seen]
+
+    def test_a_damaged_model_ends_the_run_before_it_starts(self, folder, model, tmp_path):
+        damaged = tmp_path / "damaged"
+        damaged.mkdir()
+        for name in ("card.json", "config.json"):
+            (damaged / name).write_bytes((model / name).read_bytes())
+        (damaged / "model.safetensors").write_bytes(b"")
+        tasks = batch.plan([folder], tmp_path / "out", batch.SegmentSettings(damaged))
+        with pytest.raises(ModelError, match="damaged"):
+            drain(batch.run(tasks))
+        assert not (tmp_path / "out").exists()
+
+    def test_a_model_that_was_trained_again_is_loaded_again(self, folder, model, tmp_path):
+        again = tmp_path / "again"
+        loaded = nf.load_model(model)
+        loaded.save(again)
+        settings = batch.SegmentSettings(again, "cpu")
+        drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "one", settings)))
+        bias = loaded.network.segmentation_head[0].bias
+        bias.data[:] = bias.new_tensor([0, 99, 0])
+        loaded.save(again, overwrite=True)
+        drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "two", settings)))
+        assert np.unique(tifffile.imread(tmp_path / "two" / "a_labels.tif")).tolist() == [2]
+
+    def test_a_zarr_is_hashed_by_its_files(self, tmp_path, settings):
+        zarr.save(str(tmp_path / "s.zarr"), image(0))
+        out = tmp_path / "out"
+        first = drain(batch.run(batch.plan([tmp_path / "s.zarr"], out, settings)))
+        zarr.open(str(tmp_path / "s.zarr"))[0, 0] ^= 1
+        second = drain(batch.run(batch.plan([tmp_path / "s.zarr"], out, settings, overwrite=True)))
+        assert len(first.results[0].sha256) == 64
+        assert first.results[0].sha256 != second.results[0].sha256

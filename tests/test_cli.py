@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+import napari_fractoseg as nf
+from napari_fractoseg import cli
+
+PLAN = {
+    "encoder": "resnet18",
+    "decoder_channels": [32, 16, 16, 8, 8],
+    "patch_px": 64,
+    "batch_size": 2,
+    "max_steps": 5,
+    "reduction": 1,
+}
+QF_VALUES = "0=background,1=transgranular,2=intergranular"
+
+
+def run(*arguments, code: int = 0) -> str:
+    """Run the command line and return what it printed."""
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, tiny_model):
+    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny", half=True)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two images, smooth on the left and rough on the right, with masks as QF exports them."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for name in ("one", "two"):
+        image = rng.integers(90, 110, (96, 96)).astype(np.uint8)
+        image[:, 48:] = rng.integers(0, 255, (96, 48))
+        mask = np.full((96, 96), 2, np.uint8)
+        mask[:, 48:], mask[:4] = 1, 0
+        iio.imwrite(tmp_path / "images" / f"{name}.png", image)
+        iio.imwrite(tmp_path / "masks" / f"{name}.png", mask)
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    return tmp_path
+
+
+def train_arguments(data, out="model"):
+    sources = ["--images", data / "images", "--labels", data / "masks"]
+    return ["train", *sources, "--plan", data / "plan.json", "--device", "cpu", "-o", data / out]
+
+
+class TestStart:
+    def test_help_does_not_wait_for_torch(self):
+        code = (
+            "import sys, napari_fractoseg.cli\n"
+            "heavy = {'torch', 'pandas', 'skimage', 'numpy', 'napari', 'qtpy'}\n"
+            "print(sorted(heavy & set(sys.modules)))"
+        )
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # noqa: S603
+        assert result.stdout.strip() == "[]", result.stderr
+
+    def test_version(self):
+        assert run("--version") == f"fractoseg {nf.__version__}\n"
+
+    def test_commands_are_listed(self):
+        text = run("--help")
+        for command in ("segment", "train", "evaluate", "models", "doctor", "demo"):
+            assert command in text
+
+    def test_an_error_is_one_line_on_stderr_and_exit_code_2(self, data):
+        code = "from napari_fractoseg.cli import main; main()"
+        arguments = ["segment", str(data / "images"), "-o", str(data / "out"), "--model", "none"]
+        result = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True
+        )
+        assert result.returncode == 2
+        assert result.stdout == ""
+        assert result.stderr.startswith("error: Model 'none' is neither a folder nor the name")
+        assert result.stderr.count("\n") == 1
+
+
+class TestSegment:
+    def test_labels_are_those_of_the_library(self, data, model):
+        out = data / "out"
+        text = run("segment", data / "images", "-o", out, "--model", model, "--device", "cpu")
+        assert "2 of 2 files segmented" in text
+        assert sorted(p.name for p in out.iterdir()) == [
+            "fractions.csv",
+            "one_labels.tif",
+            "run.json",
+            "two_labels.tif",
+        ]
+        image = iio.imread(data / "images" / "one.png")
+        expected = nf.segment(image, nf.load_model(model), device="cpu")
+        np.testing.assert_array_equal(tifffile.imread(out / "one_labels.tif"), expected)
+
+    def test_options_reach_the_run(self, data, model):
+        out, image = data / "out", data / "images" / "one.png"
+        run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
+            "--confidence", "--tile-px", "64", "--flips")  # fmt: skip
+        settings = json.loads((out / "run.json").read_text())["settings"]
+        assert settings == {
+            "model": str(model),
+            "device": "cpu",
+            "tile_px": 64,
+            "flips": True,
+            "overlay": True,
+            "confidence": True,
+        }
+        assert (out / "one_overlay.png").exists()
+        assert (out / "one_confidence.tif").exists()
+
+    def test_a_bad_file_is_reported_and_the_others_are_done(self, data, model):
+        (data / "images" / "bad.png").write_bytes(b"no image")
+        out = data / "out"
+        text = run("segment", data / "images", "-o", out, "--model", model, code=1)
+        assert "failed: bad.png: " in text
+        assert "2 of 3 files segmented" in text
+        assert set(pd.read_csv(out / "fractions.csv").file) == {"one.png", "two.png"}
+        files = json.loads((out / "run.json").read_text())["files"]
+        assert [f["status"] for f in files] == ["failed", "done", "done"]
+
+    def test_results_are_replaced_only_when_asked(self, data, model):
+        arguments = ["segment", data / "images" / "one.png", "-o", data / "out", "--model", model]
+        run(*arguments)
+        labels = data / "out" / "one_labels.tif"
+        labels.write_bytes(b"corrected by hand")
+        text = run(*arguments, code=2)
+        assert "one_labels.tif, fractions.csv, run.json" in text
+        assert "--overwrite" in text
+        assert labels.read_bytes() == b"corrected by hand"
+        run(*arguments, "--overwrite")
+        assert tifffile.imread(labels).shape == (96, 96)
+
+    def test_ctrl_c_leaves_what_is_finished(self, data, model, monkeypatch):
+        seen = []
+
+        class Throttle(cli.Throttle):
+            def ready(self):
+                seen.append(True)
+                if (data / "out" / "one_labels.tif").exists():
+                    signal.raise_signal(signal.SIGINT)
+                return False
+
+        monkeypatch.setattr(cli, "Throttle", Throttle)
+        arguments = ["segment", data / "images", "-o", data / "out", "--model", model]
+        assert "What is finished stays in" in run(*arguments, code=130)
+        files = json.loads((data / "out" / "run.json").read_text())["files"]
+        assert [f["status"] for f in files] == ["done", "not done"]
+
+    def test_a_device_that_is_not_there_is_exit_code_2(self, data, model):
+        text = run("segment", data / "images", "-o", data / "out", "--model", model,
+                   "--device", "cuda:99", code=2)  # fmt: skip
+        assert "error: Device 'cuda:99' is not available; there is" in text
+        assert not (data / "out").exists()
+
+
+class TestTrainEvaluateSegment:
+    def test_from_images_to_labels(self, data):
+        text = run(*train_arguments(data), "--mask-values", QF_VALUES, "--max-steps", 15,
+                   "--validation", "two", "--name", "Mine", "--description", "Made up.",
+                   "--licence", "CC0-1.0", "--history", data / "history.csv")  # fmt: skip
+        assert "intergranular 8832 px, transgranular 8832 px, background 768 px" in text
+        assert len(pd.read_csv(data / "history.csv")) == 15
+        card = nf.load_model(data / "model").card
+        assert (card.name, card.description, card.licence) == ("Mine", "Made up.", "CC0-1.0")
+        assert card.lineage.plan["max_steps"] == 15
+        assert card.lineage.plan["patch_px"] == 64
+        assert set(card.lineage.data) == {"one"}
+
+        report = data / "report.json"
+        text = run("evaluate", "--model", data / "model", "--images", data / "images", "--labels",
+                   data / "masks", "--mask-values", QF_VALUES, "-o", report)  # fmt: skip
+        figures = json.loads(report.read_text())
+        assert list(figures["images"]) == ["one", "two"]
+        assert figures["pooled"]["labelled_px"] == 2 * 96 * 96
+        assert figures["model"]["sha256"] == nf.load_model(data / "model").digest
+        assert f"{figures['pooled']['agreement']:.3f}" in text
+        assert f"{figures['images']['one']['fraction_error']:.3f}" in text
+
+        out = data / "out"
+        run("segment", data / "images", "-o", out, "--model", data / "model")
+        labels = tifffile.imread(out / "one_labels.tif")
+        table = figures["images"]["one"]["confusion_matrix"]
+        predicted = np.array(table).sum(axis=0).tolist()
+        assert [int((labels == v).sum()) for v in (1, 2, 3)] == predicted
+
+
+class TestTrain:
+    def test_an_existing_folder_is_refused_before_anything_is_read(self, tmp_path):
+        text = run("train", "--images", tmp_path / "none", "--labels", tmp_path / "none",
+                   "-o", tmp_path, code=2)  # fmt: skip
+        assert f"error: {tmp_path} exists already. Choose another name." in text
+
+    def test_options_go_before_the_plan(self, data):
+        run(*train_arguments(data), "--seed", 7, "--max-steps", 1, "--encoder", "resnet10t",
+            code=2)  # fmt: skip
+        run(*train_arguments(data), "--seed", 7, "--max-steps", 1, "--half")
+        plan = nf.load_model(data / "model").card.lineage.plan
+        assert (plan["seed"], plan["max_steps"], plan["batch_size"]) == (7, 1, 2)
+        weights = (data / "model" / "model.safetensors").stat().st_size
+        assert weights < 25e6
+
+    def test_sources_come_in_pairs(self, data):
+        text = run(*train_arguments(data), "--images", data / "images", code=2)
+        assert "2 image folders, 1 labels and 0 shares" in text
+        assert not (data / "model").exists()
+
+    def test_shares_are_given_for_each_source(self, data):
+        text = run(*train_arguments(data), "--share", 1, "--share", 2, code=2)
+        assert "1 image folders, 1 labels and 2 shares" in text
+
+    def test_fine_tuning_names_its_parent(self, data, model):
+        run(*train_arguments(data), "--from", model, "--max-steps", 1)
+        card, parent = nf.load_model(data / "model").card, nf.load_model(model)
+        assert card.lineage.parent == parent.digest
+        assert card.inference == parent.card.inference
+        assert card.name == "model"
+
+    def test_a_parent_has_its_encoder(self, data, model):
+        text = run(*train_arguments(data), "--from", model, "--encoder", "resnet34", code=2)
+        assert "--encoder resnet34 does not go with --from" in text
+
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("--mask-values", "0:background", "'0:background' is not of the form VALUE=CLASS"),
+            ("--mask-values", "7=transgranular", "none of the mask values [7] occurs"),
+            ("--max-steps", "0", "max_steps: Input should be greater than or equal to 1"),
+            ("--encoder", "resnet1", "with encoder 'resnet1'"),
+            ("--validation", "three", "No image named ['three']"),
+        ],
+    )
+    def test_what_does_not_fit_is_one_line(self, data, option, value, message):
+        text = run(*train_arguments(data), option, value, code=2)
+        assert message in text
+        assert not (data / "model").exists()
+
+    def test_unlabelled_pixels_can_be_background(self, data):
+        text = run(*train_arguments(data), "--max-steps", 1, "--unlabelled", "background")
+        assert "background 768 px" in text
+
+    def test_ctrl_c_keeps_the_best_so_far(self, data, monkeypatch):
+        steps = []
+
+        class Throttle(cli.Throttle):
+            def ready(self):
+                steps.append(True)
+                if len(steps) == 3:
+                    signal.raise_signal(signal.SIGINT)
+                return False
+
+        monkeypatch.setattr(cli, "Throttle", Throttle)
+        text = run(*train_arguments(data), "--max-steps", 1000, code=130)
+        assert "Ctrl-C again gives up at once" in text
+        assert "this is the best so far" in text
+        assert nf.load_model(data / "model").card.lineage.plan["steps_done"] == 3
+
+    def test_a_second_ctrl_c_interrupts(self):
+        with cli._stop_on_ctrl_c() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class TestEvaluate:
+    def test_a_report_is_replaced_only_when_asked(self, data, model):
+        report = data / "report.json"
+        report.write_text("mine")
+        arguments = ["evaluate", "--model", model, "--images", data / "images", "--labels",
+                     data / "masks", "-o", report]  # fmt: skip
+        assert "replace it (--overwrite)" in run(*arguments, code=2)
+        assert report.read_text() == "mine"
+        run(*arguments, "--overwrite")
+        assert json.loads(report.read_text())["classes"] == list(
+            nf.load_model(model).card.scheme.names
+        )
+
+
+class TestModels:
+    @pytest.fixture(autouse=True)
+    def _own_models(self, model, monkeypatch):
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(model.parent))
+
+    def test_own_models_are_listed(self, model):
+        text = run("models", "list")
+        assert "tiny" in text
+        assert "intergranular, transgranular, background" in text
+
+    def test_the_card_is_shown(self, model):
+        text = run("models", "info", "tiny")
+        for part in ("Unet with encoder resnet18", "not stated", str(model), '"halo_px": 64'):
+            assert part in text
+
+    def test_an_unknown_model_is_an_error_with_the_names_there_are(self):
+        assert "Models there are: " in run("models", "info", "none", code=2)
+
+
+def test_doctor_tells_versions_devices_and_models(model, monkeypatch):
+    monkeypatch.setenv("FRACTOSEG_MODELS", str(model.parent))
+    text = run("doctor")
+    for part in (nf.__version__, "torch", "Qt binding", "Device cpu: CPU", "tiny"):
+        assert part in text
+
+
+def test_doctor_survives_a_broken_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "napari_fractoseg.models.devices", None)
+    assert "PyTorch cannot be used" in run("doctor")
+
+
+class TestDemo:
+    @pytest.fixture(autouse=True)
+    def _bundled_model(self, model, tmp_path, monkeypatch):
+        """Let a tiny model stand for the bundled one."""
+        models = tmp_path / "models"
+        models.mkdir()
+        (models / "fracture-modes").symlink_to(model)
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(models))
+        monkeypatch.chdir(tmp_path)
+
+    def test_a_second_demo_gets_a_folder_of_its_own(self, tmp_path):
+        text = run("demo", "--device", "cpu")
+        assert "synthetic" in text
+        assert "Against the exact labels of the synthetic surface: 0." in text
+        folder = tmp_path / "fractoseg-demo"
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "fractions.csv",
+            "run.json",
+            "synthetic.png",
+            "synthetic_exact.tif",
+            "synthetic_labels.tif",
+            "synthetic_overlay.png",
+        ]
+        before = {p.name: p.read_bytes() for p in folder.iterdir()}
+        assert "fractoseg-demo-2" in run("demo", "--device", "cpu")
+        assert (tmp_path / "fractoseg-demo-2" / "synthetic_labels.tif").exists()
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+    def test_the_exact_labels_are_kept(self, tmp_path):
+        run("demo", "-o", "mine", "--device", "cpu")
+        exact = tifffile.imread(tmp_path / "mine" / "synthetic_exact.tif")
+        np.testing.assert_array_equal(exact, nf.synthetic_fracture(seed=0, shape=(640, 640)).labels)
