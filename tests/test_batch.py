@@ -49,6 +49,13 @@ class TestPlan:
         assert [t.path.name for t in tasks] == ["a.png", "b.tif"]
         assert not (folder.parent / "out").exists()
 
+    def test_results_beside_their_image_are_not_segmented(self, folder, settings):
+        tifffile.imwrite(folder / "a_labels.tif", image(2))
+        iio.imwrite(folder / "a_overlay.png", image(2))
+        iio.imwrite(folder / "crack_labels.png", image(2))  # not ours: there is no image "crack"
+        tasks = batch.plan([folder], folder.parent / "out", settings)
+        assert [t.path.name for t in tasks] == ["a.png", "b.tif", "crack_labels.png"]
+
     def test_a_zarr_is_an_image_not_a_folder(self, tmp_path, settings):
         zarr.save(str(tmp_path / "s.zarr"), image(0))
         (task,) = batch.plan([tmp_path / "s.zarr"], tmp_path / "out", settings)
@@ -89,7 +96,7 @@ class TestPlan:
     def test_inputs_are_never_replaced(self, folder, settings):
         tifffile.imwrite(folder / "a_labels.tif", image(0))
         with pytest.raises(OutputExistsError, match=r"replace the images a_labels\.tif"):
-            batch.plan([folder], folder, settings, overwrite=True)
+            batch.plan([folder, folder / "a_labels.tif"], folder, settings, overwrite=True)
 
     def test_no_input_no_image_no_model(self, tmp_path, settings):
         with pytest.raises(ImageError, match="No image was given"):

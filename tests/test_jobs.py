@@ -1,6 +1,6 @@
 import pytest
 
-from napari_fractoseg.jobs import Progress, drain
+from napari_fractoseg.jobs import Progress, RemainingTime, Throttle, drain, duration_text
 
 
 def counting(closed):
@@ -31,3 +31,36 @@ def test_an_error_while_reporting_closes_the_job():
     with pytest.raises(KeyboardInterrupt):
         drain(counting(closed), fail)
     assert closed == [True]
+
+
+def remaining_after(*steps):
+    """Feed (seconds, done, total) and return the last estimate."""
+    clock = iter([seconds for seconds, _, _ in steps])
+    remaining = RemainingTime(lambda: next(clock))
+    return [remaining.update(Progress(done, total)) for _, done, total in steps][-1]
+
+
+def test_remaining_time_comes_from_the_steps_after_the_first():
+    assert remaining_after((100, 1, 11), (102, 2, 11)) == 18
+    assert remaining_after((100, 1, 11), (102, 2, 11), (104, 6, 11)) == pytest.approx(4)
+    assert remaining_after((100, 1, 11), (120, 11, 11)) == 0
+
+
+def test_remaining_time_is_unknown_before_the_second_step():
+    assert remaining_after((100, 1, 11)) is None
+    assert remaining_after((100, 1, 11), (105, 1, 11)) is None
+    assert RemainingTime().update(Progress(0, 0, "loading")) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "1 s"), (0.4, "1 s"), (59.2, "1 min"), (60, "1 min"), (61, "2 min"), (3600, "1 h 0 min")],
+)
+def test_durations_are_rounded_up(seconds, text):
+    assert duration_text(seconds) == text
+
+
+def test_a_throttle_is_ready_at_once_and_after_each_interval():
+    clock = iter([0.0, 0.4, 1.0, 1.5, 2.1])
+    throttle = Throttle(1.0, lambda: next(clock))
+    assert [throttle.ready() for _ in range(5)] == [True, False, True, False, True]

@@ -521,3 +521,7 @@ def _version_of(package: str) -> str | None:
 
 def _figure(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import zarr
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_fractoseg.errors import ImageError

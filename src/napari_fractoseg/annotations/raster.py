@@ -122,9 +122,7 @@ def vertices_px(
     return rows, columns
 
 
-def _class_of(
-    region: Region, scheme: ClassScheme, attribute: str, where: str
-) -> FractureClass:
+def _class_of(region: Region, scheme: ClassScheme, attribute: str, where: str) -> FractureClass:
     text = region.attributes.get(attribute)
     fracture_class = scheme.get(text) if isinstance(text, str) else None
     if fracture_class is None:

@@ -14,6 +14,8 @@ from napari_fractoseg.models.zoo import find_model
 
 __all__ = ["SegmentTask", "plan"]
 
+_RESULT_ENDINGS = ("_labels", "_confidence", "_overlay")
+
 
 @dataclass(frozen=True)
 class SegmentTask:
@@ -80,7 +82,8 @@ def plan(
     Parameters
     ----------
     inputs : iterable of Path or str
-        Image files, and folders whose images are taken.
+        Image files, and folders whose images are taken; results that lie
+        beside their image are not.
     out : Path or str
         Folder of the results; made when the tasks run.
     settings : SegmentSettings, optional
@@ -114,7 +117,7 @@ def plan(
     settings = replace(settings, model=find_model(settings.model).resolve())
     paths: dict[Path, Path] = {}
     for given in map(Path, inputs):
-        for path in find_images(given) if _is_folder_of_images(given) else [given]:
+        for path in _images_in(given) if _is_folder_of_images(given) else [given]:
             # Absolute: a worker may run in another folder. A link keeps its own name.
             paths.setdefault(path.resolve(), path.absolute())
     if not paths:
@@ -123,6 +126,14 @@ def plan(
     _check_names(tasks)
     _check_outputs(tasks, set(paths), overwrite)
     return tasks
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Return the images of a folder, without results that lie beside their image."""
+    found = find_images(folder)
+    stems = {p.stem for p in found}
+    results = {stem + ending for stem in stems for ending in _RESULT_ENDINGS}
+    return [p for p in found if p.stem not in results]
 
 
 def _is_folder_of_images(path: Path) -> bool:

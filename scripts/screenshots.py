@@ -1,0 +1,103 @@
+"""Take the pictures of napari that the documentation shows.
+
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py \
+        --theme light --size 1366x768 -o build/segment-light.png
+
+A real fracture image is segmented with the default model. Without the data
+beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import napari
+from napari.qt import get_qapp
+from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtGui import QGuiApplication
+
+from napari_fractoseg._napari.inference_widget import SegmentWidget, State
+from napari_fractoseg.images import MicrographStack, read_image
+from napari_fractoseg.samples import synthetic_fracture
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT_MS = 600_000
+
+
+def fracture_image() -> MicrographStack:
+    """Return a published micrograph, or a synthetic one."""
+    data = Path(os.environ.get("FRACTOSEG_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    path = data / "fracture" / "images" / "s17_3.jpg"
+    if path.is_file():
+        return read_image(path)
+    return MicrographStack(synthetic_fracture(seed=7).image, name="synthetic fracture")
+
+
+def wait(milliseconds: int) -> None:
+    """Let the window work."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def wait_for_end(widget: SegmentWidget) -> None:
+    """Wait until a run has ended.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not end with a result.
+    """
+    waited = 0
+    while widget.state in (State.RUNNING, State.STOPPING) and waited < TIMEOUT_MS:
+        wait(100)
+        waited += 100
+    if widget.state is not State.DONE:
+        raise RuntimeError(f"{widget.state}: {widget.state_line.text()}")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--out", type=Path, default=ROOT / "docs" / "images" / "segment.png")
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
+    parser.add_argument("--size", default="1600x1000")
+    parser.add_argument("--when", choices=("ready", "running", "done", "advanced"), default="done")
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+
+    get_qapp()
+    viewer = napari.Viewer(title="napari-fractoseg", show=False)
+    viewer.theme = options.theme
+    image = fracture_image()
+    viewer.add_image(image.data, rgb=image.rgb, name=image.name)
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Segment fracture modes", area="right")
+    viewer.window.resize(width, height)
+    viewer.window.show()
+    wait(8000)  # devices are looked for in a thread
+    viewer.window.resize(width, height)
+    viewer.reset_view()
+    if options.when == "advanced":
+        widget.advanced.expand(animate=False)
+    if options.when in ("running", "done"):
+        widget.segment()
+    if options.when == "running":
+        wait(3500)
+    else:
+        wait_for_end(widget) if options.when == "done" else wait(500)
+        wait(3000)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    # The whole screen's pixels under the window: the canvas is drawn by OpenGL.
+    window = widget.window()
+    screen = QGuiApplication.primaryScreen().grabWindow(int(window.winId()))
+    screen.save(str(options.out))
+    print(f"{options.out}: {screen.width()} x {screen.height()}")
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The closed fold with what is rarely changed."""
+
+from __future__ import annotations
+
+from magicgui.widgets import CheckBox, ComboBox, Container
+from qtpy.QtWidgets import QWidget
+from superqt import QCollapsible
+
+from napari_fractoseg._napari.controls import narrow
+
+__all__ = ["AdvancedOptions"]
+
+_TILES = (("automatic", 0), *((f"{px} px", px) for px in (256, 512, 1024, 2048, 4096)))
+
+
+class AdvancedOptions(QCollapsible):
+    """Confidence layer, mirror images and tile size of a segmentation."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
+        self.confidence = CheckBox(
+            text="Confidence layer",
+            tooltip="Also keep the probability of the class that was chosen, 0 to 1. "
+            "It is not calibrated.",
+        )
+        self.flips = CheckBox(
+            text="Average mirror images (4 times slower)",
+            tooltip="Segment the image and its mirror images and average them. "
+            "Preset as the model's card says.",
+        )
+        self.tile = ComboBox(
+            label="Tile",
+            choices=_TILES,
+            tooltip="Edge of the pieces in which an image is computed. Choose smaller tiles "
+            "when memory runs out; the result stays the same.",
+        )
+        narrow(self.tile)
+        self._form = Container(widgets=[self.confidence, self.flips, self.tile], labels=True)
+        self._form.margins = (0, 0, 0, 0)
+        self.addWidget(self._form.native)
+        self.layout().setContentsMargins(0, 0, 0, 0)

@@ -1,0 +1,309 @@
+"""The dock widget "Segment fracture modes"."""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt, Slot
+from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.advanced import AdvancedOptions
+from napari_fractoseg._napari.controls import DeviceLine, ModelPicker, ProgressRow
+from napari_fractoseg._napari.image_picker import ImagePicker
+from napari_fractoseg._napari.jobs import JobHandle, run_job
+from napari_fractoseg._napari.layers import (
+    placement,
+    scheme_of,
+    stack_of,
+)
+from napari_fractoseg._napari.legend import ClassLegend
+from napari_fractoseg._napari.result import ShownResult
+from napari_fractoseg._napari.segmentation import Request, Segmentation, fractions_text
+from napari_fractoseg.errors import FractosegError, ImageError
+from napari_fractoseg.jobs import Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
+    import pandas as pd
+
+__all__ = ["SegmentWidget", "State"]
+
+_OPEN_FIRST = (
+    "Open an image first: drop a file on the window, or use File > Open Sample > Fractoseg."
+)
+
+
+class State(Enum):
+    """What the widget is doing."""
+
+    NOT_READY = "not ready"
+    READY = "ready"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class SegmentWidget(QWidget):
+    """Segments an image layer with a model into a labels layer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers are offered.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._handle: JobHandle | None = None
+        self._run: ShownResult | None = None
+        self.state = State.NOT_READY
+        self._make_controls()
+        self._lay_out()
+        self._connect()
+        self._restyle()
+        self._update_state()
+        self._update_legend()
+
+    # ---- construction -------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.source = ImagePicker(self._viewer)
+        self.model = ModelPicker()
+        self.device = DeviceLine()
+        self.advanced = AdvancedOptions()
+        self.button = QPushButton("Segment")
+        self.progress = ProgressRow()
+        self.state_line, self.result_line = QLabel(), QLabel()
+        self.brush_button = QPushButton("Correct with the brush")
+        self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
+        self.legend = ClassLegend()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setContentsMargins(0, 0, 0, 0)
+        self.source.add_to(form)
+        form.addRow("Model", self.model)
+        form.addRow("Device", self.device)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        for widget in (
+            self.advanced,
+            self.button,
+            self.progress,
+            self.state_line,
+            self.result_line,
+            self.brush_button,
+        ):
+            layout.addWidget(widget)
+        layout.addSpacing(6)
+        layout.addWidget(QLabel("Classes"))
+        layout.addWidget(self.legend)
+        layout.addStretch(1)
+        for line in (self.state_line, self.result_line):
+            line.setWordWrap(True)
+            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.result_line.setStyleSheet("font-weight: bold")
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        self.source.changed.connect(self._update_state)
+        self.model.changed.connect(self._on_model)
+        self.button.clicked.connect(self.segment)
+        self.progress.cancel_button.clicked.connect(self.cancel)
+        self.brush_button.clicked.connect(self.correct)
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.setEnabled(False)
+        self._escape.activated.connect(self.cancel)
+        for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
+            key = QShortcut(QKeySequence(str(value)), self)
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(partial(self.legend.select, value))
+        layers = self._viewer.layers
+        layers.events.removed.connect(self._on_removed)
+        layers.selection.events.active.connect(self._update_legend)
+        self._viewer.events.theme.connect(self._restyle)
+
+    def _restyle(self, _event: Any = None) -> None:
+        """Colour the primary button as the theme colours what is current."""
+        theme = get_theme(str(self._viewer.theme))
+        self.button.setStyleSheet(
+            f"QPushButton:enabled {{ background: {theme.current.as_hex()}; "
+            f"color: {theme.text.as_hex()}; }} QPushButton {{ font-weight: bold; padding: 7px; }}"
+        )
+
+    # ---- what is chosen -----------------------------------------------------------------
+
+    def _on_model(self) -> None:
+        if self.model.entry is not None:
+            self.advanced.flips.value = self.model.entry.card.inference.flips
+        self._update_state()
+        self._update_legend()
+
+    @property
+    def result(self) -> Labels | None:
+        """The labels layer of the last run, None if there is none or it was removed."""
+        run = self._run
+        return run.labels if run is not None and run.labels in self._viewer.layers else None
+
+    def request(self) -> Request:
+        """Take a snapshot of what is chosen.
+
+        Raises
+        ------
+        ImageError
+            If no image or model is there, or the image is empty.
+        """
+        layer, entry = self.source.layer, self.model.entry
+        if layer is None or entry is None:
+            raise ImageError(self._missing_text())
+        return Request(
+            image=stack_of(layer),
+            model=entry,
+            planes=self.source.planes(),
+            device=self.device.device,
+            with_confidence=bool(self.advanced.confidence.value),
+            flips=bool(self.advanced.flips.value),
+            tile_px=self.advanced.tile.value or None,
+        )
+
+    # ---- a run --------------------------------------------------------------------------
+
+    @Slot()
+    def segment(self) -> None:
+        """Start segmenting; does nothing while a run is going on."""
+        if self._handle is not None:
+            return
+        try:
+            request = self.request()
+        except FractosegError as error:
+            self._on_failure(error)
+            return
+        earlier = self._run if self.result is not None else None
+        if earlier is not None and not earlier.task.has_room_for(request):
+            earlier = None
+        task = Segmentation(request, earlier.task if earlier else None)
+        self._run = ShownResult(task, self._viewer, placement(self.source.layer), earlier)
+        self.result_line.clear()
+        self.progress.begin()
+        self._set_state(State.RUNNING, "")
+        self._handle = run_job(
+            self._run.task.job(),
+            on_progress=self._on_progress,
+            on_return=self._on_return,
+            on_failure=self._on_failure,
+            on_stop=self._on_stop,
+            on_finish=self._on_finish,
+        )
+        self.destroyed.connect(self._handle.cancel)  # the whole window was closed
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop after the tile that is being computed; what is finished stays."""
+        if self._handle is not None and self.state is State.RUNNING:
+            self._handle.cancel()
+            self.progress.stopping()
+            self._set_state(State.STOPPING, "")
+
+    @Slot(object, object)
+    def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
+        if self._run is None:
+            return
+        if self.state is State.RUNNING:
+            self.progress.advance(progress, remaining_s)
+        self._run.show(progress)
+
+    @Slot(object)
+    def _on_return(self, fractions: pd.DataFrame) -> None:
+        self.result_line.setText(fractions_text(fractions))
+        self._set_state(State.DONE, "")
+
+    @Slot(object)
+    def _on_failure(self, error: FractosegError) -> None:
+        self._set_state(State.FAILED, f"That did not work. {error}")
+
+    @Slot()
+    def _on_stop(self) -> None:
+        kept = "" if self._run is None else self._run.kept_text()
+        self._set_state(State.STOPPED, f"Stopped. {kept}")
+
+    @Slot()
+    def _on_finish(self) -> None:
+        self._handle = None
+        self.progress.hide()
+        if self._run is not None:
+            self._run.finish()
+        self._set_state(self.state, self.state_line.text())
+        self._update_legend()
+
+    def _on_removed(self, _event: Any = None) -> None:
+        if self._run is not None and self._run.lost_its_layer():
+            self.cancel()  # the user threw the result away
+        self._update_legend()
+        self._set_state(self.state, self.state_line.text())
+
+    # ---- afterwards ---------------------------------------------------------------------
+
+    @Slot()
+    def correct(self) -> None:
+        """Select the result and take the brush."""
+        if self.result is not None:
+            self._viewer.layers.selection.active = self.result
+            self.result.visible = True
+            self.result.mode = "paint"
+
+    def _update_legend(self, _event: Any = None) -> None:
+        active = self._viewer.layers.selection.active
+        layer = active if scheme_of(active) is not None else self.result
+        scheme = scheme_of(layer)
+        if scheme is None and self.model.entry is not None:
+            scheme = self.model.entry.card.scheme
+        self.legend.show_scheme(scheme, layer)
+
+    def _missing_text(self) -> str:
+        if self.source.layer is None:
+            return _OPEN_FIRST
+        return self.model.missing_text if self.model.entry is None else ""
+
+    @Slot()
+    def _update_state(self) -> None:
+        """Say what is missing, unless a run is going on."""
+        if self._handle is not None:
+            return
+        missing = self._missing_text()
+        if missing:
+            self._set_state(State.NOT_READY, missing)
+        elif self.state is State.NOT_READY:
+            self._set_state(State.READY, "")
+        else:
+            self._set_state(self.state, self.state_line.text())
+
+    def _set_state(self, state: State, text: str) -> None:
+        self.state = state
+        self.state_line.setText(text)
+        self.state_line.setVisible(bool(text))
+        self.result_line.setVisible(state is State.DONE)
+        is_idle = self._handle is None and state not in (State.RUNNING, State.STOPPING)
+        self.button.setEnabled(is_idle and state is not State.NOT_READY)
+        self._escape.setEnabled(not is_idle)
+        self.brush_button.setVisible(is_idle and self.result is not None)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Look for models again whenever the dock is opened."""
+        super().showEvent(event)
+        self.model.refresh()
+        self.source.refresh()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Cancel when the dock is closed: napari takes the widget out of it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.cancel()
+        return bool(super().event(event))

@@ -1,0 +1,261 @@
+"""napari layers <-> micrographs and label arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_fractoseg.classes import UNLABELLED, ClassScheme
+from napari_fractoseg.errors import ClassSchemeError
+from napari_fractoseg.images import MicrographStack
+
+__all__ = [
+    "METADATA_KEY",
+    "apply_scheme",
+    "bind_class_keys",
+    "class_colormap",
+    "class_features",
+    "confidence_layer",
+    "current_plane",
+    "image_text",
+    "is_segmentable",
+    "labels_layer",
+    "pixel_size_um",
+    "placement",
+    "scheme_of",
+    "stack_of",
+    "unique_name",
+]
+
+METADATA_KEY = "fractoseg"
+"""Key in ``layer.metadata`` under which model, scheme and settings are kept."""
+
+_BRUSH_PX = 20
+_LABELS_OPACITY = 0.45
+
+
+def is_segmentable(layer: Layer) -> bool:
+    """Whether a layer is an image to segment: an Image layer that is no confidence map of ours."""
+    return isinstance(layer, Image) and METADATA_KEY not in layer.metadata
+
+
+def stack_of(layer: Image) -> MicrographStack:
+    """Return an image layer as a stack; nothing is copied or loaded.
+
+    Parameters
+    ----------
+    layer : Image
+        Greyscale or RGB, with any leading axes; of a multiscale layer, level 0.
+
+    Raises
+    ------
+    ImageError
+        If the layer is empty.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    return MicrographStack(
+        data, rgb=bool(layer.rgb), pixel_size_um=pixel_size_um(layer), name=str(layer.name)
+    )
+
+
+def pixel_size_um(layer: Layer) -> float | None:
+    """Return the edge of a pixel, None unless the layer's units are lengths and pixels square."""
+    sizes = [
+        (abs(float(scale)) * unit).to("micrometer").magnitude
+        for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)
+        if (1 * unit).is_compatible_with("micrometer")
+    ]
+    if len(sizes) < 2 or not math.isclose(*sizes, rel_tol=1e-3):
+        return None
+    return float(sizes[-1])
+
+
+def image_text(stack: MicrographStack) -> str:
+    """Describe an image in two lines: size and planes, pixel size."""
+    rows, columns = stack.shape[-2:]
+    planes = "1 plane" if stack.n_planes == 1 else f"{stack.n_planes} planes"
+    size = stack.pixel_size_um
+    scale = "pixel size unknown" if size is None else f"{size:.3g} µm/px"
+    return f"{columns} × {rows} px, {planes}\n{scale}"  # noqa: RUF001 - as people write sizes
+
+
+def placement(layer: Layer) -> dict[str, Any]:
+    """Return where a layer lies in the world, as arguments for a layer of the same shape."""
+    return {
+        "scale": np.array(layer.scale),
+        "translate": np.array(layer.translate),
+        "rotate": np.array(layer.rotate),
+        "shear": np.array(layer.shear),
+        "affine": np.array(layer.affine.affine_matrix),
+        "units": tuple(layer.units),
+        "axis_labels": tuple(layer.axis_labels),
+    }
+
+
+def current_plane(
+    layer: Layer, point: Sequence[float], units: Sequence[Any] | None = None
+) -> tuple[int, ...]:
+    """Return the plane of a layer at a point of the viewer.
+
+    Parameters
+    ----------
+    layer : Layer
+        An image layer; its last two axes are the plane.
+    point : sequence of float
+        ``viewer.dims.point``, in world coordinates.
+    units : sequence of pint.Unit, optional
+        ``viewer.dims.units``: those of `point`, where they are not the layer's.
+
+    Returns
+    -------
+    tuple of int
+        Index on the leading axes; the nearest plane if the point is outside.
+    """
+    position = layer.world_to_data(_in_units_of(layer, point, units))
+    leading = layer.ndim - 2
+    shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+    return tuple(
+        int(np.clip(round(float(p)), 0, length - 1))
+        for p, length in zip(position[:leading], shape[:leading], strict=True)
+    )
+
+
+def _in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:
+    """Convert the last coordinates of a point to a layer's units."""
+    converted = [float(p) for p in point]
+    for i in range(1, min(len(converted), len(units or ()), layer.ndim) + 1):
+        quantity = 1 * (units or ())[-i]
+        if quantity.is_compatible_with(layer.units[-i]):
+            converted[-i] *= quantity.to(layer.units[-i]).magnitude
+    return converted
+
+
+def unique_name(base: str, taken: Iterable[str]) -> str:
+    """Return `base`, or ``base [2]``, ``base [3]`` ... if that name is taken.
+
+    Examples
+    --------
+    >>> from napari_fractoseg._napari.layers import unique_name
+    >>> unique_name("a", ["a", "a [2]"])
+    'a [3]'
+    """
+    names = set(taken)
+    name, number = base, 1
+    while name in names:
+        number += 1
+        name = f"{base} [{number}]"
+    return name
+
+
+def class_colormap(scheme: ClassScheme) -> DirectLabelColormap:
+    """Return the colours of a scheme; unlabelled and unknown values are transparent."""
+    colors = {c.value: np.array(c.rgba, dtype=np.float32) for c in scheme}
+    return DirectLabelColormap(color_dict={None: "transparent", UNLABELLED: "transparent"} | colors)
+
+
+def class_features(scheme: ClassScheme) -> dict[str, list[Any]]:
+    """Return the feature table that makes napari's status bar name the class under the cursor."""
+    return {
+        "index": [UNLABELLED, *scheme.values],
+        "class": ["unlabelled", *scheme.names],
+    }
+
+
+def scheme_of(layer: Layer | None) -> ClassScheme | None:
+    """Return the class scheme of a labels layer of ours, None for any other layer."""
+    if not isinstance(layer, Labels):
+        return None
+    try:
+        return ClassScheme.from_dict(layer.metadata[METADATA_KEY]["scheme"])
+    except (TypeError, KeyError, ClassSchemeError):
+        return None
+
+
+def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
+    """Give a labels layer the names, colours and keys of a scheme, and keep the scheme with it."""
+    layer.metadata = {
+        **layer.metadata,
+        METADATA_KEY: {**layer.metadata.get(METADATA_KEY, {}), "scheme": scheme.to_dict()},
+    }
+    layer.colormap = class_colormap(scheme)
+    layer.features = class_features(scheme)
+    bind_class_keys(layer, scheme)
+
+
+def bind_class_keys(layer: Labels, scheme: ClassScheme) -> None:
+    """Let the keys 1 to 9 select the class of that value while the layer is active.
+
+    They take the place of napari's tool keys on this layer only; the tools
+    keep their letters (P paint, F fill, E erase, Z pan and zoom).
+    """
+    for value in scheme.values:
+        if value <= 9:
+            layer.bind_key(str(value), _selector(value), overwrite=True)
+
+
+def _selector(value: int) -> Callable[[Labels], None]:
+    def select(layer: Labels) -> None:
+        layer.selected_label = value
+
+    return select
+
+
+def labels_layer(
+    labels: npt.NDArray[np.uint8],
+    scheme: ClassScheme,
+    *,
+    name: str,
+    place: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Labels:
+    """Make a labels layer with class names and colours, ready to paint on.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (..., Y, X)
+        Class values; the layer shares the array.
+    scheme : ClassScheme
+        Names, colours and keys.
+    name : str
+        Name of the layer.
+    place : dict, optional
+        From `placement`.
+    metadata : dict, optional
+        Kept under ``metadata["fractoseg"]``.
+    """
+    layer = Labels(
+        labels,
+        name=name,
+        opacity=_LABELS_OPACITY,
+        metadata={METADATA_KEY: dict(metadata or {})},
+        **(place or {}),
+    )
+    apply_scheme(layer, scheme)
+    layer.selected_label = scheme.values[0]
+    layer.brush_size = _BRUSH_PX
+    return layer
+
+
+def confidence_layer(
+    confidence: npt.NDArray[np.float32],
+    *,
+    name: str,
+    place: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Image:
+    """Make a layer of the probability (0-1) of the class that was chosen; hidden at first."""
+    return Image(
+        confidence,
+        name=name,
+        colormap="viridis",
+        contrast_limits=(0, 1),
+        visible=False,
+        metadata={METADATA_KEY: dict(metadata or {})},
+        **(place or {}),
+    )

@@ -1,0 +1,121 @@
+"""The layers that show a segmentation while it is computed and afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+
+from napari_fractoseg._napari.layers import (
+    METADATA_KEY,
+    confidence_layer,
+    labels_layer,
+    unique_name,
+)
+from napari_fractoseg._napari.segmentation import Segmentation
+from napari_fractoseg.jobs import Progress, Throttle
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["ShownResult"]
+
+_REFRESH_INTERVAL_S = 0.5
+
+
+class ShownResult:
+    """A segmentation and the layers that show it; lives in the GUI thread.
+
+    Parameters
+    ----------
+    task : Segmentation
+        Filled by the worker.
+    viewer : napari.viewer.Viewer
+        Where the layers are added.
+    place : dict, optional
+        Where the layers lie, from `placement`.
+    earlier : ShownResult, optional
+        The run whose layers show `task`'s arrays already.
+    """
+
+    def __init__(
+        self,
+        task: Segmentation,
+        viewer: napari.viewer.Viewer,
+        place: dict[str, Any] | None = None,
+        earlier: ShownResult | None = None,
+    ) -> None:
+        self.task, self._viewer = task, viewer
+        self._place = place or {}
+        self.labels: Labels | None = None
+        self.confidence: Image | None = None
+        self._refresh = Throttle(_REFRESH_INTERVAL_S)
+        self._last = Progress(0, 0)
+        if earlier is not None and earlier.labels is not None:
+            self.labels, self.confidence = earlier.labels, earlier.confidence
+            self.labels.editable = False
+
+    def show(self, progress: Progress) -> None:
+        """Show what is finished; layers are added with the first tile."""
+        self._last = progress
+        if progress.done == 0:
+            return
+        if self.labels is None:
+            self._add_layers()
+        elif self._refresh.ready():
+            self.refresh()
+
+    def _add_layers(self) -> None:
+        image, scheme = self.task.request.image, self.task.request.model.card.scheme
+        taken = [layer.name for layer in self._viewer.layers]
+        if self.task.confidence is not None:
+            self.confidence = confidence_layer(
+                self.task.confidence,
+                name=unique_name(f"{image.name} · confidence", taken),
+                place=self._place,
+                metadata=self.task.provenance(),
+            )
+            self._viewer.add_layer(self.confidence)
+        self.labels = labels_layer(
+            self.task.labels,
+            scheme,
+            name=unique_name(f"{image.name} · {scheme.name}", taken),
+            place=self._place,
+            metadata=self.task.provenance(),
+        )
+        # Strokes on a plane that is still to come would be painted over.
+        self.labels.editable = False
+        self._viewer.add_layer(self.labels)
+
+    def refresh(self) -> None:
+        """Draw the layers again; they share the arrays that the worker fills."""
+        for layer in (self.labels, self.confidence):
+            if layer is not None and layer in self._viewer.layers:
+                layer.refresh()
+
+    def finish(self) -> None:
+        """Show everything and hand the labels over to the brush."""
+        self.refresh()
+        if self.labels is not None:
+            self.labels.editable = True
+            kept = self.labels.metadata.get(METADATA_KEY, {})
+            planes = self.task.provenance()["planes"]
+            self.labels.metadata = {
+                **self.labels.metadata,
+                METADATA_KEY: {**kept, "planes": planes},
+            }
+
+    def lost_its_layer(self) -> bool:
+        """Whether the user removed the layer that is being filled."""
+        return self.labels is not None and self.labels not in self._viewer.layers
+
+    def kept_text(self) -> str:
+        """Say what a stopped run leaves."""
+        if self.lost_its_layer():
+            return "The result layer was removed."
+        if self.labels is None:
+            return "Nothing was finished."
+        finished, wanted = self.task.planes_finished(self._last), len(self.task.request.planes)
+        if wanted == 1:
+            return "The tiles that were finished are in the layer."
+        return f"{finished} of {wanted} planes are finished and in the layer."

@@ -1,0 +1,54 @@
+"""Fixtures for tests that open napari."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let one warning of napari's random colours pass.
+
+    napari silences it, but superqt's workers change the filters of the whole
+    process from their threads, so that it gets through now and then.
+    """
+    config.addinivalue_line("filterwarnings", "ignore:Conversion from CIE-LAB:UserWarning")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_model, tmp_path_factory):
+    """A model folder with a small network of random weights."""
+    import torch
+
+    torch.set_num_threads(1)  # on small images more threads only wait for one another
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model.save(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_installed(tiny_folder, monkeypatch):
+    """The tiny model is the user's own model."""
+    monkeypatch.setenv("FRACTOSEG_MODELS", str(tiny_folder.parent))
+    return tiny_folder
+
+
+@pytest.fixture
+def no_job_left(qtbot):
+    """Wait for all jobs at the end of a test."""
+    from napari_fractoseg._napari import jobs
+
+    yield
+    qtbot.waitUntil(lambda: not jobs._running, timeout=60_000)
+
+
+@pytest.fixture
+def noise():
+    """Make a smooth random image of a shape."""
+
+    def make(*shape: int, seed: int = 0) -> np.ndarray:
+        coarse = np.random.default_rng(seed).integers(0, 255, [-(-n // 8) for n in shape[-2:]])
+        plane = np.kron(coarse, np.ones((8, 8)))[: shape[-2], : shape[-1]].astype(np.uint8)
+        return np.broadcast_to(plane, shape).copy()
+
+    return make

@@ -1,0 +1,49 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import npe2
+import pytest
+
+import napari_fractoseg
+
+MANIFEST = Path(napari_fractoseg.__file__).parent / "napari.yaml"
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return npe2.PluginManifest.from_file(MANIFEST)
+
+
+def test_the_manifest_is_valid_and_its_commands_can_be_imported(manifest):
+    manifest.validate_imports()
+    for command in manifest.contributions.commands:
+        module, _, name = command.python_name.partition(":")
+        assert callable(getattr(importlib.import_module(module), name)), command.id
+
+
+def test_the_manifest_is_found_under_the_name_of_the_package(manifest):
+    found = npe2.PluginManifest.from_distribution("napari-fractoseg")
+    assert found.name == manifest.name == "napari-fractoseg"
+
+
+def test_the_manifest_offers_the_widget_the_samples_and_the_reader(manifest):
+    offered = manifest.contributions
+    assert [w.display_name for w in offered.widgets] == ["Segment fracture modes"]
+    assert len(offered.sample_data) == 3
+    assert [p for r in offered.readers for p in r.filename_patterns] == ["*.json"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import napari_fractoseg",
+        "import npe2; npe2.PluginManifest.from_distribution('napari-fractoseg')",
+        "from napari_fractoseg._napari.reader import get_reader; get_reader('no such.json')",
+        "import napari_fractoseg._napari.inference_widget",
+    ],
+)
+def test_nothing_that_opens_at_once_waits_for_torch(code):
+    check = f"{code}\nimport sys\nassert 'torch' not in sys.modules, 'torch was imported'"
+    subprocess.run([sys.executable, "-c", check], check=True)  # noqa: S603 - our own code

@@ -1,0 +1,150 @@
+import threading
+import time
+
+import pytest
+import torch
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QObject, QThread
+
+from napari_fractoseg._napari.jobs import run_job
+from napari_fractoseg.errors import ImageError, UnexpectedError
+from napari_fractoseg.jobs import Progress
+
+pytestmark = pytest.mark.usefixtures("no_job_left")
+
+
+class Listener(QObject):
+    """Notes what arrives, and that it arrives in the GUI thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.news = []
+
+    def note(self, what, *values):
+        assert QThread.currentThread() is self.thread() or threading.current_thread() is (
+            threading.main_thread()
+        )
+        self.news.append((what, *values))
+
+    def on_progress(self, progress, remaining_s):
+        self.note("progress", progress.done)
+
+    def on_return(self, result):
+        self.note("returned", result)
+
+    def on_failure(self, error):
+        self.note("failed", error)
+
+    def on_stop(self):
+        self.note("stopped")
+
+    def on_finish(self):
+        self.note("finished")
+
+    def run(self, job):
+        return run_job(
+            job,
+            on_progress=self.on_progress,
+            on_return=self.on_return,
+            on_failure=self.on_failure,
+            on_stop=self.on_stop,
+            on_finish=self.on_finish,
+        )
+
+    def outcome(self):
+        return [entry for entry in self.news if entry[0] != "progress"]
+
+
+@pytest.fixture
+def listener(qapp):
+    return Listener()
+
+
+class Work:
+    """A job of steps that notes in which thread it ran and that it was closed."""
+
+    def __init__(self, steps, seconds=0.0, error=None):
+        self.steps, self.seconds, self.error = steps, seconds, error
+        self.done = 0
+        self.thread = None
+        self.closed_in = None
+
+    def job(self):
+        try:
+            for i in range(self.steps):
+                self.thread = threading.current_thread()
+                time.sleep(self.seconds)
+                self.done = i + 1
+                yield Progress(i + 1, self.steps)
+            if self.error is not None:
+                raise self.error
+            return "result"
+        finally:
+            self.closed_in = threading.current_thread()
+
+
+def test_a_job_runs_in_another_thread_and_returns(listener, qtbot):
+    work = Work(3)
+    listener.run(work.job())
+    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
+    assert listener.outcome() == [("returned", "result"), ("finished",)]
+    assert listener.news[0] == ("progress", 1)
+    assert ("progress", 3) in listener.news
+    assert work.thread is not threading.main_thread()
+    assert work.closed_in is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("lost?"), torch.OutOfMemoryError("CUDA"), ValueError("no"), StopIteration()],
+)
+def test_any_error_arrives_as_one_of_ours_with_its_cause(listener, qtbot, error):
+    notification_manager.records.clear()
+    listener.run(Work(1, error=error).job())
+    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
+    (_, failure), finished = listener.outcome()
+    assert isinstance(failure, UnexpectedError)
+    assert finished == ("finished",)
+    if not isinstance(error, StopIteration):  # Python itself turns that one into a RuntimeError
+        assert failure.__cause__ is error
+        assert type(error).__name__ in str(failure)
+    assert str(failure) in [str(record.message) for record in notification_manager.records]
+
+
+def test_errors_of_ours_arrive_as_they_are(listener, qtbot):
+    error = ImageError("3 pixels are NaN")
+    listener.run(Work(1, error=error).job())
+    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
+    assert listener.outcome() == [("failed", error), ("finished",)]
+
+
+def test_cancel_stops_between_two_steps_and_closes_the_job(listener, qtbot):
+    work = Work(1000, seconds=0.01)
+    handle = listener.run(work.job())
+    qtbot.waitUntil(lambda: ("progress", 1) in listener.news, timeout=5000)
+    handle.cancel()
+    at_cancel = work.done
+    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
+    assert listener.outcome() == [("stopped",), ("finished",)]
+    assert work.done <= at_cancel + 1
+    assert work.closed_in is work.thread
+
+
+def test_progress_is_reported_about_20_times_a_second_and_at_the_end(listener, qtbot):
+    listener.run(Work(500, seconds=0.001).job())
+    began = time.monotonic()
+    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=20_000)
+    steps = [entry for entry in listener.news if entry[0] == "progress"]
+    assert len(steps) <= 20 * (time.monotonic() - began) + 2
+    assert steps[-1] == ("progress", 500)
+
+
+def test_the_last_news_arrives_when_nobody_else_keeps_the_listener(qtbot, qapp):
+    news = []
+
+    class Short(QObject):
+        def on_finish(self):
+            news.append("finished")
+
+    run_job(Work(2, seconds=0.05).job(), on_finish=Short().on_finish)
+    qtbot.waitUntil(lambda: news == ["finished"], timeout=5000)
