@@ -54,8 +54,9 @@ def read_layers(path: str | list[str]) -> list[LayerData]:
     """
     layers: list[LayerData] = []
     for file in _paths(path):
+        images = [image for image in read_via(file) if image.regions]
         try:
-            layers += _layers_of(file)
+            layers += _layers_of(file, images)
         except AnnotationError as error:
             raise AnnotationError(f"{file}: {error}") from error
     return layers
@@ -65,8 +66,7 @@ def _paths(path: str | list[str]) -> list[Path]:
     return [Path(p) for p in ([path] if isinstance(path, str) else path)]
 
 
-def _layers_of(file: Path) -> list[LayerData]:
-    images = [image for image in read_via(file) if image.regions]
+def _layers_of(file: Path, images: list[AnnotatedImage]) -> list[LayerData]:
     if not images:
         raise AnnotationError("there are no regions in it. Draw some in VIA and export again.")
     scheme = DEFAULT_SCHEME

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.raster import class_attribute, rasterise
-from napari_fractoseg.annotations.via import read_via
+from napari_fractoseg.annotations.via import AnnotatedImage, read_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
-from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.errors import AnnotationError, TrainingError
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
 
 __all__ = [
@@ -317,6 +317,15 @@ def _to_values(
 
 def _from_via(images: Mapping[str, Path], path: Path, scheme: ClassScheme) -> _Loaded:
     annotated = [a for a in read_via(path) if a.regions]
+    try:
+        return _draw_regions(images, path, annotated, scheme)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from error
+
+
+def _draw_regions(
+    images: Mapping[str, Path], path: Path, annotated: list[AnnotatedImage], scheme: ClassScheme
+) -> _Loaded:
     attribute = class_attribute(annotated, scheme)
     loaded = []
     for entry in annotated:
