@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_fractoseg.errors import ModelError, OutputExistsError
 from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
 
 __all__ = ["CARD", "CONFIG", "WEIGHTS", "SegmentationModel", "load_model"]
@@ -283,18 +284,6 @@ def _load_network(folder: Path, config: dict[str, Any]) -> torch.nn.Module:
             "Download or export the model again."
         ) from error
     return network
-
-
-def readme_text(card: ModelCard) -> str:
-    """Return the README of a model folder."""
-    classes = "\n".join(f"| {c.value} | {c.name} | {c.description} |" for c in card.scheme)
-    return (
-        f"# {card.name}\n\n{card.description}\n\n"
-        f"A {card.architecture} network with encoder `{card.encoder}`, for napari-fractoseg. "
-        "Figures, training plan and hashes of the data are in `card.json`.\n\n"
-        f"| value | class | |\n|--:|---|---|\n{classes}\n\n"
-        f"Licence: {card.licence or 'not stated'}\n"
-    )
 
 
 def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:
