@@ -34,7 +34,7 @@ from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.dataset import TrainingSet, merge_training_sets, read_training_set
 from napari_fractoseg.training.evaluate import evaluate_job
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.trainer import Trainer, new_model
+from napari_fractoseg.training.trainer import train_job
 
 REFERENCES = ("published", "polygons")
 FIGURES = ("mode_agreement", "agreement", "mean_iou", "fraction_error")
@@ -54,13 +54,17 @@ def load(data: Path, shares: dict[str, float]) -> list[TrainingSet]:
 
 
 def train_fold(
-    sources: list[TrainingSet], plan: TrainingPlan, device_name: str, fold: str
+    sources: list[TrainingSet],
+    plan: TrainingPlan,
+    start: SegmentationModel | None,
+    device_name: str,
+    fold: str,
 ) -> SegmentationModel:
     """Train on all specimens but those of a fold."""
     kept = [part for s in sources if (part := s.without(FOLDS[fold])) is not None]
-    merged = merge_training_sets(kept)
-    trainer = Trainer(new_model(plan, merged, fold), plan, choose_device(device_name))
-    return drain(trainer.run(merged)).model
+    device = choose_device(device_name)
+    job = train_job(merge_training_sets(kept), plan=plan, start=start, name=fold, device=device)
+    return drain(job).model
 
 
 def judge(
@@ -91,9 +95,17 @@ def summary(images: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def cross_validate(
-    data: Path, config: dict[str, Any], device_name: str, folds: list[str], models: Path
+    data: Path,
+    config: dict[str, Any],
+    device_name: str,
+    folds: list[str],
+    models: Path,
+    start: Path | None = None,
 ) -> dict[str, Any]:
-    """Train and judge every fold; return the figures image by image."""
+    """Train and judge every fold; return the figures image by image.
+
+    `start` is a model to fine-tune; it must not have seen any of the specimens.
+    """
     plan = TrainingPlan.from_dict(config["plan"])
     sources = load(data, config["shares"])
     references = dict(zip(REFERENCES, load(data, dict.fromkeys(REFERENCES, 1.0)), strict=True))
@@ -107,7 +119,8 @@ def cross_validate(
         folder = models / fold.replace(" ", "")
         began = time.monotonic()
         if not folder.exists():
-            train_fold(sources, plan, device_name, fold).save(folder)
+            parent = SegmentationModel.load(start) if start else None
+            train_fold(sources, plan, parent, device_name, fold).save(folder)
         model = SegmentationModel.load(folder)
         print(f"{fold}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
         for name, choice in choices.items():
@@ -126,6 +139,7 @@ def main() -> None:
     parser.add_argument("plans", type=Path, nargs="+")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--start", type=Path, help="model to fine-tune, such as a synthetic one")
     parser.add_argument("--folds", nargs="*", default=list(FOLDS))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -133,7 +147,9 @@ def main() -> None:
         print(path.stem, flush=True)
         config = json.loads(path.read_text())
         models = options.out / "models" / path.stem
-        report = cross_validate(options.data, config, options.device, options.folds, models)
+        report = cross_validate(
+            options.data, config, options.device, options.folds, models, options.start
+        )
         (options.out / path.name).write_text(json.dumps(report, indent=1))
 
 

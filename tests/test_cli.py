@@ -62,6 +62,14 @@ def train_arguments(data, out="model"):
     return ["train", *sources, "--plan", data / "plan.json", "--device", "cpu", "-o", data / out]
 
 
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C work: shells and services may have started the tests with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class TestStart:
     def test_help_does_not_wait_for_torch(self):
         code = (
@@ -145,7 +153,7 @@ class TestSegment:
         run(*arguments, "--overwrite")
         assert tifffile.imread(labels).shape == (96, 96)
 
-    def test_ctrl_c_leaves_what_is_finished(self, data, model, monkeypatch):
+    def test_ctrl_c_leaves_what_is_finished(self, data, model, monkeypatch, interruptible):
         seen = []
 
         class Throttle(cli.Throttle):
@@ -253,7 +261,7 @@ class TestTrain:
         text = run(*train_arguments(data), "--max-steps", 1, "--unlabelled", "background")
         assert "background 768 px" in text
 
-    def test_ctrl_c_keeps_the_best_so_far(self, data, monkeypatch):
+    def test_ctrl_c_keeps_the_best_so_far(self, data, monkeypatch, interruptible):
         steps = []
 
         class Throttle(cli.Throttle):
@@ -269,7 +277,7 @@ class TestTrain:
         assert "this is the best so far" in text
         assert nf.load_model(data / "model").card.lineage.plan["steps_done"] == 3
 
-    def test_a_second_ctrl_c_interrupts(self):
+    def test_a_second_ctrl_c_interrupts(self, interruptible):
         with cli._stop_on_ctrl_c() as stop:
             signal.raise_signal(signal.SIGINT)
             assert stop.is_set()
