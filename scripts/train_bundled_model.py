@@ -2,11 +2,11 @@
 
     python scripts/train_bundled_model.py build
 
-Needs the shared fracture data (`fracture_data.shared_fracture`). The network learns
-from synthetic surfaces first and is then fine-tuned on all sources; in the
-cross-validation too, where the synthetic start has seen no specimen. Plans,
-seeds, shares of the sources and test-time choices are in
-``scripts/bundled_model.json``; the model goes to ``models/fracture-modes``.
+Needs the shared fracture data (`fracture_data.shared_fracture`). The plan, the
+seed, the shares of the sources and the test-time choices are in
+``scripts/bundled_model.json``; with an entry ``pretraining`` (a plan) the
+network, and that of every fold, starts from one that learnt from synthetic
+surfaces alone. The model goes to ``models/fracture-modes``.
 What is in ``build`` already (data, folds, the network) is used again.
 """
 
@@ -40,15 +40,15 @@ DESCRIPTION = (
 )
 LICENCE = "BSD-3-Clause (weights; learnt from images published in a GPL-3.0 repository)"
 METHOD = (
-    "Four folds grouped by specimen (scripts/fracture_data.py): each network was pre-trained "
-    "on synthetic surfaces, fine-tuned without the specimens it is judged on, for a fixed "
-    "number of steps, and judged once. The bundled weights were fine-tuned by the same plan "
-    "on all images. Published segmentations and polygons are kept apart because they follow "
-    "different rules; unlabelled pixels do not count. mode_agreement: both sides name a "
-    "fracture mode; agreement: all three classes; fraction_error: absolute error of i / (i + "
-    "t). The lines drawn in VGG_annotator were painted over, for training and for judging. "
-    "Few plans and test-time choices were compared by these figures "
-    "(docs/decisions/0006-bundled-model.md), so they are a little optimistic."
+    "Four folds grouped by specimen (scripts/fracture_data.py): each network was trained "
+    "without the specimens it is judged on, for a fixed number of steps, and judged once. The"
+    " bundled weights were trained afterwards by the same plan on all images. Published "
+    "segmentations and polygons are kept apart because they follow different rules; "
+    "unlabelled pixels do not count. mode_agreement: both sides name a fracture mode; "
+    "agreement: all three classes; fraction_error: absolute error of i / (i + t). The lines "
+    "drawn in VGG_annotator were painted over, for training and for judging. Few plans and "
+    "test-time choices were compared by these figures (docs/decisions/0006-bundled-model.md),"
+    " so they are a little optimistic."
 )
 
 
@@ -102,16 +102,18 @@ def main() -> None:
         fracture_data.prepare(data, background=config["polygon_background"])
         fracture_data.prepare_synthetic(data, config["n_synthetic"])
     device = ("--device", options.device)
-    pretrained = fractoseg_train(
-        options.build, "pretrained", config["pretraining"], {"synthetic": 1.0}, *device
-    )
+    pretrained = None
+    if "pretraining" in config:
+        pretrained = fractoseg_train(
+            options.build, "pretrained", config["pretraining"], {"synthetic": 1.0}, *device
+        )
     texts = ("--name", "fracture modes", "--description", DESCRIPTION, "--licence", LICENCE)
     network = fractoseg_train(
         options.build,
         "network",
         config["plan"],
         config["shares"],
-        *("--from", str(pretrained)),
+        *(("--from", str(pretrained)) if pretrained else ()),
         *texts,
         *device,
     )
