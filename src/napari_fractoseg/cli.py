@@ -299,7 +299,7 @@ def show_model(
     from napari_fractoseg.models.zoo import find_model
 
     folder = find_model(name)
-    card = ModelCard.from_json((folder / "card.json").read_bytes(), folder / "card.json")
+    card = ModelCard.read(folder)
     typer.echo(f"{card.name}\n{card.description}\n\nFolder: {folder}")
     typer.echo(f"Network: {card.architecture} with encoder {card.encoder}")
     typer.echo(f"Licence: {card.licence or 'not stated'}\n")

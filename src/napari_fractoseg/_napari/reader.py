@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from napari_fractoseg._napari.layers import METADATA_KEY, class_colormap, class_features
 from napari_fractoseg.annotations import AnnotatedImage, rasterise, read_via
-from napari_fractoseg.annotations.raster import class_attribute, vertices_px
+from napari_fractoseg.annotations.raster import class_attribute, class_of, vertices_px
 from napari_fractoseg.annotations.via import is_via
-from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.images.reading import IMAGE_SUFFIXES, read_image
 
@@ -128,7 +128,7 @@ def _beside(file: Path, name: str) -> Path | None:
 def _shapes(image: AnnotatedImage, scheme: ClassScheme, attribute: str) -> LayerData:
     """Return the regions as polygons with class names and colours."""
     classes = [
-        _class_of(region.attributes.get(attribute), scheme, f"image {image.filename!r}, region {i}")
+        class_of(region, scheme, attribute, f"image {image.filename!r}, region {i}")
         for i, region in enumerate(image.regions)
     ]
     # VIA's coordinates are pixel edges, napari's are pixel centres.
@@ -147,16 +147,6 @@ def _shapes(image: AnnotatedImage, scheme: ClassScheme, attribute: str) -> Layer
         "metadata": _metadata(image, scheme),
     }
     return outlines, arguments, "shapes"
-
-
-def _class_of(value: Any, scheme: ClassScheme, where: str) -> FractureClass:
-    fracture_class = scheme.get(value) if isinstance(value, str) else None
-    if fracture_class is None:
-        raise AnnotationError(
-            f"{where}: class {value!r} is not in the scheme {list(scheme.names)}. Rename it in VIA "
-            "or add it to the scheme."
-        )
-    return fracture_class
 
 
 def _metadata(image: AnnotatedImage, scheme: ClassScheme) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from napari_fractoseg.annotations.via import AnnotatedImage, Region
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["class_attribute", "rasterise", "vertices_px"]
+__all__ = ["class_attribute", "class_of", "rasterise", "vertices_px"]
 
 _CURVE_POINTS = 180
 
@@ -92,7 +92,7 @@ def rasterise(
     labels = np.zeros(shape, dtype=np.uint8)
     for number, region in enumerate(image.regions):
         where = f"image {image.filename!r}, region {number}"
-        fracture_class = _class_of(region, scheme, attribute, where)
+        fracture_class = class_of(region, scheme, attribute, where)
         rows, columns = vertices_px(region, where)
         inside = skimage.draw.polygon(rows - 0.5, columns - 0.5, shape)
         labels[inside] = fracture_class.value
@@ -122,7 +122,14 @@ def vertices_px(
     return rows, columns
 
 
-def _class_of(region: Region, scheme: ClassScheme, attribute: str, where: str) -> FractureClass:
+def class_of(region: Region, scheme: ClassScheme, attribute: str, where: str) -> FractureClass:
+    """Return the class of a region.
+
+    Raises
+    ------
+    AnnotationError
+        If its attribute names no class of the scheme; begins with `where`.
+    """
     text = region.attributes.get(attribute)
     fracture_class = scheme.get(text) if isinstance(text, str) else None
     if fracture_class is None:

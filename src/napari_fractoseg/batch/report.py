@@ -16,7 +16,7 @@ import pandas as pd
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.measure import class_fractions
-from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 FRACTIONS, RUN = "fractions.csv", "run.json"
-CARD, WEIGHTS = "card.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class BatchReport:
         from napari_fractoseg import __version__
 
         folder = find_model(self.settings.model)
-        card = ModelCard.from_json((folder / CARD).read_bytes(), folder / CARD)
+        card = ModelCard.read(folder)
         return {
             "fractoseg_version": __version__,
             "started": self.started.isoformat(timespec="seconds"),

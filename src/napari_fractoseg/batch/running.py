@@ -31,8 +31,9 @@ from napari_fractoseg.images import MicrographStack, read_image
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.measure import class_fractions, overlay
+from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.devices import Device, choose_device
-from napari_fractoseg.models.model import WEIGHTS, SegmentationModel
+from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.zoo import find_model
 
 __all__ = ["run", "segment_file"]

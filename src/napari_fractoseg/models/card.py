@@ -14,7 +14,10 @@ from pydantic.dataclasses import dataclass
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ModelError
 
-__all__ = ["SCHEMA_VERSION", "Inference", "Lineage", "ModelCard"]
+__all__ = ["CARD", "SCHEMA_VERSION", "WEIGHTS", "Inference", "Lineage", "ModelCard"]
+
+CARD, WEIGHTS = "card.json", "model.safetensors"
+"""Names of the card and of the weights in a model folder."""
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -128,7 +131,7 @@ class ModelCard:
         return _ADAPTER.dump_json(self, indent=2).decode() + "\n"
 
     @classmethod
-    def from_json(cls, text: str | bytes, source: Path | str = "card.json") -> ModelCard:
+    def from_json(cls, text: str | bytes, source: Path | str = CARD) -> ModelCard:
         """Read and validate a card.
 
         Raises
@@ -145,6 +148,11 @@ class ModelCard:
                 f"{source} is not a model card: {where}: {first['msg']} "
                 f"({str(first['input'])[:80]!r}). Download or export the model again."
             ) from error
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelCard:
+        """Read the card of a model folder; see `from_json`."""
+        return cls.from_json((folder / CARD).read_bytes(), folder / CARD)
 
 
 _ADAPTER = TypeAdapter(ModelCard)

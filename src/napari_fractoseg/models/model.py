@@ -21,13 +21,13 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import load_file, save_file
 
 from napari_fractoseg.errors import ModelError, OutputExistsError
-from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
 
-__all__ = ["CARD", "CONFIG", "WEIGHTS", "SegmentationModel", "load_model"]
+__all__ = ["SegmentationModel", "load_model"]
 
-CARD, CONFIG, WEIGHTS, README = "card.json", "config.json", "model.safetensors", "README.md"
+CONFIG, README = "config.json", "README.md"
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
@@ -109,7 +109,7 @@ class SegmentationModel:
                 f"{folder} is not a model folder: {', '.join(missing)} missing. Choose a folder "
                 f"with {CARD}, {CONFIG} and {WEIGHTS}."
             )
-        card = ModelCard.from_json((folder / CARD).read_bytes(), folder / CARD)
+        card = ModelCard.read(folder)
         network = _load_network(folder, _read_config(folder / CONFIG, card))
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         return cls(card, network.eval(), digest)

@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_fractoseg.errors import ModelError
-from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.card import CARD, ModelCard
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -79,9 +79,9 @@ def list_models() -> list[ModelEntry]:
     for parent, is_bundled in ((bundled_folder(), True), (user_folder(), False)):
         folders = sorted(parent.iterdir()) if parent.is_dir() else []
         for folder in folders:
-            if (folder / "card.json").is_file() and not folder.name.startswith("."):
+            if (folder / CARD).is_file() and not folder.name.startswith("."):
                 try:
-                    card = ModelCard.from_json((folder / "card.json").read_bytes(), folder)
+                    card = ModelCard.read(folder)
                 except ModelError:
                     continue
                 entries.append(ModelEntry(folder.name, folder, card, is_bundled))

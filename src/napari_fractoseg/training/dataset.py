@@ -186,15 +186,19 @@ class TrainingSet:
         moved = other.with_scheme(scheme)
         return TrainingSet((*self.pairs, *moved.pairs), scheme)
 
-    def digests(self) -> dict[str, str]:
-        """Return name -> SHA-256; a name that occurs again gets a number."""
-        digests: dict[str, str] = {}
+    def by_name(self) -> dict[str, TrainingPair]:
+        """Return name -> pair; a name that occurs again gets a number."""
+        pairs: dict[str, TrainingPair] = {}
         for pair in self.pairs:
             name, number = pair.name, 2
-            while name in digests:
+            while name in pairs:
                 name, number = f"{pair.name} [{number}]", number + 1
-            digests[name] = pair.digest
-        return digests
+            pairs[name] = pair
+        return pairs
+
+    def digests(self) -> dict[str, str]:
+        """Return name -> SHA-256, with the names of `by_name`."""
+        return {name: pair.digest for name, pair in self.by_name().items()}
 
 
 def parse_mask_values(text: str) -> dict[int, str]:

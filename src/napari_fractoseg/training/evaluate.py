@@ -80,9 +80,7 @@ def evaluate_job(
     matched = reference.with_scheme(model.card.scheme)
     predictor = Predictor(model, device)
     confusions: dict[str, Confusion] = {}
-    for number, (pair, name) in enumerate(
-        zip(matched.pairs, matched.digests(), strict=True), start=1
-    ):
+    for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
         stack = MicrographStack(pair.image.data, name=pair.name)
         prediction = yield from as_part(predictor.run(stack), number - 1, len(matched), name)
         confusions[name] = Confusion.of(pair.labels, prediction.labels, matched.scheme)
