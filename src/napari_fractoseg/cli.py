@@ -27,7 +27,8 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from napari_fractoseg import __version__
-from napari_fractoseg.errors import FractosegError, OutputExistsError, TrainingError
+from napari_fractoseg.errors import FractosegError, TrainingError
+from napari_fractoseg.files import refuse_existing
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
 
 if TYPE_CHECKING:
@@ -59,6 +60,26 @@ class _Group(TyperGroup):
             raise typer.Exit(2) from error
 
 
+class Target(enum.StrEnum):
+    """What annotations are converted to."""
+
+    via2 = "via2"
+    via2_project = "via2-project"
+    via2_csv = "via2-csv"
+    via1 = "via1"
+    via1_csv = "via1-csv"
+    coco = "coco"
+    masks = "masks"
+
+
+class OverlapRule(enum.StrEnum):
+    """To whom pixels belong that two regions cover."""
+
+    later = "later"
+    smaller = "smaller"
+    unlabelled = "unlabelled"
+
+
 class Unlabelled(enum.StrEnum):
     """What pixels without a label mean."""
 
@@ -88,7 +109,8 @@ MaskValuesOption = Annotated[
     typer.Option(
         "--mask-values",
         help="What the values in mask files mean, such as "
-        "'0=background,1=transgranular,2=intergranular'. Others are unlabelled.",
+        "'0=background,1=transgranular,2=intergranular'; others are unlabelled. 'research': as the "
+        "code of arXiv 1908.02242 wrote them.",
     ),
 ]
 UnlabelledOption = Annotated[
@@ -196,7 +218,7 @@ def train(
     Ctrl-C ends the training and keeps the best model so far; the exit code is
     then 130.
     """
-    _refuse_existing(out, history)
+    refuse_existing(out, history)
     if parent and encoder:
         raise TrainingError(
             f"--encoder {encoder} does not go with --from {parent}: the encoder is that of the "
@@ -255,7 +277,7 @@ def evaluate(
 ) -> None:
     """Compare a model with labels, image by image."""
     if not overwrite:
-        _refuse_existing(out, remedy="Choose another name, or replace it (--overwrite).")
+        refuse_existing(out, remedy="Choose another name, or replace it (--overwrite).")
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
     from napari_fractoseg.training.dataset import read_training_set
@@ -276,6 +298,68 @@ def evaluate(
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print_evaluation(evaluation)
     typer.echo(f"Written: {out}")
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="VIA file of any version, or folder of masks.")
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="File to write; folder for masks.")
+    ],
+    to: Annotated[Target, typer.Option("--to", help="What to write.")] = Target.via2_project,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the images, if not that of IN.")
+    ] = None,
+    attribute: Annotated[
+        str | None, typer.Option("--attribute", help="Region attribute that holds the class.")
+    ] = None,
+    new_classes: Annotated[
+        bool, typer.Option("--new-classes", help="Make classes of unknown values.")
+    ] = False,
+    overlap: Annotated[
+        OverlapRule, typer.Option("--overlap", help="Who gets pixels of two regions.")
+    ] = OverlapRule.later,
+    unlabelled: UnlabelledOption = Unlabelled.ignore,
+    mask_values: MaskValuesOption = None,
+    tolerance_px: Annotated[
+        float, typer.Option("--tolerance-px", min=0, help="Simplify polygons by so much.")
+    ] = 0.0,
+    min_area_px: Annotated[
+        int, typer.Option("--min-area-px", min=0, help="Leave smaller regions of masks out.")
+    ] = 0,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Do not draw damaged regions; say how many.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Convert annotations between the versions of VIA, COCO, and masks.
+
+    Polygons made of masks follow the edges of the pixels, so that masks made
+    of them are the same again; --tolerance-px 1 makes them handier to edit.
+    """
+    from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
+    from napari_fractoseg.annotations.document import Flavour
+    from napari_fractoseg.annotations.masks import parse_mask_values
+
+    settings = ConvertSettings(
+        images=images,
+        attribute=attribute,
+        mask_values=parse_mask_values(mask_values) if mask_values else None,
+        new_classes=new_classes,
+        strict=not skip_damaged,
+        overlap=overlap.value,
+        unannotated=None if unlabelled is Unlabelled.ignore else unlabelled.value,
+        tolerance_px=tolerance_px,
+        min_area_px=min_area_px,
+        overwrite=overwrite,
+    )
+    flavour = None if to is Target.masks else Flavour(to.value)
+    result = _watch(convert_job(source, out, flavour, settings), "converting")
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")
 
 
 @models_app.command("list")
@@ -425,20 +509,14 @@ def _plan(path: Path | None, **given: Any) -> TrainingPlan:
 
 
 def _label_options(mask_values: str | None, unlabelled: Unlabelled, model: Any) -> dict[str, Any]:
+    from napari_fractoseg.annotations.masks import parse_mask_values
     from napari_fractoseg.classes import DEFAULT_SCHEME
-    from napari_fractoseg.training.dataset import parse_mask_values
 
     return {
         "scheme": model.card.scheme if model else DEFAULT_SCHEME,
         "mask_values": parse_mask_values(mask_values) if mask_values else None,
         "unlabelled_as": None if unlabelled is Unlabelled.ignore else unlabelled.value,
     }
-
-
-def _refuse_existing(*paths: Path | None, remedy: str = "Choose another name.") -> None:
-    for path in paths:
-        if path is not None and path.exists():
-            raise OutputExistsError(f"{path} exists already. {remedy}")
 
 
 def _new_folder(wanted: Path) -> Path:

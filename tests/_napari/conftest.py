@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fractoseg._napari.torch_import import prepare_torch
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let one warning of napari's random colours pass.
@@ -13,6 +15,12 @@ def pytest_configure(config: pytest.Config) -> None:
     process from their threads, so that it gets through now and then.
     """
     config.addinivalue_line("filterwarnings", "ignore:Conversion from CIE-LAB:UserWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepared_torch() -> None:
+    """Whichever test draws first, PyTorch can be imported afterwards."""
+    prepare_torch()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import tifffile
 import zarr
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images import find_images, read_image, read_mask
+from napari_fractoseg.images import find_images, image_shape, read_image, read_mask
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
 
@@ -116,3 +116,40 @@ def test_sem_files_of_every_vendor_open(shared_data):
     assert len(paths) > 5
     for path in paths:
         assert len(read_image(path).shape) == 2, path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "shape"),
+    [
+        ("grey.png", GREY, (5, 6)),
+        ("deep.png", GREY.astype(np.uint16) * 300, (5, 6)),
+        ("colour.jpg", np.stack([GREY] * 3, axis=-1), (5, 6, 3)),
+        ("grey.bmp", GREY, (5, 6)),
+        ("float.tif", GREY.astype(np.float32), (5, 6)),
+    ],
+)
+def test_shape_and_type_are_those_of_the_array(tmp_path, name, array, shape):
+    iio.imwrite(tmp_path / name, array)
+    assert image_shape(tmp_path / name) == (shape, array.dtype)
+    data = read_image(tmp_path / name).data
+    assert image_shape(tmp_path / name) == (data.shape, data.dtype)
+
+
+def test_the_shape_of_a_zarr(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", shape=(2, 5, 6), dtype="u2")
+    assert image_shape(tmp_path / "a.zarr") == ((2, 5, 6), np.dtype(np.uint16))
+
+
+def test_the_shape_of_grey_with_alpha_is_grey(tmp_path):
+    iio.imwrite(tmp_path / "la.png", np.stack([GREY, np.full_like(GREY, 255)], axis=-1), mode="LA")
+    assert image_shape(tmp_path / "la.png") == ((5, 6), np.dtype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_shape_that_cannot_be_told(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(ImageError, match=rf"a\{suffix} does not exist"):
+        image_shape(path)
+    path.write_text("this is no picture")
+    with pytest.raises(ImageError, match=rf"a\{suffix} cannot be read as an image"):
+        image_shape(path)

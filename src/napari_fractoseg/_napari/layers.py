@@ -16,6 +16,7 @@ from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
 
 __all__ = [
+    "LABELS_OPACITY",
     "METADATA_KEY",
     "apply_scheme",
     "bind_class_keys",
@@ -37,7 +38,7 @@ METADATA_KEY = "fractoseg"
 """Key in ``layer.metadata`` under which model, scheme and settings are kept."""
 
 _BRUSH_PX = 20
-_LABELS_OPACITY = 0.45
+LABELS_OPACITY = 0.45
 
 
 def is_segmentable(layer: Layer) -> bool:
@@ -232,7 +233,7 @@ def labels_layer(
     layer = Labels(
         labels,
         name=name,
-        opacity=_LABELS_OPACITY,
+        opacity=LABELS_OPACITY,
         metadata={METADATA_KEY: dict(metadata or {})},
         **(place or {}),
     )

@@ -14,13 +14,13 @@ from napari_fractoseg._napari.layers import apply_scheme, bind_class_keys, schem
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import ClassSchemeError
 
-__all__ = ["ClassLegend"]
+__all__ = ["ClassLegend", "swatch"]
 
 _SWATCH_PX = 14
 _COLUMNS = 2
 
 
-def _swatch(fracture_class: FractureClass) -> QIcon:
+def swatch(fracture_class: FractureClass) -> QIcon:
     """Draw the colour of a class; a transparent one as an empty frame."""
     pixmap = QPixmap(_SWATCH_PX, _SWATCH_PX)
     pixmap.fill(QColor.fromRgbF(*fracture_class.rgba))
@@ -77,7 +77,7 @@ class ClassLegend(QWidget):
 
     def _button(self, fracture_class: FractureClass) -> QPushButton:
         button = QPushButton(f"{fracture_class.value}  {fracture_class.name}")
-        button.setIcon(_swatch(fracture_class))
+        button.setIcon(swatch(fracture_class))
         button.setCheckable(True)
         button.setStyleSheet("text-align: left; padding: 3px 5px;")
         key = f" (key {fracture_class.value})" if fracture_class.value <= 9 else ""

@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path, PureWindowsPath
-from typing import Any, TypeAlias
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+from napari.utils.notifications import show_warning
 
-from napari_fractoseg._napari.layers import METADATA_KEY, class_colormap, class_features
-from napari_fractoseg.annotations import AnnotatedImage, rasterise, read_via
-from napari_fractoseg.annotations.raster import class_attribute, class_of, vertices_px
-from napari_fractoseg.annotations.via import is_via
-from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
-from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.images.reading import IMAGE_SUFFIXES, read_image
+from napari_fractoseg._napari.via_layers import LayerData, layers_job
+from napari_fractoseg.annotations import ViaDocument, read_via
+from napari_fractoseg.annotations.assembly import assemble
+from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations.mapping import ClassMapping, map_classes
+from napari_fractoseg.annotations.via import flavour_of
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError
+from napari_fractoseg.jobs import drain
 
 __all__ = ["get_reader", "read_layers"]
-
-LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
-
-_FACE_ALPHA = 0.25
-_EDGE_OF_TRANSPARENT = (0.6, 0.6, 0.6, 1.0)
 
 
 def get_reader(
     path: str | list[str],
 ) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read_layers` if all files are VIA 2, else None, so that others may read them."""
-    return read_layers if all(is_via(p) for p in _paths(path)) else None
+    """Return `read_layers` if all files are VIA's, else None, so that others may read them."""
+    return read_layers if all(flavour_of(p) for p in _paths(path)) else None
 
 
 def read_layers(path: str | list[str]) -> list[LayerData]:
-    """Read VIA files as napari layers.
+    """Read VIA files as napari layers, without asking anything.
 
     Parameters
     ----------
     path : str or list of str
-        VIA 2 annotation or project files.
+        VIA files of any version.
 
     Returns
     -------
     list of (data, arguments, layer type)
-        For each annotated image: the image and a labels layer, if the image
-        lies beside the annotation file, and the regions as shapes. Only those
-        of the first image are visible.
+        For the images that lie beside the annotation file or in its
+        subfolders: image, labels and shapes; images of the same size are a
+        stack. Shapes alone of the others. Only the first set is visible.
 
     Raises
     ------
     AnnotationError
-        If the classes cannot be told, or a region cannot be drawn.
+        If a file cannot be read, or has no regions.
     """
     layers: list[LayerData] = []
     for file in _paths(path):
-        images = [image for image in read_via(file) if image.regions]
-        try:
-            layers += _layers_of(file, images)
-        except AnnotationError as error:
-            raise AnnotationError(f"{file}: {error}") from error
+        new, notes = _layers_of(file)
+        for _, arguments, _ in new:
+            arguments["visible"] = arguments["visible"] and not layers
+        layers += new
+        if notes:
+            show_warning(f"{file.name}: " + "\n".join(notes))
     return layers
 
 
@@ -66,88 +62,35 @@ def _paths(path: str | list[str]) -> list[Path]:
     return [Path(p) for p in ([path] if isinstance(path, str) else path)]
 
 
-def _layers_of(file: Path, images: list[AnnotatedImage]) -> list[LayerData]:
-    if not images:
-        raise AnnotationError("there are no regions in it. Draw some in VIA and export again.")
-    scheme = DEFAULT_SCHEME
-    attribute = class_attribute(images, scheme)
-    layers: list[LayerData] = []
-    for image in images:
-        new = _image_layers(file, image, scheme, attribute)
-        for _, arguments, _ in new:
-            arguments["visible"] = not layers
-        layers += new
-    return layers
+def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
+    document = read_via(file, strict=False)
+    annotated = [image for image in document if image.regions]
+    if not annotated:
+        raise AnnotationError(
+            f"{file}: there are no regions in it ({document.flavour.label}, {len(document)} "
+            "images). Draw some in VIA and save again."
+        )
+    mapping, remark = guess_mapping(document)
+    assembly = assemble(annotated, ImageFolder.scan(file.parent))
+    layers, notes = drain(layers_job(document, assembly, mapping, source=file))
+    return layers, [*document.notes, *remark, *assembly.notes, *notes]
 
 
-def _image_layers(
-    file: Path, image: AnnotatedImage, scheme: ClassScheme, attribute: str
-) -> list[LayerData]:
-    name = _base_name(image.filename)
-    found = _beside(file, name)
-    shapes = _shapes(image, scheme, attribute)
-    shapes[1]["name"] = f"{Path(name).stem} · regions"
-    if found is None:
-        return [shapes]
-    stack = read_image(found)
-    rows, columns = stack.shape[-2:]
-    labels = rasterise(image, (rows, columns), scheme, attribute)
-    return [
-        (np.asarray(stack.data), {"name": stack.name, "rgb": stack.rgb}, "image"),
-        (
-            labels,
-            {
-                "name": f"{stack.name} · annotation",
-                "colormap": class_colormap(scheme),
-                "features": class_features(scheme),
-                "opacity": 0.45,
-                "metadata": _metadata(image, scheme),
-            },
-            "labels",
-        ),
-        shapes,
-    ]
+def guess_mapping(document: ViaDocument) -> tuple[ClassMapping | None, list[str]]:
+    """Return the classes of a document as far as they can be told, and what to say about it.
 
-
-def _base_name(filename: str) -> str:
-    """Return the last part of what the file gives as a name: a path, a URL, any system's."""
-    return PureWindowsPath(filename).name
-
-
-def _beside(file: Path, name: str) -> Path | None:
-    """Return the image of that name beside the annotation file, None if there is none.
-
-    The name comes from a file of unknown origin: nothing outside that folder
-    is opened, and nothing but images.
+    Unknown values become new classes; of several ticked options the first
+    counts; regions without a value stay unlabelled.
     """
-    candidate = file.parent / name
-    is_image = candidate.suffix.lower() in IMAGE_SUFFIXES and candidate.is_file()
-    return candidate if is_image and candidate.name == name else None
-
-
-def _shapes(image: AnnotatedImage, scheme: ClassScheme, attribute: str) -> LayerData:
-    """Return the regions as polygons with class names and colours."""
-    classes = [
-        class_of(region, scheme, attribute, f"image {image.filename!r}, region {i}")
-        for i, region in enumerate(image.regions)
-    ]
-    # VIA's coordinates are pixel edges, napari's are pixel centres.
-    outlines: list[npt.NDArray[np.float64]] = [
-        np.stack(vertices_px(region, f"image {image.filename!r}, region {i}"), axis=1) - 0.5
-        for i, region in enumerate(image.regions)
-    ]
-    arguments = {
-        "shape_type": "polygon",
-        "features": {"class": [c.name for c in classes]},
-        "edge_color": np.array(
-            [_EDGE_OF_TRANSPARENT if c.is_transparent else c.rgba for c in classes]
-        ),
-        "face_color": np.array([(*c.rgba[:3], _FACE_ALPHA * c.rgba[3]) for c in classes]),
-        "edge_width": 2,
-        "metadata": _metadata(image, scheme),
-    }
-    return outlines, arguments, "shapes"
-
-
-def _metadata(image: AnnotatedImage, scheme: ClassScheme) -> dict[str, Any]:
-    return {METADATA_KEY: {"scheme": scheme.to_dict(), "image": image.filename}}
+    try:
+        mapping = map_classes(
+            document, DEFAULT_SCHEME, values={"": None}, new_classes=True, several="first"
+        )
+    except (AnnotationError, ClassSchemeError) as error:
+        return None, [f"No labels were made: {error} Plugins > VIA import lets you choose."]
+    new = [c.name for c in mapping.scheme if DEFAULT_SCHEME.get(c.name) is None]
+    notes = [f"New classes: {', '.join(new)}."] if new else []
+    several = mapping.several_ticked(document)
+    if several:
+        notes.append(f"{several} regions have several ticks; the first class counts.")
+    return mapping, notes

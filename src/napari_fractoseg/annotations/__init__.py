@@ -1,6 +1,20 @@
 """Annotations: VIA documents, and label images made from them."""
 
+from napari_fractoseg.annotations.document import (
+    AnnotatedImage,
+    Flavour,
+    Region,
+    ViaDocument,
+)
 from napari_fractoseg.annotations.raster import rasterise
-from napari_fractoseg.annotations.via import AnnotatedImage, Region, read_via
+from napari_fractoseg.annotations.via import read_via, write_via
 
-__all__ = ["AnnotatedImage", "Region", "rasterise", "read_via"]
+__all__ = [
+    "AnnotatedImage",
+    "Flavour",
+    "Region",
+    "ViaDocument",
+    "rasterise",
+    "read_via",
+    "write_via",
+]

@@ -1,160 +1,296 @@
-"""Regions -> label image."""
+"""Regions -> label image.
+
+A pixel belongs to a region if its centre lies inside. Centres on the outline
+itself belong to polygons and lines, not to circles and ellipses; to rectangles
+on the left and at the top. So two polygons with a common edge may share pixels.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 import skimage.draw
 
-from napari_fractoseg.annotations.via import AnnotatedImage, Region
-from napari_fractoseg.classes import ClassScheme, FractureClass
+from napari_fractoseg.annotations.document import AnnotatedImage, Region
+from napari_fractoseg.annotations.mapping import ClassMapping
+from napari_fractoseg.annotations.shapes import ellipse_axes, problem_of
+from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["class_attribute", "class_of", "rasterise", "vertices_px"]
+__all__ = ["Overlap", "Rasterised", "rasterise", "to_pixel_centres", "to_pixel_edges"]
 
-_CURVE_POINTS = 180
+Overlap: TypeAlias = Literal["later", "smaller", "unlabelled"]
+"""Which region a pixel belongs to that lies in several; see `rasterise`."""
+
+# Flat indices, each once: one array a region, and far smaller than a mask of the image.
+_Pixels: TypeAlias = npt.NDArray[np.intp]
+_Coordinates = TypeVar("_Coordinates", float, npt.NDArray[np.float64])
+
+_BAND_PX = 64
 
 
-def class_attribute(images: Iterable[AnnotatedImage], scheme: ClassScheme) -> str:
-    """Return the region attribute that holds the class.
+def to_pixel_centres(
+    rows: _Coordinates, columns: _Coordinates
+) -> tuple[_Coordinates, _Coordinates]:
+    """Turn VIA's coordinates into those of arrays and napari.
+
+    VIA counts pixel edges: the first pixel reaches from 0 to 1. Arrays count
+    pixel centres: it reaches from -0.5 to 0.5.
+    """
+    return rows - 0.5, columns - 0.5
+
+
+def to_pixel_edges(rows: _Coordinates, columns: _Coordinates) -> tuple[_Coordinates, _Coordinates]:
+    """Undo `to_pixel_centres`."""
+    return rows + 0.5, columns + 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Rasterised:
+    """The regions of an image as labels, and what became of them.
 
     Parameters
     ----------
-    images : iterable of AnnotatedImage
-        The images of one file.
-    scheme : ClassScheme
-        Its names and aliases are looked for.
-
-    Returns
-    -------
-    str
-        The only attribute all of whose values are classes of the scheme.
-
-    Raises
-    ------
-    AnnotationError
-        If there is none, or more than one; lists the attributes with values.
+    labels : ndarray of uint8, shape (Y, X)
+        Class values; 0 is unlabelled.
+    overlaps : mapping of (str, str) to int
+        (class below, class drawn over it) -> pixels, in the order of the file
+        whatever the overlap rule. Regions of the same class count too; a pixel
+        under three regions counts twice.
+    empty : tuple of int
+        Numbers of the regions that cover no pixel: outside the image or too
+        small.
+    skipped : int
+        Damaged regions, which are left out.
     """
-    values: dict[str, Counter[str]] = {}
-    for image in images:
-        for region in image.regions:
-            for name, value in region.attributes.items():
-                values.setdefault(name, Counter())[str(value)] += 1
-    fitting = [n for n, found in values.items() if all(scheme.get(v) for v in found)]
-    if len(fitting) == 1:
-        return fitting[0]
-    listed = "; ".join(f"{n!r}: {dict(c.most_common(5))}" for n, c in values.items()) or "none"
-    problem = "several attributes hold" if fitting else "no attribute holds"
-    raise AnnotationError(
-        f"{problem} classes of the scheme {list(scheme.names)}. Attributes with their values: "
-        f"{listed}. Name the attribute, or add the values to the scheme."
-    )
+
+    labels: npt.NDArray[np.uint8]
+    overlaps: Mapping[tuple[str, str], int]
+    empty: tuple[int, ...]
+    skipped: int
 
 
 def rasterise(
-    image: AnnotatedImage, shape: tuple[int, int], scheme: ClassScheme, attribute: str
-) -> npt.NDArray[np.uint8]:
+    image: AnnotatedImage,
+    shape: tuple[int, int],
+    mapping: ClassMapping,
+    *,
+    overlap: Overlap = "later",
+    unannotated: str | None = None,
+    line_width_px: float = 3.0,
+    point_radius_px: float = 3.0,
+) -> Rasterised:
     """Draw the regions of an image as labels.
 
     Parameters
     ----------
     image : AnnotatedImage
-        Rectangles, circles, ellipses and polygons.
+        Its damaged regions are left out and counted.
     shape : tuple of int
         Rows and columns of the image.
-    scheme : ClassScheme
-        Turns attribute values into label values.
-    attribute : str
-        The region attribute that holds the class.
+    mapping : ClassMapping
+        Tells the class of each region.
+    overlap : {"later", "smaller", "unlabelled"}
+        A pixel in several regions belongs to the one that comes later in the
+        file; or to the one that covers fewer pixels of the image, of equal
+        ones to the later; or, if their classes differ, to none.
+    unannotated : str, optional
+        Class of the pixels without a region, such as ``background``; by
+        default they are unlabelled. Contested pixels, and those of regions
+        that the mapping leaves out, are not without a region.
+    line_width_px : float
+        Width of polylines. A closed one is a line too, not an area.
+    point_radius_px : float
+        Radius of the disks that stand for points.
 
     Returns
     -------
-    ndarray of uint8, shape (Y, X)
-        Class values, 0 where there is no region. Where regions overlap, the
-        later one wins.
+    Rasterised
 
     Raises
     ------
     AnnotationError
-        If a region has no class of the scheme, or a shape without an area;
-        names image and region.
+        If a region has no class, naming image and region; if an argument is
+        not one of those above.
+    ClassSchemeError
+        If `unannotated` is not a class of the mapping's scheme.
 
     Notes
     -----
-    A pixel belongs to a region if its centre lies inside. VIA's coordinates
-    are pixel edges, those of arrays pixel centres: half a pixel is subtracted.
+    Rectangles, circles and ellipses are tested by their formula, lines by the
+    distance to the nearest segment, polygons by the even-odd rule.
     """
-    labels = np.zeros(shape, dtype=np.uint8)
+    if overlap not in get_args(Overlap):
+        raise AnnotationError(f"overlap={overlap!r} is none of {', '.join(get_args(Overlap))}.")
+    if not (line_width_px > 0 and point_radius_px > 0):
+        raise AnnotationError(
+            f"line width {line_width_px} px and point radius {point_radius_px} px must be above 0."
+        )
+    fill = None if unannotated is None else mapping.scheme.find(unannotated).value
+    canvas = _Canvas(shape, overlap)
+    empty: list[int] = []
+    skipped = 0
     for number, region in enumerate(image.regions):
-        where = f"image {image.filename!r}, region {number}"
-        fracture_class = class_of(region, scheme, attribute, where)
-        rows, columns = vertices_px(region, where)
-        inside = skimage.draw.polygon(rows - 0.5, columns - 0.5, shape)
-        labels[inside] = fracture_class.value
-    return labels
+        if region.problem or problem_of(region.shape):
+            skipped += 1
+            continue
+        its_class = mapping.class_of(region, f"image {image.filename!r}, region {number}")
+        pixels = _pixels(region, shape, line_width_px / 2, point_radius_px)
+        if its_class is None:
+            canvas.left_out.append(pixels)
+            continue
+        canvas.draw(its_class.value, pixels)
+        if not pixels.size:
+            empty.append(number)
+    labels = canvas.finished(fill)
+    return Rasterised(labels, canvas.named_overlaps(mapping.scheme), tuple(empty), skipped)
 
 
-def vertices_px(
-    region: Region, where: str = "region"
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the outline of a region as rows and columns, in pixel edges.
+@dataclass
+class _Canvas:
+    """Draws later regions over earlier ones, and remembers where that matters."""
 
-    Raises
-    ------
-    AnnotationError
-        If the shape has no area or its coordinates are not numbers.
-    """
-    try:
-        columns, rows = _outline(region.kind, region.shape)
-        columns, rows = np.asarray(columns, dtype=float), np.asarray(rows, dtype=float)
-        if columns.shape != rows.shape or not np.isfinite([columns, rows]).all():
-            raise ValueError(f"{columns.size} x and {rows.size} y coordinates")
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnnotationError(
-            f"{where}: {region.kind or 'shape'} with unusable coordinates ({error!r}): "
-            f"{str(dict(region.shape))[:120]}. Draw it again in VIA."
-        ) from error
-    return rows, columns
+    shape: tuple[int, int]
+    overlap: Overlap
+    drawn: list[tuple[int, _Pixels]] = field(default_factory=list)
+    contested: list[_Pixels] = field(default_factory=list)
+    left_out: list[_Pixels] = field(default_factory=list)
+    overlaps: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.labels = np.zeros(math.prod(self.shape), dtype=np.uint8)
+
+    def draw(self, value: int, pixels: _Pixels) -> None:
+        below = self.labels[pixels]
+        if below.any():
+            counts = np.bincount(below)
+            for other in np.flatnonzero(counts):
+                if other != UNLABELLED:
+                    self.overlaps[int(other), value] += int(counts[other])
+            self.contested.append(pixels[(below != UNLABELLED) & (below != value)])
+        self.labels[pixels] = value
+        if self.overlap == "smaller":
+            self.drawn.append((value, pixels))
+
+    def finished(self, fill: int | None) -> npt.NDArray[np.uint8]:
+        labels = self.labels
+        if self.overlaps:
+            # The sort is stable: of equally large regions the later is still drawn last.
+            for value, pixels in sorted(self.drawn, key=lambda item: -item[1].size):
+                labels[pixels] = value
+        if self.overlap == "unlabelled":
+            for pixels in self.contested:
+                labels[pixels] = UNLABELLED
+        if fill is not None:
+            blank = labels == UNLABELLED
+            for pixels in (*self.contested, *self.left_out):
+                blank[pixels] = False
+            labels[blank] = fill
+        return labels.reshape(self.shape)
+
+    def named_overlaps(self, scheme: ClassScheme) -> dict[tuple[str, str], int]:
+        names = {c.value: c.name for c in scheme}
+        return {(names[a], names[b]): n for (a, b), n in self.overlaps.items()}
 
 
-def class_of(region: Region, scheme: ClassScheme, attribute: str, where: str) -> FractureClass:
-    """Return the class of a region.
-
-    Raises
-    ------
-    AnnotationError
-        If its attribute names no class of the scheme; begins with `where`.
-    """
-    text = region.attributes.get(attribute)
-    fracture_class = scheme.get(text) if isinstance(text, str) else None
-    if fracture_class is None:
-        raise AnnotationError(
-            f"{where}: class {text!r} (attribute {attribute!r}) is not in the scheme "
-            f"{list(scheme.names)}. Rename it in VIA or add it to the scheme."
+def _pixels(
+    region: Region, shape: tuple[int, int], half_width_px: float, point_radius_px: float
+) -> _Pixels:
+    """Return the pixels of a region that is not damaged."""
+    if region.kind == "rect":
+        return _rectangle(region.shape, shape)
+    if region.kind in ("polygon", "polyline"):
+        rows, columns = to_pixel_centres(
+            np.asarray(region.shape["all_points_y"], dtype=np.float64),
+            np.asarray(region.shape["all_points_x"], dtype=np.float64),
         )
-    return fracture_class
+        if region.kind == "polyline":
+            return _line(rows, columns, half_width_px, shape)
+        return _polygon(rows, columns, shape)
+    row, column = to_pixel_centres(float(region.shape["cy"]), float(region.shape["cx"]))
+    if region.kind == "point":
+        return _ellipse(row, column, (point_radius_px, point_radius_px, 0.0), shape)
+    return _ellipse(row, column, ellipse_axes(region.shape), shape)
 
 
-def _outline(kind: str, shape: Any) -> tuple[Any, Any]:
-    """Return x and y of the outline."""
-    if kind == "polygon":
-        return shape["all_points_x"], shape["all_points_y"]
-    if kind == "rect":
-        x, y, width, height = (float(shape[k]) for k in ("x", "y", "width", "height"))
-        return [x, x + width, x + width, x], [y, y, y + height, y + height]
-    if kind in ("circle", "ellipse"):
-        radius_x = float(shape["r"] if kind == "circle" else shape["rx"])
-        radius_y = float(shape["r"] if kind == "circle" else shape["ry"])
-        theta = float(shape.get("theta", 0.0))
-        t = np.linspace(0, 2 * math.pi, _CURVE_POINTS, endpoint=False)
-        along, across = radius_x * np.cos(t), radius_y * np.sin(t)
-        return (
-            float(shape["cx"]) + along * math.cos(theta) - across * math.sin(theta),
-            float(shape["cy"]) + along * math.sin(theta) + across * math.cos(theta),
-        )
-    raise ValueError(f"{kind!r} has no area")
+def _rectangle(attributes: Mapping[str, Any], shape: tuple[int, int]) -> _Pixels:
+    x, y, width, height = (float(attributes[k]) for k in ("x", "y", "width", "height"))
+    # After resizing in VIA, widths and heights may be negative.
+    top, left = to_pixel_centres(min(y, y + height), min(x, x + width))
+    bottom, right = to_pixel_centres(max(y, y + height), max(x, x + width))
+    rows = _span(math.ceil(top), math.ceil(bottom), shape[0])
+    columns = _span(math.ceil(left), math.ceil(right), shape[1])
+    return _flat(rows[:, None], columns, shape).ravel()
+
+
+def _polygon(
+    rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], shape: tuple[int, int]
+) -> _Pixels:
+    # Double clicks in VIA leave polygons of one or two points; skimage may draw those.
+    if len({*zip(rows.tolist(), columns.tolist(), strict=True)}) < 3:
+        return np.empty(0, dtype=np.intp)
+    inside_rows, inside_columns = skimage.draw.polygon(rows, columns, shape)
+    return _flat(inside_rows, inside_columns, shape)
+
+
+def _ellipse(
+    row: float, column: float, axes: tuple[float, float, float], shape: tuple[int, int]
+) -> _Pixels:
+    along, across, theta = axes
+    if along == 0 or across == 0:
+        return np.empty(0, dtype=np.intp)
+    # VIA turns clockwise on the screen, skimage the other way.
+    rows, columns = skimage.draw.ellipse(row, column, across, along, shape, rotation=-theta)
+    return _flat(rows, columns, shape)
+
+
+def _line(
+    rows: npt.NDArray[np.float64],
+    columns: npt.NDArray[np.float64],
+    half_width_px: float,
+    shape: tuple[int, int],
+) -> _Pixels:
+    """Return the pixels at most half a width away from a line."""
+    vertices = list(zip(rows.tolist(), columns.tolist(), strict=True))
+    found = [
+        pixels
+        for start, end in zip(vertices, vertices[1:] or vertices, strict=False)
+        for pixels in _segment(start, end, half_width_px, shape)
+    ]
+    return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.intp)
+
+
+def _segment(
+    start: tuple[float, float], end: tuple[float, float], reach: float, shape: tuple[int, int]
+) -> Iterator[_Pixels]:
+    """Yield the pixels near a segment, in bands of rows: a long diagonal has a huge box."""
+    (row, column), (down, right) = start, (end[0] - start[0], end[1] - start[1])
+    length2 = down * down + right * right or 1.0
+    first, last = sorted((row, end[0]))
+    rows = _span(math.ceil(first - reach), math.floor(last + reach) + 1, shape[0])
+    for top in range(0, len(rows), _BAND_PX):
+        band = rows[top : top + _BAND_PX, None]
+        ends = [0.0, 1.0]
+        if down:
+            beyond = (float(band[0, 0]) - reach, float(band[-1, 0]) + reach)
+            ends = [min(max((r - row) / down, 0.0), 1.0) for r in beyond]
+        low, high = sorted(column + t * right for t in ends)
+        columns = _span(math.floor(low - reach), math.ceil(high + reach) + 1, shape[1])
+        t = np.clip(((band - row) * down + (columns - column) * right) / length2, 0, 1)
+        distance2 = (band - row - t * down) ** 2 + (columns - column - t * right) ** 2
+        inside = np.nonzero(distance2 <= reach * reach)
+        yield _flat(band[inside[0], 0], columns[inside[1]], shape)
+
+
+def _span(start: int, stop: int, size: int) -> _Pixels:
+    return np.arange(min(max(start, 0), size), min(max(stop, 0), size), dtype=np.intp)
+
+
+def _flat(rows: _Pixels, columns: _Pixels, shape: tuple[int, int]) -> _Pixels:
+    return rows * shape[1] + columns

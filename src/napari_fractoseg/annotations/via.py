@@ -1,151 +1,223 @@
-"""VGG Image Annotator (VIA) files -> annotated images.
-
-So far VIA 2: the annotations JSON and the project JSON.
-"""
+"""VGG Image Annotator (VIA) files <-> documents, whichever version wrote them."""
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from napari_fractoseg.annotations import _via3, _via_coco, _via_csv, _via_json
+from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.files import refuse_existing, write_bytes
 
-__all__ = ["AnnotatedImage", "Region", "is_via", "read_via"]
+__all__ = [
+    "WRITABLE",
+    "AnnotatedImage",
+    "Region",
+    "ViaDocument",
+    "flavour_of",
+    "read_via",
+    "write_via",
+]
+
+SUFFIXES = {
+    Flavour.VIA1: ".json",
+    Flavour.VIA1_CSV: ".csv",
+    Flavour.VIA2: ".json",
+    Flavour.VIA2_CSV: ".csv",
+    Flavour.VIA2_PROJECT: ".json",
+    Flavour.VIA2_ATTRIBUTES: ".json",
+    Flavour.COCO: ".json",
+}
+"""Flavours that can be written, with the suffix by which VIA chooses its importer."""
+
+WRITABLE = tuple(SUFFIXES)
+"""Flavours that can be written."""
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-@dataclass(frozen=True)
-class Region:
-    """One annotated shape.
+def flavour_of(path: Path | str) -> Flavour | None:
+    """Tell by the content of a file which kind of VIA file it is; None if it is none.
 
-    Parameters
-    ----------
-    shape : mapping
-        VIA's ``shape_attributes``: ``name`` and coordinates. Coordinates are
-        pixel edges: x from 0 to the width of the image, y to its height.
-    attributes : mapping
-        VIA's ``region_attributes``.
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.via import flavour_of
+    >>> flavour_of("pyproject.toml") is None
+    True
     """
-
-    shape: Mapping[str, Any]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        """``rect``, ``circle``, ``ellipse``, ``polygon``, ``polyline`` or ``point``."""
-        return str(self.shape.get("name", ""))
-
-
-@dataclass(frozen=True)
-class AnnotatedImage:
-    """An image entry of a VIA file.
-
-    Parameters
-    ----------
-    filename : str
-        As the file says; it is data, not a path to be trusted.
-    regions : tuple of Region
-        In drawing order.
-    size_bytes : int or None
-        Size of the image file, None where VIA did not know it.
-    attributes : mapping
-        VIA's ``file_attributes``.
-    """
-
-    filename: str
-    regions: tuple[Region, ...]
-    size_bytes: int | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def is_via(path: Path | str) -> bool:
-    """Whether a JSON file is a VIA 2 annotation or project file, judged by its content."""
     try:
-        document = _load(Path(path))
+        return _recognise(_read_text(Path(path)))[0]
     except AnnotationError:
-        return False
-    return _entries(document) is not None
+        return None
 
 
-def read_via(path: Path | str) -> list[AnnotatedImage]:
-    """Read the annotated images of a VIA 2 file.
+def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
+    """Read a VIA file.
 
     Parameters
     ----------
     path : Path or str
-        VIA 2 annotations JSON or project JSON.
+        VIA 1 JSON or CSV; VIA 2 annotations JSON, CSV, project, attributes
+        file or COCO export; VIA 3 project or CSV. Told by content, not by name.
+    strict : bool
+        Whether a damaged region is an error. Otherwise it is kept, with its
+        ``problem``, is not drawn, and is counted in the document's notes.
 
     Returns
     -------
-    list of AnnotatedImage
-        In the order of the file.
+    ViaDocument
+        Also a sequence of its images, in the order of the file.
 
     Raises
     ------
     AnnotationError
-        If it is no VIA 2 file, naming file, image and region.
+        If it is no VIA file or cannot be read, naming file, image, region,
+        value and remedy.
+
+    Examples
+    --------
+    >>> import napari_fractoseg as nf
+    >>> document = nf.read_via("via_region_data.json")  # doctest: +SKIP
+    >>> [(image.filename, len(image.regions)) for image in document]  # doctest: +SKIP
+    [('s17_3.jpg', 166)]
     """
     path = Path(path)
-    entries = _entries(_load(path))
-    if entries is None:
+    flavour, content = _recognise(_read_text(path), path)
+    if flavour is None:
         raise AnnotationError(
-            f"{path} is not a VIA 2 annotation file. Export it from VIA by Annotation > Export "
-            "Annotations (as json)."
+            f"{path} is not a file of the VGG Image Annotator (VIA 1, 2 or 3). Export it from VIA "
+            "by Annotation > Export Annotations."
         )
-    return [_image(path, key, entry) for key, entry in entries.items()]
+    document = _parse(content, flavour, str(path))
+    damaged = document.damaged()
+    if damaged and strict:
+        more = f" ({len(damaged) - 1} more regions are damaged)" if len(damaged) > 1 else ""
+        raise AnnotationError(
+            f"{path}, {damaged[0]}{more}. Draw it again in VIA, or leave damaged regions out "
+            "(strict=False; fractoseg convert --skip-damaged)."
+        )
+    if damaged:
+        note = f"{len(damaged)} damaged regions are left out: {'; '.join(damaged[:3])}"
+        note += "; ..." if len(damaged) > 3 else ""
+        return replace(document, notes=(*document.notes, note))
+    return document
 
 
-def _load(path: Path) -> Any:
+def write_via(
+    document: ViaDocument, path: Path | str, *, overwrite: bool = False
+) -> tuple[str, ...]:
+    """Write a document as a file of its flavour.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        See `annotations.conversion.in_flavour` for another flavour.
+    path : Path or str
+        Ends in ``.json`` or ``.csv``, as VIA chooses its importer by that.
+    overwrite : bool
+        Replace an existing file.
+
+    Returns
+    -------
+    tuple of str
+        Notes on what the flavour could not hold.
+
+    Raises
+    ------
+    AnnotationError
+        If the flavour cannot be written, or cannot hold the document.
+    OutputExistsError
+        If the file exists and `overwrite` is False.
+    """
+    path = Path(path)
+    suffix = SUFFIXES.get(document.flavour)
+    if suffix is None:
+        raise AnnotationError(
+            f"{document.flavour.label} cannot be written. Convert it to one of "
+            f"{', '.join(WRITABLE)}."
+        )
+    if path.suffix.lower() != suffix:
+        raise AnnotationError(
+            f"{path}: {document.flavour.label} are written to a file that ends in {suffix}; VIA "
+            "chooses its importer by that. Rename it."
+        )
+    if not overwrite:
+        refuse_existing(path)
+    text, notes = _render(document)
+    write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
+    return notes
+
+
+def _render(document: ViaDocument) -> tuple[str, tuple[str, ...]]:
+    if document.flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
+        return _via_csv.render(document), ()
+    notes: tuple[str, ...] = ()
+    if document.flavour is Flavour.COCO:
+        data, notes = _via_coco.render(document)
+    else:
+        data = _via_json.render(document)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise AnnotationError(
+            f"The annotations hold a value that JSON cannot: {error}. Coordinates and attributes "
+            "must be finite numbers, texts, or lists and mappings of them."
+        ) from error
+    # Half of a surrogate pair, as broken file names have it, only exists as an escape.
+    return (text if _is_encodable(text) else json.dumps(data, separators=(",", ":"))), notes
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
+    try:
+        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
         raise AnnotationError(
-            f"{path} is not JSON ({error}). Export the annotations from VIA again."
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8, "
+            "or export it from VIA again."
         ) from error
 
 
-def _entries(document: Any) -> Mapping[str, Any] | None:
-    """Return the image entries of a VIA 2 document, None if it is something else."""
-    if not isinstance(document, dict):
-        return None
-    entries = document.get("_via_img_metadata", document)
-    if not isinstance(entries, dict):
-        return None
-    if entries is document and not entries:
-        return None
-    fits = all(isinstance(e, dict) and "filename" in e and "regions" in e for e in entries.values())
-    return entries if fits else None
-
-
-def _image(path: Path, key: str, entry: Mapping[str, Any]) -> AnnotatedImage:
-    regions = entry["regions"] or []
-    if not isinstance(regions, list):
+def _recognise(text: str, path: Path | None = None) -> tuple[Flavour | None, Any]:
+    """Return the flavour, None if it is not VIA's, and the JSON data or the text."""
+    if not text.lstrip().startswith(("{", "[")):
+        return _via_csv.flavour_of_text(text), text
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise AnnotationError(
-            f"{path}, image {key!r}: regions are {type(regions).__name__}, not a list (VIA 1 "
-            "layout). Open the file in VIA 2 and export it again."
-        )
-    size = entry.get("size")
-    return AnnotatedImage(
-        filename=str(entry["filename"]),
-        regions=tuple(_region(path, key, i, region) for i, region in enumerate(regions)),
-        size_bytes=int(size) if isinstance(size, int | str) and _is_size(size) else None,
-        attributes=entry.get("file_attributes") or {},
-    )
+            f"{path} is not valid JSON: {error}. Was it cut off, or edited by hand? Export the "
+            "annotations from VIA again."
+        ) from error
+    if _via3.is_via3(data):
+        return Flavour.VIA3, data
+    if _via_coco.is_via_coco(data):
+        return Flavour.COCO, data
+    return _via_json.flavour_of_data(data), data
 
 
-def _is_size(size: int | str) -> bool:
-    return str(size).isdigit()
-
-
-def _region(path: Path, key: str, number: int, region: Any) -> Region:
-    shape = region.get("shape_attributes") if isinstance(region, dict) else None
-    if not isinstance(shape, dict) or not isinstance(shape.get("name"), str):
-        raise AnnotationError(
-            f"{path}, image {key!r}, region {number}: no shape in {str(region)[:80]!r}. Draw it "
-            "again in VIA, or remove it from the file."
-        )
-    return Region(shape, region.get("region_attributes") or {})
+def _parse(content: Any, flavour: Flavour, source: str) -> ViaDocument:
+    if flavour is Flavour.VIA3:
+        return _via3.parse(content, source)
+    if flavour is Flavour.VIA3_CSV:
+        return _via3.parse_csv(content, source)
+    if flavour is Flavour.COCO:
+        return _via_coco.parse(content, source)
+    if flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
+        return _via_csv.parse(content, source)
+    return _via_json.parse(content, flavour, source)

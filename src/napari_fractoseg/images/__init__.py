@@ -6,13 +6,14 @@ from napari_fractoseg.images.micrograph import (
     MicrographStack,
     to_grey,
 )
-from napari_fractoseg.images.reading import find_images, read_image, read_mask
+from napari_fractoseg.images.reading import find_images, image_shape, read_image, read_mask
 
 __all__ = [
     "GreyRange",
     "Micrograph",
     "MicrographStack",
     "find_images",
+    "image_shape",
     "read_image",
     "read_mask",
     "to_grey",

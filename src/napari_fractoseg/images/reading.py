@@ -14,7 +14,7 @@ import zarr
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.micrograph import MicrographStack
 
-__all__ = ["IMAGE_SUFFIXES", "find_images", "read_image", "read_mask"]
+__all__ = ["IMAGE_SUFFIXES", "find_images", "image_shape", "read_image", "read_mask"]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
@@ -70,6 +70,26 @@ def read_image(path: Path | str) -> MicrographStack:
     return MicrographStack(data, rgb=rgb, name=path.stem)
 
 
+def image_shape(path: Path | str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an image file's array without decoding its pixels.
+
+    Raises
+    ------
+    ImageError
+        If the file does not exist or cannot be read as an image.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (*TIFF_SUFFIXES, ".zarr") and path.exists():
+        try:
+            header = iio.improps(path, plugin="pillow")
+        except (OSError, ValueError, SyntaxError, KeyError, EOFError) as error:
+            raise _unreadable(path, error) from error
+        return tuple(header.shape), np.dtype(header.dtype)
+    data, _ = _read_array(path)
+    return tuple(data.shape), np.dtype(data.dtype)
+
+
 def read_mask(path: Path | str) -> npt.NDArray[Any]:
     """Read a label mask: whole numbers, shape (Y, X).
 
@@ -107,11 +127,15 @@ def _read_array(path: Path) -> tuple[Any, bool]:
             return _read_tiff(path)
         data = iio.imread(path, plugin="pillow")
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, EOFError) as error:
-        reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-        raise ImageError(f"{path} cannot be read as an image: {reason}") from error
+        raise _unreadable(path, error) from error
     if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
         data = data[..., 0]
     return data, data.ndim == 3 and data.shape[-1] in (3, 4)
+
+
+def _unreadable(path: Path, error: Exception) -> ImageError:
+    reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+    return ImageError(f"{path} cannot be read as an image: {reason}")
 
 
 def _read_tiff(path: Path) -> tuple[Any, bool]:

@@ -7,29 +7,28 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.annotations.raster import class_attribute, rasterise
-from napari_fractoseg.annotations.via import AnnotatedImage, read_via
+from napari_fractoseg.annotations.document import ViaDocument
+from napari_fractoseg.annotations.mapping import map_classes
+from napari_fractoseg.annotations.masks import mask_stem, read_label_mask
+from napari_fractoseg.annotations.raster import rasterise
+from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import AnnotationError, TrainingError
-from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
+from napari_fractoseg.images import Micrograph, find_images, read_image
 
 __all__ = [
     "TrainingPair",
     "TrainingSet",
     "merge_training_sets",
-    "parse_mask_values",
     "read_training_set",
     "read_training_sets",
 ]
 
 logger = logging.getLogger(__name__)
-
-_LABEL_SUFFIX = "_labels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,26 +200,6 @@ class TrainingSet:
         return {name: pair.digest for name, pair in self.by_name().items()}
 
 
-def parse_mask_values(text: str) -> dict[int, str]:
-    """Read ``"0=background,1=transgranular"`` as value -> class name.
-
-    Raises
-    ------
-    TrainingError
-        If an entry is not of that form, or a value occurs twice.
-    """
-    values: dict[int, str] = {}
-    for entry in text.split(","):
-        value, equals, name = (part.strip() for part in entry.partition("="))
-        if not (equals and name and value.isdigit() and int(value) not in values):
-            raise TrainingError(
-                f"Mask values {text!r}: entry {entry!r} is not of the form VALUE=CLASS with each "
-                'value once. Example: "0=background,1=transgranular,2=intergranular".'
-            )
-        values[int(value)] = name
-    return values
-
-
 def read_training_set(
     images: Path | str,
     labels: Path | str,
@@ -238,7 +217,7 @@ def read_training_set(
         Folder of images.
     labels : Path or str
         Folder of masks (``NAME.png`` or ``NAME_labels.tif`` for the image
-        ``NAME.*``), or a VIA 2 JSON file.
+        ``NAME.*``), or a VIA file.
     scheme : ClassScheme
         Classes that are known.
     mask_values : mapping of int to str, optional
@@ -290,37 +269,17 @@ def _from_masks(
 ) -> _Loaded:
     loaded = []
     for path in find_images(folder):
-        stem = path.stem.removesuffix(_LABEL_SUFFIX)
+        stem = mask_stem(path)
         if stem not in images:
             logger.warning("%s: no image named %s; left out.", path, stem)
             continue
-        mask = read_mask(path)
-        loaded.append((_one_plane(images[stem]), _to_values(path, mask, scheme, mask_values)))
+        loaded.append((_one_plane(images[stem]), read_label_mask(path, scheme, mask_values)))
     return loaded
 
 
-def _to_values(
-    path: Path,
-    mask: npt.NDArray[Any],
-    scheme: ClassScheme,
-    mask_values: Mapping[int, str] | None,
-) -> npt.NDArray[np.uint8]:
-    if mask_values is None:
-        scheme.check_labels(mask)
-        return mask.astype(np.uint8)
-    labels = np.zeros(mask.shape, dtype=np.uint8)
-    for value, name in mask_values.items():
-        labels[mask == value] = scheme.find(name).value
-    if not labels.any():
-        raise TrainingError(
-            f"{path}: none of the mask values {sorted(mask_values)} occurs; the file has "
-            f"{np.unique(mask)[:10].tolist()}. Correct the list of mask values."
-        )
-    return labels
-
-
 def _from_via(images: Mapping[str, Path], path: Path, scheme: ClassScheme) -> _Loaded:
-    annotated = [a for a in read_via(path) if a.regions]
+    document = read_via(path)
+    annotated = document.with_images([image for image in document if image.regions])
     try:
         return _draw_regions(images, path, annotated, scheme)
     except AnnotationError as error:
@@ -328,9 +287,9 @@ def _from_via(images: Mapping[str, Path], path: Path, scheme: ClassScheme) -> _L
 
 
 def _draw_regions(
-    images: Mapping[str, Path], path: Path, annotated: list[AnnotatedImage], scheme: ClassScheme
+    images: Mapping[str, Path], path: Path, annotated: ViaDocument, scheme: ClassScheme
 ) -> _Loaded:
-    attribute = class_attribute(annotated, scheme)
+    mapping = map_classes(annotated, scheme)
     loaded = []
     for entry in annotated:
         # The file name is data: only its stem is compared with the files of the image folder.
@@ -339,7 +298,7 @@ def _draw_regions(
             logger.warning("%s: image %s is not in the image folder; left out.", path, stem)
             continue
         image = _one_plane(images[stem])
-        loaded.append((image, rasterise(entry, image.shape, scheme, attribute)))
+        loaded.append((image, rasterise(entry, image.shape, mapping).labels))
     return loaded
 
 

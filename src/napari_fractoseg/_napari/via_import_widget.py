@@ -1,0 +1,290 @@
+"""The dock widget "VIA import", for what the reader of VIA files cannot guess."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import ComboBox, FileEdit
+from napari.layers import Layer
+from qtpy.QtCore import Qt, Slot
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.class_table import ClassTable
+from napari_fractoseg._napari.controls import ProgressRow, narrow
+from napari_fractoseg._napari.jobs import JobHandle, run_job
+from napari_fractoseg._napari.layers import unique_name
+from napari_fractoseg._napari.via_layers import LayerData, layers_job
+from napari_fractoseg.annotations import ViaDocument, read_via
+from napari_fractoseg.annotations.assembly import Assembly, assemble
+from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations.mapping import ClassMapping, attribute_values, class_attribute
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.errors import AnnotationError, FractosegError
+from napari_fractoseg.jobs import Job, Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["ImportState", "ViaImportWidget"]
+
+_OVERLAPS = (
+    ("the later region wins", "later"),
+    ("the smaller region wins", "smaller"),
+    ("is left unlabelled", "unlabelled"),
+)
+_UNANNOTATED = (("unlabelled", None), ("background", "background"))
+
+
+class ImportState(Enum):
+    """What the widget is doing."""
+
+    NOT_READY = "not ready"
+    READING = "reading"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class ViaImportWidget(QWidget):
+    """Opens a VIA file as layers, with every choice in the user's hand.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer that gets the layers.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._handle: JobHandle | None = None
+        self.document: ViaDocument | None = None
+        self.assembly: Assembly | None = None
+        self._make_controls()
+        self._lay_out()
+        self._connect()
+        self._show_state(ImportState.NOT_READY, "Choose a VIA file (JSON or CSV).")
+
+    # ---- construction -------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.file = FileEdit(
+            mode=FileDialogMode.EXISTING_FILE, filter="VIA (*.json *.csv)", value=""
+        )
+        self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, value="")
+        self.folder.native.setToolTip(
+            "Where the images are, with subfolders. By default the folder of the VIA file"
+        )
+        self.attribute = ComboBox(choices=self._attributes, name="attribute", nullable=False)
+        self.attribute.native.setToolTip("The region attribute that names the fracture mode")
+        self.table = ClassTable(DEFAULT_SCHEME)
+        self.overlap = ComboBox(choices=_OVERLAPS, name="overlap")
+        self.overlap.native.setToolTip("To whom pixels belong that two regions cover")
+        self.unannotated = ComboBox(choices=_UNANNOTATED, name="unannotated")
+        self.unannotated.native.setToolTip(
+            "What pixels without a region are: nothing is said about them, or they are background "
+            "as in the paper"
+        )
+        self.file_line, self.state_line, self.preview = QLabel(), QLabel(), QLabel()
+        self.button = QPushButton("Import")
+        self.progress = ProgressRow()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("VIA file", self.file.native)
+        form.addRow("Images in", self.folder.native)
+        form.addRow("", self.file_line)
+        form.addRow("Class is in", narrow(self.attribute))
+        below = QFormLayout()
+        below.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addRow("Overlap", narrow(self.overlap))
+        below.addRow("Elsewhere", narrow(self.unannotated))
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.table)
+        layout.addLayout(below)
+        for widget in (self.preview, self.button, self.progress, self.state_line):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        for line in (self.file_line, self.state_line, self.preview):
+            line.setWordWrap(True)
+            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        self.file.changed.connect(self._on_file)
+        self.folder.changed.connect(self._read)
+        self.attribute.changed.connect(self._on_attribute)
+        self.table.changed.connect(self._on_mapping)
+        self.button.clicked.connect(self.import_layers)
+        self.progress.cancel_button.clicked.connect(self.cancel)
+
+    # ---- reading ------------------------------------------------------------------------
+
+    def _on_file(self, _value: Any = None) -> None:
+        with self.folder.changed.blocked():
+            self.folder.value = Path(self.file.value).parent
+        self._read()
+
+    def _read(self, _value: Any = None) -> None:
+        """Read the file and look for its images, in a thread: both may lie on a slow disk."""
+        path = Path(self.file.value)
+        self.document = self.assembly = None
+        if self._handle is not None:
+            self._handle.cancel()
+        if not path.is_file():
+            self._show_state(ImportState.NOT_READY, f"There is no file {path}.")
+            return
+        self._show_state(ImportState.READING, "reading …")
+        self._start(_read_job(path, Path(self.folder.value)), self._on_read)
+
+    @Slot(object)
+    def _on_read(self, result: tuple[ViaDocument, Assembly]) -> None:
+        self.document, self.assembly = result
+        self.file_line.setText(_description(*result))
+        with self.attribute.changed.blocked():
+            self.attribute.reset_choices()
+            with suppress(AnnotationError):  # then the first one; the user chooses
+                self.attribute.value = class_attribute(self.document, DEFAULT_SCHEME)
+        self._on_attribute()
+
+    def _attributes(self, _widget: Any = None) -> list[tuple[str, str]]:
+        if self.document is None:
+            return []
+        found = attribute_values(self.document)
+        return [(f"{n or '(no name)'} ({len(values)} values)", n) for n, values in found.items()]
+
+    def _on_attribute(self, _value: Any = None) -> None:
+        if self.document is not None and self.attribute.value is not None:
+            self.table.show_values(self.document, self.attribute.value)
+        self._on_mapping()
+
+    @Slot()
+    def _on_mapping(self) -> None:
+        if self.document is None:
+            return
+        if self.attribute.value is None:
+            self.table.clear()
+            self._show_state(
+                ImportState.READY,
+                "Its regions have no attributes, so they are opened as shapes without a class.",
+            )
+            return
+        counts = self.table.class_counts()
+        listed = " · ".join(f"{name} {n}" for name, n in counts.items())
+        self.preview.setText(f"Regions: {listed}")
+        self._show_state(ImportState.READY, "")
+
+    # ---- importing ----------------------------------------------------------------------
+
+    @property
+    def mapping(self) -> ClassMapping | None:
+        """What the table says; None if the regions have no attributes."""
+        return None if self.attribute.value is None else self.table.mapping(self.attribute.value)
+
+    def import_layers(self) -> None:
+        """Draw the labels in a thread, then add the layers."""
+        if self.document is None or self.assembly is None or self._handle is not None:
+            return
+        job = layers_job(
+            self.document,
+            self.assembly,
+            self.mapping,
+            source=Path(self.file.value),
+            overlap=self.overlap.value,
+            unannotated=self.unannotated.value,
+        )
+        self._show_state(ImportState.RUNNING, "")
+        self.progress.begin()
+        self._start(job, self._on_layers)
+
+    @Slot(object)
+    def _on_layers(self, result: tuple[list[LayerData], list[str]]) -> None:
+        layers, notes = result
+        for data, arguments, kind in layers:
+            taken = [str(layer.name) for layer in self._viewer.layers]
+            name = unique_name(arguments["name"], taken)
+            self._viewer.add_layer(Layer.create(data, {**arguments, "name": name}, kind))
+        done = f"{len(layers)} layers added." if layers else "There is nothing to open."
+        self._show_state(ImportState.DONE, "\n".join((done, *notes)))
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop after the image that is being drawn; no layer is added."""
+        if self._handle is not None:
+            self.progress.stopping()
+            self._handle.cancel()
+
+    # ---- jobs ---------------------------------------------------------------------------
+
+    def _start(self, job: Job[Any], on_return: Any) -> None:
+        self._handle = run_job(
+            job,
+            on_progress=self._on_progress,
+            on_return=on_return,
+            on_failure=self._on_failure,
+            on_stop=self._on_stop,
+            on_finish=self._on_finish,
+        )
+
+    @Slot(object, object)
+    def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
+        if self.state is ImportState.RUNNING:
+            self.progress.advance(progress, remaining_s)
+
+    @Slot(object)
+    def _on_failure(self, error: FractosegError) -> None:
+        self._show_state(ImportState.FAILED, str(error))
+
+    @Slot()
+    def _on_stop(self) -> None:
+        if self.state is ImportState.RUNNING:
+            self._show_state(ImportState.STOPPED, "Stopped; no layer was added.")
+
+    @Slot()
+    def _on_finish(self) -> None:
+        self._handle = None
+        self._show_state(self.state, self.state_line.text())
+
+    def _show_state(self, state: ImportState, text: str) -> None:
+        self.state = state
+        self.state_line.setText(text)
+        self.state_line.setVisible(bool(text))
+        is_busy = state in (ImportState.RUNNING, ImportState.READING)
+        self.button.setEnabled(self.document is not None and not is_busy)
+        self.file_line.setVisible(self.document is not None)
+        self.preview.setVisible(self.document is not None and self.attribute.value is not None)
+        for widget in (self.file.native, self.folder.native, self.table):
+            widget.setEnabled(state is not ImportState.RUNNING)
+        if state is not ImportState.RUNNING:
+            self.progress.hide()
+
+
+def _read_job(path: Path, folder: Path) -> Job[tuple[ViaDocument, Assembly]]:
+    yield Progress(0, 2, f"reading {path.name}")
+    document = read_via(path, strict=False)
+    yield Progress(1, 2, f"looking for images in {folder}")
+    annotated = [image for image in document if image.regions]
+    return document, assemble(annotated, ImageFolder.scan(folder))
+
+
+def _description(document: ViaDocument, assembly: Assembly) -> str:
+    """Say what is in a file and which of its images were found."""
+    shapes = ", ".join(f"{n} {kind}" for kind, n in document.shape_counts().items()) or "no region"
+    found = sum(len(stack.images) for stack in assembly.stacks)
+    total = found + len(assembly.missing)
+    lines = (
+        f"{document.flavour.label}: {len(document)} images; {shapes}",
+        f"{found} of {total} annotated images found",
+        *document.notes,
+    )
+    return "\n".join(lines)

@@ -1,0 +1,283 @@
+"""VIA documents -> napari layers, and the shapes of layers -> regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg._napari.layers import (
+    LABELS_OPACITY,
+    METADATA_KEY,
+    class_colormap,
+    class_features,
+)
+from napari_fractoseg.annotations import AnnotatedImage, Region, ViaDocument
+from napari_fractoseg.annotations.assembly import (
+    AnnotatedStack,
+    Assembly,
+    DrawnLabels,
+    draw_labels_job,
+    short_name,
+)
+from napari_fractoseg.annotations.mapping import ClassMapping
+from napari_fractoseg.annotations.raster import Overlap, to_pixel_centres
+from napari_fractoseg.annotations.shapes import ellipse_axes, outline_px
+from napari_fractoseg.classes import FractureClass
+from napari_fractoseg.images import read_image
+from napari_fractoseg.jobs import Job
+
+__all__ = ["MAX_SETS", "MAX_SHAPES", "LayerData", "layers_job", "shape_data"]
+
+LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+
+MAX_SHAPES = 2000
+"""napari takes about 10 s for 1000 polygons; beyond this many, shapes are left out."""
+
+MAX_SETS = 8
+"""Sets of layers that a file may open, if its images are of different sizes."""
+
+_STACK_AXES = ("image", "y", "x")
+_FACE_ALPHA = 0.25
+_GREY = (0.6, 0.6, 0.6, 1.0)
+_POINT_RADIUS_PX = 3.0
+_SHAPE_TYPES = {
+    "rect": "rectangle",
+    "circle": "ellipse",
+    "ellipse": "ellipse",
+    "point": "ellipse",
+    "polygon": "polygon",
+    "polyline": "path",
+}
+
+
+def layers_job(
+    document: ViaDocument,
+    assembly: Assembly,
+    mapping: ClassMapping | None,
+    *,
+    source: Path,
+    overlap: Overlap = "later",
+    unannotated: str | None = None,
+) -> Job[tuple[list[LayerData], list[str]]]:
+    """Make the layers of a document, and notes for the user.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        For the way back to VIA it is kept in the metadata of the layers.
+    assembly : Assembly
+        The images of the document, with their files.
+    mapping : ClassMapping or None
+        None draws the regions in grey, and no labels.
+    source : Path
+        The annotation file.
+    overlap, unannotated
+        See `rasterise`.
+
+    Yields
+    ------
+    Progress
+        After each image whose labels are drawn.
+
+    Returns
+    -------
+    layers : list of (data, arguments, layer type)
+        For each stack: images, labels and shapes, the first set visible;
+        shapes alone of images without a file.
+    notes : list of str
+        What was left out.
+    """
+    drawing = {"overlap": overlap, "unannotated": unannotated}
+    origin = {"document": document, "source": str(source), "drawing": drawing}
+    layers: list[LayerData] = []
+    notes: list[str] = []
+    budget = MAX_SHAPES
+    for stack in assembly.stacks[:MAX_SETS]:
+        name = _set_name(stack.images, source)
+        images = {"images": [image.filename for image in stack.images]}
+        new: list[LayerData] = [_image_layer(stack, name)]
+        if mapping is not None:
+            drawn = yield from draw_labels_job(
+                stack.images, stack.plane_shape, mapping, overlap=overlap, unannotated=unannotated
+            )
+            notes += drawn.notes
+            new.append(_labels_layer(drawn, mapping, name, origin | images))
+        n_regions = sum(len(image.drawable) for image in stack.images)
+        if n_regions <= budget:
+            new.append(_shapes_layer(stack.images, mapping, name, origin | images))
+            budget -= n_regions
+        else:
+            notes.append(
+                f"{name}: {n_regions} regions are not drawn as shapes, which would take napari "
+                "minutes; the labels have them."
+            )
+        for _, arguments, _ in new:
+            arguments["visible"] = not layers
+            if len(stack.images) > 1:
+                arguments["axis_labels"] = _STACK_AXES
+        layers += new
+    left = assembly.stacks[MAX_SETS:]
+    if left:
+        notes.append(
+            f"{sum(len(s.images) for s in left)} more images in {len(left)} other sizes are not "
+            f"opened (at most {MAX_SETS} sizes). Open them by Plugins > VIA import."
+        )
+    missing = [image for image in assembly.missing if image.drawable]
+    n_regions = sum(len(image.drawable) for image in missing)
+    if missing and n_regions <= budget:
+        name = _set_name(missing, source)
+        images = {"images": [image.filename for image in missing]}
+        shapes = _shapes_layer(missing, mapping, name, origin | images)
+        shapes[1]["visible"] = not layers
+        layers.append(shapes)
+    elif missing:
+        notes.append(f"The {n_regions} regions of images without a file are too many to draw.")
+    return layers, notes
+
+
+def _set_name(images: Sequence[AnnotatedImage], source: Path) -> str:
+    return short_name(images[0]) if len(images) == 1 else f"{source.stem} ({len(images)} images)"
+
+
+def _image_layer(stack: AnnotatedStack, name: str) -> LayerData:
+    """Return the images; a stack of several is read plane by plane, as napari shows it."""
+    if len(stack.paths) == 1:
+        data: Any = _pixels(stack.paths[0])
+    else:
+        planes = [
+            da.from_delayed(dask.delayed(_pixels)(path), stack.shape, stack.dtype)
+            for path in stack.paths
+        ]
+        data = da.stack(planes)
+    return data, {"name": name, "rgb": stack.rgb}, "image"
+
+
+def _pixels(path: Path) -> npt.NDArray[Any]:
+    return np.asarray(read_image(path).data)
+
+
+def _labels_layer(
+    drawn: DrawnLabels, mapping: ClassMapping, name: str, origin: dict[str, Any]
+) -> LayerData:
+    arguments = {
+        "name": f"{name} · annotation",
+        "colormap": class_colormap(mapping.scheme),
+        "features": class_features(mapping.scheme),
+        "opacity": LABELS_OPACITY,
+        "metadata": _metadata(mapping, origin),
+    }
+    return drawn.labels, arguments, "labels"
+
+
+def _metadata(mapping: ClassMapping | None, origin: dict[str, Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"via": origin}
+    if mapping is not None:
+        entry |= {"scheme": mapping.scheme.to_dict()}
+        entry["via"] = {**origin, "mapping": mapping}
+    return {METADATA_KEY: entry}
+
+
+def _shapes_layer(
+    images: Sequence[AnnotatedImage],
+    mapping: ClassMapping | None,
+    name: str,
+    origin: dict[str, Any],
+) -> LayerData:
+    """Return regions as shapes with class names and colours; in a stack each on its plane."""
+    data, kinds, classes, places = [], [], [], []
+    for plane, image in enumerate(images):
+        for number, region in enumerate(image.regions):
+            if region.problem:
+                continue
+            where = f"image {image.filename!r}, region {number}"
+            vertices = shape_data(region)
+            if len(images) > 1:
+                vertices = np.insert(vertices, 0, plane, axis=1)
+            data.append(vertices)
+            kinds.append("ellipse" if _is_dot(region) else _SHAPE_TYPES[region.kind])
+            classes.append(None if mapping is None else mapping.class_of(region, where))
+            places.append((image.filename, number))
+    arguments = {
+        "name": f"{name} · regions",
+        "shape_type": kinds,
+        "features": {
+            "class": ["" if c is None else c.name for c in classes],
+            "image": [filename for filename, _ in places],
+            "region": [number for _, number in places],
+        },
+        # A shape that is drawn anew comes from no region of the file.
+        "feature_defaults": {"class": _first_class(mapping), "image": "", "region": -1},
+        "text": {"string": "{class}", "size": 8, "color": "white"},
+        "edge_color": np.array([_edge(c) for c in classes]).reshape(-1, 4),
+        "face_color": np.array([_face(c) for c in classes]).reshape(-1, 4),
+        "edge_width": 2,
+        "metadata": _metadata(mapping, origin),
+    }
+    return data, arguments, "shapes"
+
+
+def _first_class(mapping: ClassMapping | None) -> str:
+    return "" if mapping is None else mapping.scheme.names[0]
+
+
+def _edge(fracture_class: FractureClass | None) -> tuple[float, ...]:
+    if fracture_class is None or fracture_class.is_transparent:
+        return _GREY
+    return fracture_class.rgba
+
+
+def _face(fracture_class: FractureClass | None) -> tuple[float, ...]:
+    if fracture_class is None:
+        return (*_GREY[:3], 0.0)
+    red, green, blue, alpha = fracture_class.rgba
+    return red, green, blue, _FACE_ALPHA * alpha
+
+
+def shape_data(region: Region) -> npt.NDArray[np.float64]:
+    """Return a region as the vertices of a napari shape, in pixel centres.
+
+    Parameters
+    ----------
+    region : Region
+        One that can be drawn.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+        Rows and columns: the vertices of polygons and paths, the four corners
+        of rectangles and of the boxes round ellipses; a point is a small disk.
+    """
+    if region.kind in ("circle", "ellipse"):
+        rx, ry, theta = ellipse_axes(region.shape)
+        rows, columns = _box(region, rx, ry, theta)
+    elif _is_dot(region):
+        rows, columns = outline_px(region)
+        dot = Region({"name": "point", "cx": columns[0], "cy": rows[0]})
+        rows, columns = _box(dot, _POINT_RADIUS_PX, _POINT_RADIUS_PX, 0.0)
+    else:
+        rows, columns = outline_px(region)
+    return np.stack(to_pixel_centres(rows, columns), axis=1)
+
+
+def _is_dot(region: Region) -> bool:
+    """Whether it is a point, or a polygon or line of one point, as double clicks in VIA leave."""
+    if region.kind not in ("point", "polygon", "polyline"):
+        return False
+    rows, columns = outline_px(region)
+    return bool(np.ptp(rows) == 0 and np.ptp(columns) == 0)
+
+
+def _box(
+    region: Region, rx: float, ry: float, theta: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the corners of the box round an ellipse, turned with it."""
+    along, across = np.array([-rx, rx, rx, -rx]), np.array([-ry, -ry, ry, ry])
+    rows = float(region.shape["cy"]) + along * np.sin(theta) + across * np.cos(theta)
+    columns = float(region.shape["cx"]) + along * np.cos(theta) - across * np.sin(theta)
+    return rows, columns

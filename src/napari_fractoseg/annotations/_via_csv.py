@@ -1,0 +1,370 @@
+"""VIA 1 and VIA 2 annotations as CSV, and the rows that all of VIA's CSV files are made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from napari_fractoseg.annotations._entries import make_region
+from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.errors import AnnotationError
+
+__all__ = ["Header", "Tally", "find_header", "flavour_of_text", "parse", "read_rows", "render"]
+
+HEADER = (
+    "filename,file_size,file_attributes,region_count,region_id,"
+    "region_shape_attributes,region_attributes"
+)
+COLUMNS = tuple(HEADER.split(","))
+NAME, SIZE, FILE_ATTRIBUTES, COUNT, NUMBER, SHAPE, ATTRIBUTES = COLUMNS
+
+WRONG_CELLS = "Skipped rows with a wrong number of cells"
+
+_LONGEST_HEADER = 2000
+_SIZE = re.compile(r"[0-9]+|-1")
+_VIA3_HEADER = re.compile(r'\s*"?#\s*CSV_HEADER\s*=\s*(metadata_id\s*,.*)')
+# Where VIA 2 has no value it writes JavaScript's word for it; texts that say so are left alone.
+_UNDEFINED = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=:)\s*undefined(?=\s*[,}])')
+_NO_VALUE = "\0undefined"
+
+
+class Tally(defaultdict[str, list[str]]):
+    """What happened while reading -> where; one note for each kind of thing."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each, with the count and the first places."""
+        return tuple(f"{what}: {len(places)}{_listed(places)}." for what, places in self.items())
+
+
+def _listed(places: list[str]) -> str:
+    named = list(dict.fromkeys(p for p in places if p))
+    more = ", ..." if len(named) > 5 else ""
+    return f" ({', '.join(named[:5])}{more})" if named else ""
+
+
+class Header(NamedTuple):
+    """The first lines of one of VIA's CSV files, and the rows that follow them."""
+
+    flavour: Flavour
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    comments: tuple[str, ...] = ()
+    body: str = ""
+
+
+def flavour_of_text(text: str) -> Flavour | None:
+    """Tell VIA's CSV files by their header; None if the text is something else.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations._via_csv import flavour_of_text
+    >>> flavour_of_text("#filename,file_size,region_shape_attributes")
+    <Flavour.VIA1_CSV: 'via1-csv'>
+    """
+    header = find_header(text)
+    return header.flavour if header else None
+
+
+def find_header(text: str) -> Header | None:
+    """Return the header, which may stand below comments; None if there is none."""
+    comments: list[str] = []
+    end = 0
+    for line in io.StringIO(text, newline=""):
+        end += len(line)
+        if header := _header_of(line):
+            return header._replace(comments=tuple(comments), body=text[end:])
+        if line.strip() and not line.lstrip(' "').startswith("#"):
+            return None
+        comments.append(line.rstrip("\r\n"))
+    return None
+
+
+def _header_of(line: str) -> Header | None:
+    if match := _VIA3_HEADER.match(line):
+        return Header(Flavour.VIA3_CSV, _names(match[1].split(",")))
+    for delimiter in ",;\t" if len(line) < _LONGEST_HEADER else "":
+        columns = _names(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+        if {NAME, SHAPE} <= set(columns):
+            is_via1 = line.lstrip(' "').startswith("#")
+            return Header(Flavour.VIA1_CSV if is_via1 else Flavour.VIA2_CSV, columns, delimiter)
+    return None
+
+
+def _names(cells: list[str]) -> tuple[str, ...]:
+    return _without_empty_end([cell.strip(' "#\r\n') for cell in cells])
+
+
+def _without_empty_end(cells: list[str], least: int = 0) -> tuple[str, ...]:
+    """Drop the empty cells at the end that VIA 1.0.2 and spreadsheet programs add."""
+    count = len(cells)
+    while count > least and not cells[count - 1].strip():
+        count -= 1
+    return tuple(cells[:count])
+
+
+def read_rows(header: Header, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the line number and the cells of each row that is neither blank nor a comment.
+
+    Raises
+    ------
+    AnnotationError
+        If the text cannot be split into cells; begins with `source`.
+    """
+    # Python's limit of 131072 characters is an outline of some 13000 points. It is a setting
+    # of the whole process, so it is raised and never lowered under someone else's reader.
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+    lines = io.StringIO(header.body, newline="")
+    reader = csv.reader(lines, delimiter=header.delimiter)
+    start = len(header.comments) + 2
+    line = start
+    try:
+        for raw in reader:
+            cells = _without_empty_end(raw, len(header.columns))
+            if any(cell.strip() for cell in cells) and not _is_comment(cells, header):
+                yield line, cells
+            line = start + reader.line_num
+    except csv.Error as error:
+        raise AnnotationError(
+            f"{source}, line {line}: no CSV ({error}). Export the annotations from VIA again."
+        ) from error
+
+
+def _is_comment(cells: tuple[str, ...], header: Header) -> bool:
+    if _names(list(cells)) == header.columns:
+        return True
+    return cells[0].startswith("#") and len(cells) != len(header.columns)
+
+
+@dataclass
+class _Entry:
+    """An image while its rows are being read."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+    regions: list[tuple[str, Region]] = field(default_factory=list)
+    counts: set[str] = field(default_factory=set)
+
+    def ordered(self) -> tuple[Region, ...]:
+        """Return the regions by number if these are 0 to n - 1, else as the rows are."""
+        order = {str(n): n for n in range(len(self.regions))}
+        if {number for number, _ in self.regions} == set(order):
+            return tuple(r for _, r in sorted(self.regions, key=lambda pair: order[pair[0]]))
+        return tuple(region for _, region in self.regions)
+
+
+def parse(text: str, source: str) -> ViaDocument:
+    """Make a document of VIA 1's or VIA 2's CSV.
+
+    Parameters
+    ----------
+    text : str
+        Content of the file, without a byte order mark.
+    source : str
+        Begins the errors.
+
+    Returns
+    -------
+    ViaDocument
+        Images by file name and size, in the order of their first rows. A row
+        whose shape or attributes cannot be read is a region with a problem.
+
+    Raises
+    ------
+    AnnotationError
+        If a row has neither a shape nor attributes that can be read, or no
+        row has the right number of cells.
+    """
+    header = find_header(text)
+    if header is None or header.flavour is Flavour.VIA3_CSV:
+        raise AnnotationError(
+            f"{source}: no header of VIA 1 or 2 in {text[:60]!r}. The first line must be "
+            f"{HEADER!r}; export the annotations from VIA again."
+        )
+    tally = Tally()
+    for column in sorted(set(header.columns) - {*COLUMNS, ""}):
+        tally["Ignored columns that VIA does not have"].append(repr(column))
+    entries: dict[tuple[str, int | str | None], _Entry] = {}
+    for line, cells in read_rows(header, source):
+        if row := _row(cells, header, tally, line):
+            entry = entries.setdefault((row[NAME], _size(row[SIZE])), _Entry())
+            _add(row, entry, tally, source, line)
+    if not entries and WRONG_CELLS in tally:
+        raise AnnotationError(
+            f"{source}: no row has the {len(header.columns)} cells of the header; the first is "
+            f"{tally[WRONG_CELLS][0]}. Export the annotations from VIA again."
+        )
+    images = []
+    for (name, size), entry in entries.items():
+        images.append(AnnotatedImage(name, entry.ordered(), size, entry.attributes))
+        if entry.counts - {"", str(len(entry.regions))}:
+            tally["Images with fewer or more regions than region_count says"].append(repr(name))
+    return ViaDocument(tuple(images), header.flavour, notes=tally.notes)
+
+
+def _row(cells: tuple[str, ...], header: Header, tally: Tally, line: int) -> dict[str, str] | None:
+    """Return column -> cell; None, with a note, if there are too few or too many."""
+    surplus = len(cells) - len(header.columns)
+    if surplus > 0 and header.columns[0] == NAME:
+        # VIA does not quote file names: a comma in one makes it several cells.
+        cells = (header.delimiter.join(cells[: surplus + 1]), *cells[surplus + 1 :])
+    row = dict.fromkeys(COLUMNS, "") | dict(zip(header.columns, cells, strict=False))
+    if len(cells) != len(header.columns) or (surplus > 0 and not _is_plausible(row)):
+        tally[WRONG_CELLS].append(f"line {line}")
+        return None
+    if surplus > 0:
+        tally["File names with commas put together again"].append(f"line {line}")
+    return row
+
+
+def _is_plausible(row: Mapping[str, str]) -> bool:
+    objects = (row[column].strip() for column in (FILE_ATTRIBUTES, SHAPE, ATTRIBUTES))
+    return not isinstance(_size(row[SIZE]), str) and all(c[:1] in ("", "{") for c in objects)
+
+
+def _size(cell: str) -> int | str | None:
+    if _SIZE.fullmatch(cell.strip()):
+        return int(cell)
+    return None if cell.strip() in ("", "undefined") else cell
+
+
+def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, source: str, line: int) -> None:
+    common, shape, attributes = (
+        _read_cell(row[column], column, tally, line)
+        for column in (FILE_ATTRIBUTES, SHAPE, ATTRIBUTES)
+    )
+    if common is None:
+        tally["Ignored file_attributes that are not JSON"].append(f"line {line}")
+    entry.attributes |= common or {}
+    entry.counts.add(row[COUNT].strip())
+    problem = f"{SHAPE} {row[SHAPE][:50]!r} (line {line}) is no JSON object"
+    if shape is None and attributes is None:
+        raise AnnotationError(
+            f"{source}, image {row[NAME]!r}: {problem}, nor is {ATTRIBUTES} "
+            f"{row[ATTRIBUTES][:50]!r}. Export the annotations from VIA again, or write both as "
+            'JSON such as {"name":"point","cx":1,"cy":2}.'
+        )
+    if shape is None:
+        region = Region({}, attributes or {}, problem=problem)
+    elif attributes is None:
+        problem = f"{ATTRIBUTES} {row[ATTRIBUTES][:50]!r} (line {line}) is no JSON object"
+        region = Region(shape, problem=problem)
+    elif shape or attributes:
+        region = make_region(shape, attributes)
+    else:
+        return
+    entry.regions.append((row[NUMBER].strip(), region))
+
+
+def _read_cell(cell: str, column: str, tally: Tally, line: int) -> dict[str, Any] | None:
+    """Return the JSON object in a cell, or the pairs of VIA 0.1b; None if it is neither."""
+    cell = cell.strip()
+    if cell in ("", "{}", "null"):
+        return {}
+    if not cell.startswith("{"):
+        return _read_pairs(cell, column)
+    if (found := _load(cell)) is not None or "undefined" not in cell:
+        return found
+    found = _load(_UNDEFINED.sub(_marked, cell)) or {}
+    kept = {key: value for key, value in found.items() if value != _NO_VALUE}
+    remark = "Left out attributes whose value is 'undefined', VIA's word for none"
+    tally[remark] += [f"line {line}"] * (len(found) - len(kept))
+    return kept if found else None
+
+
+def _load(text: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _marked(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith('"') else json.dumps(_NO_VALUE)
+
+
+def _read_pairs(cell: str, column: str) -> dict[str, Any] | None:
+    """Read ``name=polygon;all_points_x=[1:2:3]``, as VIA 0.1b has it."""
+    pairs = dict(pair.partition("=")[::2] for pair in cell.split(";") if "=" in pair)
+    if column != SHAPE or "name" not in pairs:
+        return pairs or None
+    numbers = ",".join(f'"{k}":{v.replace(":", ",")}' for k, v in pairs.items() if k != "name")
+    coordinates = _load(f"{{{numbers}}}")
+    return None if coordinates is None else {"name": pairs["name"], **coordinates}
+
+
+def render(document: ViaDocument) -> str:
+    """Return a document as the CSV of its flavour, VIA 1 or VIA 2, byte for byte as VIA has it.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        Shapes are written as they are. CSV has no place for keys and extras,
+        nor for regions with neither shape nor attributes.
+
+    Returns
+    -------
+    str
+        Lines with LF between them.
+
+    Raises
+    ------
+    AnnotationError
+        If VIA could not read a file name back, two images have the same name
+        and size, or a value is no JSON.
+    """
+    is_via1 = document.flavour is Flavour.VIA1_CSV
+    images: dict[str, str] = {}
+    for image in document:
+        size = "-1" if image.size is None else str(image.size)
+        start = f"{_checked(image.filename, is_via1)},{_checked(size)}"
+        if start in images:
+            raise AnnotationError(
+                f"Two images are called {image.filename!r} and have the size {size}; CSV cannot "
+                "tell them apart. Rename one of them."
+            )
+        common = f"{start},{_cell(image.attributes, image)},{len(image.regions)}"
+        rows = [
+            f"{common},{number},{_cell(region.shape, image)},{_cell(region.attributes, image)}"
+            for number, region in enumerate(image.regions)
+        ]
+        images[start] = "\n".join(rows or [f'{common},0,"{{}}","{{}}"'])
+    return "\n".join(["#" * is_via1 + HEADER, *images.values()])
+
+
+def _checked(text: str, is_via1: bool = False) -> str:
+    bad = [c for c in text if c in ',"\n\r' or not _is_encodable(c)]
+    if bad or (is_via1 and text.startswith("#")):
+        raise AnnotationError(
+            f"The file name {text!r} cannot be written as CSV: VIA would not read back the "
+            f"{(bad or '#')[0]!r} in it. Rename the image, or write JSON or a project."
+        )
+    return text
+
+
+def _cell(values: Mapping[str, Any], image: AnnotatedImage) -> str:
+    options: dict[str, Any] = {"separators": (",", ":"), "allow_nan": False}
+    try:
+        text = json.dumps(dict(values), ensure_ascii=False, **options)
+    except (ValueError, TypeError) as error:
+        raise AnnotationError(
+            f"Image {image.filename!r}: {dict(values)!s:.80} cannot be written: {error}. "
+            "Use finite numbers, texts, or lists and mappings of them."
+        ) from error
+    if not _is_encodable(text):
+        text = json.dumps(dict(values), **options)
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _is_encodable(text: str) -> bool:
+    """Tell whether UTF-8 can hold a text; halves of surrogate pairs only exist as escapes."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,300 @@
+"""Which attribute of a VIA document holds the class, and which value is which class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_fractoseg.annotations.document import AnnotatedImage, Region, ViaDocument
+from napari_fractoseg.classes import ClassScheme, FractureClass
+from napari_fractoseg.errors import AnnotationError
+
+__all__ = [
+    "RESEARCH_MASK_VALUES",
+    "ClassMapping",
+    "attribute_values",
+    "class_attribute",
+    "map_classes",
+]
+
+RESEARCH_MASK_VALUES: Mapping[int, str] = {0: "background", 1: "transgranular", 2: "intergranular"}
+"""Value -> class of the PNG masks that the research code wrote.
+
+Its own table of classes said 1 intergranular, 2 transgranular; the two were
+swapped on export.
+"""
+
+_CLOSED_KINDS = ("dropdown", "radio", "checkbox")
+_MOST_CATEGORIES = 20
+
+
+@dataclass(frozen=True)
+class ClassMapping:
+    """Which class a region belongs to.
+
+    Parameters
+    ----------
+    attribute : str
+        The region attribute that holds the class.
+    scheme : ClassScheme
+    classes : mapping of str to str or None
+        Value of the attribute -> name of the class; None leaves regions with
+        that value out on purpose. ``""`` stands for no value. Case and outer
+        blanks of a value do not matter.
+    several : {"error", "first"}
+        Whether a region whose ticked options are different classes is refused,
+        or belongs to the first of them in the order of the scheme; then one
+        option that is left out leaves the region out.
+    """
+
+    attribute: str
+    scheme: ClassScheme
+    classes: Mapping[str, str | None]
+    several: Literal["error", "first"] = "error"
+
+    def __post_init__(self) -> None:
+        if self.several not in ("error", "first"):
+            raise AnnotationError(f"several={self.several!r} is neither 'error' nor 'first'.")
+
+    def class_of(self, region: Region, where: str) -> FractureClass | None:
+        """Return the class of a region; None if regions like it are left out.
+
+        The errors begin with `where`, such as ``image 'a.png', region 3``.
+
+        Raises
+        ------
+        AnnotationError
+            If the region has no value, a value that is not mapped, or several
+            classes although ``several`` is ``"error"``.
+        """
+        ticked = region.ticked(self.attribute)
+        found = {self._name_of(value, where) for value in ticked or ("",)}
+        if len(found) == 1:
+            name = found.pop()
+            return None if name is None else self.scheme.find(name)
+        if self.several == "error":
+            raise AnnotationError(
+                f"{where}: the ticked options {list(ticked)} of attribute {self.attribute!r} are "
+                "several classes. Tick one of them in VIA, or have the first of them taken."
+            )
+        if None in found:
+            return None
+        return min((self.scheme.find(n) for n in found if n), key=self.scheme.classes.index)
+
+    def several_ticked(self, document: Iterable[AnnotatedImage]) -> int:
+        """Return how many drawable regions have ticked options of different classes."""
+        return sum(
+            len({self._name_of(value, where) for value in region.ticked(self.attribute)}) > 1
+            for where, region in _drawable(document)
+        )
+
+    def _name_of(self, value: str, where: str) -> str | None:
+        """Return the name of the class in the spelling of the scheme, None if left out."""
+        if (key := _key(self.classes, value)) is not None:
+            name = self.classes[key]
+            return None if name is None else self.scheme.find(name).name
+        if not value.strip():
+            raise AnnotationError(
+                f"{where}: attribute {self.attribute!r} has no value. Give the region one of "
+                f"{list(self.scheme.names)} in VIA, or map the empty value '' to a class or to "
+                "None, which leaves such regions out."
+            )
+        raise AnnotationError(
+            f"{where}: {value!r} (attribute {self.attribute!r}) is mapped to no class of the "
+            f"scheme {list(self.scheme.names)}. Rename it in VIA, or map it."
+        )
+
+
+def attribute_values(document: Iterable[AnnotatedImage]) -> dict[str, Counter[str]]:
+    """Count the values of each region attribute, over the regions that can be drawn.
+
+    Parameters
+    ----------
+    document : iterable of AnnotatedImage
+        The images of one file.
+
+    Returns
+    -------
+    dict of str to Counter
+        Attribute -> value -> number of regions. Each ticked option of a
+        checkbox counts. ``""`` counts the regions without a value: the
+        attribute is missing, empty, or nothing is ticked.
+    """
+    regions = [region for _, region in _drawable(document)]
+    # A dict rather than a set: the order is that of the file.
+    names = dict.fromkeys(name for region in regions for name in region.attributes)
+    return {
+        name: Counter(value for region in regions for value in region.ticked(name) or ("",))
+        for name in names
+    }
+
+
+def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> str:
+    """Return the region attribute that holds the class.
+
+    Parameters
+    ----------
+    document : ViaDocument or iterable of AnnotatedImage
+        The images of one file; a document also knows options of attributes.
+    scheme : ClassScheme
+        Its names and aliases are looked for.
+
+    Returns
+    -------
+    str
+        The only attribute all of whose values are classes of the scheme, by
+        name, alias or description of the option; else the only dropdown, radio
+        or checkbox; else the only one with at most 20 values, each of which
+        stands for two regions on average; else the only one with at most 20.
+
+    Raises
+    ------
+    AnnotationError
+        If there is none, or more than one; lists them with their values.
+    """
+    document = _as_document(document)
+    counted = attribute_values(document)
+    values = {name: filled for name, counts in counted.items() if (filled := _filled(counts))}
+    if not values:
+        raise AnnotationError(
+            f"no region has a value in any attribute; attributes: {list(counted) or 'none'}. Add "
+            f"one in VIA, give each region one of {list(scheme.names)}, and export again."
+        )
+    fitting = [
+        name
+        for name, counts in values.items()
+        if all(_find(scheme, document.definition(name).options, value) for value in counts)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = _categorical(document, {name: values[name] for name in fitting or values}, not fitting)
+    if len(found) == 1:
+        return found[0]
+    problem = f"each of {fitting or found} may hold" if fitting or found else "no attribute holds"
+    raise AnnotationError(
+        f"{problem} the class. Attributes with their values: {_listed(values)}. Name the attribute "
+        f"that holds the class, or rename its values in VIA to those of {list(scheme.names)}."
+    )
+
+
+def map_classes(
+    document: Iterable[AnnotatedImage],
+    scheme: ClassScheme,
+    *,
+    attribute: str | None = None,
+    values: Mapping[str, str | None] | None = None,
+    new_classes: bool = False,
+    several: Literal["error", "first"] = "error",
+) -> ClassMapping:
+    """Find out which value of which attribute is which class.
+
+    Parameters
+    ----------
+    document : ViaDocument or iterable of AnnotatedImage
+        The images of one file.
+    scheme : ClassScheme
+    attribute : str, optional
+        Holds the class; by default that of `class_attribute`.
+    values : mapping of str to str or None, optional
+        Value -> class, asked before the scheme; see `ClassMapping`.
+    new_classes : bool
+        Whether unknown values become classes, named by their description if any.
+    several : {"error", "first"}
+        See `ClassMapping`.
+
+    Returns
+    -------
+    ClassMapping
+        With names of classes as its scheme has them, the new ones included.
+
+    Raises
+    ------
+    AnnotationError
+        If the attribute is not there or cannot be told, or values are unknown;
+        lists all of them with counts.
+    """
+    document = _as_document(document)
+    counted = attribute_values(document)
+    if attribute is None:
+        attribute = class_attribute(document, scheme)
+    elif attribute not in counted:
+        raise AnnotationError(
+            f"no region has an attribute {attribute!r}. Attributes with their values: "
+            f"{_listed(counted) or 'none'}. Name one of these."
+        )
+    named = {v: n for v, n in (values or {}).items() if n is not None}
+    scheme = _with_classes(scheme, list(named.values()), new_classes)
+    classes = {**(values or {}), **{v: scheme.find(n).name for v, n in named.items()}}
+    occurring, options = _filled(counted[attribute]), document.definition(attribute).options
+    unmapped = [value for value in occurring if _key(classes, value) is None]
+    if new_classes:
+        strange = [value for value in unmapped if _find(scheme, options, value) is None]
+        scheme = scheme.with_names(options.get(value, "").strip() or value for value in strange)
+    classes |= {v: found.name for v in unmapped if (found := _find(scheme, options, v))}
+    unknown = [f"{v!r} {n}" for v, n in occurring.most_common() if not _key(classes, v)]
+    if unknown:
+        raise AnnotationError(
+            f"values of attribute {attribute!r} are not in the scheme {list(scheme.names)}: "
+            f"{', '.join(unknown)} (regions). Rename them in VIA, map them to classes, or have new "
+            "classes made of them."
+        )
+    return ClassMapping(attribute, scheme, classes, several)
+
+
+def _with_classes(scheme: ClassScheme, names: list[str], new_classes: bool) -> ClassScheme:
+    strange = sorted({name for name in names if scheme.get(name) is None})
+    if strange and not new_classes:
+        raise AnnotationError(
+            f"values are mapped to {strange}, not in the scheme {list(scheme.names)}. Correct the "
+            "names, or have new classes made of them."
+        )
+    return scheme.with_names(strange)
+
+
+def _as_document(document: Iterable[AnnotatedImage]) -> ViaDocument:
+    return document if isinstance(document, ViaDocument) else ViaDocument(tuple(document))
+
+
+def _drawable(document: Iterable[AnnotatedImage]) -> Iterable[tuple[str, Region]]:
+    for image in document:
+        for number, region in enumerate(image.regions):
+            if not region.problem:
+                yield f"image {image.filename!r}, region {number}", region
+
+
+def _filled(counts: Counter[str]) -> Counter[str]:
+    return Counter({value: n for value, n in counts.items() if value.strip()})
+
+
+def _key(classes: Mapping[str, str | None], value: str) -> str | None:
+    """Return the key that stands for a value; its exact spelling wins."""
+    folded = value.strip().casefold()
+    same = [known for known in classes if known.strip().casefold() == folded]
+    return value if value in same else next(iter(same), None)
+
+
+def _find(scheme: ClassScheme, options: Mapping[str, str], value: str) -> FractureClass | None:
+    return scheme.get(value) or scheme.get(options.get(value, ""))
+
+
+def _categorical(
+    document: ViaDocument, values: Mapping[str, Counter[str]], by_values: bool
+) -> list[str]:
+    """Return the attributes that look most like a choice among few values."""
+    closed = [name for name in values if document.definition(name).kind in _CLOSED_KINDS]
+    if closed or not by_values:
+        return closed
+    few = [name for name, counts in values.items() if len(counts) <= _MOST_CATEGORIES]
+    return [name for name in few if 2 * len(values[name]) <= values[name].total()] or few
+
+
+def _listed(values: Mapping[str, Counter[str]]) -> str:
+    """Return each attribute with its five most common values and their counts."""
+    return "; ".join(
+        f"{name!r}: "
+        + ", ".join(f"{value!r} {n}" for value, n in counts.most_common(5))
+        + (f" and {len(counts) - 5} more" if len(counts) > 5 else "")
+        for name, counts in values.items()
+    )

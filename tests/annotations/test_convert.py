@@ -1,0 +1,370 @@
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations import convert as module
+from napari_fractoseg.annotations import read_via, write_via
+from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
+from napari_fractoseg.annotations.mapping import RESEARCH_MASK_VALUES
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError, OutputExistsError
+from napari_fractoseg.jobs import Progress, drain
+
+# Holes, one in another, pixels that touch at a corner, and the border of the image.
+HOLED = """
+1111111111
+1000000221
+1022220221
+1020020331
+1023020331
+1020020003
+1022220033
+1111111131
+"""
+DIAGONAL = """
+.1.2.3
+1.2.3.
+.1.2.3
+222111
+2.2111
+222...
+.....3
+"""
+
+
+def labels_of(picture):
+    rows = picture.replace(".", "0").split()
+    return np.array([[int(digit) for digit in row] for row in rows], np.uint8)
+
+
+def rect(value, x=1, y=1, width=2, height=2):
+    shape = {"name": "rect", "x": x, "y": y, "width": width, "height": height}
+    return Region(shape, {} if value is None else {"name": value})
+
+
+def convert(source, out, to=None, **settings):
+    return drain(convert_job(source, out, to, ConvertSettings(**settings)))
+
+
+def via(folder, *images, flavour=Flavour.VIA2, name="via.json", **options):
+    write_via(ViaDocument(images, flavour, **options), folder / name)
+    return folder / name
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images a.png of 8 x 10 and b.jpg of 7 x 6 pixels."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    iio.imwrite(folder / "a.png", np.zeros((8, 10), np.uint8))
+    iio.imwrite(folder / "b.jpg", np.zeros((7, 6, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def masks(tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    tifffile.imwrite(masks / "a_labels.tif", labels_of(HOLED))
+    iio.imwrite(masks / "b.png", labels_of(DIAGONAL))
+    return masks
+
+
+class TestFlavours:
+    def test_via_2_by_way_of_via_1_is_the_same(self, folder):
+        polygon = {"name": "polygon", "all_points_x": [0, 4, 4], "all_points_y": [0, 0, 4.5]}
+        ellipse = {"name": "ellipse", "cx": 3, "cy": 4, "rx": 2, "ry": 1, "theta": 0.5}
+        regions = (Region(polygon, {"name": "i"}), Region(ellipse, {"ä": {"x": True}}), rect("t"))
+        image = AnnotatedImage("a.png", regions, 12, {"q": "good"})
+        source = via(folder, image, AnnotatedImage("none.png"))
+        there = convert(source, folder / "via1.json", Flavour.VIA1)
+        assert (there.n_images, there.n_regions) == (2, 3)
+        assert there.notes == ("1 ellipses are turned; VIA 1 shows them upright.",)
+        back = convert(folder / "via1.json", folder / "back.json", Flavour.VIA2)
+        assert (back.out, back.notes) == (folder / "back.json", ())
+        assert (folder / "back.json").read_bytes() == source.read_bytes()
+
+    @pytest.mark.parametrize("flavour", [Flavour.VIA1_CSV, Flavour.VIA2_CSV])
+    def test_via_2_by_way_of_csv_is_the_same(self, folder, flavour):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"),), 12), AnnotatedImage("b.jpg"))
+        convert(source, folder / "via.csv", flavour)
+        convert(folder / "via.csv", folder / "back.json", Flavour.VIA2)
+        assert (folder / "back.json").read_bytes() == source.read_bytes()
+
+    def test_coco_has_the_size_of_the_images_that_are_found(self, folder):
+        tifffile.imwrite(folder / "s.tif", np.zeros((3, 4, 5), np.uint8), photometric="minisblack")
+        names = ("a.png", "b.jpg", "gone.png", "s.tif")
+        source = via(folder, *(AnnotatedImage(name, (rect("i"),)) for name in names))
+        result = convert(source, folder / "coco.json", Flavour.COCO)
+        data = json.loads((folder / "coco.json").read_text())
+        sides = {i["file_name"]: (i["width"], i["height"]) for i in data["images"]}
+        assert sides == {
+            "a.png": (10, 8), "b.jpg": (6, 7), "gone.png": (-1, -1), "s.tif": (-1, -1),
+        }  # fmt: skip
+        assert result.notes == (
+            "s.tif has shape (3, 4, 5); only single images are opened.",
+            f"1 of 4 images not found in {folder.resolve()}: gone.png",
+        )
+
+    def test_coco_keeps_the_sizes_that_are_known(self, folder):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"),)))
+        convert(source, folder / "coco.json", Flavour.COCO)
+        (folder / "a.png").unlink()
+        again = convert(folder / "coco.json", folder / "coco2.json", Flavour.COCO)
+        assert again.notes == ()
+        assert (folder / "coco2.json").read_bytes() == (folder / "coco.json").read_bytes()
+
+    def test_damaged_regions_are_an_error_or_carried_along(self, folder):
+        damaged = Region({"name": "square"}, {"name": "i"})
+        source = via(folder, AnnotatedImage("a.png", (rect("i"), damaged)))
+        with pytest.raises(AnnotationError, match=r"via\.json, image 'a\.png', region 1: shape"):
+            convert(source, folder / "out.json", Flavour.VIA1)
+        assert not (folder / "out.json").exists()
+        result = convert(source, folder / "out.json", Flavour.VIA1, strict=False)
+        assert result.n_regions == 2
+        assert result.notes[0].startswith("1 damaged regions are left out")
+        assert read_via(folder / "out.json", strict=False)[0].regions[1] == damaged
+
+    @pytest.mark.parametrize("to", [Flavour.VIA1, None])
+    def test_nothing_is_overwritten_unasked(self, folder, to):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"),)))
+        out = folder / "out.json"
+        out.write_text("mine")
+        with pytest.raises(OutputExistsError, match="--overwrite"):
+            convert(folder / "not even read", out, to)
+        assert out.read_text() == "mine"
+        if to:
+            convert(source, out, to, overwrite=True)
+            assert read_via(out).flavour is to
+
+
+class TestMasksToVia:
+    def test_masks_by_way_of_a_project_are_the_same(self, folder, masks, tmp_path):
+        (masks / "classes.json").write_text(DEFAULT_SCHEME.to_json())
+        project, out = tmp_path / "project.json", tmp_path / "out"
+        there = convert(masks, project, Flavour.VIA2_PROJECT, images=folder)
+        assert (there.n_images, there.notes) == (2, ())
+        back = convert(project, out, images=folder)
+        assert (back.out, back.n_images, back.n_regions) == (out, 2, there.n_regions)
+        assert back.notes == ()
+        assert sorted(p.name for p in out.iterdir()) == [
+            "a_labels.tif", "b_labels.tif", "classes.json",
+        ]  # fmt: skip
+        for name, picture in (("a", HOLED), ("b", DIAGONAL)):
+            labels = tifffile.imread(out / f"{name}_labels.tif")
+            assert labels.dtype == np.uint8
+            np.testing.assert_array_equal(labels, labels_of(picture))
+        assert ClassScheme.from_json((out / "classes.json").read_text()) == DEFAULT_SCHEME
+
+    def test_a_project_has_buttons_for_the_classes_beside_the_masks(self, masks, tmp_path):
+        scheme = ClassScheme.from_dict(
+            {
+                "name": "mine",
+                "classes": [
+                    {"value": 3, "name": "dimples", "color": "#ffffff"},
+                    {"value": 1, "name": "striations", "color": "#000000"},
+                    {"value": 2, "name": "cleavage", "color": "#ff0000"},
+                ],
+            }
+        )
+        (masks / "classes.json").write_text(scheme.to_json())
+        convert(masks, tmp_path / "project.json", Flavour.VIA2_PROJECT, attribute="mode")
+        document = read_via(tmp_path / "project.json")
+        assert list(document.definition("mode").options) == ["dimples", "striations", "cleavage"]
+        values = {r.attributes["mode"] for image in document for r in image.regions}
+        assert values == {"dimples", "striations", "cleavage"}
+        # The way back, with the scheme, gives the same values again.
+        convert(tmp_path / "project.json", tmp_path / "out", images=masks, scheme=scheme)
+        np.testing.assert_array_equal(
+            tifffile.imread(tmp_path / "out" / "b_labels.tif"), labels_of(DIAGONAL)
+        )
+
+    def test_images_give_their_names_and_sizes(self, folder, masks, tmp_path):
+        (folder / "b.jpg").unlink()
+        result = convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
+        a, b = read_via(tmp_path / "via.json")
+        assert (a.filename, a.size) == ("a.png", (folder / "a.png").stat().st_size)
+        assert (b.filename, b.size) == ("b.png", -1)
+        assert "b.png: no image of that name in" in result.notes[0]
+
+    def test_images_are_found_by_their_stem(self, folder, masks, tmp_path):
+        convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
+        assert [i.filename for i in read_via(tmp_path / "via.json")] == ["a.png", "b.jpg"]
+
+    def test_without_images_they_are_named_after_the_masks(self, masks, tmp_path):
+        result = convert(masks, tmp_path / "via.json", Flavour.VIA2)
+        assert [i.filename for i in read_via(tmp_path / "via.json")] == ["a.png", "b.png"]
+        assert any("name the image folder" in note for note in result.notes)
+
+    def test_research_values_are_mapped_and_said(self, tmp_path):
+        masks = tmp_path / "masks"
+        masks.mkdir()
+        iio.imwrite(masks / "a.png", np.array([[0, 1], [2, 2]], np.uint8))
+        result = convert(
+            masks, tmp_path / "via.json", Flavour.VIA2, mask_values=RESEARCH_MASK_VALUES
+        )
+        named = [
+            (r.attributes["name"], r.shape["all_points_x"], r.shape["all_points_y"])
+            for r in read_via(tmp_path / "via.json")[0].regions
+        ]
+        assert named == [
+            ("background", [0, 1, 1, 0], [0, 0, 1, 1]),
+            ("transgranular", [1, 2, 2, 1], [0, 0, 1, 1]),
+            ("intergranular", [0, 2, 2, 0], [1, 1, 2, 2]),
+        ]
+        assert "1 transgranular, 2 intergranular" in result.notes[0]
+
+    def test_other_mask_values_make_classes_and_the_rest_is_left_out(self, masks, tmp_path):
+        result = convert(masks, tmp_path / "via.json", Flavour.VIA2, mask_values={3: "dimples"})
+        values = {r.attributes["name"] for i in read_via(tmp_path / "via.json") for r in i.regions}
+        assert values == {"dimples"}
+        assert not any("research" in note for note in result.notes)
+
+    def test_small_regions_can_be_left_out_and_outlines_simplified(self, tmp_path):
+        masks = tmp_path / "masks"
+        masks.mkdir()
+        y, x = np.mgrid[:40, :40]
+        disk = ((y - 20) ** 2 + (x - 20) ** 2 < 225).astype(np.uint8)
+        disk[0, :2] = 2
+        iio.imwrite(masks / "a.png", disk)
+        exact = convert(masks, tmp_path / "exact.json", Flavour.VIA2)
+        rough = convert(
+            masks, tmp_path / "rough.json", Flavour.VIA2, min_area_px=3, tolerance_px=1.5
+        )
+        assert (exact.n_regions, rough.n_regions) == (2, 1)
+        points = [
+            len(read_via(tmp_path / f"{name}.json")[0].regions[-1].shape["all_points_x"])
+            for name in ("exact", "rough")
+        ]
+        assert points[1] < points[0] / 3
+
+    def test_progress_after_each_mask(self, masks, tmp_path):
+        reports = []
+        drain(convert_job(masks, tmp_path / "via.json", Flavour.VIA2), reports.append)
+        assert reports == [Progress(1, 2, "image 1 of 2"), Progress(2, 2, "image 2 of 2")]
+
+    def test_classes_that_cannot_be_read_are_named(self, masks, tmp_path):
+        (masks / "classes.json").write_text("{")
+        with pytest.raises(ClassSchemeError, match=r"classes\.json: This is no class scheme"):
+            convert(masks, tmp_path / "via.json", Flavour.VIA2)
+
+    def test_values_that_are_no_class(self, masks, tmp_path):
+        iio.imwrite(masks / "c.png", np.full((2, 2), 9, np.uint8))
+        with pytest.raises(ClassSchemeError, match=r"9 \(4 px\)"):
+            convert(masks, tmp_path / "via.json", Flavour.VIA2)
+        assert not (tmp_path / "via.json").exists()
+
+
+class TestViaToMasks:
+    @pytest.mark.parametrize(
+        ("overlap", "expected"), [("later", 2), ("smaller", 1), ("unlabelled", 0)]
+    )
+    def test_overlap_rules(self, folder, overlap, expected):
+        small, large = rect("i", 1, 1, 1, 2), rect("t", 1, 2, 4, 4)
+        source = via(folder, AnnotatedImage("a.png", (small, large)))
+        result = convert(source, folder / "out", overlap=overlap)
+        labels = tifffile.imread(folder / "out" / "a_labels.tif")
+        assert labels.shape == (8, 10)
+        assert [labels[1, 1], labels[2, 1], labels[3, 1]] == [1, expected, 2]
+        assert np.bincount(labels.ravel()).tolist() == [
+            80 - 17 + (not expected), 1 + (expected == 1), 15 + (expected == 2)
+        ]  # fmt: skip
+        (note,) = result.notes
+        assert note.startswith("a.png: Regions of different classes overlap (intergranular / trans")
+
+    def test_the_rest_can_be_background(self, folder):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"),)))
+        convert(source, folder / "out", unannotated="background")
+        labels = tifffile.imread(folder / "out" / "a_labels.tif")
+        assert np.bincount(labels.ravel()).tolist() == [0, 4, 0, 76]
+
+    def test_images_without_regions_get_no_mask(self, folder):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"),)), AnnotatedImage("b.jpg"))
+        result = convert(source, folder / "out")
+        assert (result.n_images, result.n_regions) == (1, 1)
+        assert not (folder / "out" / "b_labels.tif").exists()
+
+    def test_unknown_classes_are_an_error_or_new_ones(self, folder):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"), rect("dimples", 5, 5))))
+        with pytest.raises(
+            AnnotationError, match=r"via\.json: values of attribute 'name'.*dimples"
+        ):
+            convert(source, folder / "out")
+        assert not (folder / "out").exists()
+        convert(source, folder / "out", new_classes=True)
+        scheme = ClassScheme.from_json((folder / "out" / "classes.json").read_text())
+        assert scheme.names == (*DEFAULT_SCHEME.names, "dimples")
+        labels = tifffile.imread(folder / "out" / "a_labels.tif")
+        assert labels[5, 5] == scheme.find("dimples").value == 4
+
+    def test_a_region_without_a_class_is_found_before_anything_is_written(self, folder):
+        images = AnnotatedImage("a.png", (rect("i"),)), AnnotatedImage("b.jpg", (rect(None),))
+        source = via(folder, *images)
+        with pytest.raises(
+            AnnotationError, match=r"via\.json: image 'b\.jpg', region 0: .*no value"
+        ):
+            convert(source, folder / "out")
+        assert not (folder / "out").exists()
+
+    def test_the_attribute_can_be_named(self, folder):
+        region = Region(rect("i").shape, {"first": "i", "second": "t"})
+        source = via(folder, AnnotatedImage("a.png", (region,)))
+        with pytest.raises(AnnotationError, match="each of"):
+            convert(source, folder / "out")
+        convert(source, folder / "out", attribute="second")
+        assert tifffile.imread(folder / "out" / "a_labels.tif").max() == 2
+
+    def test_missing_images_are_noted_unless_none_is_there(self, folder, tmp_path):
+        both = AnnotatedImage("a.png", (rect("i"),)), AnnotatedImage("gone.png", (rect("t"),))
+        source = via(folder, *both)
+        result = convert(source, folder / "out")
+        assert (result.n_images, result.n_regions) == (1, 1)
+        assert result.notes == (f"1 of 2 images not found in {folder.resolve()}: gone.png",)
+        with pytest.raises(AnnotationError, match=r"none of 2 annotated images.*\(--images\)"):
+            convert(source, tmp_path / "out", images=tmp_path / "nowhere")
+        assert not (tmp_path / "out").exists()
+
+    def test_images_elsewhere(self, folder, tmp_path):
+        (tmp_path / "annotations").mkdir()
+        source = via(tmp_path / "annotations", AnnotatedImage("a.png", (rect("i"),)))
+        assert convert(source, tmp_path / "out", images=folder).n_images == 1
+
+    def test_two_images_of_one_name_are_refused_before_anything_is_written(self, folder):
+        iio.imwrite(folder / "a.tif", np.zeros((8, 10), np.uint8))
+        both = AnnotatedImage("a.png", (rect("i"),)), AnnotatedImage("a.tif", (rect("t"),))
+        with pytest.raises(AnnotationError, match=r"several images are called \['a'\].*Rename"):
+            convert(via(folder, *both), folder / "out")
+        assert not (folder / "out").exists()
+
+    def test_damaged_regions_are_an_error_or_not_drawn(self, folder):
+        damaged = Region({"name": "square"}, {"name": "x"})
+        source = via(folder, AnnotatedImage("a.png", (damaged, rect("i"))))
+        with pytest.raises(AnnotationError, match="--skip-damaged"):
+            convert(source, folder / "out")
+        result = convert(source, folder / "out", strict=False)
+        assert (result.n_images, result.n_regions) == (1, 1)
+        assert result.notes[0].startswith("1 damaged regions are left out")
+
+    def test_masks_are_replaced_when_asked(self, folder):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"),)))
+        convert(source, folder / "out")
+        with pytest.raises(OutputExistsError, match="out exists already"):
+            convert(source, folder / "out")
+        other = via(folder, AnnotatedImage("a.png", (rect("t"),)), name="other.json")
+        convert(other, folder / "out", overwrite=True)
+        assert tifffile.imread(folder / "out" / "a_labels.tif").max() == 2
+
+    def test_masks_do_not_count_as_images_of_other_masks(self, folder, masks, tmp_path):
+        """Values can be rewritten: masks to masks."""
+        out = tmp_path / "out"
+        convert(masks, out, images=folder, mask_values={1: "t", 2: "i"})
+        expected = np.array([0, 2, 1, 0], np.uint8)[labels_of(HOLED)]
+        np.testing.assert_array_equal(tifffile.imread(out / "a_labels.tif"), expected)
+
+
+def test_the_file_of_classes_is_the_one_that_is_documented():
+    assert module.SCHEME_FILE == "classes.json"

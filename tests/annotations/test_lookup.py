@@ -1,0 +1,94 @@
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from napari_fractoseg.annotations import AnnotatedImage
+from napari_fractoseg.annotations.lookup import ImageFolder, name_parts
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+def put(path, value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(path, np.full((4, 5), value, np.uint8))
+    return path.resolve()
+
+
+def find(root, filename, size=-1):
+    return ImageFolder.scan(root).find(AnnotatedImage(filename, size=size))
+
+
+@pytest.mark.parametrize(
+    ("filename", "parts"),
+    [
+        ("a.png", ("a.png",)),
+        ("x/a.png", ("x", "a.png")),
+        ("/etc/x/a.png", ("etc", "x", "a.png")),
+        ("../../a.png", ("a.png",)),
+        ("C:\\data\\a.png", ("data", "a.png")),
+        ("https://example.org/p/a%20b.png?size=2", ("p", "a b.png")),
+        ("", ()),
+        ("..", ()),
+        ("https://example.org/", ()),
+    ],
+)
+def test_names_paths_and_urls(filename, parts):
+    assert name_parts(filename) == parts
+
+
+def test_images_beside_and_in_subfolders(root):
+    beside, below = put(root / "a.png"), put(root / "sem" / "day 2" / "b.png")
+    assert find(root, "a.png") == beside
+    assert find(root, "/home/me/b.png") == below
+    assert find(root, "c.png") is None
+
+
+def test_another_suffix_of_the_same_stem(root):
+    path = put(root / "a.tif")
+    assert find(root, "a.jpg") == path
+
+
+def test_the_folders_of_the_name_decide_between_equal_names(root):
+    put(root / "one" / "a.png")
+    two = put(root / "two" / "a.png")
+    assert find(root, "data/two/a.png") == two
+    assert find(root, "a.png") is None
+    beside = put(root / "a.png")
+    assert find(root, "a.png") == beside
+
+
+def test_the_size_decides_between_equal_names(root):
+    put(root / "one" / "a.png")
+    two = root / "two" / "a.png"
+    two.parent.mkdir()
+    iio.imwrite(two, np.arange(200, dtype=np.uint8).reshape(10, 20))
+    assert find(root, "a.png", size=two.stat().st_size) == two.resolve()
+
+
+def test_nothing_outside_is_found(root):
+    secret = put(root.parent / "secret.png")
+    (root / "link.png").symlink_to(secret)
+    (root / "folder").symlink_to(root.parent, target_is_directory=True)
+    for name in (str(secret), "../secret.png", "..\\secret.png", "link.png", "folder/secret.png"):
+        assert find(root, name) is None
+
+
+def test_other_files_hidden_ones_and_deep_folders_are_not_searched(root):
+    put(root / ".cache" / "a.png")
+    put(root / "1" / "2" / "3" / "4" / "b.png")
+    (root / "via.json").write_text("{}")
+    folder = ImageFolder.scan(root)
+    assert folder.paths == ()
+    assert folder.is_complete
+
+
+def test_too_many_files_are_not_searched(root, monkeypatch):
+    monkeypatch.setattr("napari_fractoseg.annotations.lookup.MAX_FILES", 3)
+    for number in range(5):
+        put(root / f"{number}.png")
+    assert not ImageFolder.scan(root).is_complete
