@@ -29,7 +29,7 @@ from scipy import ndimage
 from skimage.restoration import inpaint_biharmonic
 
 from napari_fractoseg.annotations import rasterise, read_via
-from napari_fractoseg.annotations.raster import class_attribute
+from napari_fractoseg.annotations.mapping import map_classes
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import find_images, read_image, read_mask, to_grey
 from napari_fractoseg.samples.synthetic import TRAINING_SEEDS, synthetic_fracture
@@ -64,15 +64,16 @@ def prepare(out: Path, *, background: bool = True) -> None:
     """Write images, published labels and polygon labels."""
     source = shared_fracture()
     windows = json.loads((source / "annotated_windows.json").read_text())
-    annotated = {Path(a.filename).stem: a for a in read_via(source / "via_region_data.json")}
-    attribute = class_attribute(annotated.values(), DEFAULT_SCHEME)
+    document = read_via(source / "via_region_data.json")
+    annotated = {Path(a.filename).stem: a for a in document}
+    mapping = map_classes(document, DEFAULT_SCHEME)
     for folder in ("images", "published", "polygons"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     for path in find_images(source / "images"):
         stack = read_image(path)
         grey = without_yellow_lines(np.asarray(stack.data)) if stack.rgb else np.asarray(stack.data)
         iio.imwrite(out / "images" / f"{path.stem}.png", grey)
-        labels = rasterise(annotated[path.stem], grey.shape, DEFAULT_SCHEME, attribute)
+        labels = rasterise(annotated[path.stem], grey.shape, mapping).labels
         if background:
             far = ndimage.distance_transform_edt(labels == 0) >= BORDER_PX
             looked_at = np.zeros(labels.shape, dtype=bool)

@@ -13,6 +13,7 @@ import tifffile
 from typer.testing import CliRunner
 
 import napari_fractoseg as nf
+import napari_fractoseg.annotations
 from napari_fractoseg import cli
 
 PLAN = {
@@ -85,7 +86,7 @@ class TestStart:
 
     def test_commands_are_listed(self):
         text = run("--help")
-        for command in ("segment", "train", "evaluate", "models", "doctor", "demo"):
+        for command in ("segment", "train", "evaluate", "convert", "models", "doctor", "demo"):
             assert command in text
 
     def test_an_error_is_one_line_on_stderr_and_exit_code_2(self, data):
@@ -298,6 +299,82 @@ class TestEvaluate:
         assert json.loads(report.read_text())["classes"] == list(
             nf.load_model(model).card.scheme.names
         )
+
+
+class TestConvert:
+    @pytest.fixture
+    def via(self, data):
+        """A VIA 2 file beside the images: a rectangle each, and a damaged region."""
+
+        def rect(value):
+            shape = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 3}
+            return {"shape_attributes": shape, "region_attributes": {"name": value}}
+
+        damaged = {"shape_attributes": {"name": "square"}, "region_attributes": {}}
+        regions = {"one.png": [rect("i")], "two.png": [rect("dimples"), damaged]}
+        entries = {
+            f"{name}-1": {"filename": name, "size": -1, "regions": r, "file_attributes": {}}
+            for name, r in regions.items()
+        }
+        path = data / "images" / "via.json"
+        path.write_text(json.dumps(entries))
+        return path
+
+    def test_masks_to_a_project_and_back(self, data):
+        project, back = data / "project.json", data / "back"
+        text = run("convert", data / "masks", "-o", project, "--images", data / "images",
+                   "--mask-values", "research")  # fmt: skip
+        assert f"Written: {project} (2 images, 6 regions)" in text
+        assert "note: Values are read as the research code writes them" in text
+        assert nf.annotations.read_via(project).flavour == "via2-project"
+        run("convert", project, "-o", back, "--to", "masks", "--images", data / "images")
+        labels = tifffile.imread(back / "one_labels.tif")
+        mask = iio.imread(data / "masks" / "one.png")
+        np.testing.assert_array_equal(labels, np.array([3, 2, 1])[mask])
+
+    @pytest.mark.parametrize("to", ["via1", "via1-csv", "via2", "via2-csv", "via2-project", "coco"])
+    def test_each_flavour_can_be_written(self, data, to):
+        out = data / ("out.csv" if to.endswith("csv") else "out.json")
+        run("convert", data / "masks", "-o", out, "--to", to, "--mask-values", "research")
+        document = nf.annotations.read_via(out)
+        assert document.flavour == to
+        assert len(document) == 2
+
+    def test_options_reach_the_conversion(self, via, data):
+        out = data / "out"
+        text = run("convert", via, "-o", out, "--to", "masks", "--new-classes", "--skip-damaged",
+                   "--unlabelled", "background", "--attribute", "name")  # fmt: skip
+        assert f"Written: {out} (2 images, 2 regions)" in text
+        assert "note: 1 damaged regions are left out" in text
+        labels = tifffile.imread(out / "two_labels.tif")
+        assert np.bincount(labels.ravel()).tolist() == [0, 0, 0, 96 * 96 - 12, 12]
+
+    def test_polygons_can_be_simplified_and_small_regions_left_out(self, data):
+        mask = np.full((96, 96), 2, np.uint8)
+        mask[np.tril_indices(96)] = 1
+        mask[0, 95] = 3
+        iio.imwrite(data / "masks" / "one.png", mask)
+        run("convert", data / "masks", "-o", data / "out.json", "--to", "via2", "--min-area-px",
+            "2", "--tolerance-px", "2")  # fmt: skip
+        regions = nf.annotations.read_via(data / "out.json").find("one.png").regions
+        assert [r.attributes["name"] for r in regions] == ["intergranular", "transgranular"]
+        assert all(len(r.shape["all_points_x"]) < 8 for r in regions)
+
+    def test_damaged_regions_and_unknown_classes_are_one_line(self, via, data):
+        arguments = ["convert", via, "-o", data / "out", "--to", "masks"]
+        text = run(*arguments, code=2)
+        assert text.startswith(f"error: {via}, image 'two.png', region 1: shape 'square'")
+        assert text.count("\n") == 1
+        text = run(*arguments, "--skip-damaged", code=2)
+        assert text.startswith(f"error: {via}: values of attribute 'name' are not in the scheme")
+        assert not (data / "out").exists()
+
+    def test_an_existing_file_is_replaced_only_when_asked(self, via, data):
+        arguments = ["convert", via, "-o", data / "plan.json", "--to", "via1", "--skip-damaged"]
+        assert "replace it (--overwrite)" in run(*arguments, code=2)
+        assert json.loads((data / "plan.json").read_text()) == PLAN
+        run(*arguments, "--overwrite")
+        assert nf.annotations.read_via(data / "plan.json", strict=False).flavour == "via1"
 
 
 class TestModels:

@@ -315,6 +315,10 @@ def convert(
     attribute: Annotated[
         str | None, typer.Option("--attribute", help="Region attribute that holds the class.")
     ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", help="Class scheme (JSON), such as classes.json beside masks."),
+    ] = None,
     new_classes: Annotated[
         bool, typer.Option("--new-classes", help="Make classes of unknown values.")
     ] = False,
@@ -339,13 +343,14 @@ def convert(
     Polygons made of masks follow the edges of the pixels, so that masks made
     of them are the same again; --tolerance-px 1 makes them handier to edit.
     """
-    from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
+    from napari_fractoseg.annotations.convert import ConvertSettings, convert_job, read_scheme
     from napari_fractoseg.annotations.document import Flavour
     from napari_fractoseg.annotations.masks import parse_mask_values
 
     settings = ConvertSettings(
         images=images,
         attribute=attribute,
+        scheme=read_scheme(classes) if classes else None,
         mask_values=parse_mask_values(mask_values) if mask_values else None,
         new_classes=new_classes,
         strict=not skip_damaged,

@@ -95,7 +95,10 @@ def test_shapes_lie_on_the_pixels_they_label(annotated):
 @pytest.mark.parametrize(
     ("shape", "corners"),
     [
-        ({"name": "circle", "cx": 5, "cy": 4, "r": 2}, [(1.5, 2.5), (1.5, 6.5), (5.5, 6.5), (5.5, 2.5)]),
+        (
+            {"name": "circle", "cx": 5, "cy": 4, "r": 2},
+            [(1.5, 2.5), (1.5, 6.5), (5.5, 6.5), (5.5, 2.5)],
+        ),
         (
             {"name": "ellipse", "cx": 5, "cy": 4, "rx": 2, "ry": 1, "theta": np.pi / 2},
             [(1.5, 5.5), (5.5, 5.5), (5.5, 3.5), (1.5, 3.5)],
@@ -227,9 +230,7 @@ def test_overlapping_regions_are_said(annotated, write, warned):
 
 def test_a_csv_file_opens_too(tmp_path, warned):
     path = tmp_path / "via.csv"
-    row = (
-        'a.png,12,"{}",1,0,"{""name"":""circle"",""cx"":5,""cy"":5,""r"":3}","{""name"":""i""}"'
-    )
+    row = 'a.png,12,"{}",1,0,"{""name"":""circle"",""cx"":5,""cy"":5,""r"":3}","{""name"":""i""}"'
     path.write_text(f"{CSV_HEADER}\n{row}")
     (shapes,) = layers(path)
     assert list(shapes.features["class"]) == ["intergranular"]
@@ -271,7 +272,9 @@ def test_the_fracture_annotations_open_by_drag_and_drop(
     viewer.layers.clear()
     (tmp_path / "images").unlink()
     for entry in kept.values():
-        (tmp_path / entry["filename"]).write_bytes((source / "images" / entry["filename"]).read_bytes())
+        (tmp_path / entry["filename"]).write_bytes(
+            (source / "images" / entry["filename"]).read_bytes()
+        )
     viewer.open(str(tmp_path / "via.json"), plugin="napari-fractoseg")
     image, labels, shapes = viewer.layers
     assert image.data.shape == labels.data.shape == (2, 640, 640)

@@ -68,8 +68,9 @@ def test_it_says_what_it_needs(widget):
 
 def test_a_file_is_described_with_values_and_counts(widget, load):
     load()
-    assert "VIA 2 annotations (JSON): 2 images; 5 rect" in widget.file_line.text()
+    assert "VIA 2 annotations (JSON): 2 images; rect 5" in widget.file_line.text()
     assert "1 of 2 annotated images found" in widget.file_line.text()
+    assert "gone.png" in widget.file_line.text()
     widget.attribute.value = "mode"
     assert [widget.table.item(row, 0).text() for row in range(3)] == ["smooth", "rough", "T"]
     assert [widget.table.item(row, 1).text() for row in range(3)] == ["3", "1", "1"]

@@ -164,6 +164,17 @@ def test_a_removed_shape_is_removed(project, tmp_path):
     assert document[1].regions == ()
 
 
+def test_regions_without_a_class_are_written_as_they_were_read(project, tmp_path):
+    data = json.loads(project.read_text())
+    data["_via_attributes"] = {"region": {}, "file": {}}
+    for number, entry in enumerate(data["_via_img_metadata"]["a.png7"]["regions"]):
+        entry["region_attributes"] = {"name": f"free {number}", "other": str(number)}
+    project.write_text(json.dumps(data))
+    layers = opened(project)
+    path = saved(tmp_path, write_via2_project, layers["Shapes"])
+    assert json.loads(path.read_text())["_via_img_metadata"] == data["_via_img_metadata"]
+
+
 def test_painting_changes_only_the_plane_that_was_painted(project, tmp_path):
     labels = opened(project)["Labels"]
     labels.data[1, 10:12, 20:25] = 2
@@ -231,7 +242,7 @@ def test_what_cannot_be_written_says_why(project, tmp_path):
     with pytest.raises(AnnotationError, match="Shape 0 on image .* has no class"):
         document_of_layers([nameless.as_layer_data_tuple()])
     shapes = layers["Shapes"]
-    shapes.data = [v + (5, 0, 0) for v in shapes.data]
+    shapes.data = [v + np.array([5, 0, 0]) for v in shapes.data]
     with pytest.raises(AnnotationError, match="Shape 0 lies on plane 5, but there are 2 images"):
         document_of_layers([shapes.as_layer_data_tuple()])
 
@@ -250,5 +261,5 @@ def test_napari_saves_selected_layers(project, tmp_path, make_napari_viewer):
 def test_saving_shapes_as_csv_is_left_to_napari_unless_asked(tmp_path, make_napari_viewer):
     viewer = make_napari_viewer()
     viewer.add_shapes([np.array([[0, 0], [0, 5], [5, 5]])], shape_type="polygon")
-    (path,) = viewer.layers.save(str(tmp_path / "shapes.csv"))
+    viewer.layers.save(str(tmp_path / "shapes.csv"))
     assert (tmp_path / "shapes.csv").read_text().startswith("index,shape-type")

@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
-from napari_fractoseg.annotations import convert as module
-from napari_fractoseg.annotations import read_via, write_via
+from napari_fractoseg.annotations import (
+    AnnotatedImage,
+    Flavour,
+    Region,
+    ViaDocument,
+    read_via,
+    write_via,
+)
 from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
 from napari_fractoseg.annotations.mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
@@ -358,13 +363,21 @@ class TestViaToMasks:
         convert(other, folder / "out", overwrite=True)
         assert tifffile.imread(folder / "out" / "a_labels.tif").max() == 2
 
-    def test_masks_do_not_count_as_images_of_other_masks(self, folder, masks, tmp_path):
-        """Values can be rewritten: masks to masks."""
+    def test_masks_can_be_rewritten_with_other_values(self, folder, masks, tmp_path):
         out = tmp_path / "out"
         convert(masks, out, images=folder, mask_values={1: "t", 2: "i"})
         expected = np.array([0, 2, 1, 0], np.uint8)[labels_of(HOLED)]
         np.testing.assert_array_equal(tifffile.imread(out / "a_labels.tif"), expected)
 
-
-def test_the_file_of_classes_is_the_one_that_is_documented():
-    assert module.SCHEME_FILE == "classes.json"
+    def test_own_classes_keep_their_values_there_and_back(self, folder, masks, tmp_path):
+        own = DEFAULT_SCHEME.with_names(["dimple"])
+        values = {1: "intergranular", 2: "transgranular", 3: "dimple"}
+        convert(masks, tmp_path / "p.json", Flavour.VIA2_PROJECT, mask_values=values)
+        with pytest.raises(AnnotationError, match=r"p\.json: .*'dimple'"):
+            convert(tmp_path / "p.json", tmp_path / "back", images=folder)
+        convert(tmp_path / "p.json", tmp_path / "back", images=folder, scheme=own)
+        expected = labels_of(HOLED)
+        expected[expected == 3] = own.find("dimple").value
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "back" / "a_labels.tif"), expected)
+        saved = ClassScheme.from_json((tmp_path / "back" / "classes.json").read_text())
+        assert saved == own

@@ -326,3 +326,16 @@ def test_labels_are_bytes_of_the_shape_asked_for():
     result = labels(shape=(3, 5))
     assert result.shape == (3, 5)
     assert result.dtype == np.uint8
+
+
+@given(st.lists(st.tuples(st.integers(-4, 14), st.integers(-4, 12)), min_size=2, max_size=6))
+def test_rings_along_pixel_edges_are_filled_as_scikit_image_does(corners):
+    columns = [x for x, _ in corners for _ in range(2)]
+    rows = [y for _, y in corners for _ in range(2)]
+    rows = rows[-1:] + rows[:-1]  # now each side is horizontal or upright
+    ring = {"name": "polygon", "all_points_x": columns, "all_points_y": rows}
+    expected = np.zeros((8, 10), np.uint8)
+    if len(set(zip(rows, columns, strict=True))) > 2:
+        inside = skimage.draw.polygon(np.array(rows) - 0.5, np.array(columns) - 0.5, (8, 10))
+        expected[inside] = 1
+    np.testing.assert_array_equal(labels(Region(ring, {"mode": "i"}), shape=(8, 10)), expected)

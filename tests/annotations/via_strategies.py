@@ -51,7 +51,9 @@ shapes = st.one_of(
 )
 regions = st.builds(Region, shapes, attributes)
 filenames = st.one_of(
-    st.text("abcé _-./", min_size=1, max_size=12), st.just("C:\\x\\a.png"), st.just("https://e/x.jpg")
+    st.text("abcé _-./", min_size=1, max_size=12),
+    st.just("C:\\x\\a.png"),
+    st.just("https://e/x.jpg"),
 )
 
 

@@ -279,12 +279,14 @@ def _read_job(path: Path, folder: Path) -> Job[tuple[ViaDocument, Assembly]]:
 
 def _description(document: ViaDocument, assembly: Assembly) -> str:
     """Say what is in a file and which of its images were found."""
-    shapes = ", ".join(f"{n} {kind}" for kind, n in document.shape_counts().items()) or "no region"
+    counts = document.shape_counts()
+    shapes = ", ".join(f"{kind} {n}" for kind, n in counts.items()) or "no region"
     found = sum(len(stack.images) for stack in assembly.stacks)
     total = found + len(assembly.missing)
     lines = (
         f"{document.flavour.label}: {len(document)} images; {shapes}",
         f"{found} of {total} annotated images found",
         *document.notes,
+        *assembly.notes,
     )
     return "\n".join(lines)

@@ -27,7 +27,7 @@ from napari_fractoseg.files import refuse_existing, write_bytes
 from napari_fractoseg.images import find_images
 from napari_fractoseg.jobs import Job, Progress
 
-__all__ = ["SCHEME_FILE", "ConvertSettings", "Converted", "convert_job"]
+__all__ = ["SCHEME_FILE", "ConvertSettings", "Converted", "convert_job", "read_scheme"]
 
 SCHEME_FILE = "classes.json"
 """Written beside masks: which value is which class."""
@@ -43,8 +43,9 @@ class ConvertSettings:
         Folder of the images; by default that of the annotation file.
     attribute : str or None
         Region attribute that holds the class; by default the one that fits.
-    scheme : ClassScheme
-        Classes that are known.
+    scheme : ClassScheme or None
+        Classes that are known; by default those beside the masks, or intergranular,
+        transgranular and background.
     mask_values : mapping of int to str or None
         Value in the masks -> class name.
     new_classes : bool
@@ -65,7 +66,7 @@ class ConvertSettings:
 
     images: Path | None = None
     attribute: str | None = None
-    scheme: ClassScheme = DEFAULT_SCHEME
+    scheme: ClassScheme | None = None
     mask_values: Mapping[int, str] | None = None
     new_classes: bool = False
     strict: bool = True
@@ -149,7 +150,7 @@ def convert_job(
 
 
 def _document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument]:
-    scheme, notes = settings.scheme, []
+    scheme, notes = settings.scheme or DEFAULT_SCHEME, []
     if settings.mask_values is not None:
         scheme = scheme.with_names(settings.mask_values.values())
         if dict(settings.mask_values) == dict(RESEARCH_MASK_VALUES):
@@ -157,8 +158,8 @@ def _document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocumen
                 "Values are read as the research code writes them: 0 background, 1 transgranular, "
                 "2 intergranular; its own table of classes has 1 and 2 the other way round."
             )
-    elif (masks / SCHEME_FILE).is_file():
-        scheme = _read_scheme(masks / SCHEME_FILE)
+    elif settings.scheme is None and (masks / SCHEME_FILE).is_file():
+        scheme = read_scheme(masks / SCHEME_FILE)
     attribute = settings.attribute or "name"
     folder = ImageFolder.scan(settings.images) if settings.images else None
     images, paths = [], find_images(masks)
@@ -186,10 +187,17 @@ def _document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocumen
     return replace(project_of(tuple(images), scheme, attribute), notes=tuple(notes))
 
 
-def _read_scheme(path: Path) -> ClassScheme:
+def read_scheme(path: Path) -> ClassScheme:
+    """Read a class scheme from a JSON file.
+
+    Raises
+    ------
+    ClassSchemeError
+        Naming the file.
+    """
     try:
         return ClassScheme.from_json(path.read_text(encoding="utf-8"))
-    except (ClassSchemeError, UnicodeDecodeError) as error:
+    except (ClassSchemeError, UnicodeDecodeError, OSError) as error:
         raise ClassSchemeError(
             f"{path}: {error} Correct it, remove it, or name the values (--mask-values)."
         ) from error
@@ -201,7 +209,7 @@ def _write_masks(
     annotated = [image for image in document if image.regions]
     mapping = map_classes(
         document,
-        settings.scheme,
+        settings.scheme or DEFAULT_SCHEME,
         attribute=settings.attribute,
         new_classes=settings.new_classes,
     )

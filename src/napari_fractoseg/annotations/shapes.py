@@ -30,8 +30,11 @@ KINDS = (*AREAS, "polyline", "point")
 
 _CURVE_POINTS = 180
 
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-_Radius = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+_FARTHEST_PX = 1e9
+"""Beyond it, scikit-image's integers overflow."""
+
+_Number = Annotated[float, Field(allow_inf_nan=False, ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
+_Radius = Annotated[float, Field(allow_inf_nan=False, ge=0, le=_FARTHEST_PX)]
 _Numbers = Annotated[list[_Number], Field(min_length=1)]
 
 

@@ -85,7 +85,10 @@ def image_shape(path: Path | str) -> tuple[tuple[int, ...], np.dtype[Any]]:
             header = iio.improps(path, plugin="pillow")
         except (OSError, ValueError, SyntaxError, KeyError, EOFError) as error:
             raise _unreadable(path, error) from error
-        return tuple(header.shape), np.dtype(header.dtype)
+        shape = tuple(header.shape)
+        if len(shape) == 3 and shape[-1] == 2:  # grey with alpha, as in `read_image`
+            shape = shape[:2]
+        return shape, np.dtype(header.dtype)
     data, _ = _read_array(path)
     return tuple(data.shape), np.dtype(data.dtype)
 
