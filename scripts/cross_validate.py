@@ -3,11 +3,12 @@
     python scripts/fracture_data.py build/training
     python scripts/cross_validate.py build/training plan.json [plan.json ...] -o build/cv
 
-A plan file holds a `TrainingPlan`, beside it the shares of the sources, and
-any number of test-time choices to judge the same networks by:
+A plan file holds stages, each a `TrainingPlan` with the shares of the sources,
+the second going on from the first, and any number of test-time choices to judge
+the same networks by:
 
-    {"plan": {"reduction": 2},
-     "shares": {"published": 3, "polygons": 1, "synthetic": 0.1},
+    {"stages": [{"plan": {"reduction": 2},
+                 "shares": {"published": 3, "polygons": 1, "synthetic": 0.1}}],
      "inference": {"plain": {"reductions": [2]},
                    "flips": {"reductions": [2], "flips": true}}}
 
@@ -54,17 +55,28 @@ def load(data: Path, shares: dict[str, float]) -> list[TrainingSet]:
 
 
 def train_fold(
-    sources: list[TrainingSet],
-    plan: TrainingPlan,
+    data: Path,
+    stages: list[dict[str, Any]],
     start: SegmentationModel | None,
     device_name: str,
     fold: str,
 ) -> SegmentationModel:
-    """Train on all specimens but those of a fold."""
-    kept = [part for s in sources if (part := s.without(FOLDS[fold])) is not None]
-    device = choose_device(device_name)
-    job = train_job(merge_training_sets(kept), plan=plan, start=start, name=fold, device=device)
-    return drain(job).model
+    """Train on all specimens but those of a fold, stage after stage."""
+    device, model = choose_device(device_name), start
+    for stage in stages:
+        sources = load(data, stage["shares"])
+        kept = [part for s in sources if (part := s.without(FOLDS[fold])) is not None]
+        job = train_job(
+            merge_training_sets(kept),
+            plan=TrainingPlan.from_dict(stage["plan"]),
+            start=model,
+            name=fold,
+            device=device,
+        )
+        model = drain(job).model
+    if model is None:
+        raise SystemExit("There is no stage to train.")
+    return model
 
 
 def judge(
@@ -106,10 +118,9 @@ def cross_validate(
 
     `start` is a model to fine-tune; it must not have seen any of the specimens.
     """
-    plan = TrainingPlan.from_dict(config["plan"])
-    sources = load(data, config["shares"])
+    stages = config["stages"]
     references = dict(zip(REFERENCES, load(data, dict.fromkeys(REFERENCES, 1.0)), strict=True))
-    choices = config.get("inference") or {"plain": {"reductions": [plan.reduction]}}
+    choices = config.get("inference") or {"plain": {}}
     report: dict[str, Any] = {
         "config": config,
         "device": choose_device(device_name).label,
@@ -120,7 +131,7 @@ def cross_validate(
         began = time.monotonic()
         if not folder.exists():
             parent = SegmentationModel.load(start) if start else None
-            train_fold(sources, plan, parent, device_name, fold).save(folder)
+            train_fold(data, stages, parent, device_name, fold).save(folder)
         model = SegmentationModel.load(folder)
         print(f"{fold}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
         for name, choice in choices.items():

@@ -3,15 +3,18 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py \
         --theme light --size 1366x768 -o build/segment-light.png
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what import
 
-A real fracture image is segmented with the default model. Without the data
-beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is taken.
+A real fracture image is segmented with the default model, or polygons drawn on
+one are imported. Without the data beside the checkout
+(``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 from pathlib import Path
 
 import napari
@@ -20,6 +23,8 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication
 
 from napari_fractoseg._napari.inference_widget import SegmentWidget, State
+from napari_fractoseg._napari.via_import_widget import ImportState, ViaImportWidget
+from napari_fractoseg.annotations import read_via, write_via
 from napari_fractoseg.images import MicrographStack, read_image
 from napari_fractoseg.samples import synthetic_fracture
 
@@ -27,10 +32,15 @@ ROOT = Path(__file__).parents[1]
 TIMEOUT_MS = 600_000
 
 
+def fracture_folder() -> Path:
+    """Return the folder of the real fracture images."""
+    data = Path(os.environ.get("FRACTOSEG_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    return data / "fracture"
+
+
 def fracture_image() -> MicrographStack:
     """Return a published micrograph, or a synthetic one."""
-    data = Path(os.environ.get("FRACTOSEG_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    path = data / "fracture" / "images" / "s17_3.jpg"
+    path = fracture_folder() / "images" / "s17_3.jpg"
     if path.is_file():
         return read_image(path)
     return MicrographStack(synthetic_fracture(seed=7).image, name="synthetic fracture")
@@ -59,44 +69,76 @@ def wait_for_end(widget: SegmentWidget) -> None:
         raise RuntimeError(f"{widget.state}: {widget.state_line.text()}")
 
 
+def segment(viewer: napari.Viewer, when: str) -> SegmentWidget:
+    """Segment an image, and stop at the moment that the picture shows."""
+    image = fracture_image()
+    viewer.add_image(image.data, rgb=image.rgb, name=image.name)
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Segment fracture modes", area="right")
+    wait(8000)  # devices are looked for in a thread
+    if when == "advanced":
+        widget.advanced.expand(animate=False)
+    if when in ("running", "done"):
+        widget.segment()
+    if when == "running":
+        wait(3500)
+    elif when == "done":
+        wait_for_end(widget)
+    return widget
+
+
+def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
+    """Import the polygons of one image."""
+    document = read_via(fracture_folder() / "via_region_data.json")
+    image = document.find("s4_2.jpg")
+    write_via(document.with_images([image]), folder / "via_region_data.json")
+    (folder / image.filename).write_bytes(
+        (fracture_folder() / "images" / image.filename).read_bytes()
+    )
+    widget = ViaImportWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="VIA import", area="right")
+    widget.file.value = folder / "via_region_data.json"
+    while widget.state is ImportState.READING:
+        wait(100)
+    widget.import_layers()
+    while widget.state is ImportState.RUNNING:
+        wait(100)
+    return widget
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--out", type=Path, default=ROOT / "docs" / "images" / "segment.png")
+    parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
+    parser.add_argument("--what", choices=("segment", "import"), default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
     parser.add_argument("--when", choices=("ready", "running", "done", "advanced"), default="done")
     options = parser.parse_args()
+    out = options.out or ROOT / "docs" / "images" / f"{options.what}.png"
     width, height = map(int, options.size.split("x"))
 
     get_qapp()
     viewer = napari.Viewer(title="napari-fractoseg", show=False)
     viewer.theme = options.theme
-    image = fracture_image()
-    viewer.add_image(image.data, rgb=image.rgb, name=image.name)
-    widget = SegmentWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Segment fracture modes", area="right")
     viewer.window.resize(width, height)
     viewer.window.show()
-    wait(8000)  # devices are looked for in a thread
-    viewer.window.resize(width, height)
-    viewer.reset_view()
-    if options.when == "advanced":
-        widget.advanced.expand(animate=False)
-    if options.when in ("running", "done"):
-        widget.segment()
-    if options.when == "running":
-        wait(3500)
-    else:
-        wait_for_end(widget) if options.when == "done" else wait(500)
+    wait(500)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.what == "segment":
+            widget = segment(viewer, options.when)
+        else:
+            widget = import_annotations(viewer, Path(folder))
+        viewer.window.resize(width, height)
+        viewer.reset_view()
         wait(3000)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    # The whole screen's pixels under the window: the canvas is drawn by OpenGL.
-    window = widget.window()
-    screen = QGuiApplication.primaryScreen().grabWindow(int(window.winId()))
-    screen.save(str(options.out))
-    print(f"{options.out}: {screen.width()} x {screen.height()}")
-    viewer.close()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # The whole screen's pixels under the window: the canvas is drawn by OpenGL.
+        window = widget.window()
+        screen = QGuiApplication.primaryScreen().grabWindow(int(window.winId()))
+        screen.save(str(out))
+        print(f"{out}: {screen.width()} x {screen.height()}")
+        viewer.close()
 
 
 if __name__ == "__main__":

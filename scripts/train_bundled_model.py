@@ -2,12 +2,11 @@
 
     python scripts/train_bundled_model.py build
 
-Needs the shared fracture data (`fracture_data.shared_fracture`). The plan, the
-seed, the shares of the sources and the test-time choices are in
-``scripts/bundled_model.json``; with an entry ``pretraining`` (a plan) the
-network, and that of every fold, starts from one that learnt from synthetic
-surfaces alone. The model goes to ``models/fracture-modes``.
-What is in ``build`` already (data, folds, the network) is used again.
+Needs the shared fracture data (`fracture_data.shared_fracture`). The stages
+(plan, seed and shares of the sources; each goes on from the one before) and the
+test-time choices are in ``scripts/bundled_model.json``. The model goes to
+``models/fracture-modes``. What is in ``build`` already (data, folds, stages) is
+used again.
 """
 
 from __future__ import annotations
@@ -102,28 +101,20 @@ def main() -> None:
         fracture_data.prepare(data, background=config["polygon_background"])
         fracture_data.prepare_synthetic(data, config["n_synthetic"])
     device = ("--device", options.device)
-    pretrained = None
-    if "pretraining" in config:
-        pretrained = fractoseg_train(
-            options.build, "pretrained", config["pretraining"], {"synthetic": 1.0}, *device
+    network: Path | None = None
+    for number, stage in enumerate(config["stages"], 1):
+        parent = () if network is None else ("--from", str(network))
+        network = fractoseg_train(
+            options.build, f"stage{number}", stage["plan"], stage["shares"], *parent, *device
         )
-    texts = ("--name", "fracture modes", "--description", DESCRIPTION, "--licence", LICENCE)
-    network = fractoseg_train(
-        options.build,
-        "network",
-        config["plan"],
-        config["shares"],
-        *(("--from", str(pretrained)) if pretrained else ()),
-        *texts,
-        *device,
-    )
+    if network is None:
+        raise SystemExit(f"{CONFIG} has no stages.")
     report = cross_validate(
         data,
         {**config, "inference": {CHOICE: config["inference"]}},
         options.device,
         list(fracture_data.FOLDS),
         folds,
-        pretrained,
     )
     (options.build / "report.json").write_text(json.dumps(report, indent=1))
     model = SegmentationModel.load(network)
@@ -131,7 +122,16 @@ def main() -> None:
     metrics = {"cross_validation": figures(report)}
     if MODEL.exists():
         shutil.rmtree(MODEL)
-    model.with_card(inference=inference, metrics=metrics).save(MODEL, half=True)
+    earlier = {"earlier_stages": config["stages"][:-1]} if config["stages"][1:] else {}
+    lineage = replace(model.card.lineage, plan={**model.card.lineage.plan, **earlier})
+    model.with_card(
+        lineage=lineage,
+        name="fracture modes",
+        description=DESCRIPTION,
+        licence=LICENCE,
+        inference=inference,
+        metrics=metrics,
+    ).save(MODEL, half=True)
     print(json.dumps(report["summary"][CHOICE], indent=1))
 
 

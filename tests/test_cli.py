@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import napari_fractoseg as nf
 import napari_fractoseg.annotations
-from napari_fractoseg import cli
+from napari_fractoseg.cli import app, common
+from napari_fractoseg.cli.training import stop_on_ctrl_c
 
 PLAN = {
     "encoder": "resnet18",
@@ -29,7 +30,7 @@ QF_VALUES = "0=background,1=transgranular,2=intergranular"
 
 def run(*arguments, code: int = 0) -> str:
     """Run the command line and return what it printed."""
-    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output
@@ -157,14 +158,14 @@ class TestSegment:
     def test_ctrl_c_leaves_what_is_finished(self, data, model, monkeypatch, interruptible):
         seen = []
 
-        class Throttle(cli.Throttle):
+        class Throttle(common.Throttle):
             def ready(self):
                 seen.append(True)
                 if (data / "out" / "one_labels.tif").exists():
                     signal.raise_signal(signal.SIGINT)
                 return False
 
-        monkeypatch.setattr(cli, "Throttle", Throttle)
+        monkeypatch.setattr(common, "Throttle", Throttle)
         arguments = ["segment", data / "images", "-o", data / "out", "--model", model]
         assert "What is finished stays in" in run(*arguments, code=130)
         files = json.loads((data / "out" / "run.json").read_text())["files"]
@@ -265,21 +266,21 @@ class TestTrain:
     def test_ctrl_c_keeps_the_best_so_far(self, data, monkeypatch, interruptible):
         steps = []
 
-        class Throttle(cli.Throttle):
+        class Throttle(common.Throttle):
             def ready(self):
                 steps.append(True)
                 if len(steps) == 3:
                     signal.raise_signal(signal.SIGINT)
                 return False
 
-        monkeypatch.setattr(cli, "Throttle", Throttle)
+        monkeypatch.setattr(common, "Throttle", Throttle)
         text = run(*train_arguments(data), "--max-steps", 1000, code=130)
         assert "Ctrl-C again gives up at once" in text
         assert "this is the best so far" in text
         assert nf.load_model(data / "model").card.lineage.plan["steps_done"] == 3
 
     def test_a_second_ctrl_c_interrupts(self, interruptible):
-        with cli._stop_on_ctrl_c() as stop:
+        with stop_on_ctrl_c() as stop:
             signal.raise_signal(signal.SIGINT)
             assert stop.is_set()
             with pytest.raises(KeyboardInterrupt):

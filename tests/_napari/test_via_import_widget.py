@@ -68,7 +68,7 @@ def test_it_says_what_it_needs(widget):
 
 def test_a_file_is_described_with_values_and_counts(widget, load):
     load()
-    assert "VIA 2 annotations (JSON): 2 images; rect 5" in widget.file_line.text()
+    assert "VIA 2 annotations (JSON), images: 2; rect 5" in widget.file_line.text()
     assert "1 of 2 annotated images found" in widget.file_line.text()
     assert "gone.png" in widget.file_line.text()
     widget.attribute.value = "mode"

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from napari_fractoseg.annotations._via3 import is_via3, parse, parse_csv
+from napari_fractoseg.annotations._via3 import is_via3, parse
+from napari_fractoseg.annotations._via3_csv import parse_csv
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fractoseg.annotations._via_coco import is_via_coco, parse, render
+from napari_fractoseg.annotations._coco_write import render
+from napari_fractoseg.annotations._via_coco import is_via_coco, parse
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from via_strategies import documents
 
-from napari_fractoseg.annotations._via_csv import HEADER, flavour_of_text, parse, render
+from napari_fractoseg.annotations._csv_rows import HEADER
+from napari_fractoseg.annotations._via_csv import flavour_of_text, parse, render
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
 

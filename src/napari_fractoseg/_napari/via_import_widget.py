@@ -284,7 +284,7 @@ def _description(document: ViaDocument, assembly: Assembly) -> str:
     found = sum(len(stack.images) for stack in assembly.stacks)
     total = found + len(assembly.missing)
     lines = (
-        f"{document.flavour.label}: {len(document)} images; {shapes}",
+        f"{document.flavour.label}, images: {len(document)}; {shapes}",
         f"{found} of {total} annotated images found",
         *document.notes,
         *assembly.notes,

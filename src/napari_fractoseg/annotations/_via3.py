@@ -1,4 +1,4 @@
-"""VIA 3 projects and CSV exports; only read, never written.
+"""VIA 3 projects; only read, never written.
 
 Shapes and attributes come as VIA 2 has them. What is about a time of a video
 or sound has no place in a document of images: it is skipped, and counted in
@@ -7,18 +7,17 @@ the notes.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
+from napari_fractoseg.annotations._csv_rows import Tally
 from napari_fractoseg.annotations._entries import as_mapping, make_region
-from napari_fractoseg.annotations._via_csv import WRONG_CELLS, Header, Tally, find_header, read_rows
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["is_via3", "parse", "parse_csv"]
+__all__ = ["Attributes", "Record", "images_of", "is_via3", "parse"]
 
 _SHAPES = {
     1: ("POINT", "point", 2, 2),
@@ -44,7 +43,6 @@ _GROUPS = {"FILE1_Z0_XY1": "region", "FILE1_Z0_XY0": "file"}
 _VIDEO_OR_SOUND = ("4", "8")
 _DELETED_OR_HIDDEN = 3
 _FLAGGING_VERSION = "3.1.0"
-_ATTRIBUTES = re.compile(r'\s*"?#\s*ATTRIBUTES?\s*=\s*(.*)')
 
 
 def is_via3(data: object) -> bool:
@@ -53,7 +51,7 @@ def is_via3(data: object) -> bool:
     return isinstance(data, Mapping) and all(isinstance(data.get(k), Mapping) for k in keys)
 
 
-class _Attributes:
+class Attributes:
     """What the file says about its attributes, in VIA 2's words."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
@@ -99,7 +97,7 @@ def _ticked(value: object) -> Any:
     return {option: True for option in value.split(",") if option}
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
     """An entry of the metadata: a region, or what is said about a file or a time."""
 
     file: str
@@ -137,7 +135,7 @@ def parse(data: Mapping[str, Any], source: str) -> ViaDocument:
         vid: _texts(as_mapping(view).get("fid_list"))
         for vid, view in as_mapping(data.get("view")).items()
     }
-    attributes = _Attributes(as_mapping(data.get("attribute")))
+    attributes = Attributes(as_mapping(data.get("attribute")))
     records = list(_records(data, files, views, attributes, tally))
     shown: dict[str, str] = {}
     for fid in dict.fromkeys([*_view_order(data, views), *files]):
@@ -146,7 +144,7 @@ def parse(data: Mapping[str, Any], source: str) -> ViaDocument:
             tally["Skipped videos and sound files"].append(repr(file.get("fname")))
         elif fid in files:
             shown[fid] = _name(fid, file, source)
-    images = tuple(_images(shown, records, tally))
+    images = tuple(images_of(shown, records, tally))
     return ViaDocument(images, Flavour.VIA3, attributes.definitions, notes=tally.notes)
 
 
@@ -154,9 +152,9 @@ def _records(
     data: Mapping[str, Any],
     files: Mapping[str, Any],
     views: Mapping[str, list[str]],
-    attributes: _Attributes,
+    attributes: Attributes,
     tally: Tally,
-) -> Iterator[_Record]:
+) -> Iterator[Record]:
     has_flags = data["project"].get("data_format_version") == _FLAGGING_VERSION
     for mid, said in data["metadata"].items():
         record = as_mapping(said)
@@ -171,7 +169,7 @@ def _records(
             if len(shown) > 1:
                 tally["Annotations of several files shown together, given to the first"].append(mid)
             values = attributes.values(record.get("av"))
-            yield _Record(shown[0], mid, record.get("z"), record.get("xy"), values)
+            yield Record(shown[0], mid, record.get("z"), record.get("xy"), values)
 
 
 def _view_order(data: Mapping[str, Any], views: Mapping[str, list[str]]) -> Iterator[str]:
@@ -198,9 +196,10 @@ def _name(fid: str, file: Mapping[str, Any], source: str) -> str:
     return name
 
 
-def _images(
-    shown: Mapping[str, str], records: Iterable[_Record], tally: Tally
+def images_of(
+    shown: Mapping[str, str], records: Iterable[Record], tally: Tally
 ) -> Iterator[AnnotatedImage]:
+    """Yield the files as images, with the regions and values of their records."""
     regions: dict[str, list[Region]] = {file: [] for file in shown}
     said: dict[str, dict[str, Any]] = {file: {} for file in shown}
     for record in records:
@@ -215,7 +214,7 @@ def _images(
         yield AnnotatedImage(name, tuple(regions[file]), attributes=said[file], key=key)
 
 
-def _region(record: _Record) -> Region:
+def _region(record: Record) -> Region:
     shape = record.problem or _shape(record.xy)
     if isinstance(shape, str):
         return Region({}, record.values, {"mid": record.mid}, problem=shape)
@@ -260,93 +259,3 @@ def _circle_through(xs: list[Any], ys: list[Any]) -> dict[str, Any] | str:
     b, c = bx * bx + by * by, cx * cx + cy * cy
     x, y = (cy * b - by * c) / twice_area, (bx * c - cx * b) / twice_area
     return {"name": "circle", "cx": ax + x, "cy": ay + y, "r": math.hypot(x, y)}
-
-
-def parse_csv(text: str, source: str) -> ViaDocument:
-    """Make a document of VIA 3's CSV export of regions.
-
-    Parameters
-    ----------
-    text : str
-        Content of the file, without a byte order mark.
-    source : str
-        Begins the errors.
-
-    Returns
-    -------
-    ViaDocument
-        Only files about which more is said than what happens at a time: CSV
-        does not tell images from videos.
-
-    Raises
-    ------
-    AnnotationError
-        If it holds temporal segments instead of regions, or no readable row.
-    """
-    header = find_header(text)
-    columns = header.columns if header else ()
-    if header is None or not {"file_list", "spatial_coordinates"} <= set(columns):
-        raise AnnotationError(
-            f"{source} has no regions: its columns are {', '.join(columns) or 'unknown'}, as in "
-            "VIA 3's export of temporal segments. Export the regions, or save the project in VIA "
-            "and open that."
-        )
-    tally = Tally()
-    attributes = _Attributes(_commented_attributes(header, tally))
-    records = [
-        record
-        for line, cells in read_rows(header, source)
-        if (record := _row(cells, columns, attributes, tally, line))
-    ]
-    shown = {record.file: record.file for record in records if record.z == []}
-    if not records and tally:
-        raise AnnotationError(
-            f"{source}: no row could be read. {' '.join(tally.notes)} Export the annotations from "
-            "VIA 3 again."
-        )
-    images = tuple(_images(shown, records, tally))
-    return ViaDocument(images, Flavour.VIA3_CSV, attributes.definitions, notes=tally.notes)
-
-
-def _commented_attributes(header: Header, tally: Tally) -> Mapping[str, Any]:
-    for comment in header.comments:
-        if match := _ATTRIBUTES.match(comment):
-            # Spreadsheet programs add commas.
-            found = _load(match[1].rstrip(", "))
-            if isinstance(found, Mapping):
-                return found
-    tally["Attributes are called by their numbers, as the names are not in the file"].append("")
-    return {}
-
-
-def _load(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _row(
-    cells: tuple[str, ...],
-    columns: tuple[str, ...],
-    attributes: _Attributes,
-    tally: Tally,
-    line: int,
-) -> _Record | None:
-    if len(cells) != len(columns):
-        tally[WRONG_CELLS].append(f"line {line}")
-        return None
-    row = dict(zip(columns, cells, strict=True))
-    names, times = _load(row["file_list"]), _load(row.get("temporal_coordinates", "[]"))
-    if not isinstance(names, list) or not names or not isinstance(times, list):
-        tally["Skipped rows whose file or times cannot be read"].append(f"line {line}")
-        return None
-    if len(names) > 1:
-        tally["Annotations of several files shown together, given to the first"].append(
-            f"line {line}"
-        )
-    xy, said = _load(row["spatial_coordinates"]), _load(row.get("metadata", "{}"))
-    broken = [c for c, value in (("spatial_coordinates", xy), ("metadata", said)) if value is None]
-    problem = f"{broken[0]} {row[broken[0]]!r:.50} (line {line}) is no JSON" if broken else ""
-    mid = row.get("metadata_id", "")
-    return _Record(str(names[0]), mid, times, xy, attributes.values(said), problem)

@@ -8,7 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.annotations import _via3, _via_coco, _via_csv, _via_json
+from napari_fractoseg.annotations import (
+    _coco_write,
+    _via3,
+    _via3_csv,
+    _via_coco,
+    _via_csv,
+    _via_json,
+)
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import refuse_existing, write_bytes
@@ -157,7 +164,7 @@ def _render(document: ViaDocument) -> tuple[str, tuple[str, ...]]:
         return _via_csv.render(document), ()
     notes: tuple[str, ...] = ()
     if document.flavour is Flavour.COCO:
-        data, notes = _via_coco.render(document)
+        data, notes = _coco_write.render(document)
     else:
         data = _via_json.render(document)
     try:
@@ -215,7 +222,7 @@ def _parse(content: Any, flavour: Flavour, source: str) -> ViaDocument:
     if flavour is Flavour.VIA3:
         return _via3.parse(content, source)
     if flavour is Flavour.VIA3_CSV:
-        return _via3.parse_csv(content, source)
+        return _via3_csv.parse_csv(content, source)
     if flavour is Flavour.COCO:
         return _via_coco.parse(content, source)
     if flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):

@@ -1,0 +1,125 @@
+"""The header and the rows that all of VIA's CSV files are made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from napari_fractoseg.annotations.document import Flavour
+from napari_fractoseg.errors import AnnotationError
+
+__all__ = ["Header", "Tally", "find_header", "read_rows"]
+
+HEADER = (
+    "filename,file_size,file_attributes,region_count,region_id,"
+    "region_shape_attributes,region_attributes"
+)
+COLUMNS = tuple(HEADER.split(","))
+NAME, SIZE, FILE_ATTRIBUTES, COUNT, NUMBER, SHAPE, ATTRIBUTES = COLUMNS
+
+WRONG_CELLS = "Skipped rows with a wrong number of cells"
+
+_LONGEST_HEADER = 2000
+_VIA3_HEADER = re.compile(r'\s*"?#\s*CSV_HEADER\s*=\s*(metadata_id\s*,.*)')
+
+
+class Tally(defaultdict[str, list[str]]):
+    """What happened while reading -> where; one note for each kind of thing."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each, with the count and the first places."""
+        return tuple(f"{what}: {len(places)}{_listed(places)}." for what, places in self.items())
+
+
+def _listed(places: list[str]) -> str:
+    named = list(dict.fromkeys(p for p in places if p))
+    more = ", ..." if len(named) > 5 else ""
+    return f" ({', '.join(named[:5])}{more})" if named else ""
+
+
+class Header(NamedTuple):
+    """The first lines of one of VIA's CSV files, and the rows that follow them."""
+
+    flavour: Flavour
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    comments: tuple[str, ...] = ()
+    body: str = ""
+
+
+def find_header(text: str) -> Header | None:
+    """Return the header, which may stand below comments; None if there is none."""
+    comments: list[str] = []
+    end = 0
+    for line in io.StringIO(text, newline=""):
+        end += len(line)
+        if header := _header_of(line):
+            return header._replace(comments=tuple(comments), body=text[end:])
+        if line.strip() and not line.lstrip(' "').startswith("#"):
+            return None
+        comments.append(line.rstrip("\r\n"))
+    return None
+
+
+def _header_of(line: str) -> Header | None:
+    if match := _VIA3_HEADER.match(line):
+        return Header(Flavour.VIA3_CSV, _names(match[1].split(",")))
+    for delimiter in ",;\t" if len(line) < _LONGEST_HEADER else "":
+        columns = _names(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+        if {NAME, SHAPE} <= set(columns):
+            is_via1 = line.lstrip(' "').startswith("#")
+            return Header(Flavour.VIA1_CSV if is_via1 else Flavour.VIA2_CSV, columns, delimiter)
+    return None
+
+
+def _names(cells: list[str]) -> tuple[str, ...]:
+    return _without_empty_end([cell.strip(' "#\r\n') for cell in cells])
+
+
+def _without_empty_end(cells: list[str], least: int = 0) -> tuple[str, ...]:
+    """Drop the empty cells at the end that VIA 1.0.2 and spreadsheet programs add."""
+    count = len(cells)
+    while count > least and not cells[count - 1].strip():
+        count -= 1
+    return tuple(cells[:count])
+
+
+def read_rows(header: Header, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the line number and the cells of each row that is neither blank nor a comment.
+
+    Raises
+    ------
+    AnnotationError
+        If the text cannot be split into cells; begins with `source`.
+    """
+    # Python's limit of 131072 characters is an outline of some 13000 points. It is a setting
+    # of the whole process, so it is raised and never lowered under someone else's reader.
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+    lines = io.StringIO(header.body, newline="")
+    reader = csv.reader(lines, delimiter=header.delimiter)
+    start = len(header.comments) + 2
+    line = start
+    try:
+        for raw in reader:
+            cells = _without_empty_end(raw, len(header.columns))
+            if any(cell.strip() for cell in cells) and not _is_comment(cells, header):
+                yield line, cells
+            line = start + reader.line_num
+    except csv.Error as error:
+        raise AnnotationError(
+            f"{source}, line {line}: no CSV ({error}). Export the annotations from VIA again."
+        ) from error
+
+
+def _is_comment(cells: tuple[str, ...], header: Header) -> bool:
+    if _names(list(cells)) == header.columns:
+        return True
+    return cells[0].startswith("#") and len(cells) != len(header.columns)

@@ -1,0 +1,97 @@
+"""``fractoseg models`` and ``fractoseg doctor``: what is installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import sys
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from napari_fractoseg import __version__
+from napari_fractoseg.cli.common import make_console
+
+__all__ = ["doctor", "models_app"]
+
+models_app = typer.Typer(no_args_is_help=True, help="Models that come with the package, and own.")
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """List the models that can be chosen by name."""
+    from napari_fractoseg.models.zoo import list_models as entries
+
+    table = Table("name", "title", "classes", "folder")
+    for entry in entries():
+        classes = ", ".join(entry.card.scheme.names)
+        table.add_row(entry.key, entry.title, classes, str(entry.folder))
+    make_console().print(table)
+
+
+@models_app.command("info")
+def show_model(
+    name: Annotated[str, typer.Argument(help="'default', the name of a model, or a folder.")],
+) -> None:
+    """Show the card of a model."""
+    from napari_fractoseg.models.card import ModelCard
+    from napari_fractoseg.models.zoo import find_model
+
+    folder = find_model(name)
+    card = ModelCard.read(folder)
+    typer.echo(f"{card.name}\n{card.description}\n\nFolder: {folder}")
+    typer.echo(f"Network: {card.architecture} with encoder {card.encoder}")
+    typer.echo(f"Licence: {card.licence or 'not stated'}\n")
+    table = Table("value", "class", "colour", "fracture mode", "looks like")
+    for c in card.scheme:
+        mode = "yes" if c.is_fracture_mode else "no"
+        table.add_row(str(c.value), c.name, c.color, mode, c.description)
+    make_console().print(table)
+    details = json.loads(card.to_json())
+    for key in ("inference", "metrics", "lineage"):
+        typer.echo(f"{key}: {json.dumps(details[key], indent=2)}")
+
+
+def doctor() -> None:
+    """Show versions, devices and models, and what is missing."""
+    typer.echo(f"fractoseg {__version__}, Python {platform.python_version()}, {sys.platform}")
+    table = Table("package", "version")
+    for package in ("torch", "torchvision", "segmentation-models-pytorch", "lightning-fabric",
+                    "numpy", "scikit-image", "zarr", "napari"):  # fmt: skip
+        table.add_row(package, _version_of(package) or "not installed")
+    bindings = [
+        f"{b} {v}" for b in ("PyQt6", "PySide6", "PyQt5", "PySide2") if (v := _version_of(b))
+    ]
+    table.add_row("Qt binding", ", ".join(bindings) or "none")
+    make_console().print(table)
+    if not bindings or not _version_of("napari"):
+        typer.echo("The napari plugin needs napari with Qt: pip install 'napari-fractoseg[all]'")
+    _print_devices()
+    from napari_fractoseg.models.zoo import list_models as entries
+    from napari_fractoseg.models.zoo import user_folder
+
+    found = [e.key for e in entries()]
+    typer.echo(f"Models: {', '.join(found) or 'none'}. Own models are kept in {user_folder()}")
+
+
+def _print_devices() -> None:
+    try:
+        from napari_fractoseg.models.devices import list_devices
+
+        devices = list_devices()
+    except (ImportError, OSError) as error:  # a broken PyTorch is what a doctor must survive
+        typer.echo(f"PyTorch cannot be used: {error}", err=True)
+        return
+    for device in devices:
+        typer.echo(f"Device {device.name}: {device.label}")
+        if device.why_not_gpu:
+            typer.echo(f"  No GPU is used. {device.why_not_gpu}")
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

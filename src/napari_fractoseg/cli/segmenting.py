@@ -1,0 +1,135 @@
+"""``fractoseg segment`` and ``fractoseg demo``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from napari_fractoseg.cli.common import (
+    DeviceOption,
+    ModelOption,
+    OverwriteOption,
+    figure,
+    make_console,
+    watch,
+)
+
+if TYPE_CHECKING:
+    from napari_fractoseg.batch import BatchReport
+    from napari_fractoseg.training.metrics import Confusion
+
+__all__ = ["demo", "segment"]
+
+MOST_ROWS = 24
+
+
+def segment(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUTDIR", help="Results folder.")],
+    model: ModelOption = "default",
+    device: DeviceOption = "auto",
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlay PNGs.")] = False,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    tile_px: Annotated[
+        int | None, typer.Option("--tile-px", min=32, help="Edge of a tile; smaller needs less.")
+    ] = None,
+    flips: Annotated[
+        bool | None, typer.Option("--flips/--no-flips", help="Average mirror images.")
+    ] = None,
+) -> None:
+    """Label the pixels of images and folders of images.
+
+    Writes NAME_labels.tif (class values), fractions.csv and run.json. A file
+    that fails is reported, the others are done, and the exit code is 1.
+    """
+    from napari_fractoseg import batch
+
+    settings = batch.SegmentSettings(model, device, tile_px, flips, overlay, confidence)
+    tasks = batch.plan(inputs, out, settings, overwrite=overwrite)
+    try:
+        report = watch(batch.run(tasks), "segmenting")
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped. What is finished stays in {out}.", err=True)
+        raise
+    _print_batch(report)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Results folder.")] = Path(
+        "fractoseg-demo"
+    ),
+    device: DeviceOption = "auto",
+) -> None:
+    """Segment a synthetic fracture surface with the bundled model."""
+    began = time.perf_counter()
+    import imageio.v3 as iio
+    import tifffile
+
+    from napari_fractoseg import batch
+    from napari_fractoseg.classes import DEFAULT_SCHEME
+    from napari_fractoseg.samples.synthetic import synthetic_fracture
+    from napari_fractoseg.training.metrics import Confusion
+
+    sample = synthetic_fracture(seed=0, shape=(640, 640))
+    folder = _new_folder(out)
+    image, exact = folder / "synthetic.png", folder / "synthetic_exact.tif"
+    iio.imwrite(image, sample.image)
+    tifffile.imwrite(exact, sample.labels, compression="zlib")
+    typer.echo("A synthetic fracture surface (seed 0, never trained on) was made: no micrograph.")
+    settings = batch.SegmentSettings(device=device, overlay=True)
+    (task,) = batch.plan([image], folder, settings)
+    report = watch(batch.run([task]), "segmenting")
+    _print_batch(report)
+    if report.failed:
+        raise typer.Exit(1)
+    labels = tifffile.imread(task.labels_path)
+    _print_agreement(Confusion.of(sample.labels, labels, DEFAULT_SCHEME))
+    typer.echo(f"Device: {report.results[0].device}. {time.perf_counter() - began:.1f} s in all.")
+    typer.echo(f"\nLook at {task.overlay_path()}\nIn napari: napari {image} {task.labels_path}")
+    typer.echo("Own images: fractoseg segment IMAGES -o RESULTS --overlay")
+
+
+def _new_folder(wanted: Path) -> Path:
+    """Make the folder, or one with a number behind its name."""
+    wanted = wanted.absolute()
+    folder, number = wanted, 2
+    while folder.exists():
+        folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _print_batch(report: BatchReport) -> None:
+    fractions = report.mode_fractions
+    if len(fractions):
+        table = Table("file", "plane", *map(str, fractions.columns))
+        for file, plane, *parts in fractions.head(MOST_ROWS).reset_index().to_numpy():
+            table.add_row(file, plane, *map(figure, parts))
+        make_console().print("Part of the fracture modes' area:", table)
+        if len(fractions) > MOST_ROWS:
+            typer.echo(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
+    for result in report.failed:
+        typer.echo(f"failed: {result.path.name}: {result.error}", err=True)
+    done = len(report.results) - len(report.failed)
+    typer.echo(
+        f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
+        f"Results, fractions.csv and run.json are in {report.out}"
+    )
+
+
+def _print_agreement(confusion: Confusion) -> None:
+    typer.echo(
+        "Against the exact labels of the synthetic surface: "
+        f"{figure(confusion.agreement)} of all pixels agree, "
+        f"{figure(confusion.mode_agreement)} where both name a fracture mode; "
+        f"the fractions are {figure(confusion.fraction_error)} off."
+    )
