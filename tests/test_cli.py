@@ -350,6 +350,35 @@ class TestConvert:
         labels = tifffile.imread(out / "two_labels.tif")
         assert np.bincount(labels.ravel()).tolist() == [0, 0, 0, 96 * 96 - 12, 12]
 
+    def test_several_ticks_and_regions_without_a_class(self, data):
+        shape = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 3}
+        values = ({"mode": {"t": True, "i": True}}, {"mode": {}})
+        regions = [{"shape_attributes": shape, "region_attributes": v} for v in values]
+        entry = {"filename": "one.png", "size": -1, "regions": regions, "file_attributes": {}}
+        via = data / "images" / "via.json"
+        via.write_text(json.dumps({"one.png-1": entry}))
+        arguments = ["convert", via, "-o", data / "out", "--to", "masks"]
+        assert "(--several first)" in run(*arguments, code=2)
+        assert "(--skip-unclassified)" in run(*arguments, "--several", "first", code=2)
+        text = run(*arguments, "--several", "first", "--skip-unclassified")
+        assert "note: 1 regions have several ticks; the first class counts." in text
+        assert "note: 1 regions without a class are left out." in text
+        assert f"Written: {data / 'out'} (1 images, 1 regions)" in text
+        labels = tifffile.imread(data / "out" / "one_labels.tif")
+        assert np.bincount(labels.ravel()).tolist() == [96 * 96 - 12, 12]
+
+    def test_the_attribute_of_coco_can_be_named(self, data):
+        shape = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 3}
+        regions = [{"shape_attributes": shape, "region_attributes": {"one": "i", "two": "x"}}]
+        entry = {"filename": "one.png", "size": -1, "regions": regions, "file_attributes": {}}
+        via = data / "images" / "via.json"
+        via.write_text(json.dumps({"one.png-1": entry}))
+        arguments = ["convert", via, "-o", data / "coco.json", "--to", "coco"]
+        assert "(--attribute)" in run(*arguments, code=2)
+        run(*arguments, "--attribute", "two")
+        categories = json.loads((data / "coco.json").read_text())["categories"]
+        assert categories == [{"supercategory": "two", "id": 1, "name": "x"}]
+
     def test_polygons_can_be_simplified_and_small_regions_left_out(self, data):
         mask = np.full((96, 96), 2, np.uint8)
         mask[np.tril_indices(96)] = 1

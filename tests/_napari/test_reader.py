@@ -228,6 +228,22 @@ def test_overlapping_regions_are_said(annotated, write, warned):
     assert "intergranular / transgranular 15 px" in warned[0]
 
 
+def test_an_image_with_damaged_pixels_leaves_the_shapes(annotated, warned):
+    path = annotated.parent / "a.png"
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300), dtype=np.uint8)
+    iio.imwrite(path, noise)
+    path.write_bytes(path.read_bytes()[:-20_000])
+    (shapes,) = layers(annotated)
+    assert len(shapes.data) == 2
+    assert "a.png cannot be read" in warned[0]
+
+
+def test_an_image_with_nothing_but_damaged_regions_opens(write, warned):
+    path = write(**{"a.png": [{"shape_attributes": {"name": "blob"}}], "b.png": [triangle("i")]})
+    iio.imwrite(path.parent / "a.png", np.zeros((20, 30), np.uint8))
+    assert kinds(path) == ["Image", "Labels", "Shapes"]
+
+
 def test_a_csv_file_opens_too(tmp_path, warned):
     path = tmp_path / "via.csv"
     row = 'a.png,12,"{}",1,0,"{""name"":""circle"",""cx"":5,""cy"":5,""r"":3}","{""name"":""i""}"'

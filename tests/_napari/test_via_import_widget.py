@@ -147,6 +147,32 @@ def test_a_file_that_is_gone_is_said(widget, load, tmp_path):
     assert "There is no file" in widget.state_line.text()
 
 
+def test_a_folder_that_is_not_there_is_said(widget, load, tmp_path):
+    load(folder=tmp_path / "nowhere")
+    assert widget.state is ImportState.NOT_READY
+    assert f"There is no folder {tmp_path / 'nowhere'}" in widget.state_line.text()
+
+
+def test_the_last_file_that_was_chosen_counts(widget, load, via_file, tmp_path, qtbot):
+    other = tmp_path / "other.json"
+    other.write_text(via_file.read_text().replace("smooth", "polished"))
+    for path in (via_file, other, via_file, other):
+        widget.file.value = path
+    load(folder=None, path=other)
+    assert widget.document[0].regions[0].attributes["mode"] == "polished"
+
+
+def test_free_texts_do_not_fill_the_table(widget, load, tmp_path):
+    regions = [region(0, note=str(n)) for n in range(130)]
+    entry = {"filename": "a.png", "size": -1, "regions": regions, "file_attributes": {}}
+    path = tmp_path / "notes.json"
+    path.write_text(json.dumps({"a": entry}))
+    load(folder=None, path=path)
+    assert widget.table.rowCount() == 101
+    assert widget.table.item(100, 0).text() == "30 more values"
+    assert widget.preview.text() == f"Regions: {LEFT_OUT} 130"
+
+
 def test_regions_without_attributes_are_opened_as_shapes(widget, load, tmp_path, qtbot):
     entry = {"filename": "a.png", "size": -1, "regions": [region(0)], "file_attributes": {}}
     path = tmp_path / "plain.json"

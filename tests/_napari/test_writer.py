@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Layer, Shapes
 
+from napari_fractoseg._napari.layer_documents import document_of_layers
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg._napari.reader import read_layers
 from napari_fractoseg._napari.writer import (
-    document_of_layers,
     write_via2,
     write_via2_csv,
     write_via2_project,
@@ -263,3 +263,98 @@ def test_saving_shapes_as_csv_is_left_to_napari_unless_asked(tmp_path, make_napa
     viewer.add_shapes([np.array([[0, 0], [0, 5], [5, 5]])], shape_type="polygon")
     viewer.layers.save(str(tmp_path / "shapes.csv"))
     assert (tmp_path / "shapes.csv").read_text().startswith("index,shape-type")
+
+
+def change(project, **entries):
+    """Change image entries of the project file."""
+    data = json.loads(project.read_text())
+    for key, changes in entries.items():
+        data["_via_img_metadata"][key.replace("_", ".", 1)].update(changes)
+    project.write_text(json.dumps(data))
+    return data
+
+
+@pytest.mark.parametrize("kind", ["Shapes", "Labels"])
+def test_two_entries_of_the_same_file_name_stay_apart(project, tmp_path, kind):
+    data = json.loads(project.read_text())
+    twin = {**data["_via_img_metadata"]["b.png-1"], "size": 77, "regions": [region(SHAPES[3], "t")]}
+    data["_via_img_metadata"]["b.png77"] = twin
+    data["_via_image_id_list"].append("b.png77")
+    project.write_text(json.dumps(data))
+    path = saved(tmp_path, write_via2_project, opened(project)[kind])
+    assert json.loads(path.read_text()) == data
+
+
+def test_painting_keeps_what_the_labels_never_showed(project, tmp_path, said):
+    hidden = [
+        {"shape_attributes": {"name": "blob"}, "region_attributes": {"mode": "i"}},
+        {"shape_attributes": SHAPES[0], "region_attributes": {"note": "scratch"}},
+    ]
+    change(project, a_png7={"regions": [region(SHAPES[0], note="x"), *hidden]})
+    labels = opened(project)["Labels"]
+    labels.data[0, 0, 0] = 2
+    path = saved(tmp_path, write_via2_project, labels)
+    regions = json.loads(path.read_text())["_via_img_metadata"]["a.png7"]["regions"]
+    assert regions[-2:] == hidden
+    assert [r["region_attributes"] for r in regions[:-2]] == [{"mode": "t"}, {"mode": "i"}]
+    assert "other attributes ['note'] are not kept" in said[-1]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_of_layers_does_not_matter(project, tmp_path, order):
+    fresh = labels_layer(np.eye(5, dtype=np.uint8), DEFAULT_SCHEME, name="new")
+    layers = [opened(project)["Shapes"], fresh][::order]
+    data = json.loads(saved(tmp_path, write_via2_project, *layers).read_text())
+    entries = data["_via_img_metadata"]
+    assert list(entries) == ["a.png7", "b.png-1", "empty.png9", "new.png-1"]
+    assert entries["a.png7"] == PROJECT["_via_img_metadata"]["a.png7"]
+    assert data["_via_settings"] == PROJECT["_via_settings"]
+
+
+def test_new_regions_use_the_options_of_the_file(project, tmp_path):
+    data = json.loads(project.read_text())
+    mode = data["_via_attributes"]["region"]["mode"]
+    mode.update(type="checkbox", options={"1": "intergranular", "2": "transgranular"})
+    for entry in data["_via_img_metadata"].values():
+        for r in entry["regions"]:
+            r["region_attributes"] = {"mode": {"1": True}}
+    project.write_text(json.dumps(data))
+    labels = opened(project)["Labels"]
+    labels.data[1, 10:12, 20:25] = 2
+    labels.data[1, 14:16, 20:25] = 3
+    document = read_via(saved(tmp_path, write_via2_project, labels))
+    assert [r.attributes["mode"] for r in document[1].regions] == [
+        {"1": True}, {"2": True}, {"background": True},
+    ]  # fmt: skip
+    assert list(document.definition("mode").options) == ["1", "2", "background"]
+
+
+def test_annotations_without_types_become_radio_buttons_in_the_words_of_the_file(tmp_path):
+    path = tmp_path / "plain.json"
+    entry = {"filename": "a.png", "size": 1, "regions": [region(SHAPES[0])], "file_attributes": {}}
+    path.write_text(json.dumps({"a.png1": entry}))
+    document = read_via(saved(tmp_path, write_via2_project, opened(path)["Shapes"]))
+    assert document.definition("mode").kind == "radio"
+    assert document.definition("mode").options == {
+        "i": "intergranular", "transgranular": "transgranular", "background": "background",
+    }  # fmt: skip
+    assert document[0].regions[0].attributes == {"mode": "i"}
+
+
+def test_a_stack_that_lost_planes_is_refused(project):
+    labels = opened(project)["Labels"]
+    labels.data = labels.data[:1]
+    with pytest.raises(AnnotationError, match="has 1 planes, but came from 2 images"):
+        document_of_layers([labels.as_layer_data_tuple()])
+
+
+def test_a_guessed_file_name_is_said(tmp_path, said):
+    saved(tmp_path, write_via2, Labels(np.eye(4, dtype=np.uint8), name="cells"))
+    assert "it is called cells.png after its layer" in said[-1]
+
+
+def test_other_metadata_does_not_matter(project, tmp_path):
+    shapes = opened(project)["Shapes"]
+    shapes.metadata = {"other": {"via": 1}, **shapes.metadata}
+    path = saved(tmp_path, write_via2_project, shapes)
+    assert json.loads(path.read_text()) == PROJECT

@@ -140,3 +140,17 @@ def test_pixels_without_a_region_can_have_a_class():
 )
 def test_short_names(filename, name):
     assert short_name(AnnotatedImage(filename)) == name
+
+
+def test_images_that_fit_several_files_are_named(tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+        for name in ("a.png", "b.png", "c.png"):
+            put(tmp_path / part / name)
+    assembly = assembled(tmp_path, "a.png", "val/b.png", "c.tif", "x.png", "b.png", most_names=2)
+    assert [image.filename for image in assembly.missing] == ["a.png", "c.tif", "x.png", "b.png"]
+    assert [s.paths for s in assembly.stacks] == [((tmp_path / "val" / "b.png").resolve(),)]
+    assert assembly.notes == (
+        f"1 of 5 images not found in {tmp_path.resolve()}: x.png",
+        "3 images fit several files: a.png, c.tif, ...; name the image folder.",
+    )

@@ -3,7 +3,13 @@ from hypothesis import given
 from via_strategies import documents
 
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
-from napari_fractoseg.annotations.conversion import in_flavour, merged, project_of
+from napari_fractoseg.annotations.conversion import (
+    edited,
+    in_flavour,
+    joined,
+    project_of,
+    with_used_options,
+)
 from napari_fractoseg.classes import DEFAULT_SCHEME
 
 TRIANGLE = {"name": "polygon", "all_points_x": [0, 4, 4], "all_points_y": [0, 0, 4]}
@@ -62,32 +68,60 @@ def test_a_project_of_classes_has_radio_buttons():
     assert project.settings["ui"]["image"]["region_color"] == "mode"
 
 
-def test_merging_keeps_everything_but_the_regions_that_were_changed():
-    original = ViaDocument(
-        (
-            AnnotatedImage("a.png", (Region(CLOSED, {"name": "i"}),), 12, {"q": "good"}),
-            AnnotatedImage("b.png", (Region(CLOSED, {"name": "t"}),), 7),
-        ),
-        Flavour.VIA1,
-        extras={"mine": 1},
-    )
-    new = (AnnotatedImage("a.png", (Region(TRIANGLE, {"name": "t"}),)), AnnotatedImage("c.png"))
-    result = merged(original, project_of(new, DEFAULT_SCHEME, "name"))
-    a, b, c = result
-    assert (a.size, a.attributes) == (12, {"q": "good"})
-    assert a.regions == (Region(CLOSED, {"name": "t"}),)
-    assert b == original[1]
-    assert c.filename == "c.png"
-    assert (result.flavour, result.extras) == (Flavour.VIA1, {"mine": 1})
+def test_edited_images_are_found_by_key_and_everything_else_is_as_it_was():
+    first = AnnotatedImage("a.png", (Region(CLOSED, {"name": "i"}),), 12, {"q": "good"})
+    original = ViaDocument((first, AnnotatedImage("a.png", size=7)), extras={"mine": 1})
+    changed = AnnotatedImage("a.png", (Region(TRIANGLE, {"name": "t"}),), 7)
+    result = edited(original, {"a.png7": changed})
+    assert result.images == (first, changed)
+    assert result.extras == {"mine": 1}
+
+
+def test_joined_documents_have_the_images_of_both():
+    one = project_of((AnnotatedImage("a.png"), AnnotatedImage("b.png")), DEFAULT_SCHEME, "mode")
+    newer = AnnotatedImage("b.png", (Region(TRIANGLE),))
+    other = AnnotatedImage("a.png", (Region(CLOSED),))
+    two = project_of((other, newer, AnnotatedImage("c.png")), DEFAULT_SCHEME, "class")
+    result = joined(one, two, prefer={"b.png-1"})
+    assert [image.filename for image in result] == ["a.png", "b.png", "c.png"]
+    assert result[0].regions == ()
+    assert result[1].regions == newer.regions
+    assert set(result.definitions["region"]) == {"mode", "class"}
 
 
 @pytest.mark.parametrize("known", [{"i": "inter"}, {}])
-def test_merging_joins_the_options_of_an_attribute(known):
+def test_joining_joins_the_options_of_an_attribute(known):
     radio = {"type": "radio", "description": "", "options": known, "default_options": {}}
     original = ViaDocument(
         (), Flavour.VIA2_PROJECT, definitions={"region": {"mode": radio}, "file": {}}
     )
-    result = merged(original, project_of((), DEFAULT_SCHEME, "mode"))
+    result = joined(original, project_of((), DEFAULT_SCHEME, "mode"))
     options = result.definition("mode").options
     assert options.items() >= known.items()
     assert set(DEFAULT_SCHEME.names) <= set(options)
+
+
+@pytest.mark.parametrize("odd", [{"region": {"mode": "text"}}, {"region": ["mode"]}, {"region": 1}])
+def test_odd_definitions_do_not_stop_anything(odd):
+    original = ViaDocument((), Flavour.VIA2_PROJECT, definitions=odd)
+    result = joined(original, project_of((), DEFAULT_SCHEME, "other"))
+    assert result.definition("other").kind == "radio"
+
+
+def test_values_that_are_no_option_become_one():
+    image = AnnotatedImage("a.png", (Region(TRIANGLE, {"mode": "dimple"}),))
+    project = project_of((image,), DEFAULT_SCHEME, "mode")
+    options = with_used_options(project, "mode").definition("mode").options
+    assert options["dimple"] == "dimple"
+    assert with_used_options(document(), "name") == document()
+
+
+def test_csv_says_which_regions_it_cannot_hold():
+    regions = (Region(TRIANGLE, {"name": "i"}, {"score": 1}), Region({}, problem="no shape"))
+    csv = in_flavour(ViaDocument((AnnotatedImage("a.png", regions),)), Flavour.VIA2_CSV)
+    assert any("Extra keys of 1 regions" in note for note in csv.notes)
+    assert any("1 damaged regions without shape" in note for note in csv.notes)
+    project = in_flavour(
+        ViaDocument((), Flavour.VIA2_PROJECT, settings={"x": 1}, extras={"mine": 1}), Flavour.VIA2
+    )
+    assert "Settings and extra keys" in project.notes[0]

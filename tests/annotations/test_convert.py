@@ -381,3 +381,69 @@ class TestViaToMasks:
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "back" / "a_labels.tif"), expected)
         saved = ClassScheme.from_json((tmp_path / "back" / "classes.json").read_text())
         assert saved == own
+
+    def test_several_ticks_are_an_error_or_the_first_class(self, folder):
+        both = Region(rect("i").shape, {"name": {"t": True, "i": True}})
+        images = AnnotatedImage("a.png", (both, rect("t", 5, 5))), AnnotatedImage("x.png", (both,))
+        source = via(folder, *images)
+        with pytest.raises(
+            AnnotationError, match=r"have the first of them taken \(--several first\)\.$"
+        ):
+            convert(source, folder / "out")
+        assert not (folder / "out").exists()
+        result = convert(source, folder / "out", several="first")
+        assert result.notes[1:] == ("1 regions have several ticks; the first class counts.",)
+        labels = tifffile.imread(folder / "out" / "a_labels.tif")
+        assert (labels[1, 1], labels[5, 5]) == (1, 2)
+
+    def test_regions_without_a_class_can_be_left_out(self, folder):
+        images = (
+            AnnotatedImage("a.png", (rect("i"), rect(None, 5, 5), rect(" "))),
+            AnnotatedImage("gone.png", (rect(None),)),
+        )
+        source = via(folder, *images)
+        with pytest.raises(
+            AnnotationError, match=r"which leaves such regions out \(--skip-unclassified\)\.$"
+        ):
+            convert(source, folder / "out")
+        result = convert(source, folder / "out", skip_unclassified=True)
+        assert (result.n_images, result.n_regions) == (1, 1)
+        assert result.notes[1:] == ("2 regions without a class are left out.",)
+        labels = tifffile.imread(folder / "out" / "a_labels.tif")
+        assert np.bincount(labels.ravel()).tolist() == [76, 4]
+
+    def test_remedies_name_their_options(self, folder):
+        region = Region(rect("i").shape, {"one": "i", "two": "t", "three": "dimples"})
+        source = via(folder, AnnotatedImage("a.png", (region,)))
+        for attribute, message in (
+            (None, r"Name the attribute that holds the class \(--attribute\), or rename"),
+            ("six", r"Name one of these \(--attribute\)\.$"),
+            ("three", r"have new classes made of them \(--new-classes\)\.$"),
+        ):
+            with pytest.raises(AnnotationError, match=message):
+                convert(source, folder / "out", attribute=attribute)
+        for attribute, message in (
+            (None, r"or name the attribute \(--attribute\)\.$"),
+            ("six", r"Name one of these \(--attribute\)\.$"),
+        ):
+            with pytest.raises(AnnotationError, match=message):
+                convert(source, folder / "coco.json", Flavour.COCO, attribute=attribute)
+        convert(source, folder / "coco.json", Flavour.COCO, attribute="two")
+        (category,) = json.loads((folder / "coco.json").read_text())["categories"]
+        assert (category["supercategory"], category["name"]) == ("two", "t")
+
+    def test_images_that_fit_several_files_are_said(self, folder, masks, tmp_path):
+        for part in ("train", "val"):
+            (folder / part).mkdir()
+            iio.imwrite(folder / part / "a.png", np.zeros((8, 10), np.uint8))
+        (folder / "a.png").unlink()
+        (tmp_path / "via").mkdir()
+        source = via(tmp_path / "via", AnnotatedImage("a.png", (rect("i"),)))
+        with pytest.raises(
+            AnnotationError, match=r"1 images fit several files: a\.png; .*\(--images\)"
+        ):
+            convert(source, tmp_path / "out", images=folder)
+        result = convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
+        assert result.notes == (
+            f"a_labels.tif: several images of that name in {folder.resolve()}.",
+        )

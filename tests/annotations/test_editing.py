@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from napari_fractoseg.annotations import Region
+from napari_fractoseg.annotations.document import AttributeDefinition
 from napari_fractoseg.annotations.editing import (
-    in_own_words,
+    ClassWords,
     number,
     shape_of_box,
     shape_of_points,
-    value_of,
     with_class,
 )
 from napari_fractoseg.annotations.mapping import ClassMapping
@@ -37,22 +37,22 @@ def corners(width, height, *, centre=(20, 30), turn=0.0):
     return rows, columns
 
 
+OPTIONS = AttributeDefinition("checkbox", {"2": "transgranular", "i": "border"})
+
+
 @pytest.mark.parametrize(
-    ("mapping", "name", "value"),
+    ("words", "name", "value"),
     [
-        (None, "intergranular", "intergranular"),
-        (MAPPING, "intergranular", "ig"),
-        (MAPPING, "transgranular", "transgranular"),
-        (MAPPING, "background", "background"),  # no value is no word for it
+        (ClassWords("mode"), "intergranular", "intergranular"),
+        (ClassWords("mode", MAPPING), "intergranular", "ig"),
+        (ClassWords("mode", MAPPING), "transgranular", "transgranular"),
+        (ClassWords("mode", MAPPING), "background", "background"),  # no value is no word for it
+        (ClassWords("mode", MAPPING, OPTIONS), "transgranular", {"2": True}),
+        (ClassWords("mode", MAPPING, OPTIONS), "intergranular", {"ig": True}),
     ],
 )
-def test_a_class_is_called_what_the_file_calls_it(mapping, name, value):
-    assert value_of(mapping, name) == value
-
-
-def test_names_of_classes_become_the_words_of_the_file():
-    changed = in_own_words(region(mode="intergranular", who="me"), "mode", MAPPING)
-    assert changed == region(mode="ig", who="me")
+def test_a_class_is_called_what_the_file_calls_it(words, name, value):
+    assert words.value(name) == value
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_names_of_classes_become_the_words_of_the_file():
 )
 def test_a_region_that_has_the_class_is_not_touched(attributes, class_name):
     before = region(**attributes)
-    assert with_class(before, "mode", class_name, MAPPING) is before
+    assert with_class(before, class_name, ClassWords("mode", MAPPING)) is before
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,23 @@ def test_a_region_that_has_the_class_is_not_touched(attributes, class_name):
     ],
 )
 def test_another_class_replaces_the_value_alone(before, class_name, after):
-    assert with_class(region(**before), "mode", class_name, MAPPING) == region(**after)
+    assert with_class(region(**before), class_name, ClassWords("mode", MAPPING)) == region(**after)
 
 
 def test_a_region_that_was_drawn_anew_gets_its_class():
     strict = ClassMapping("mode", DEFAULT_SCHEME, {"ig": "intergranular"})
-    assert with_class(region(), "mode", "intergranular", strict) == region(mode="ig")
-    assert with_class(region(mode="x"), "mode", "intergranular", strict) == region(mode="ig")
-    assert with_class(region(), "mode", "intergranular", None) == region(mode="intergranular")
+    assert with_class(region(), "intergranular", ClassWords("mode", strict)) == region(mode="ig")
+    assert with_class(region(mode="x"), "intergranular", ClassWords("mode", strict)) == region(
+        mode="ig"
+    )
+    assert with_class(region(), "intergranular", ClassWords("mode", None)) == region(
+        mode="intergranular"
+    )
 
 
 def test_without_a_mapping_an_empty_class_says_nothing():
     before = region(mode="ig")
-    assert with_class(before, "mode", "", None) is before
+    assert with_class(before, "", ClassWords("mode", None)) is before
 
 
 @pytest.mark.parametrize("first", range(4))

@@ -35,6 +35,8 @@ def find(root, filename, size=-1):
         ("", ()),
         ("..", ()),
         ("https://example.org/", ()),
+        ("http://[x/a.png", ("http:", "[x", "a.png")),
+        ("file://[C:\\x\\a%20b.png", ("file:", "[C:", "x", "a%20b.png")),
     ],
 )
 def test_names_paths_and_urls(filename, parts):
@@ -92,3 +94,42 @@ def test_too_many_files_are_not_searched(root, monkeypatch):
     for number in range(5):
         put(root / f"{number}.png")
     assert not ImageFolder.scan(root).is_complete
+
+
+def test_a_name_that_is_no_url_is_a_path(root):
+    path = put(root / "a.png")
+    assert find(root, "http://[x/a.png") == path
+
+
+def test_a_size_of_thousands_of_digits_is_none(root):
+    path = put(root / "a.png")
+    assert find(root, "a.png", size="9" * 5000) == path
+
+
+def test_all_files_that_fit_equally_well_are_candidates(root):
+    one, two = put(root / "train" / "a.png"), put(root / "val" / "a.png")
+    put(root / "deep" / "er" / "a.png")
+    folder = ImageFolder.scan(root)
+    assert folder.candidates(AnnotatedImage("a.png")) == (one, two)
+    assert folder.candidates(AnnotatedImage("a.jpg")) == (one, two)
+    assert folder.candidates(AnnotatedImage("x/val/a.png")) == (two,)
+    assert folder.candidates(AnnotatedImage("b.png")) == ()
+    assert folder.candidates(AnnotatedImage("")) == ()
+
+
+def test_files_are_gone_through_once_for_names_and_once_for_stems(root):
+    class Counted(tuple):
+        n_iterations = 0
+
+        def __iter__(self):
+            Counted.n_iterations += 1
+            return super().__iter__()
+
+    paths = tuple(put(root / f"{number}.png") for number in range(3))
+    folder = ImageFolder(root, Counted(paths))
+    for _ in range(2):
+        for number, path in enumerate(paths):
+            assert folder.find(AnnotatedImage(f"{number}.png")) == path
+            assert folder.find(AnnotatedImage(f"{number}.jpg")) == path
+    assert Counted.n_iterations == 2
+    assert folder == ImageFolder(root, paths)

@@ -43,7 +43,18 @@ def test_annotations_are_read_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(-1, None), ("77", 77), ("-1", None), (None, None), (12.0, 12)]
+    ("size", "expected"), 
+    [
+        (-1, None),
+        ("77", 77),
+        ("-1", None),
+        (None, None),
+        (12.0, 12),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, None),
+        (10**18, None),
+        ("9" * 5000, None),
+    ],
 )
 def test_sizes_may_be_unknown_or_text(tmp_path, size, expected):
     assert via2(tmp_path, size=size).size_bytes == expected
@@ -61,6 +72,14 @@ def test_regions_of_via_1_come_in_numeric_order(tmp_path):
     regions = {str(n): {"shape_attributes": {**RECT, "x": n}} for n in (0, 1, 10, 11, 2)}
     image = via2(tmp_path, regions=regions)
     assert [r.shape["x"] for r in image.regions] == [0, 1, 2, 10, 11]
+
+
+def test_keys_of_thousands_of_digits_are_text(tmp_path):
+    keys = ("9" * 5000, "1", "0")
+    regions = {key: {"shape_attributes": {**RECT, "x": x}} for x, key in enumerate(keys)}
+    assert [r.shape["x"] for r in via2(tmp_path, regions=regions).regions] == [0, 1, 2]
+    del regions["9" * 5000]
+    assert [r.shape["x"] for r in via2(tmp_path, regions=regions).regions] == [2, 1]
 
 
 @pytest.mark.parametrize("regions", [None, [], {}])
@@ -260,3 +279,20 @@ def test_the_fracture_annotations(shared_data):
     images = read_via(shared_data / "fracture" / "via_region_data.json")
     assert len(images) == 16
     assert sum(len(i.regions) for i in images) == 703
+
+
+def test_the_attribute_of_the_categories_can_be_named(tmp_path):
+    image = AnnotatedImage("a.png", (Region(RECT, {"mode": "i", "note": "x"}),))
+    document = ViaDocument((image,), Flavour.COCO)
+    path = tmp_path / "coco.json"
+    with pytest.raises(AnnotationError, match="or name the attribute"):
+        write_via(document, path)
+    assert write_via(document, path, attribute="note") == (
+        "Regions whose other attributes COCO cannot hold: 1 ('a.png' region 0).",
+    )
+    (category,) = json.loads(path.read_text())["categories"]
+    assert category == {"supercategory": "note", "id": 1, "name": "x"}
+    with pytest.raises(
+        AnnotationError, match=r"No region has an attribute 'six'; there are \['mode', 'note'\]"
+    ):
+        write_via(document, path, overwrite=True, attribute="six")

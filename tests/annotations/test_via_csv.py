@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -246,6 +247,10 @@ def test_wrong_counts_are_noted_only():
         ("undefined", None),
         ("12.5", "12.5"),
         ("²", "²"),
+        ("٣", "٣"),
+        (" 9" + "0" * 17, 9 * 10**17),
+        ("9" * 19, "9" * 19),
+        ("9" * 5000, "9" * 5000),
     ],
 )
 def test_sizes(text, size):
@@ -401,3 +406,23 @@ def test_real_files(shared_data, name, flavour, images, shapes):
     # What VIA writes is written back byte for byte, but for its own irregularities.
     if not any(odd in text for odd in ("undefined", ",{}", "region_attributes,\n")):
         assert rendered == text.rstrip("\n")
+
+
+def test_ids_of_thousands_of_digits_are_text():
+    image = read(row(number="9" * 5000, shape=at(1)), row(number=0, shape=at(0)))[0]
+    assert xs(image) == [1, 0]
+
+
+@pytest.mark.parametrize("limit", [131072, 500])
+def test_the_limit_of_python_is_put_back(limit):
+    numbers = list(range(40_000))
+    polygon = {"name": "polygon", "all_points_x": numbers, "all_points_y": numbers}
+    before = csv.field_size_limit(limit)
+    try:
+        assert read(row(shape=polygon))[0].regions[0].shape == polygon
+        assert csv.field_size_limit() == limit
+        with pytest.raises(AnnotationError, match="no CSV"):
+            read("a\rb")
+        assert csv.field_size_limit() == limit
+    finally:
+        csv.field_size_limit(before)

@@ -27,6 +27,7 @@ LEFT_OUT = "leave out"
 _NO_VALUE = "(no value)"
 _ROWS_SHOWN = 6
 _MOST_NEW_CLASSES = 50
+_MOST_ROWS = 100
 
 
 class ClassTable(QTableWidget):
@@ -57,12 +58,18 @@ class ClassTable(QTableWidget):
         self.counts = attribute_values(document)[attribute]
         guessed = self._guess(document, attribute)
         self.choices = {}
-        self.setRowCount(len(self.counts))
-        for row, (value, count) in enumerate(self.counts.most_common()):
+        shown = self.counts.most_common(_MOST_ROWS)
+        rest = self.counts.total() - sum(count for _, count in shown)
+        self.setRowCount(len(shown) + bool(rest))
+        for row, (value, count) in enumerate(shown):
             self.setItem(row, 0, QTableWidgetItem(value or _NO_VALUE))
             self.setItem(row, 1, QTableWidgetItem(str(count)))
             self.choices[value] = self._chooser(guessed.get(value))
             self.setCellWidget(row, 2, self.choices[value])
+        if rest:
+            texts = f"{len(self.counts) - len(shown)} more values", str(rest), LEFT_OUT
+            for column, text in enumerate(texts):
+                self.setItem(len(shown), column, QTableWidgetItem(text))
         self._fit()
 
     def _guess(self, document: ViaDocument, attribute: str) -> Mapping[str, str | None]:
@@ -106,6 +113,7 @@ class ClassTable(QTableWidget):
             value: None if box.currentText() == LEFT_OUT else box.currentText()
             for value, box in self.choices.items()
         }
+        classes |= {value: None for value in self.counts if value not in classes}
         used = {name for name in classes.values() if name} | set(self._base.names)
         scheme = ClassScheme(self.scheme.name, tuple(c for c in self.scheme if c.name in used))
         return ClassMapping(attribute, scheme, {"": None, **classes}, "first")
@@ -113,6 +121,7 @@ class ClassTable(QTableWidget):
     def class_counts(self) -> dict[str, int]:
         """Return class, or `LEFT_OUT` -> number of regions, most frequent first."""
         counts: Counter[str] = Counter()
-        for value, box in self.choices.items():
-            counts[box.currentText()] += self.counts[value]
+        for value, count in self.counts.items():
+            box = self.choices.get(value)
+            counts[LEFT_OUT if box is None else box.currentText()] += count
         return dict(counts.most_common())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari.utils.notifications import show_warning
 
+from napari_fractoseg._napari import via_layers
 from napari_fractoseg._napari.via_layers import LayerData, layers_job
 from napari_fractoseg.annotations import ViaDocument, read_via
 from napari_fractoseg.annotations.assembly import assemble
@@ -72,7 +73,9 @@ def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
         )
     mapping, remark = guess_mapping(document)
     assembly = assemble(annotated, ImageFolder.scan(file.parent))
-    layers, notes = drain(layers_job(document, assembly, mapping, source=file))
+    layers, notes = drain(
+        layers_job(document, assembly, mapping, source=file, max_sets=via_layers.MAX_SETS)
+    )
     return layers, [*document.notes, *remark, *assembly.notes, *notes]
 
 

@@ -11,9 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg._napari.via_layers import shape_data
-from napari_fractoseg.annotations import AnnotatedImage, Region, ViaDocument
-from napari_fractoseg.annotations.editing import shape_of_box, shape_of_points, with_class
-from napari_fractoseg.annotations.mapping import ClassMapping
+from napari_fractoseg.annotations import AnnotatedImage, Region
+from napari_fractoseg.annotations.editing import (
+    ClassWords,
+    shape_of_box,
+    shape_of_points,
+    with_class,
+)
 from napari_fractoseg.annotations.raster import to_pixel_edges
 from napari_fractoseg.errors import AnnotationError
 
@@ -26,11 +30,10 @@ def regions_of_shapes(
     data: list[npt.NDArray[Any]],
     arguments: Mapping[str, Any],
     *,
+    images: Callable[[int], list[AnnotatedImage]],
+    is_from_file: bool,
     image_place: Mapping[str, Any] | None,
-    filenames: Callable[[int], list[str]],
-    document: ViaDocument | None,
-    mapping: ClassMapping | None,
-    attribute: str,
+    words: ClassWords,
 ) -> list[AnnotatedImage]:
     """Return the images that a shapes layer annotates, with its shapes as regions.
 
@@ -38,18 +41,17 @@ def regions_of_shapes(
     ----------
     data, arguments
         Of the shapes layer.
+    images : callable
+        Number of planes -> their images, with the regions they had.
+    is_from_file : bool
+        Whether the layer came from a VIA file: its shapes are in pixels then,
+        those that are as they were keep their region, changed ones its
+        attributes.
     image_place : mapping, optional
         ``scale`` and ``translate`` of the image layer, if one is saved along;
         shapes are drawn in the coordinates of their own layer.
-    filenames : callable
-        Number of planes -> names of the images.
-    document : ViaDocument, optional
-        The file that the layer came from: shapes that are as they were keep
-        their region, changed ones its attributes.
-    mapping : ClassMapping, optional
-        Of that file.
-    attribute : str
-        The region attribute that holds the class.
+    words : ClassWords
+        How regions say their class.
 
     Raises
     ------
@@ -57,33 +59,31 @@ def regions_of_shapes(
         If a shape has no class.
     """
     table = _table(arguments, len(data))
-    to_pixels = _converter(arguments, image_place) if document is None else lambda v: v
+    to_pixels = (lambda v: v) if is_from_file else _converter(arguments, image_place)
     planes = [round(float(np.mean(v[:, 0]))) if v.shape[1] > 2 else 0 for v in data]
-    n_planes = max(planes, default=0) + 1
-    names = _names(document, arguments, filenames, n_planes)
-    images = {name: _image_of(document, name) for name in names}
-    regions: dict[str, list[Region]] = {name: [] for name in names}
-    used: set[tuple[str, int]] = set()
+    targets = images(max(planes, default=0) + 1)
+    regions: list[list[Region]] = [[] for _ in targets]
+    used: set[tuple[int, int]] = set()
     for index, (vertices, plane) in enumerate(zip(data, planes, strict=True)):
         row = table.iloc[index]
-        if not 0 <= plane < len(names):
+        if not 0 <= plane < len(targets):
             raise AnnotationError(
-                f"Shape {index} lies on plane {plane}, but there are {len(names)} images. Move it "
-                "or remove it."
+                f"Shape {index} lies on plane {plane}, but there are {len(targets)} images. Move "
+                "it or remove it."
             )
-        name = names[plane]
-        former = _former(images[name], row, name, used)
+        former = _former(targets[plane], row, plane, used)
         drawn = to_pixels(np.asarray(vertices, dtype=float)[:, -2:])
         region = _region(drawn, str(row["shape_type"]), former)
         class_name = str(row["class"])
         if not class_name and former is None:
             raise AnnotationError(
-                f"Shape {index} on image {name!r} has no class. Give the layer a feature 'class' "
-                "with a class name for each shape (Layers > features table)."
+                f"Shape {index} on image {targets[plane].filename!r} has no class. Give the layer "
+                "a feature 'class' with a class name for each shape (Layers > features table)."
             )
-        regions[name].append(with_class(region, attribute, class_name, mapping))
+        regions[plane].append(with_class(region, class_name, words))
     return [
-        replace(images[name], regions=(*regions[name], *_damaged(images[name]))) for name in names
+        replace(image, regions=(*its_regions, *_damaged(image)))
+        for image, its_regions in zip(targets, regions, strict=True)
     ]
 
 
@@ -97,36 +97,19 @@ def _table(arguments: Mapping[str, Any], n_shapes: int) -> pd.DataFrame:
     return table
 
 
-def _names(
-    document: ViaDocument | None,
-    arguments: Mapping[str, Any],
-    filenames: Callable[[int], list[str]],
-    n_planes: int,
-) -> list[str]:
-    if document is None:
-        return filenames(n_planes)
-    metadata = arguments.get("metadata") or {}
-    origin = next((m.get("via") for m in metadata.values() if isinstance(m, dict)), None)
-    return [str(name) for name in (origin or {}).get("images", ())]
-
-
-def _image_of(document: ViaDocument | None, name: str) -> AnnotatedImage:
-    return AnnotatedImage(name) if document is None else document.find(name)
-
-
 def _damaged(image: AnnotatedImage) -> list[Region]:
     """Regions that could not be drawn are carried through."""
     return [region for region in image.regions if region.problem]
 
 
 def _former(
-    image: AnnotatedImage, row: pd.Series, name: str, used: set[tuple[str, int]]
+    image: AnnotatedImage, row: pd.Series, plane: int, used: set[tuple[int, int]]
 ) -> Region | None:
     """Return the region that a shape was made of; a copy of a shape is a new region."""
     number = row.get("region", -1)
-    if row.get("image", name) != name or pd.isna(number):
+    if row.get("image", image.filename) != image.filename or pd.isna(number):
         return None
-    key = name, int(number)
+    key = plane, int(number)
     if key in used or not 0 <= key[1] < len(image.regions):
         return None
     used.add(key)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
 from napari.layers import Layer
-from qtpy.QtCore import Qt, Slot
+from qtpy.QtCore import Qt, QTimer, Slot
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.class_table import ClassTable
@@ -39,6 +39,10 @@ _OVERLAPS = (
 _UNANNOTATED = (("unlabelled", None), ("background", "background"))
 
 
+_TYPING_MS = 300
+"""A folder that is being typed is not searched before it is complete."""
+
+
 class ImportState(Enum):
     """What the widget is doing."""
 
@@ -64,6 +68,7 @@ class ViaImportWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._handle: JobHandle | None = None
+        self._timer = QTimer(self, singleShot=True, interval=_TYPING_MS)
         self.document: ViaDocument | None = None
         self.assembly: Assembly | None = None
         self._make_controls()
@@ -122,7 +127,8 @@ class ViaImportWidget(QWidget):
 
     def _connect(self) -> None:
         self.file.changed.connect(self._on_file)
-        self.folder.changed.connect(self._read)
+        self.folder.changed.connect(self._on_folder)
+        self._timer.timeout.connect(self._read)
         self.attribute.changed.connect(self._on_attribute)
         self.table.changed.connect(self._on_mapping)
         self.button.clicked.connect(self.import_layers)
@@ -135,20 +141,37 @@ class ViaImportWidget(QWidget):
             self.folder.value = Path(self.file.value).parent
         self._read()
 
-    def _read(self, _value: Any = None) -> None:
-        """Read the file and look for its images, in a thread: both may lie on a slow disk."""
-        path = Path(self.file.value)
+    def _on_folder(self, _value: Any = None) -> None:
+        """Wait until the folder is typed to its end."""
+        self._forget()
+        self._show_state(ImportState.READING, "reading …")
+        self._timer.start()
+
+    def _forget(self) -> None:
         self.document = self.assembly = None
         if self._handle is not None:
             self._handle.cancel()
-        if not path.is_file():
-            self._show_state(ImportState.NOT_READY, f"There is no file {path}.")
-            return
+            self._handle = None  # its news are stale from now on
+
+    @Slot()
+    def _read(self) -> None:
+        """Read the file and look for its images, in a thread: both may lie on a slow disk."""
+        path, folder = Path(self.file.value), Path(self.folder.value)
+        self._forget()
+        for is_there, what, where in (
+            (path.is_file(), "file", path),
+            (folder.is_dir(), "folder", folder),
+        ):
+            if not is_there:
+                self._show_state(ImportState.NOT_READY, f"There is no {what} {where}.")
+                return
         self._show_state(ImportState.READING, "reading …")
-        self._start(_read_job(path, Path(self.folder.value)), self._on_read)
+        self._start(_read_job(path, folder), self._on_read)
 
     @Slot(object)
     def _on_read(self, result: tuple[ViaDocument, Assembly]) -> None:
+        if self._is_stale():
+            return
         self.document, self.assembly = result
         self.file_line.setText(_description(*result))
         with self.attribute.changed.blocked():
@@ -209,6 +232,8 @@ class ViaImportWidget(QWidget):
 
     @Slot(object)
     def _on_layers(self, result: tuple[list[LayerData], list[str]]) -> None:
+        if self._is_stale():
+            return
         layers, notes = result
         for data, arguments, kind in layers:
             taken = [str(layer.name) for layer in self._viewer.layers]
@@ -236,24 +261,30 @@ class ViaImportWidget(QWidget):
             on_finish=self._on_finish,
         )
 
+    def _is_stale(self) -> bool:
+        """Whether the news come from a job that another one has replaced."""
+        return self.sender() is not self._handle
+
     @Slot(object, object)
     def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        if self.state is ImportState.RUNNING:
+        if self.state is ImportState.RUNNING and not self._is_stale():
             self.progress.advance(progress, remaining_s)
 
     @Slot(object)
     def _on_failure(self, error: FractosegError) -> None:
-        self._show_state(ImportState.FAILED, str(error))
+        if not self._is_stale():
+            self._show_state(ImportState.FAILED, str(error))
 
     @Slot()
     def _on_stop(self) -> None:
-        if self.state is ImportState.RUNNING:
+        if self.state is ImportState.RUNNING and not self._is_stale():
             self._show_state(ImportState.STOPPED, "Stopped; no layer was added.")
 
     @Slot()
     def _on_finish(self) -> None:
-        self._handle = None
-        self._show_state(self.state, self.state_line.text())
+        if not self._is_stale():
+            self._handle = None
+            self._show_state(self.state, self.state_line.text())
 
     def _show_state(self, state: ImportState, text: str) -> None:
         self.state = state
@@ -263,7 +294,8 @@ class ViaImportWidget(QWidget):
         self.button.setEnabled(self.document is not None and not is_busy)
         self.file_line.setVisible(self.document is not None)
         self.preview.setVisible(self.document is not None and self.attribute.value is not None)
-        for widget in (self.file.native, self.folder.native, self.table):
+        choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
+        for widget in (*(choice.native for choice in choices), self.table):
             widget.setEnabled(state is not ImportState.RUNNING)
         if state is not ImportState.RUNNING:
             self.progress.hide()

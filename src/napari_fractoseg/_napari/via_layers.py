@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ from napari_fractoseg.annotations.mapping import ClassMapping
 from napari_fractoseg.annotations.raster import Overlap, to_pixel_centres
 from napari_fractoseg.annotations.shapes import ellipse_axes, outline_px
 from napari_fractoseg.classes import FractureClass
+from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import read_image
 from napari_fractoseg.jobs import Job
 
@@ -36,7 +38,7 @@ __all__ = ["MAX_SETS", "MAX_SHAPES", "LayerData", "layers_job", "shape_data"]
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
-MAX_SHAPES = 2000
+MAX_SHAPES = 1000
 """napari takes about 10 s for 1000 polygons; beyond this many, shapes are left out."""
 
 MAX_SETS = 8
@@ -64,6 +66,7 @@ def layers_job(
     source: Path,
     overlap: Overlap = "later",
     unannotated: str | None = None,
+    max_sets: int | None = None,
 ) -> Job[tuple[list[LayerData], list[str]]]:
     """Make the layers of a document, and notes for the user.
 
@@ -79,6 +82,8 @@ def layers_job(
         The annotation file.
     overlap, unannotated
         See `rasterise`.
+    max_sets : int, optional
+        Most sets of layers, one for each size of images.
 
     Yields
     ------
@@ -97,48 +102,68 @@ def layers_job(
     origin = {"document": document, "source": str(source), "drawing": drawing}
     layers: list[LayerData] = []
     notes: list[str] = []
-    budget = MAX_SHAPES
-    for stack in assembly.stacks[:MAX_SETS]:
+    missing = [image for image in assembly.missing if image.drawable]
+    budget = _ShapesBudget(MAX_SHAPES, mapping is not None, notes)
+    for stack in assembly.stacks[:max_sets]:
         name = _set_name(stack.images, source)
-        images = {"images": [image.filename for image in stack.images]}
-        new: list[LayerData] = [_image_layer(stack, name)]
+        memory = origin | {"images": [image.image_key for image in stack.images]}
+        try:
+            new: list[LayerData] = [_image_layer(stack, name)]
+        except ImageError as error:  # its header could be read, its pixels cannot
+            notes.append(str(error))
+            missing += [image for image in stack.images if image.drawable]
+            continue
         if mapping is not None:
             drawn = yield from draw_labels_job(
                 stack.images, stack.plane_shape, mapping, overlap=overlap, unannotated=unannotated
             )
             notes += drawn.notes
-            new.append(_labels_layer(drawn, mapping, name, origin | images))
-        n_regions = sum(len(image.drawable) for image in stack.images)
-        if n_regions <= budget:
-            new.append(_shapes_layer(stack.images, mapping, name, origin | images))
-            budget -= n_regions
-        else:
-            notes.append(
-                f"{name}: {n_regions} regions are not drawn as shapes, which would take napari "
-                "minutes; the labels have them."
-            )
+            new.append(_labels_layer(drawn, mapping, name, memory))
+        if budget.allows(stack.images, name):
+            new.append(_shapes_layer(stack.images, mapping, name, memory))
         for _, arguments, _ in new:
             arguments["visible"] = not layers
             if len(stack.images) > 1:
                 arguments["axis_labels"] = _STACK_AXES
         layers += new
-    left = assembly.stacks[MAX_SETS:]
+    left = assembly.stacks[len(assembly.stacks) if max_sets is None else max_sets :]
     if left:
         notes.append(
             f"{sum(len(s.images) for s in left)} more images in {len(left)} other sizes are not "
-            f"opened (at most {MAX_SETS} sizes). Open them by Plugins > VIA import."
+            f"opened (at most {max_sets} sizes). Plugins > VIA import opens them all."
         )
-    missing = [image for image in assembly.missing if image.drawable]
-    n_regions = sum(len(image.drawable) for image in missing)
-    if missing and n_regions <= budget:
-        name = _set_name(missing, source)
-        images = {"images": [image.filename for image in missing]}
-        shapes = _shapes_layer(missing, mapping, name, origin | images)
+    name = _set_name(missing, source) if missing else ""
+    if missing and budget.allows(missing, name):
+        memory = origin | {"images": [image.image_key for image in missing]}
+        shapes = _shapes_layer(missing, mapping, name, memory)
         shapes[1]["visible"] = not layers
         layers.append(shapes)
-    elif missing:
-        notes.append(f"The {n_regions} regions of images without a file are too many to draw.")
     return layers, notes
+
+
+@dataclass
+class _ShapesBudget:
+    """How many shapes may still be drawn; says what is left out."""
+
+    left: int
+    has_labels: bool
+    notes: list[str]
+
+    def allows(self, images: Sequence[AnnotatedImage], name: str) -> bool:
+        n_regions = sum(len(image.drawable) for image in images)
+        if n_regions > self.left:
+            rest = (
+                "the labels have them."
+                if self.has_labels
+                else "choose the class attribute in Plugins > VIA import to get labels."
+            )
+            self.notes.append(
+                f"{name}: {n_regions} regions are not drawn as shapes (at most {MAX_SHAPES}, "
+                f"napari is slow with more); {rest}"
+            )
+            return False
+        self.left -= n_regions
+        return n_regions > 0
 
 
 def _set_name(images: Sequence[AnnotatedImage], source: Path) -> str:

@@ -58,10 +58,10 @@ def render(
     Raises
     ------
     AnnotationError
-        If several attributes could name the categories.
+        If several attributes could name the categories, or `attribute` is not there.
     """
     tally = Tally()
-    name = attribute or _category_attribute(document)
+    name = _category_attribute(document, attribute)
     options = filter(str.strip, document.definition(name).options)
     ids = {value: number for number, value in enumerate(options, 1)}
     annotations: list[dict[str, Any]] = []
@@ -90,11 +90,17 @@ def render(
     return data, tally.notes
 
 
-def _category_attribute(document: ViaDocument) -> str:
+def _category_attribute(document: ViaDocument, wanted: str | None) -> str:
     attributed = [r for image in document for r in image.drawable if r.attributes]
     used = list(dict.fromkeys(name for r in attributed for name in r.attributes))
     shared = [name for name in used if all(r.ticked(name) for r in attributed)]
     defined = as_mapping(document.definitions.get("region"))
+    if wanted is not None:
+        if wanted in (*used, *defined):
+            return wanted
+        raise AnnotationError(
+            f"No region has an attribute {wanted!r}; there are {used or 'none'}. Name one of these."
+        )
     choices = [n for n in defined if document.definition(n).kind in ("dropdown", "radio")]
     for names in (choices, shared, [n for n in shared if n in choices], used):
         if len(names) == 1:
@@ -103,8 +109,8 @@ def _category_attribute(document: ViaDocument) -> str:
         return DEFAULT_ATTRIBUTE
     raise AnnotationError(
         f"COCO holds one attribute of a region, and {used} could be it. Make one of them, "
-        "and no other, a dropdown or radio attribute in VIA and save the project, or name it "
-        "(attribute=)."
+        "and no other, a dropdown or radio attribute in VIA and save the project, or name the "
+        "attribute."
     )
 
 

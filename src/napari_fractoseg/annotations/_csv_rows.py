@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from napari_fractoseg.annotations.document import Flavour
@@ -24,6 +26,7 @@ NAME, SIZE, FILE_ATTRIBUTES, COUNT, NUMBER, SHAPE, ATTRIBUTES = COLUMNS
 WRONG_CELLS = "Skipped rows with a wrong number of cells"
 
 _LONGEST_HEADER = 2000
+_LIMIT_LOCK = threading.Lock()
 _VIA3_HEADER = re.compile(r'\s*"?#\s*CSV_HEADER\s*=\s*(metadata_id\s*,.*)')
 
 
@@ -92,31 +95,45 @@ def _without_empty_end(cells: list[str], least: int = 0) -> tuple[str, ...]:
     return tuple(cells[:count])
 
 
-def read_rows(header: Header, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the line number and the cells of each row that is neither blank nor a comment.
+def read_rows(header: Header, source: str) -> list[tuple[int, tuple[str, ...]]]:
+    """Return the line number and the cells of each row that is neither blank nor a comment.
 
     Raises
     ------
     AnnotationError
         If the text cannot be split into cells; begins with `source`.
     """
-    # Python's limit of 131072 characters is an outline of some 13000 points. It is a setting
-    # of the whole process, so it is raised and never lowered under someone else's reader.
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
     lines = io.StringIO(header.body, newline="")
     reader = csv.reader(lines, delimiter=header.delimiter)
     start = len(header.comments) + 2
     line = start
+    rows: list[tuple[int, tuple[str, ...]]] = []
     try:
-        for raw in reader:
-            cells = _without_empty_end(raw, len(header.columns))
-            if any(cell.strip() for cell in cells) and not _is_comment(cells, header):
-                yield line, cells
-            line = start + reader.line_num
+        with _long_cells():
+            for raw in reader:
+                cells = _without_empty_end(raw, len(header.columns))
+                if any(cell.strip() for cell in cells) and not _is_comment(cells, header):
+                    rows.append((line, cells))
+                line = start + reader.line_num
     except csv.Error as error:
         raise AnnotationError(
             f"{source}, line {line}: no CSV ({error}). Export the annotations from VIA again."
         ) from error
+    return rows
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Lift Python's limit of 131072 characters a cell, an outline of some 13000 points.
+
+    It is a setting of the whole process: it is put back, and threads take turns.
+    """
+    with _LIMIT_LOCK:
+        before = csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _is_comment(cells: tuple[str, ...], header: Header) -> bool:

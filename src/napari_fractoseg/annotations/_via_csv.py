@@ -25,12 +25,17 @@ from napari_fractoseg.annotations._csv_rows import (
     read_rows,
 )
 from napari_fractoseg.annotations._entries import make_region
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations.document import (
+    AnnotatedImage,
+    Flavour,
+    Region,
+    ViaDocument,
+    is_number,
+)
 from napari_fractoseg.errors import AnnotationError
 
 __all__ = ["flavour_of_text", "parse", "render"]
 
-_SIZE = re.compile(r"[0-9]+|-1")
 # Where VIA 2 has no value it writes JavaScript's word for it; texts that say so are left alone.
 _UNDEFINED = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=:)\s*undefined(?=\s*[,}])')
 _NO_VALUE = "\0undefined"
@@ -135,9 +140,10 @@ def _is_plausible(row: Mapping[str, str]) -> bool:
 
 
 def _size(cell: str) -> int | str | None:
-    if _SIZE.fullmatch(cell.strip()):
-        return int(cell)
-    return None if cell.strip() in ("", "undefined") else cell
+    text = cell.strip()
+    if text == "-1" or (text.isascii() and is_number(text)):
+        return int(text)
+    return None if text in ("", "undefined") else cell
 
 
 def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, source: str, line: int) -> None:

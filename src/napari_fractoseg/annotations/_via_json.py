@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from napari_fractoseg.annotations._entries import as_mapping, make_region
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations.document import (
+    AnnotatedImage,
+    Flavour,
+    Region,
+    ViaDocument,
+    is_number,
+)
 from napari_fractoseg.errors import AnnotationError
 
 __all__ = ["default_settings", "flavour_of_data", "parse", "render"]
@@ -125,7 +131,7 @@ def _regions(regions: object, where: str) -> tuple[Region, ...]:
         return ()
     if isinstance(regions, Mapping):
         # Files in the wild have them sorted as text: 0, 1, 10, 11, ..., 2.
-        numbered = all(str(k).isdecimal() for k in regions)
+        numbered = all(is_number(str(k)) for k in regions)
         keys = sorted(regions, key=int) if numbered else list(regions)
         return tuple(_region(regions[k]) for k in keys)
     if isinstance(regions, list):

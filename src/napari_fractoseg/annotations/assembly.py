@@ -85,7 +85,7 @@ def assemble(
     folder : ImageFolder
         Where to look.
     most_names : int
-        How many missing files the note names.
+        How many images a note names.
 
     Returns
     -------
@@ -95,12 +95,14 @@ def assemble(
     missing: list[AnnotatedImage] = []
     notes: list[str] = []
     not_found: list[str] = []
+    tied: list[str] = []
     for image in images:
-        path = folder.find(image)
-        if path is None:
+        paths = folder.candidates(image)
+        if len(paths) != 1:
             missing.append(image)
-            not_found.append(image.filename)
+            (tied if paths else not_found).append(image.filename)
             continue
+        path = paths[0]
         try:
             shape, dtype = image_shape(path)
         except ImageError as error:
@@ -117,14 +119,20 @@ def assemble(
         for (shape, dtype), found in groups.items()
     )
     if not_found:
-        more = ", ..." if len(not_found) > most_names else ""
-        listed = ", ".join(not_found[:most_names]) + more
+        listed = _listed(not_found, most_names)
         notes.append(
             f"{len(not_found)} of {len(images)} images not found in {folder.root}: {listed}"
         )
+    if tied:
+        listed = _listed(tied, most_names)
+        notes.append(f"{len(tied)} images fit several files: {listed}; name the image folder.")
     if not folder.is_complete:
         notes.append(f"{folder.root} holds too many files to search; name the image folder.")
     return Assembly(stacks, tuple(missing), tuple(notes))
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from napari_fractoseg.annotations._entries import as_mapping
 from napari_fractoseg.annotations._via_json import default_settings
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.shapes import closed_ring
 from napari_fractoseg.classes import ClassScheme
 
-__all__ = ["class_definitions", "in_flavour", "merged", "project_of"]
+__all__ = [
+    "class_definitions",
+    "edited",
+    "in_flavour",
+    "joined",
+    "joined_definitions",
+    "project_of",
+    "with_used_options",
+]
 
 _CSV = (Flavour.VIA1_CSV, Flavour.VIA2_CSV)
 _VIA1 = (Flavour.VIA1, Flavour.VIA1_CSV)
@@ -100,22 +109,34 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
             f"Types and options of the attributes are not kept by {target.label}; a VIA 2 project "
             "keeps them."
         )
+    if target is not Flavour.VIA2_PROJECT and (document.extras or document.settings):
+        yield f"Settings and extra keys of the project are not kept by {target.label}."
     if target in _CSV:
-        extra = sum(
-            bool(set(i.extras) - set(_OWN_EXTRAS.get(document.flavour, ()))) for i in document
-        )
-        if extra:
-            yield f"Extra keys of {extra} images are not kept by CSV; JSON keeps them."
+        yield from _losses_of_csv(document)
     if target in _VIA1:
         turned = sum(bool(r.shape.get("theta")) for i in document for r in i.regions)
         if turned:
             yield f"{turned} ellipses are turned; VIA 1 shows them upright."
 
 
+def _losses_of_csv(document: ViaDocument) -> Iterator[str]:
+    own = set(_OWN_EXTRAS.get(document.flavour, ()))
+    regions = [region for image in document for region in image.regions]
+    images = sum(bool(set(image.extras) - own) for image in document)
+    if images:
+        yield f"Extra keys of {images} images are not kept by CSV; JSON keeps them."
+    extra = sum(bool(set(region.extras) - own) for region in regions)
+    if extra:
+        yield f"Extra keys of {extra} regions are not kept by CSV; JSON keeps them."
+    blank = sum(not region.shape and not region.attributes for region in regions)
+    if blank:
+        yield f"{blank} damaged regions without shape and attributes are not kept by CSV."
+
+
 def _complete(document: ViaDocument) -> dict[str, Any]:
     """Return definitions of all attributes; those that are not defined become texts."""
     groups: dict[str, dict[str, Any]] = {
-        group: dict(document.definitions.get(group) or {}) for group in ("region", "file")
+        group: dict(as_mapping(document.definitions.get(group))) for group in ("region", "file")
     }
     used = {
         "region": (r.attributes for i in document for r in i.regions),
@@ -129,11 +150,25 @@ def _complete(document: ViaDocument) -> dict[str, Any]:
     return groups
 
 
-def class_definitions(scheme: ClassScheme, attribute: str) -> dict[str, Any]:
-    """Return VIA 2's definitions with one attribute: radio buttons for the classes of a scheme."""
-    options = {c.name: c.description.partition(":")[0] or c.name for c in scheme}
-    radio = {"type": "radio", "description": scheme.name, "options": options, "default_options": {}}
-    return {"region": {attribute: radio}, "file": {}}
+def class_definitions(
+    scheme: ClassScheme, attribute: str, word: Callable[[str], str] = str, kind: str = "radio"
+) -> dict[str, Any]:
+    """Return VIA 2's definitions with one attribute: a choice among the classes of a scheme.
+
+    Parameters
+    ----------
+    scheme : ClassScheme
+        The classes.
+    attribute : str
+        Its name.
+    word : callable
+        Name of a class -> the value that stands for it.
+    kind : str
+        ``radio`` or ``checkbox``.
+    """
+    options = {word(c.name): c.name for c in scheme}
+    choice = {"type": kind, "description": scheme.name, "options": options, "default_options": {}}
+    return {"region": {attribute: choice}, "file": {}}
 
 
 def project_of(
@@ -152,46 +187,77 @@ def project_of(
     )
 
 
-def merged(original: ViaDocument, changed: ViaDocument) -> ViaDocument:
+def edited(document: ViaDocument, images: Mapping[str, AnnotatedImage]) -> ViaDocument:
     """Return a document with some of its images replaced, and everything else as it was.
 
     Parameters
     ----------
-    original : ViaDocument
+    document : ViaDocument
         The file that was read.
-    changed : ViaDocument
-        Images take the place of those of the same file name, with their own
-        attributes and extras kept; others are added. Definitions are joined.
-
-    Returns
-    -------
-    ViaDocument
-        In the flavour of `original`.
+    images : mapping of str to AnnotatedImage
+        Key of an image (`AnnotatedImage.image_key`: file names may repeat) ->
+        the image with its new regions.
     """
-    adapted = in_flavour(changed, original.flavour)
-    new = {image.filename: image for image in adapted}
-    images = []
-    for image in original:
-        replacement = new.pop(image.filename, None)
-        images.append(image if replacement is None else replace(image, regions=replacement.regions))
-    definitions = _joined(original.definitions, changed.definitions)
+    return document.with_images([images.get(image.image_key, image) for image in document])
+
+
+def joined(first: ViaDocument, second: ViaDocument, prefer: Container[str] = ()) -> ViaDocument:
+    """Return a document with the images and the attributes of both.
+
+    Parameters
+    ----------
+    first : ViaDocument
+        Its settings and unknown keys are kept.
+    second : ViaDocument
+        Converted to the flavour of `first`.
+    prefer : container of str
+        Keys of images that are taken from `second` where both have them.
+    """
+    added = in_flavour(second, first.flavour)
+    known = {image.image_key for image in first}
+    newer = {image.image_key: image for image in added}
+    images = [
+        newer[image.image_key] if image.image_key in newer and image.image_key in prefer else image
+        for image in first
+    ]
+    images += [image for key, image in newer.items() if key not in known]
+    definitions = joined_definitions(first.definitions, second.definitions)
     return replace(
-        original,
-        images=(*images, *new.values()),
-        definitions=definitions if original.flavour.has_definitions else original.definitions,
-        notes=(*original.notes, *adapted.notes),
+        first,
+        images=tuple(images),
+        definitions=definitions if first.flavour.has_definitions else first.definitions,
     )
 
 
-def _joined(kept: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+def joined_definitions(kept: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
     """Join definitions; options of an attribute that both define are joined too."""
-    result = {group: dict(kept.get(group) or {}) for group in ("region", "file")}
-    for group, definitions in added.items():
-        for name, definition in (definitions or {}).items():
-            known = result.setdefault(group, {}).get(name)
-            if known is None:
-                result[group][name] = definition
-            elif isinstance(known.get("options"), Mapping):
-                options = {**definition.get("options", {}), **known["options"]}
-                result[group][name] = {**known, "options": options}
+    result: dict[str, Any] = {**kept}
+    for group in ("region", "file"):
+        result[group] = dict(as_mapping(kept.get(group)))
+        for name, definition in as_mapping(added.get(group)).items():
+            known = result[group].setdefault(name, definition)
+            options = as_mapping(as_mapping(definition).get("options"))
+            if known is not definition and isinstance(as_mapping(known).get("options"), Mapping):
+                result[group][name] = {**known, "options": {**options, **known["options"]}}
     return result
+
+
+def with_used_options(document: ViaDocument, attribute: str) -> ViaDocument:
+    """Return a document whose attribute has an option for each of its values.
+
+    VIA shows nothing where a value is none of the options.
+    """
+    definition = document.definition(attribute)
+    if definition.kind == "text":
+        return document
+    used = dict.fromkeys(
+        value for image in document for r in image.regions for value in r.ticked(attribute)
+    )
+    missing = {value: value for value in used if value not in definition.options}
+    raw = document.definitions["region"][attribute]
+    region = {
+        **document.definitions["region"],
+        attribute: {**raw, "options": {**as_mapping(raw.get("options")), **missing}},
+    }
+    definitions = {**document.definitions, "region": region}
+    return replace(document, definitions=definitions) if missing else document

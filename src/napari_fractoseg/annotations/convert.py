@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import tifffile
 
@@ -42,7 +43,8 @@ class ConvertSettings:
     images : Path or None
         Folder of the images; by default that of the annotation file.
     attribute : str or None
-        Region attribute that holds the class; by default the one that fits.
+        Region attribute that holds the class, or the categories of COCO; by default the one that
+        fits.
     scheme : ClassScheme or None
         Classes that are known; by default those beside the masks, or intergranular,
         transgranular and background.
@@ -50,6 +52,11 @@ class ConvertSettings:
         Value in the masks -> class name.
     new_classes : bool
         Whether unknown values become classes.
+    several : {"error", "first"}
+        Whether a region whose ticked options are different classes is an error, or drawn as the
+        first of them in the order of the scheme.
+    skip_unclassified : bool
+        Whether regions without a class are left out of masks, rather than an error.
     strict : bool
         Whether a damaged region is an error.
     overlap : {"later", "smaller", "unlabelled"}
@@ -69,6 +76,8 @@ class ConvertSettings:
     scheme: ClassScheme | None = None
     mask_values: Mapping[int, str] | None = None
     new_classes: bool = False
+    several: Literal["error", "first"] = "error"
+    skip_unclassified: bool = False
     strict: bool = True
     overlap: Overlap = "later"
     unannotated: str | None = None
@@ -140,13 +149,36 @@ def convert_job(
         try:
             return (yield from _write_masks(document, ImageFolder.scan(images), out, settings))
         except AnnotationError as error:
-            raise AnnotationError(f"{source}: {error}") from error
+            raise AnnotationError(f"{source}: {_with_options(error)}") from error
     if to is Flavour.COCO:
         document = _with_image_shapes(document, ImageFolder.scan(images))
     converted = in_flavour(document, to)
-    notes = write_via(converted, out, overwrite=settings.overwrite)
+    try:
+        notes = write_via(
+            converted, out, overwrite=settings.overwrite, attribute=settings.attribute
+        )
+    except AnnotationError as error:
+        raise AnnotationError(_with_options(error)) from error
     n_regions = sum(len(image.regions) for image in converted)
     return Converted(out, len(converted), n_regions, (*converted.notes, *notes))
+
+
+_OPTIONS = {
+    "Name the attribute that holds the class": "--attribute",
+    "Name one of these": "--attribute",
+    "or name the attribute": "--attribute",
+    "have new classes made of them": "--new-classes",
+    "have the first of them taken": "--several first",
+    "which leaves such regions out": "--skip-unclassified",
+}
+"""Remedy in a message -> option of ``fractoseg convert``."""
+
+
+def _with_options(error: AnnotationError) -> str:
+    text = str(error)
+    for remedy, option in _OPTIONS.items():
+        text = text.replace(remedy, f"{remedy} ({option})")
+    return text
 
 
 def _document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument]:
@@ -172,11 +204,12 @@ def _document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocumen
             tolerance_px=settings.tolerance_px,
             min_area_px=settings.min_area_px,
         )
-        found = folder.find(image) if folder else None
-        if found is not None:
-            image = replace(image, filename=found.name, size=found.stat().st_size)
+        found = folder.candidates(image) if folder else ()
+        if len(found) == 1:
+            image = replace(image, filename=found[0].name, size=found[0].stat().st_size)
         elif folder:
-            notes.append(f"{path.name}: no image of that name in {folder.root}.")
+            number = "several images" if found else "no image"
+            notes.append(f"{path.name}: {number} of that name in {folder.root}.")
         images.append(image)
         yield Progress(done, len(paths), f"image {done} of {len(paths)}")
     if not folder:
@@ -211,22 +244,28 @@ def _write_masks(
         document,
         settings.scheme or DEFAULT_SCHEME,
         attribute=settings.attribute,
+        values={"": None} if settings.skip_unclassified else None,
         new_classes=settings.new_classes,
+        several=settings.several,
     )
     assembly = assemble(annotated, folder)
     if not assembly.stacks:
         raise AnnotationError(
             f"the size of masks is that of the images, and none of {len(annotated)} annotated "
-            f"images was found in {folder.root}. Name the image folder (--images)."
+            f"images has a file in {folder.root} that can be used: "
+            f"{'; '.join(note.rstrip('.') for note in assembly.notes[:3])}. Name the image folder "
+            "(--images)."
         )
-    names = [short_name(image) for stack in assembly.stacks for image in stack.images]
+    found = [image for stack in assembly.stacks for image in stack.images]
+    names = [short_name(image) for image in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise AnnotationError(
             f"several images are called {twice[:5]}; their masks would overwrite one another. "
             "Rename the images."
         )
-    _check_classes(annotated, mapping)
+    # An error is raised before anything is written, rather than half-way.
+    left_out = {id(image): _count_left_out(image, mapping) for image in annotated}
     notes = [*document.notes, *assembly.notes]
     n_regions = done = 0
     for stack in assembly.stacks:
@@ -242,20 +281,24 @@ def _write_masks(
             path.parent.mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(path, drawn.labels, compression="zlib")
             notes += [f"{image.filename}: {note}" for note in drawn.notes]
-            n_regions += len(image.drawable)
+            n_regions += len(image.drawable) - left_out[id(image)]
             done += 1
             yield Progress(done, len(names), f"image {done} of {len(names)}")
+    if several := mapping.several_ticked(found):
+        notes.append(f"{several} regions have several ticks; the first class counts.")
+    if unclassified := sum(left_out[id(image)] for image in found):
+        notes.append(f"{unclassified} regions without a class are left out.")
     scheme = mapping.scheme.to_json().encode("utf-8")
     write_bytes(out / SCHEME_FILE, scheme, overwrite=settings.overwrite)
     return Converted(out, len(names), n_regions, tuple(notes))
 
 
-def _check_classes(images: Sequence[AnnotatedImage], mapping: ClassMapping) -> None:
-    """Raise before anything is written, rather than half-way."""
-    for image in images:
-        for number, region in enumerate(image.regions):
-            if not region.problem:
-                mapping.class_of(region, f"image {image.filename!r}, region {number}")
+def _count_left_out(image: AnnotatedImage, mapping: ClassMapping) -> int:
+    return sum(
+        mapping.class_of(region, f"image {image.filename!r}, region {number}") is None
+        for number, region in enumerate(image.regions)
+        if not region.problem
+    )
 
 
 def _with_image_shapes(document: ViaDocument, folder: ImageFolder) -> ViaDocument:

@@ -10,12 +10,35 @@ from typing import Any, overload
 
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["AnnotatedImage", "AttributeDefinition", "Flavour", "Region", "ViaDocument"]
+__all__ = [
+    "TEXT",
+    "AnnotatedImage",
+    "AttributeDefinition",
+    "Flavour",
+    "Region",
+    "ViaDocument",
+    "is_number",
+]
 
 UNKNOWN_SIZE = -1
 """What VIA writes where it does not know the size of an image file."""
 
+_MOST_DIGITS = 18
+"""More of them are no number that a file of ours means; int() refuses thousands."""
+
 _TRUE = (True, "true", "True", "1", 1)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a whole number, of at most 18 digits.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.document import is_number
+    >>> is_number("12"), is_number("-1"), is_number("9" * 5000)
+    (True, False, False)
+    """
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 class Flavour(enum.StrEnum):
@@ -136,9 +159,9 @@ class AnnotatedImage:
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of the image file, None where VIA did not know it."""
+        """Size of the image file, None where VIA did not know it or it is no number."""
         text = str(self.size)
-        return int(text) if text.isdecimal() else None
+        return int(text) if is_number(text) else None
 
     @property
     def image_key(self) -> str:
@@ -165,6 +188,10 @@ class AttributeDefinition:
 
     kind: str
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+TEXT = AttributeDefinition("text")
+"""What an attribute is about which nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +242,7 @@ class ViaDocument(Sequence[AnnotatedImage]):
         named = self.definitions.get("region")
         raw = named.get(attribute) if isinstance(named, Mapping) else None
         if not isinstance(raw, Mapping):
-            return AttributeDefinition("text")
+            return TEXT
         options = raw.get("options")
         texts = options if isinstance(options, Mapping) else {}
         return AttributeDefinition(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.annotations.document import Region
+from napari_fractoseg.annotations.document import TEXT, AttributeDefinition, Region
 from napari_fractoseg.annotations.mapping import ClassMapping
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["in_own_words", "number", "shape_of_box", "shape_of_points", "value_of", "with_class"]
+__all__ = ["ClassWords", "number", "shape_of_box", "shape_of_points", "with_class"]
 
 _DECIMALS = 3
 """As many as VIA writes."""
@@ -22,57 +22,76 @@ _DECIMALS = 3
 _SAME_PX = 10**-_DECIMALS
 
 
-def value_of(mapping: ClassMapping | None, class_name: str) -> str:
-    """Return the attribute value by which a file names a class: its own word, or the name."""
-    if mapping is not None:
-        for value, name in mapping.classes.items():
+@dataclass(frozen=True)
+class ClassWords:
+    """How a file says which class a region belongs to.
+
+    Parameters
+    ----------
+    attribute : str
+        The region attribute that holds the class.
+    mapping : ClassMapping or None
+        Of the file it came from; None where the classes are not known.
+    definition : AttributeDefinition
+        Type and options of the attribute.
+    """
+
+    attribute: str
+    mapping: ClassMapping | None = None
+    definition: AttributeDefinition = TEXT
+
+    def word(self, class_name: str) -> str:
+        """Return the word for a class: the file's own, an option of the attribute, or the name."""
+        if self.mapping is None:
+            return class_name
+        for value, name in self.mapping.classes.items():
             if name == class_name and value:
                 return value
-    return class_name
+        scheme = self.mapping.scheme
+        for option, text in self.definition.options.items():
+            found = scheme.get(option) or scheme.get(text)
+            if found is not None and found.name == class_name:
+                return option
+        return class_name
+
+    def value(self, class_name: str) -> str | dict[str, bool]:
+        """Return the attribute's value for a class; a checkbox is a mapping."""
+        word = self.word(class_name)
+        return {word: True} if self.definition.kind == "checkbox" else word
+
+    def class_name(self, region: Region) -> str:
+        """Return the class a region has so far, empty if it has none."""
+        if self.mapping is None:
+            return ""
+        try:
+            found = self.mapping.class_of(region, "region")
+        except AnnotationError:  # drawn anew, or with a value that is no class
+            return ""
+        return "" if found is None else found.name
 
 
-def in_own_words(region: Region, attribute: str, mapping: ClassMapping | None) -> Region:
-    """Return a region with the file's own value instead of the name of the class."""
-    value = value_of(mapping, str(region.attributes[attribute]))
-    return replace(region, attributes={**region.attributes, attribute: value})
-
-
-def with_class(
-    region: Region, attribute: str, class_name: str, mapping: ClassMapping | None
-) -> Region:
+def with_class(region: Region, class_name: str, words: ClassWords) -> Region:
     """Return a region that belongs to a class; it is not touched if it does already.
 
     Parameters
     ----------
     region : Region
         Its other attributes are kept.
-    attribute : str
-        The attribute that holds the class.
     class_name : str
         Empty takes the value away, unless there is no mapping: then classes
         are not known, and nothing was said.
-    mapping : ClassMapping or None
-        Of the file it came from, so that the file's own words are used.
+    words : ClassWords
+        How the file says it.
     """
-    if _class_name(region, mapping) == class_name:
+    if words.class_name(region) == class_name:
         return region
-    attributes = {k: v for k, v in region.attributes.items() if k != attribute}
+    attributes = {k: v for k, v in region.attributes.items() if k != words.attribute}
     if class_name:
-        value = value_of(mapping, class_name)
-        is_checkbox = isinstance(region.attributes.get(attribute), Mapping)
-        attributes[attribute] = {value: True} if is_checkbox else value
+        value = words.value(class_name)
+        if isinstance(region.attributes.get(words.attribute), Mapping) and isinstance(value, str):
+            value = {value: True}
+        attributes[words.attribute] = value
     return replace(region, attributes=attributes)
-
-
-def _class_name(region: Region, mapping: ClassMapping | None) -> str:
-    """Return the class a region has so far, empty if it has none."""
-    if mapping is None:
-        return ""
-    try:
-        found = mapping.class_of(region, "region")
-    except AnnotationError:  # drawn anew, or with a value that is no class
-        return ""
-    return "" if found is None else found.name
 
 
 def shape_of_points(

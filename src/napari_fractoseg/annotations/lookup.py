@@ -7,8 +7,10 @@ with what is in the folder, and never opened as paths.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +36,8 @@ def name_parts(filename: str) -> tuple[str, ...]:
     ('x', 'a b.png')
     """
     if filename.startswith(("http://", "https://", "file://", "www.")):
-        filename = unquote(urlsplit(filename).path)
+        with suppress(ValueError):  # such as "http://[x/a.png", which is no URL
+            filename = unquote(urlsplit(filename).path)
     path = PureWindowsPath(filename)
     return tuple(part for part in path.parts if part not in (path.anchor, "..", "."))
 
@@ -78,35 +81,45 @@ class ImageFolder:
         fit the name best, then the one that has the size that VIA noted, then
         the nearest. Failing that, a file of the same stem with another suffix.
         """
+        found = self.candidates(image)
+        return found[0] if len(found) == 1 else None
+
+    def candidates(self, image: AnnotatedImage) -> tuple[Path, ...]:
+        """Return the files that fit an annotated image best: several if they fit equally well."""
         parts = name_parts(image.filename)
         if not parts:
-            return None
-        same = [p for p in self.paths if p.name == parts[-1]]
-        if not same:
-            stem = Path(parts[-1]).stem
-            same = [p for p in self.paths if p.stem == stem]
-        return self._best(same, parts, image.size_bytes)
+            return ()
+        same = self._by_name.get(parts[-1]) or self._by_stem.get(Path(parts[-1]).stem, [])
+        if len(same) < 2:
+            return tuple(same)
+        ranks = [_rank(path, parts, image.size_bytes) for path in same]
+        best = min(ranks)
+        return tuple(path for path, rank in zip(same, ranks, strict=True) if rank == best)
 
-    def _best(
-        self, candidates: list[Path], parts: tuple[str, ...], size_bytes: int | None
-    ) -> Path | None:
-        if not candidates:
-            return None
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[Path]]:
+        return self._grouped(lambda path: path.name)
 
-        def rank(path: Path) -> tuple[int, bool, int]:
-            fitting = 0
-            for own, wanted in zip(path.parts[-2::-1], parts[-2::-1], strict=False):
-                if own != wanted:
-                    break
-                fitting += 1
-            has_size = (
-                size_bytes is not None and path.is_file() and path.stat().st_size == size_bytes
-            )
-            return -fitting, not has_size, len(path.parts)
+    @cached_property
+    def _by_stem(self) -> Mapping[str, list[Path]]:
+        return self._grouped(lambda path: path.stem)
 
-        ranked = sorted(candidates, key=rank)
-        is_tie = len(ranked) > 1 and rank(ranked[0]) == rank(ranked[1])
-        return None if is_tie else ranked[0]
+    def _grouped(self, key: Callable[[Path], str]) -> Mapping[str, list[Path]]:
+        groups: dict[str, list[Path]] = {}
+        for path in self.paths:
+            groups.setdefault(key(path), []).append(path)
+        return groups
+
+
+def _rank(path: Path, parts: tuple[str, ...], size_bytes: int | None) -> tuple[int, bool, int]:
+    """Return how well a file fits a name and a size; less is better."""
+    fitting = 0
+    for own, wanted in zip(path.parts[-2::-1], parts[-2::-1], strict=False):
+        if own != wanted:
+            break
+        fitting += 1
+    has_size = size_bytes is not None and path.is_file() and path.stat().st_size == size_bytes
+    return -fitting, not has_size, len(path.parts)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -200,7 +200,8 @@ def map_classes(
     values : mapping of str to str or None, optional
         Value -> class, asked before the scheme; see `ClassMapping`.
     new_classes : bool
-        Whether unknown values become classes, named by their description if any.
+        Whether unknown values become classes, named by their description if any: in the order
+        of the attribute's options, then by name, whatever the order of the regions.
     several : {"error", "first"}
         See `ClassMapping`.
 
@@ -231,6 +232,7 @@ def map_classes(
     unmapped = [value for value in occurring if _key(classes, value) is None]
     if new_classes:
         strange = [value for value in unmapped if _find(scheme, options, value) is None]
+        strange.sort(key=lambda value: _place(options, value))
         scheme = scheme.with_names(options.get(value, "").strip() or value for value in strange)
     classes |= {v: found.name for v in unmapped if (found := _find(scheme, options, v))}
     unknown = [f"{v!r} {n}" for v, n in occurring.most_common() if not _key(classes, v)]
@@ -268,11 +270,17 @@ def _filled(counts: Counter[str]) -> Counter[str]:
     return Counter({value: n for value, n in counts.items() if value.strip()})
 
 
-def _key(classes: Mapping[str, str | None], value: str) -> str | None:
+def _key(classes: Iterable[str], value: str) -> str | None:
     """Return the key that stands for a value; its exact spelling wins."""
     folded = value.strip().casefold()
     same = [known for known in classes if known.strip().casefold() == folded]
     return value if value in same else next(iter(same), None)
+
+
+def _place(options: Mapping[str, str], value: str) -> tuple[int, str]:
+    option = _key(options, value)
+    number = len(options) if option is None else list(options).index(option)
+    return number, value.strip().casefold()
 
 
 def _find(scheme: ClassScheme, options: Mapping[str, str], value: str) -> FractureClass | None:

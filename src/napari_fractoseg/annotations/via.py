@@ -115,7 +115,11 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
 
 
 def write_via(
-    document: ViaDocument, path: Path | str, *, overwrite: bool = False
+    document: ViaDocument,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+    attribute: str | None = None,
 ) -> tuple[str, ...]:
     """Write a document as a file of its flavour.
 
@@ -127,6 +131,9 @@ def write_via(
         Ends in ``.json`` or ``.csv``, as VIA chooses its importer by that.
     overwrite : bool
         Replace an existing file.
+    attribute : str, optional
+        Region attribute whose values become the categories of COCO; by default the only one
+        that can be. Other flavours hold all attributes.
 
     Returns
     -------
@@ -154,17 +161,17 @@ def write_via(
         )
     if not overwrite:
         refuse_existing(path)
-    text, notes = _render(document)
+    text, notes = _render(document, attribute)
     write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
     return notes
 
 
-def _render(document: ViaDocument) -> tuple[str, tuple[str, ...]]:
+def _render(document: ViaDocument, attribute: str | None) -> tuple[str, tuple[str, ...]]:
     if document.flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
         return _via_csv.render(document), ()
     notes: tuple[str, ...] = ()
     if document.flavour is Flavour.COCO:
-        data, notes = _coco_write.render(document)
+        data, notes = _coco_write.render(document, attribute)
     else:
         data = _via_json.render(document)
     try:

@@ -39,6 +39,13 @@ class OverlapRule(enum.StrEnum):
     unlabelled = "unlabelled"
 
 
+class SeveralRule(enum.StrEnum):
+    """What a region is whose ticked options are different classes."""
+
+    error = "error"
+    first = "first"
+
+
 def convert(
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="VIA file of any version, or folder of masks.")
@@ -51,7 +58,10 @@ def convert(
         Path | None, typer.Option("--images", help="Folder of the images, if not that of IN.")
     ] = None,
     attribute: Annotated[
-        str | None, typer.Option("--attribute", help="Region attribute that holds the class.")
+        str | None,
+        typer.Option(
+            "--attribute", help="Region attribute that holds the class, or COCO's categories."
+        ),
     ] = None,
     classes: Annotated[
         Path | None,
@@ -59,6 +69,15 @@ def convert(
     ] = None,
     new_classes: Annotated[
         bool, typer.Option("--new-classes", help="Make classes of unknown values.")
+    ] = False,
+    several: Annotated[
+        SeveralRule, typer.Option("--several", help="What regions with ticks of two classes are.")
+    ] = SeveralRule.error,
+    skip_unclassified: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unclassified", help="Do not draw regions without a class; say how many."
+        ),
     ] = False,
     overlap: Annotated[
         OverlapRule, typer.Option("--overlap", help="Who gets pixels of two regions.")
@@ -91,6 +110,8 @@ def convert(
         scheme=read_scheme(classes) if classes else None,
         mask_values=parse_mask_values(mask_values) if mask_values else None,
         new_classes=new_classes,
+        several=several.value,
+        skip_unclassified=skip_unclassified,
         strict=not skip_damaged,
         overlap=overlap.value,
         unannotated=None if unlabelled is Unlabelled.ignore else unlabelled.value,
