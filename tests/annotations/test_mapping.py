@@ -253,12 +253,12 @@ def test_the_masks_of_the_research_code_have_1_transgranular():
     assert all(DEFAULT_SCHEME.get(name) for name in RESEARCH_MASK_VALUES.values())
 
 
-@pytest.mark.parametrize("values", [("x", "B", "c", "a", "d"), ("d", "a", "c", "B", "x")])
+@pytest.mark.parametrize("values", [("x", "R", "c", "p", "d"), ("d", "p", "c", "R", "x")])
 def test_the_order_of_regions_does_not_number_new_classes(values):
     attributes = [{"mode": value} for value in values]
     doc = document(*attributes, mode=dropdown(d="dimples", unused="", C="", x=""))
     scheme = map_classes(doc, DEFAULT_SCHEME, new_classes=True).scheme
-    assert scheme.names[3:] == ("dimples", "c", "x", "a", "B")
+    assert scheme.names[3:] == ("dimples", "c", "x", "p", "R")
     assert scheme.values[3:] == (4, 5, 6, 7, 8)
     without = map_classes(document(*attributes), DEFAULT_SCHEME, new_classes=True).scheme
-    assert without.names[3:] == ("a", "B", "c", "d", "x")
+    assert without.names[3:] == ("c", "d", "p", "R", "x")

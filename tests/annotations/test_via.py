@@ -43,7 +43,7 @@ def test_annotations_are_read_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), 
+    ("size", "expected"),
     [
         (-1, None),
         ("77", 77),
