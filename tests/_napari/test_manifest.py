@@ -28,11 +28,12 @@ def test_the_manifest_is_found_under_the_name_of_the_package(manifest):
     assert found.name == manifest.name == "napari-fractoseg"
 
 
-def test_the_manifest_offers_the_widget_the_samples_and_the_reader(manifest):
+def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(manifest):
     offered = manifest.contributions
-    assert [w.display_name for w in offered.widgets] == ["Segment fracture modes"]
+    assert [w.display_name for w in offered.widgets] == ["Segment fracture modes", "VIA import"]
     assert len(offered.sample_data) == 3
-    assert [p for r in offered.readers for p in r.filename_patterns] == ["*.json"]
+    assert [p for r in offered.readers for p in r.filename_patterns] == ["*.json", "*.csv"]
+    assert [e for w in offered.writers for e in w.filename_extensions] == [".json", ".json", ".csv"]
 
 
 @pytest.mark.parametrize(
