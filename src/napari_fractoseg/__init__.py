@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fractoseg.models.zoo import list_models
     from napari_fractoseg.samples.synthetic import synthetic_fracture
     from napari_fractoseg.training.evaluate import evaluate
-    from napari_fractoseg.training.trainer import train
+    from napari_fractoseg.training.train import train
 
 try:
     __version__ = importlib.metadata.version("napari-fractoseg")
@@ -54,7 +54,7 @@ _SOURCES = {
     "read_via": "annotations.via",
     "segment": "inference.predictor",
     "synthetic_fracture": "samples.synthetic",
-    "train": "training.trainer",
+    "train": "training.train",
 }
 
 

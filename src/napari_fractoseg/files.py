@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from napari_fractoseg.errors import OutputExistsError
 
-__all__ = ["refuse_existing", "write_bytes"]
+__all__ = ["draft_of", "refuse_existing", "write_bytes"]
 
 
 def refuse_existing(*paths: Path | None, remedy: str = "Choose another name.") -> None:
@@ -24,17 +26,21 @@ def refuse_existing(*paths: Path | None, remedy: str = "Choose another name.") -
             raise OutputExistsError(f"{path} exists already. {remedy}")
 
 
-def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
-    """Write a file: all of it, or nothing.
+@contextmanager
+def draft_of(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a name to write to; the file takes its place when the block ends without an error.
 
     Parameters
     ----------
     path : Path
         Its folder is made where it is missing.
-    data : bytes
-        Content.
     overwrite : bool
         Replace an existing file.
+
+    Yields
+    ------
+    Path
+        A file in the same folder; it is removed after an error.
 
     Raises
     ------
@@ -44,12 +50,19 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     if not overwrite:
         refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(draft).chmod(0o644)  # mkstemp writes for the owner alone
+        yield draft
+        draft.chmod(0o644)  # mkstemp writes for the owner alone
         os.replace(draft, path)  # noqa: PTH105 - atomic on one file system
     finally:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
+    """Write a file: all of it, or nothing; see `draft_of`."""
+    with draft_of(path, overwrite=overwrite) as draft:
+        draft.write_bytes(data)
     return path

@@ -18,10 +18,10 @@ from napari_fractoseg.jobs import Progress, drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import read_training_sets
 from napari_fractoseg.training.evaluate import as_part
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.trainer import continued_plan, train_job
+from napari_fractoseg.training.reading import read_training_sets
+from napari_fractoseg.training.train import continued_plan, train_job
 
 PLAN = TrainingPlan(
     decoder_channels=(32, 16, 16, 8, 8), patch_px=32, batch_size=2, max_steps=3, reduction=1
@@ -157,7 +157,7 @@ class TestTrainJob:
 
 class TestEvaluate:
     def test_a_perfect_model_agrees_fully(self, data, tiny_model, monkeypatch):
-        def exact(self, image, labels, confidence=None, planes=None):
+        def exact(self, image, labels, **options):
             labels[:], labels[:, 48:] = 1, 2
             yield Progress(1, 1)
 

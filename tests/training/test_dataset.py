@@ -10,12 +10,8 @@ from napari_fractoseg.annotations.mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, ImageError, TrainingError
 from napari_fractoseg.images import Micrograph
-from napari_fractoseg.training.dataset import (
-    TrainingPair,
-    TrainingSet,
-    merge_training_sets,
-    read_training_set,
-)
+from napari_fractoseg.training.dataset import TrainingPair, TrainingSet, merge_training_sets
+from napari_fractoseg.training.reading import read_training_set
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(6, 8)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,8 @@ from napari_fractoseg.training.sampler import PatchSampler, reduce_image, reduce
 PLAN = TrainingPlan(patch_px=32, reduction=1, scale_range=(1.0, 1.0), augmentation=0)
 
 
-def sampler(*pairs, plan=PLAN, seed=0):
-    return PatchSampler(TrainingSet(pairs), plan, np.random.default_rng(seed))
+def draw(*pairs, count, plan=PLAN, step=1):
+    return PatchSampler(TrainingSet(pairs), plan).batch(step, range(count))
 
 
 def rare_class(share=1.0, level=0.0):
@@ -25,7 +27,7 @@ def rare_class(share=1.0, level=0.0):
 
 
 def test_patches_have_the_shape_and_type_of_the_network():
-    images, targets = sampler(rare_class()).batch(3)
+    images, targets = draw(rare_class(), count=3)
     assert images.shape == (3, 1, 32, 32)
     assert targets.shape == (3, 32, 32)
     assert str(images.dtype) == "torch.float32"
@@ -33,13 +35,13 @@ def test_patches_have_the_shape_and_type_of_the_network():
 
 
 def test_a_rare_class_is_drawn_as_often_as_a_common_one():
-    _, targets = sampler(rare_class()).batch(80)
+    _, targets = draw(rare_class(), count=80)
     with_spot = (targets == 0).flatten(1).any(1).float().mean()
     assert 0.3 < with_spot < 0.7
 
 
 def test_every_patch_has_a_labelled_pixel():
-    _, targets = sampler(rare_class()).batch(60)
+    _, targets = draw(rare_class(), count=60)
     assert (targets != IGNORE_INDEX).flatten(1).any(1).all()
 
 
@@ -49,29 +51,37 @@ def test_shares_say_how_often_an_image_is_drawn():
         TrainingPair(Micrograph(np.eye(64)), often, share=9),
         TrainingPair(Micrograph(np.eye(64)), seldom, share=1),
     )
-    _, targets = sampler(*pairs).batch(200)
+    _, targets = draw(*pairs, count=200)
     assert 0.82 < (targets == 0).float().mean() < 0.97
 
 
 def test_the_same_seed_draws_the_same_patches():
     plan = TrainingPlan(patch_px=32, reduction=2)
-    first = sampler(rare_class(), plan=plan).batch(4)
-    second = sampler(rare_class(), plan=plan).batch(4)
-    other = sampler(rare_class(), plan=plan, seed=1).batch(4)
+    first = draw(rare_class(), plan=plan, count=4)
+    second = draw(rare_class(), plan=plan, count=4)
+    other = draw(rare_class(), plan=replace(plan, seed=1), count=4)
     assert (first[0] == second[0]).all()
     assert (first[1] == second[1]).all()
     assert not (first[0] == other[0]).all()
 
 
+def test_a_patch_depends_on_its_step_and_number_alone():
+    sampler = PatchSampler(TrainingSet((rare_class(),)), PLAN)
+    whole, _ = sampler.batch(5, range(6))
+    odd, _ = sampler.batch(5, range(1, 6, 2))
+    assert (whole[1::2] == odd).all()
+    assert not (sampler.batch(6, range(6))[0] == whole).all()
+
+
 def test_images_smaller_than_a_patch_are_reflected():
     labels = np.array([[1, 2], [2, 1]], np.uint8).repeat(5, 0).repeat(5, 1)
-    _, targets = sampler(TrainingPair(Micrograph(labels.astype(float)), labels)).batch(4)
+    _, targets = draw(TrainingPair(Micrograph(labels.astype(float)), labels), count=4)
     assert (targets != IGNORE_INDEX).all()
 
 
 def test_pairs_without_labels_are_never_drawn():
     empty = TrainingPair(Micrograph(np.eye(64)), np.zeros((64, 64), np.uint8), share=1000)
-    _, targets = sampler(empty, rare_class()).batch(10)
+    _, targets = draw(empty, rare_class(), count=10)
     assert (targets != IGNORE_INDEX).flatten(1).any(1).all()
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,12 @@ from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.training.evaluate import evaluate_job
+from napari_fractoseg.training.losses import SegmentationLoss
+from napari_fractoseg.training.optimisers import learning_rate_factor
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.state import choose_precision, learning_rate_factor
-from napari_fractoseg.training.trainer import Trainer, new_model
+from napari_fractoseg.training.processes import choose_precision
+from napari_fractoseg.training.train import new_model
+from napari_fractoseg.training.trainer import Trainer
 
 CPU = choose_device("cpu")
 PLAN = TrainingPlan(
@@ -97,6 +102,66 @@ def test_fine_tuning_names_the_parent(data, tmp_path, tiny_model):
     plan = TrainingPlan(patch_px=64, batch_size=2, reduction=1, max_steps=1)
     result = drain(Trainer(parent, plan, CPU).run(data))
     assert result.model.card.lineage.parent == parent.digest
+
+
+def test_gradients_are_exactly_zero_on_unlabelled_pixels():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 16, 16, requires_grad=True)
+    targets = torch.randint(0, 3, (2, 16, 16))
+    targets[:, 4:12] = -1
+    SegmentationLoss()(logits, targets).backward()
+    assert (logits.grad[:, :, 4:12] == 0).all()
+    assert (logits.grad[:, :, :4] != 0).all()
+
+
+def test_fine_tuning_tells_the_parents_figures_and_keeps_it_if_nothing_is_better(data, tmp_path):
+    start = new_model(PLAN, data, "x")
+    start.save(tmp_path / "parent")
+    parent = SegmentationModel.load(tmp_path / "parent")
+    learn, check = data.split(["s2"])
+    plan = replace(PLAN, max_steps=2, validate_every=1, learning_rate=1e-12)
+    result = drain(Trainer(parent, plan, CPU).run(learn, check))
+    assert result.before["mean_iou"] == pytest.approx(result.history[-1]["mean_iou"])
+    assert result.best_step == 0
+    figures = result.model.card.metrics["validation"]
+    assert figures["mean_iou_before"] == result.before["mean_iou"]
+    assert figures["classes"]["intergranular"]["labelled_px"] == 120 * 64
+    for name, weight in result.model.network.state_dict().items():
+        assert torch.equal(weight, parent.network.state_dict()[name]), name
+
+
+def test_training_ends_when_it_no_longer_improves(data):
+    learn, check = data.split(["s2"])
+    plan = replace(PLAN, max_steps=1000, validate_every=1, patience=3, learning_rate=1e-12)
+    result = drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(learn, check))
+    assert len(result.history) == 4
+    assert result.best_step == 1
+
+
+def test_a_frozen_encoder_and_frozen_statistics_stay(data):
+    plan = replace(PLAN, max_steps=2, encoder_rate=0.0, freeze_batch_norm=True, average_decay=0)
+    start = new_model(plan, data, "x")
+    trained = drain(Trainer(start, plan, CPU).run(data)).model.network.state_dict()
+    changed = {
+        name for name, weight in start.network.state_dict().items()
+        if not torch.equal(weight, trained[name])
+    }  # fmt: skip
+    assert any(name.startswith("decoder") for name in changed)
+    assert not [n for n in changed if n.startswith("encoder") or "running" in n]
+
+
+def test_staying_close_holds_a_model_to_its_parent_where_nothing_is_painted(data):
+    parent = drain(Trainer(new_model(PLAN, data, "x"), PLAN, CPU).run(data)).model
+    wrong = np.zeros((128, 128), np.uint8)
+    wrong[40:60, 20:40], wrong[40:60, 80:100] = 2, 1
+    painted = TrainingSet((replace(data.pairs[0], labels=wrong),))
+    elsewhere = data.only(["s2"])
+    agreement = {}
+    for weight in (0.0, 5.0):
+        plan = replace(PLAN, max_steps=15, stay_close=weight, freeze_batch_norm=True)
+        child = drain(Trainer(parent, plan, CPU).run(painted)).model
+        agreement[weight] = drain(evaluate_job(child, elsewhere, CPU)).pooled.agreement
+    assert agreement[5.0] > agreement[0.0] + 0.1
 
 
 def test_stopping_ends_the_run_within_a_step(data):

@@ -12,9 +12,10 @@ import typer
 from napari_fractoseg import __version__
 from napari_fractoseg.cli.common import Group
 from napari_fractoseg.cli.converting import convert
+from napari_fractoseg.cli.evaluating import evaluate
 from napari_fractoseg.cli.models import doctor, models_app
 from napari_fractoseg.cli.segmenting import demo, segment
-from napari_fractoseg.cli.training import evaluate, train
+from napari_fractoseg.cli.training import train
 
 __all__ = ["app", "main"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -25,6 +26,7 @@ __all__ = [
     "Unlabelled",
     "UnlabelledOption",
     "figure",
+    "label_options",
     "make_console",
     "watch",
 ]
@@ -78,8 +80,11 @@ UnlabelledOption = Annotated[
 ]
 
 
-def watch(job: Job[R], what: str) -> R:
-    """Run a job with a bar in a terminal, and with a line now and then in a log file."""
+def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = None) -> R:
+    """Run a job with a bar in a terminal, and with a line now and then in a log file.
+
+    `also` gets each `Progress`, too.
+    """
     console, throttle = Console(stderr=True, markup=False, highlight=False), Throttle(LOG_EVERY_S)
     throttle.ready()
     columns = (
@@ -94,6 +99,8 @@ def watch(job: Job[R], what: str) -> R:
         row = bar.add_task(what, total=None)
 
         def report(progress: Progress) -> None:
+            if also is not None:
+                also(progress)
             figures = "".join(f", {k} {v:.4g}" for k, v in progress.metrics.items())
             text = f"{what}: {progress.message}{figures}"
             bar.update(row, completed=progress.done, total=progress.total, description=text)
@@ -112,3 +119,15 @@ def make_console() -> Console:
 def figure(value: float) -> str:
     """Return a number for a table or sentence; a dash where there is none."""
     return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def label_options(mask_values: str | None, unlabelled: Unlabelled, model: Any) -> dict[str, Any]:
+    """Return the options for reading labels, as the library takes them."""
+    from napari_fractoseg.annotations.masks import parse_mask_values
+    from napari_fractoseg.classes import DEFAULT_SCHEME
+
+    return {
+        "scheme": model.card.scheme if model else DEFAULT_SCHEME,
+        "mask_values": parse_mask_values(mask_values) if mask_values else None,
+        "unlabelled_as": None if unlabelled is Unlabelled.ignore else unlabelled.value,
+    }

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,6 +53,46 @@ def show_model(
     details = json.loads(card.to_json())
     for key in ("inference", "metrics", "lineage"):
         typer.echo(f"{key}: {json.dumps(details[key], indent=2)}")
+
+
+@models_app.command("export")
+def export(
+    name: Annotated[str, typer.Argument(help="'default', the name of a model, or a folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="ZIP", help="The file to write.")],
+) -> None:
+    """Pack a model, with its card and licence, into one zip file."""
+    from napari_fractoseg.models.archive import export_model
+
+    typer.echo(f"Written: {export_model(name, out)}")
+
+
+@models_app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="ZIP", help="A model from 'models export'.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the model; by default the file's.")
+    ] = None,
+) -> None:
+    """Add a model to the own ones; it is checked first."""
+    from napari_fractoseg.models.archive import import_model
+
+    folder = import_model(path, name)
+    typer.echo(
+        f"Imported {folder}\nNext: fractoseg segment IMAGES -o RESULTS --model {folder.name}"
+    )
+
+
+@models_app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of an own model.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete one of the own models."""
+    from napari_fractoseg.models.archive import remove_model
+
+    if not yes:
+        typer.confirm(f"Delete the model {name}? It cannot be brought back.", abort=True)
+    typer.echo(f"Removed {remove_model(name)}")
 
 
 def doctor() -> None:

@@ -1,27 +1,27 @@
-"""``fractoseg train`` and ``fractoseg evaluate``."""
+"""``fractoseg train``."""
 
 from __future__ import annotations
 
-import json
+import enum
+import math
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from napari_fractoseg import __version__
 from napari_fractoseg.cli.common import (
     DeviceOption,
     MaskValuesOption,
-    ModelOption,
-    OverwriteOption,
     Unlabelled,
     UnlabelledOption,
     figure,
+    label_options,
     make_console,
     watch,
 )
@@ -29,10 +29,19 @@ from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import refuse_existing
 
 if TYPE_CHECKING:
-    from napari_fractoseg.training.evaluate import Evaluation
+    from napari_fractoseg.classes import ClassScheme
     from napari_fractoseg.training.plan import TrainingPlan
 
-__all__ = ["evaluate", "stop_on_ctrl_c", "train"]
+__all__ = ["stop_on_ctrl_c", "train"]
+
+
+class SplitBy(enum.StrEnum):
+    """How pixels are held out for validation."""
+
+    auto = "auto"
+    images = "images"
+    blocks = "blocks"
+    none = "none"
 
 
 def train(
@@ -61,6 +70,31 @@ def train(
         list[str] | None,
         typer.Option("--validation", metavar="NAME", help="Image to hold out; repeatable."),
     ] = None,
+    split: Annotated[
+        SplitBy | None,
+        typer.Option("--split", help="How to hold out pixels for validation (default: auto)."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            metavar="NAMES",
+            help="Classes of the new model, with commas; those of --from keep what they know.",
+        ),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--rename", metavar="NEW=OLD", help="Rename a class of --from; repeatable."),
+    ] = None,
+    optimiser: Annotated[
+        str | None,
+        typer.Option("--optimiser", help="adamw (default), adam, sgd, rmsprop or adadelta."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", help="Validations without improvement that end the training."),
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Training plan (JSON); options go before it.")
     ] = None,
@@ -71,13 +105,31 @@ def train(
     history: Annotated[
         Path | None, typer.Option("--history", metavar="CSV", help="Write loss, rate and scores.")
     ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Write TensorBoard logs.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
+    ] = False,
+    devices: Annotated[int, typer.Option("--devices", help="Processes on each machine.")] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", help="Machines.")] = 1,
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="As Lightning Fabric names it, such as ddp.")
+    ] = "auto",
 ) -> None:
     """Train a model on images with labels, or fine-tune one.
 
     Ctrl-C ends the training and keeps the best model so far; the exit code is
-    then 130.
+    then 130. A training that was killed goes on with --resume, as if nothing
+    had happened.
     """
     refuse_existing(out, history)
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    if not resume:
+        refuse_existing(
+            checkpoint,
+            remedy="A training of this model was interrupted: go on with --resume, or remove it.",
+        )
     if parent and encoder:
         raise TrainingError(
             f"--encoder {encoder} does not go with --from {parent}: the encoder is that of the "
@@ -85,77 +137,60 @@ def train(
         )
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
-    from napari_fractoseg.training.dataset import read_training_sets
-    from napari_fractoseg.training.trainer import train_job
+    from napari_fractoseg.training.processes import Processes, is_first_process
+    from napari_fractoseg.training.reading import read_training_sets
+    from napari_fractoseg.training.train import train_job
 
     chosen_plan = _plan(
-        plan, encoder=encoder, max_steps=max_steps, max_minutes=max_minutes, seed=seed
+        plan,
+        encoder=encoder,
+        max_steps=max_steps,
+        max_minutes=max_minutes,
+        seed=seed,
+        split=None if split is None else split.value,
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        patience=patience,
     )
     start = load_model(parent) if parent else None
     training_set = read_training_sets(
-        images, labels, share or (), **_label_options(mask_values, unlabelled, start)
+        images, labels, share or (), **label_options(mask_values, unlabelled, start)
     )
     chosen_device = choose_device(device)
-    pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
-    typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
-    with stop_on_ctrl_c() as stop:
-        result = watch(
-            train_job(
-                training_set,
-                plan=chosen_plan,
-                start=start,
-                name=name or out.name,
-                validation=validation or (),
-                device=chosen_device,
-                should_stop=stop.is_set,
-            ),
-            "training",
+    if is_first_process():
+        pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
+        typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
+    with stop_on_ctrl_c() as stop, _log(tensorboard if is_first_process() else None) as log:
+        job = train_job(
+            training_set,
+            plan=chosen_plan,
+            start=start,
+            scheme=_scheme(classes, start, training_set),
+            renamed=_renamed(rename),
+            name=name or out.name,
+            validation=validation or (),
+            device=chosen_device,
+            processes=Processes(devices, nodes, strategy),
+            should_stop=stop.is_set,
+            checkpoint=checkpoint,
         )
+        result = watch(job, "training", log)
+    if not is_first_process():
+        return
     texts = {"description": description, "licence": licence}
     model = result.model.with_card(**{k: v for k, v in texts.items() if v is not None})
     model.save(out, half=half)
+    checkpoint.unlink(missing_ok=True)
     if history:
         result.write_history(history)
+    for note in result.notes:
+        typer.echo(note)
     typer.echo(f"Saved {out}: the weights of step {result.best_step} of {len(result.history)}.")
+    _print_validation(model.card.metrics.get("validation"))
     if stop.is_set():
         typer.echo("The training was stopped before its end; this is the best so far.", err=True)
         raise typer.Exit(130)
     typer.echo(f"Next: fractoseg segment IMAGES -o RESULTS --model {out}")
-
-
-def evaluate(
-    images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA JSON.")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
-    model: ModelOption = "default",
-    mask_values: MaskValuesOption = None,
-    unlabelled: UnlabelledOption = Unlabelled.ignore,
-    device: DeviceOption = "auto",
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Compare a model with labels, image by image."""
-    if not overwrite:
-        refuse_existing(out, remedy="Choose another name, or replace it (--overwrite).")
-    from napari_fractoseg.models.devices import choose_device
-    from napari_fractoseg.models.model import load_model
-    from napari_fractoseg.training.dataset import read_training_set
-    from napari_fractoseg.training.evaluate import evaluate_job
-
-    loaded = load_model(model)
-    reference = read_training_set(images, labels, **_label_options(mask_values, unlabelled, loaded))
-    chosen_device = choose_device(device)
-    evaluation = watch(evaluate_job(loaded, reference, chosen_device), "evaluating")
-    report = {
-        "fractoseg_version": __version__,
-        "device": chosen_device.label,
-        "model": {"name": model, "title": loaded.card.name, "sha256": loaded.digest},
-        "data": reference.digests(),
-        **evaluation.to_dict(),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _print_evaluation(evaluation)
-    typer.echo(f"Written: {out}")
 
 
 @contextmanager
@@ -185,26 +220,45 @@ def _plan(path: Path | None, **given: Any) -> TrainingPlan:
     return TrainingPlan.from_dict({**base.to_dict(), **explicit})
 
 
-def _label_options(mask_values: str | None, unlabelled: Unlabelled, model: Any) -> dict[str, Any]:
-    from napari_fractoseg.annotations.masks import parse_mask_values
-    from napari_fractoseg.classes import DEFAULT_SCHEME
+def _log(folder: Path | None) -> AbstractContextManager[Any]:
+    if folder is None:
+        return nullcontext()
+    from napari_fractoseg.training.logs import TensorBoardLog
 
-    return {
-        "scheme": model.card.scheme if model else DEFAULT_SCHEME,
-        "mask_values": parse_mask_values(mask_values) if mask_values else None,
-        "unlabelled_as": None if unlabelled is Unlabelled.ignore else unlabelled.value,
-    }
+    return TensorBoardLog(folder)
 
 
-def _print_evaluation(evaluation: Evaluation) -> None:
-    rows = {**evaluation.images, "all pixels": evaluation.pooled}
-    table = Table("image", "agreement", "mode agreement", "mean IoU", "fraction error")
-    for name, c in rows.items():
-        figures = (c.agreement, c.mode_agreement, c.mean_iou, c.fraction_error)
-        table.add_row(name, *map(figure, figures))
+def _scheme(names: str | None, start: Any, training_set: Any) -> ClassScheme | None:
+    """Return the classes that were asked for, in this order."""
+    if names is None:
+        return None
+    wanted = [name.strip() for name in names.split(",")]
+    scheme: ClassScheme = start.card.scheme if start else training_set.scheme
+    larger = scheme.with_names(wanted)
+    return replace(larger, classes=tuple(larger.find(name) for name in wanted))
+
+
+def _renamed(pairs: list[str] | None) -> dict[str, str]:
+    renamed = {}
+    for pair in pairs or ():
+        new, equals, old = pair.partition("=")
+        if not (equals and new.strip() and old.strip()):
+            raise TrainingError(f"--rename {pair!r} is not of the form NEW=OLD.")
+        renamed[new.strip()] = old.strip()
+    return renamed
+
+
+def _print_validation(figures: Any) -> None:
+    if figures is None:
+        return
+    table = Table("class", "IoU", "held-out pixels")
+    for name, row in figures["classes"].items():
+        iou = math.nan if row["iou"] is None else row["iou"]
+        table.add_row(name, figure(iou), str(row["labelled_px"]))
     make_console().print(table)
-    iou, f1 = evaluation.pooled.iou, evaluation.pooled.f1
-    classes = Table("class", "IoU", "F1")
-    for name in iou:
-        classes.add_row(name, figure(iou[name]), figure(f1[name]))
-    make_console().print(classes)
+    before = figures["mean_iou_before"]
+    compared = "" if before is None else f" (the parent: {figure(before)})"
+    typer.echo(
+        f"Held-out pixels of {', '.join(figures['images'])}: mean IoU "
+        f"{figure(figures['mean_iou'])}{compared}."
+    )

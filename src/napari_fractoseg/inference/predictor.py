@@ -16,7 +16,7 @@ from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.tiling import Canvas, Tile, Tiler
+from napari_fractoseg.tiling import Box, Canvas, Tile, Tiler
 
 __all__ = ["Prediction", "Predictor", "segment"]
 
@@ -115,6 +115,7 @@ class Predictor:
         labels: Any,
         confidence: Any | None = None,
         planes: Sequence[tuple[int, ...]] | None = None,
+        within: Box | None = None,
     ) -> Job[None]:
         """Label an image into arrays that are given; finished tiles stay when it is stopped.
 
@@ -128,6 +129,9 @@ class Predictor:
             Written tile by tile.
         planes : sequence of tuple of int, optional
             Indices on the leading axes; by default all planes.
+        within : Box, optional
+            Part of each plane to label; by default all of it. The labels are
+            the same as those of the whole plane there.
 
         Yields
         ------
@@ -136,14 +140,14 @@ class Predictor:
         """
         chosen = list(image.indices()) if planes is None else list(planes)
         rows, columns = image.shape[-2:]
-        per_plane = self.tiler.count((rows, columns))
+        per_plane = self.tiler.count((rows, columns), within)
         done, total = 0, per_plane * len(chosen)
         with translate_out_of_memory(self.device, "Close other programs, or use smaller tiles."):
             self.model.to(self.device.torch)
         for number, index in enumerate(chosen, start=1):
             label_canvas = Canvas(labels, index)
             confidence_canvas = None if confidence is None else Canvas(confidence, index)
-            for batch in self._batches(image.plane(index)):
+            for batch in self._batches(image.plane(index), within):
                 for tile, indices, certainty in batch:
                     label_canvas.put(tile, self.model.card.scheme.to_labels(indices))
                     if confidence_canvas is not None:
@@ -152,11 +156,11 @@ class Predictor:
                 yield Progress(done, total, f"plane {number} of {len(chosen)}")
 
     def _batches(
-        self, plane: Micrograph
+        self, plane: Micrograph, within: Box | None
     ) -> Iterator[list[tuple[Tile, npt.NDArray[np.uint8], npt.NDArray[np.float32]]]]:
         """Yield batches of tiles with channel index and probability of their cores."""
         grey_range = GreyRange.of(plane.data)
-        tiles = self.tiler.tiles(plane.shape)
+        tiles = self.tiler.tiles(plane.shape, within)
         while batch := list(islice(tiles, self.batch_size)):
             windows = np.stack([grey_range.apply(tile.cut(plane.data)) for tile in batch])
             with translate_out_of_memory(

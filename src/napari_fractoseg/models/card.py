@@ -70,6 +70,9 @@ class Lineage:
         The training plan, enough to repeat the run.
     data : mapping of str to str
         Name of each training image -> SHA-256 of its image and labels.
+    held_out : mapping of str to tuple
+        SHA-256 of an image's grey levels -> blocks ``(row0, row1, column0,
+        column1)`` that validated; none if it was learnt from as a whole.
     created : str
         ISO 8601 time.
     fractoseg_version : str
@@ -79,6 +82,7 @@ class Lineage:
     parent: str | None = None
     plan: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    held_out: Mapping[str, tuple[tuple[int, int, int, int], ...]] = field(default_factory=dict)
     created: str = ""
     fractoseg_version: str = ""
 

@@ -44,6 +44,9 @@ class SegmentationModel:
         for each class of the card.
     digest : str
         SHA-256 of the weights file it was loaded from; empty for a new network.
+    known_channels : tuple of int or None
+        Channels of the classes that it learnt; None means all. Others were
+        added and are still random.
 
     Examples
     --------
@@ -53,8 +56,15 @@ class SegmentationModel:
     ('intergranular', 'transgranular', 'background')
     """
 
-    def __init__(self, card: ModelCard, network: torch.nn.Module, digest: str = "") -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        network: torch.nn.Module,
+        digest: str = "",
+        known_channels: tuple[int, ...] | None = None,
+    ) -> None:
         self.card, self.network, self.digest = card, network, digest
+        self.known_channels = known_channels
 
     @classmethod
     def create(cls, card: ModelCard, **options: Any) -> SegmentationModel:
@@ -181,7 +191,9 @@ class SegmentationModel:
 
     def with_card(self, **changes: Any) -> SegmentationModel:
         """Return the same network with entries of the card changed."""
-        return SegmentationModel(replace(self.card, **changes), self.network, self.digest)
+        return SegmentationModel(
+            replace(self.card, **changes), self.network, self.digest, self.known_channels
+        )
 
     @torch.inference_mode()
     def probabilities(self, batch: torch.Tensor | npt.NDArray[np.float32]) -> torch.Tensor:

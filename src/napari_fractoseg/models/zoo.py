@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_fractoseg.errors import ModelError
+from napari_fractoseg.errors import ModelError, OutputExistsError
 from napari_fractoseg.models.card import CARD, ModelCard
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "bundled_folder",
     "find_model",
     "list_models",
+    "model_place",
     "user_folder",
 ]
 
@@ -24,6 +25,8 @@ DEFAULT_MODEL = "default"
 """Name that stands for the bundled model."""
 
 _DEFAULT_FOLDER = "fracture-modes"
+_NOT_IN_NAMES = '/\\:*?"<>|' + "".join(map(chr, range(32)))
+"""Characters that one file system or another does not take."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -86,6 +89,29 @@ def list_models() -> list[ModelEntry]:
                     continue
                 entries.append(ModelEntry(folder.name, folder, card, is_bundled))
     return sorted(entries, key=lambda e: (not e.is_bundled, e.key != _DEFAULT_FOLDER, e.key))
+
+
+def model_place(name: str) -> Path:
+    """Return the folder for a new model of the user's own.
+
+    Raises
+    ------
+    ModelError
+        If the name cannot be that of a folder.
+    OutputExistsError
+        If a model has this name.
+    """
+    if not name.strip() or name.startswith(".") or any(c in _NOT_IN_NAMES for c in name):
+        raise ModelError(
+            f"A model cannot be named {name!r}: use a name without {' '.join(_NOT_IN_NAMES[:9])}, "
+            "that does not begin with a dot."
+        )
+    place = user_folder() / name.strip()
+    if place.exists() or (bundled_folder() / name.strip()).exists():
+        raise OutputExistsError(
+            f"There is a model named {name.strip()!r} already. Choose another name."
+        )
+    return place
 
 
 def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:

@@ -106,25 +106,32 @@ class Tiler:
                     f"{name} is {getattr(self, name)}, not a multiple of {self.multiple_px}."
                 )
 
-    def tiles(self, shape: tuple[int, int]) -> Iterator[Tile]:
+    def tiles(self, shape: tuple[int, int], within: Box | None = None) -> Iterator[Tile]:
         """Yield the tiles of a plane, row by row; the cores cover it exactly once.
 
         Parameters
         ----------
         shape : tuple of int
             Rows and columns of the plane.
+        within : Box, optional
+            Part of the plane to cover; by default all of it.
 
         Yields
         ------
         Tile
             All windows have the same shape.
         """
-        rows, columns = shape
-        height, width = self._core_length(rows), self._core_length(columns)
-        for row in range(0, rows, height):
-            for column in range(0, columns, width):
+        region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
+        height, width = map(self._core_length, region.shape)
+        for row in range(region.row0, region.row1, height):
+            for column in range(region.column0, region.column1, width):
                 yield Tile(
-                    Box(row, min(row + height, rows), column, min(column + width, columns)),
+                    Box(
+                        row,
+                        min(row + height, region.row1),
+                        column,
+                        min(column + width, region.column1),
+                    ),
                     Box(
                         row - self.halo_px,
                         row + height + self.halo_px,
@@ -133,9 +140,17 @@ class Tiler:
                     ),
                 )
 
-    def count(self, shape: tuple[int, int]) -> int:
-        """Return the number of tiles of a plane."""
-        return int(np.prod([-(-length // self._core_length(length)) for length in shape]))
+    def count(self, shape: tuple[int, int], within: Box | None = None) -> int:
+        """Return the number of `tiles`."""
+        region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
+        return int(np.prod([-(-length // self._core_length(length)) for length in region.shape]))
+
+    def _aligned(self, region: Box) -> Box:
+        """Let a region start at multiples of the network's stride."""
+        row0, column0 = (
+            start // self.multiple_px * self.multiple_px for start in (region.row0, region.column0)
+        )
+        return Box(row0, region.row1, column0, region.column1)
 
     def _core_length(self, length: int) -> int:
         """Cores of about equal length, so that the last one is not a sliver."""

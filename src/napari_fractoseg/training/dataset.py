@@ -1,34 +1,21 @@
-"""Training data: images with label images, from folders or VIA files."""
+"""Training data: images with what is known about their pixels."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.annotations.document import ViaDocument
-from napari_fractoseg.annotations.mapping import map_classes
-from napari_fractoseg.annotations.masks import mask_stem, read_label_mask
-from napari_fractoseg.annotations.raster import rasterise
-from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
-from napari_fractoseg.errors import AnnotationError, TrainingError
-from napari_fractoseg.images import Micrograph, find_images, read_image
+from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.images import Micrograph
 
-__all__ = [
-    "TrainingPair",
-    "TrainingSet",
-    "merge_training_sets",
-    "read_training_set",
-    "read_training_sets",
-]
-
-logger = logging.getLogger(__name__)
+__all__ = ["TrainingPair", "TrainingSet", "merge_training_sets"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +30,15 @@ class TrainingPair:
         Class values; 0 is unlabelled and teaches nothing.
     share : float
         How often patches are taken from it, relative to other pairs.
+    group : str
+        What it must not be split from for validation, such as the stack or the
+        specimen that it belongs to; by default the image stands for itself.
     """
 
     image: Micrograph
     labels: npt.NDArray[np.uint8]
     share: float = 1.0
+    group: str = ""
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.image.shape:
@@ -64,14 +55,28 @@ class TrainingPair:
         """Name of the image."""
         return self.image.name
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of grey levels and labels."""
-        digest = hashlib.sha256()
-        for array in (self.image.data, self.labels):
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return _digest(self.image.data, self.labels)
+
+    @cached_property
+    def image_digest(self) -> str:
+        """SHA-256 of the grey levels: tells whether two pairs are of the same image."""
+        return _digest(self.image.data)
+
+    @property
+    def n_labelled(self) -> int:
+        """Number of labelled pixels."""
+        return int(np.count_nonzero(self.labels != UNLABELLED))
+
+
+def _digest(*arrays: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,172 +205,9 @@ class TrainingSet:
         return {name: pair.digest for name, pair in self.by_name().items()}
 
 
-def read_training_set(
-    images: Path | str,
-    labels: Path | str,
-    *,
-    scheme: ClassScheme = DEFAULT_SCHEME,
-    mask_values: Mapping[int, str] | None = None,
-    unlabelled_as: str | None = None,
-    share: float = 1.0,
-) -> TrainingSet:
-    """Read images with their labels.
-
-    Parameters
-    ----------
-    images : Path or str
-        Folder of images.
-    labels : Path or str
-        Folder of masks (``NAME.png`` or ``NAME_labels.tif`` for the image
-        ``NAME.*``), or a VIA file.
-    scheme : ClassScheme
-        Classes that are known.
-    mask_values : mapping of int to str, optional
-        Value in the mask files -> class name; names that are new make new
-        classes, values that are not listed are unlabelled. By default values
-        are those of the scheme.
-    unlabelled_as : str, optional
-        Class that pixels without a label belong to, such as ``background``.
-    share : float
-        See `TrainingPair`.
-
-    Returns
-    -------
-    TrainingSet
-        One pair for each image that has labels.
-
-    Raises
-    ------
-    TrainingError, AnnotationError, ImageError, ClassSchemeError
-        If nothing fits together, naming the file.
-    """
-    paths = {p.stem: p for p in find_images(Path(images))}
-    labels = Path(labels)
-    if mask_values:
-        scheme = scheme.with_names(mask_values.values())
-    if labels.is_dir():
-        loaded = _from_masks(paths, labels, scheme, mask_values)
-    else:
-        loaded = _from_via(paths, labels, scheme)
-    if not loaded:
-        raise TrainingError(
-            f"No image in {images} has labels in {labels}. Labels are found by the name of the "
-            f"image, for example {next(iter(paths))}.png."
-        )
-    if unlabelled_as is not None:
-        value = scheme.find(unlabelled_as).value
-        loaded = [(i, np.where(a == UNLABELLED, np.uint8(value), a)) for i, a in loaded]
-    return TrainingSet(tuple(TrainingPair(i, a, share) for i, a in loaded), scheme)
-
-
-_Loaded = list[tuple[Micrograph, npt.NDArray[np.uint8]]]
-
-
-def _from_masks(
-    images: Mapping[str, Path],
-    folder: Path,
-    scheme: ClassScheme,
-    mask_values: Mapping[int, str] | None,
-) -> _Loaded:
-    loaded = []
-    for path in find_images(folder):
-        stem = mask_stem(path)
-        if stem not in images:
-            logger.warning("%s: no image named %s; left out.", path, stem)
-            continue
-        loaded.append((_one_plane(images[stem]), read_label_mask(path, scheme, mask_values)))
-    return loaded
-
-
-def _from_via(images: Mapping[str, Path], path: Path, scheme: ClassScheme) -> _Loaded:
-    document = read_via(path)
-    annotated = document.with_images([image for image in document if image.regions])
-    try:
-        return _draw_regions(images, path, annotated, scheme)
-    except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from error
-
-
-def _draw_regions(
-    images: Mapping[str, Path], path: Path, annotated: ViaDocument, scheme: ClassScheme
-) -> _Loaded:
-    mapping = map_classes(annotated, scheme)
-    loaded = []
-    for entry in annotated:
-        # The file name is data: only its stem is compared with the files of the image folder.
-        stem = Path(entry.filename.replace("\\", "/")).stem
-        if stem not in images:
-            logger.warning("%s: image %s is not in the image folder; left out.", path, stem)
-            continue
-        image = _one_plane(images[stem])
-        loaded.append((image, rasterise(entry, image.shape, mapping).labels))
-    return loaded
-
-
-def _one_plane(path: Path) -> Micrograph:
-    stack = read_image(path)
-    if stack.n_planes != 1:
-        raise TrainingError(
-            f"{path} has {stack.n_planes} planes of shape {stack.shape}. Save the planes to learn "
-            "from as single images."
-        )
-    return stack.plane(next(stack.indices()))
-
-
 def merge_training_sets(sets: Sequence[TrainingSet]) -> TrainingSet:
     """Join any number of sets; see `TrainingSet.joined`."""
     merged = sets[0]
     for other in sets[1:]:
         merged = merged.joined(other)
     return merged
-
-
-def read_training_sets(
-    images: Sequence[Path | str],
-    labels: Sequence[Path | str],
-    shares: Sequence[float] = (),
-    *,
-    scheme: ClassScheme = DEFAULT_SCHEME,
-    mask_values: Mapping[int, str] | None = None,
-    unlabelled_as: str | None = None,
-) -> TrainingSet:
-    """Read several sources and join them.
-
-    Parameters
-    ----------
-    images, labels : sequence of Path or str
-        One of each for every source; see `read_training_set`.
-    shares : sequence of float
-        One for every source, or none: then each image counts the same.
-    scheme, mask_values, unlabelled_as
-        For all sources; see `read_training_set`.
-
-    Returns
-    -------
-    TrainingSet
-
-    Raises
-    ------
-    TrainingError
-        If the numbers of images, labels and shares do not fit together.
-    """
-    if not len(images) == len(labels) == (len(shares) or len(images)):
-        raise TrainingError(
-            f"{len(images)} image folders, {len(labels)} labels and {len(shares)} shares do not "
-            "fit together. Give each image folder its labels, and all of them a share or none."
-        )
-    return merge_training_sets(
-        [
-            read_training_set(
-                image_folder,
-                its_labels,
-                scheme=scheme,
-                mask_values=mask_values,
-                unlabelled_as=unlabelled_as,
-                share=share,
-            )
-            for image_folder, its_labels, share in zip(
-                images, labels, shares or [1.0] * len(images), strict=True
-            )
-        ]
-    )

@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingSet, read_training_set
+from napari_fractoseg.tiling import Box
+from napari_fractoseg.training.dataset import TrainingSet
 from napari_fractoseg.training.metrics import Confusion
+from napari_fractoseg.training.reading import read_training_set
 
 __all__ = ["Evaluation", "as_part", "evaluate", "evaluate_job"]
 
@@ -82,10 +88,20 @@ def evaluate_job(
     confusions: dict[str, Confusion] = {}
     for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
         stack = MicrographStack(pair.image.data, name=pair.name)
-        prediction = yield from as_part(predictor.run(stack), number - 1, len(matched), name)
-        confusions[name] = Confusion.of(pair.labels, prediction.labels, matched.scheme)
+        predicted = np.zeros(stack.shape, dtype=np.uint8)
+        job = predictor.run_into(stack, predicted, within=_labelled_box(pair.labels))
+        yield from as_part(job, number - 1, len(matched), name)
+        confusions[name] = Confusion.of(pair.labels, predicted, matched.scheme)
         yield Progress(number, len(matched), name)
     return Evaluation(confusions)
+
+
+def _labelled_box(labels: npt.NDArray[np.uint8]) -> Box:
+    """Return the smallest box that holds all labelled pixels: the rest need not be segmented."""
+    rows, columns = (np.flatnonzero((labels != UNLABELLED).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return Box(0, 1, 0, 1)
+    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
 def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:

@@ -43,10 +43,22 @@ class TrainingPlan:
         Steps in all.
     max_minutes : float or None
         Time limit; the learning rate follows whichever limit is nearer.
+    optimiser : str
+        ``adamw``, ``adam``, ``sgd`` (with momentum), ``rmsprop`` or
+        ``adadelta``.
     learning_rate : float
-        Highest learning rate of AdamW.
+        Highest learning rate.
+    encoder_rate : float
+        Learning rate of the encoder as a part of `learning_rate`; below 1 it
+        keeps what a pre-trained encoder knows, 0 freezes it.
+    freeze_batch_norm : bool
+        Keep means and variances of the layers as the parent has them, for they
+        would follow the few patches of a small training set.
+    stay_close : float
+        Weight of the agreement with the parent on unlabelled pixels
+        (distillation); 0 lets it drift.
     weight_decay : float
-        Of AdamW.
+        Of the optimiser.
     warm_up : float
         Part of the run, 0-1, in which the learning rate rises; then it falls
         along a cosine.
@@ -63,6 +75,17 @@ class TrainingPlan:
         takes the last weights.
     validate_every : int
         Steps between validations.
+    patience : int
+        Validations without improvement after which the training ends; 0 never
+        ends it early.
+    split : str
+        How pixels for validation are held out: by ``images``, by ``blocks`` of
+        images with a gap around, ``auto`` (see `split_training_set`), or
+        ``none``.
+    held_out : float
+        Part of the labelled pixels to hold out.
+    gap_px : int
+        Width, in image pixels, around held-out blocks that teaches nothing.
     seed : int
         Of weights, patches and augmentation.
     precision : str
@@ -79,7 +102,11 @@ class TrainingPlan:
     batch_size: _Positive = 8
     max_steps: _Positive = 600
     max_minutes: Annotated[float, Field(gt=0)] | None = None
+    optimiser: Literal["adamw", "adam", "sgd", "rmsprop", "adadelta"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    encoder_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
+    freeze_batch_norm: bool = False
+    stay_close: Annotated[float, Field(ge=0)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dice_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -88,6 +115,10 @@ class TrainingPlan:
     augmentation: Annotated[float, Field(ge=0, le=2)] = 1.0
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
     validate_every: _Positive = 100
+    patience: Annotated[int, Field(ge=0)] = 0
+    split: Literal["auto", "images", "blocks", "none"] = "auto"
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    gap_px: Annotated[int, Field(ge=0)] = 32
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -52,29 +54,34 @@ class PatchSampler:
     """Draws training patches.
 
     A pair is drawn by its share, a class that it has with equal chance, a
-    pixel of this class, and a patch around that pixel.
+    pixel of this class, and a patch around that pixel. Each patch depends only
+    on the plan's seed, its step and its number: a run that is taken up again,
+    or shared by several processes, sees the same patches.
 
     Parameters
     ----------
     training_set : TrainingSet
         What to draw from.
     plan : TrainingPlan
-        Patch size, reduction and augmentation.
-    rng : numpy.random.Generator
-        Source of all choices.
+        Seed, patch size, reduction and augmentation.
     """
 
-    def __init__(
-        self, training_set: TrainingSet, plan: TrainingPlan, rng: np.random.Generator
-    ) -> None:
-        self._plan, self._rng, self._scheme = plan, rng, training_set.scheme
+    def __init__(self, training_set: TrainingSet, plan: TrainingPlan) -> None:
+        self._plan, self._scheme = plan, training_set.scheme
         sources = [(_Source(p, plan.reduction), p.share) for p in training_set.pairs]
         self._sources = [source for source, _ in sources if source.places]
         shares = np.array([share for source, share in sources if source.places])
         self._chances = shares / shares.sum()
 
-    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, step: int, numbers: Iterable[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return patches.
+
+        Parameters
+        ----------
+        step : int
+            Step of the run.
+        numbers : iterable of int
+            Numbers of the patches within the step.
 
         Returns
         -------
@@ -82,25 +89,25 @@ class PatchSampler:
         targets : Tensor of int64, shape (N, P, P)
             Channel indices or `IGNORE_INDEX`.
         """
-        images, targets = zip(*(self._patch() for _ in range(size)), strict=True)
+        patches = (self._patch(np.random.default_rng((self._plan.seed, step, n))) for n in numbers)
+        images, targets = zip(*patches, strict=True)
         return torch.stack(images), torch.cat(targets)
 
-    def _patch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        plan, rng = self._plan, self._rng
+    def _patch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        plan = self._plan
         source = self._sources[rng.choice(len(self._sources), p=self._chances)]
         scale = float(np.exp(rng.uniform(*np.log(plan.scale_range))))
-        box = self._window_around(source, window_px(plan.patch_px, scale))
+        box = _window_around(source, window_px(plan.patch_px, scale), plan.patch_px // 4, rng)
         image = torch.from_numpy(reflected_window(source.image, box))[None]
         targets = torch.from_numpy(self._scheme.to_targets(reflected_window(source.labels, box)))
         image, targets = change_geometry(image, targets[None], plan.patch_px, rng)
         return change_appearance(image, plan.augmentation, rng), targets
 
-    def _window_around(self, source: _Source, edge: int) -> Box:
-        """Return a window whose inner part holds a random pixel of a random class."""
-        rng = self._rng
-        places = source.places[int(rng.choice(list(source.places)))]
-        row, column = divmod(int(rng.choice(places)), source.labels.shape[1])
-        reach = self._plan.patch_px // 4
-        row0 = row - edge // 2 + int(rng.integers(-reach, reach + 1))
-        column0 = column - edge // 2 + int(rng.integers(-reach, reach + 1))
-        return Box(row0, row0 + edge, column0, column0 + edge)
+
+def _window_around(source: _Source, edge: int, reach: int, rng: np.random.Generator) -> Box:
+    """Return a window whose inner part holds a random pixel of a random class."""
+    places = source.places[int(rng.choice(list(source.places)))]
+    row, column = divmod(int(rng.choice(places)), source.labels.shape[1])
+    row0 = row - edge // 2 + int(rng.integers(-reach, reach + 1))
+    column0 = column - edge // 2 + int(rng.integers(-reach, reach + 1))
+    return Box(row0, row0 + edge, column0, column0 + edge)

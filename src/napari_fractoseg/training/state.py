@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import copy
 import datetime
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -23,15 +19,26 @@ from napari_fractoseg.jobs import Job
 from napari_fractoseg.models.card import Inference, Lineage
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingSet
-from napari_fractoseg.training.evaluate import as_part, evaluate_job
-from napari_fractoseg.training.losses import SegmentationLoss
+from napari_fractoseg.training.checkpoint import Checkpoint, pack, unpack
+from napari_fractoseg.training.evaluate import Evaluation, as_part, evaluate_job
+from napari_fractoseg.training.losses import SegmentationLoss, disagreement
+from napari_fractoseg.training.metrics import Confusion
+from napari_fractoseg.training.optimisers import (
+    freeze_statistics,
+    learning_rate_factor,
+    make_optimiser,
+    set_learning_rate,
+)
+from napari_fractoseg.training.patches import PatchStream
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.sampler import PatchSampler
+from napari_fractoseg.training.processes import Processes, Team
+from napari_fractoseg.training.split import Split
 
-__all__ = ["TrainingRun", "choose_precision", "learning_rate_factor"]
+__all__ = ["TrainingRun"]
 
-_LIGHTNING_LOGGER = logging.getLogger("lightning_fabric.utilities.rank_zero")
+_MAX_GRADIENT = 5.0
+_LIMITS = ("max_steps", "max_minutes")
+"""Entries of the plan that may be other ones when a run is taken up again."""
 
 
 class TrainingRun:
@@ -45,8 +52,10 @@ class TrainingRun:
         With a precision other than ``auto``.
     device : Device
         Where to train.
-    training_set : TrainingSet
-        With the classes of `start`.
+    split : Split
+        What to learn from and to validate with, in the classes of `start`.
+    processes : Processes
+        Those that share the work.
     """
 
     def __init__(
@@ -54,26 +63,26 @@ class TrainingRun:
         start: SegmentationModel,
         plan: TrainingPlan,
         device: Device,
-        training_set: TrainingSet,
+        split: Split,
+        processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
-        self.plan, self.device, self.start = plan, device, start
-        self.training_set = training_set
+        self.plan, self.device, self.start, self.split = plan, device, start, split
         self.history: list[dict[str, float]] = []
+        self.elapsed_s = 0.0
+        self.before: dict[str, float] = {}
         self.best_step, self.best_score = 0, -math.inf
         self.best_weights: dict[str, torch.Tensor] | None = None
-        rng = np.random.default_rng(plan.seed)
-        self.sampler = PatchSampler(training_set, plan, rng)
-        self.loss = SegmentationLoss(plan.dice_weight, plan.label_smoothing)
+        self.team = Team(device, plan.precision, processes)
+        n_threads = 1 if device.kind == "cpu" else 4  # the CPU's threads are the network's
+        self.patches = PatchStream(split.learn, plan, self.team.rank, self.team.size, n_threads)
+        self.loss = SegmentationLoss(plan.dice_weight, plan.label_smoothing, self.team.total)
         network = copy.deepcopy(start.network).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
-        )
-        with _quiet():
-            self.fabric = Fabric(
-                accelerator=device.kind, devices=_fabric_devices(device), precision=plan.precision
-            )
-            self.network, self.fabric_optimiser = self.fabric.setup(network, self.optimiser)
+        self.optimiser = make_optimiser(network, plan)
+        if self.team.size > 1 and device.kind == "cuda" and not plan.freeze_batch_norm:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.network, self.team_optimiser = self.team.setup(network, self.optimiser)
         self.raw_network: nn.Module = network
+        self.parent = self._frozen_parent() if plan.stay_close else None
         self.average = (
             AveragedModel(
                 network,
@@ -84,21 +93,35 @@ class TrainingRun:
             else None
         )
 
-    def step(self, number: int, position: float) -> dict[str, float]:
+    @property
+    def n_steps(self) -> int:
+        """Steps that were taken."""
+        return len(self.history)
+
+    def _frozen_parent(self) -> nn.Module:
+        parent = copy.deepcopy(self.start.network).to(self.team.fabric.device)
+        return parent.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    # ---- a step -------------------------------------------------------------------------
+
+    def step(self, position: float) -> dict[str, float]:
         """Take one optimiser step; `position` is the part of the run that is over, 0-1."""
+        number = self.n_steps + 1
         rate = self.plan.learning_rate * learning_rate_factor(position, self.plan.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        images, targets = self.sampler.batch(self.plan.batch_size)
-        images = images.to(self.fabric.device, memory_format=torch.channels_last)
+        set_learning_rate(self.optimiser, rate)
+        images, targets = self.patches.of(number)
+        images = images.to(self.team.fabric.device, memory_format=torch.channels_last)
         self.network.train()
-        loss = self.loss(self.network(images), targets.to(self.fabric.device))
-        self.fabric.backward(loss)
-        self.fabric.clip_gradients(
-            self.network, self.fabric_optimiser, max_norm=5.0, error_if_nonfinite=False
+        if self.plan.freeze_batch_norm:
+            freeze_statistics(self.network)
+        loss = self._loss(images, targets.to(self.team.fabric.device))
+        # The processes' gradients are averaged, but the loss is that of all their patches.
+        self.team.fabric.backward(loss * self.team.size)
+        self.team.fabric.clip_gradients(
+            self.network, self.team_optimiser, max_norm=_MAX_GRADIENT, error_if_nonfinite=False
         )
-        self.fabric_optimiser.step()
-        self.fabric_optimiser.zero_grad()
+        self.team_optimiser.step()
+        self.team_optimiser.zero_grad()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -110,21 +133,57 @@ class TrainingRun:
         self.history.append({"step": number, "loss": value, "learning_rate": rate})
         return {"loss": value, "learning_rate": rate}
 
-    def validate(self, step: int, validation_set: TrainingSet) -> Job[dict[str, float]]:
-        """Judge the current weights and keep them if they are the best so far."""
-        job = evaluate_job(self.current(), validation_set, self.device)
-        evaluation = yield from as_part(job, step, self.plan.max_steps, "validating")
-        score = evaluation.pooled.mean_iou
-        if score > self.best_score:
-            self.best_step, self.best_score = step, score
+    def _loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self.network(images)
+        loss: torch.Tensor = self.loss(logits, targets)
+        if self.parent is not None:
+            with torch.no_grad(), self.team.fabric.autocast():
+                before = self.parent(images)
+            known = self.start.known_channels
+            if known is not None:
+                logits, before = logits[:, known], before[:, known]
+            loss = loss + self.plan.stay_close * disagreement(logits, before, targets)
+        return loss
+
+    # ---- validation ---------------------------------------------------------------------
+
+    def validate(self, done: int) -> Job[dict[str, float]]:
+        """Judge the current weights and keep them if they are the best so far.
+
+        Mirror images are not averaged here: that takes four times as long and
+        changes little in which step is the best.
+        """
+        current = self.current()
+        quick = current.with_card(inference=replace(current.card.inference, flips=False))
+        evaluation = yield from self._evaluate(quick, done)
+        figures = _figures(evaluation.pooled)
+        if figures["mean_iou"] > self.best_score:
+            self.best_step, self.best_score = self.n_steps, figures["mean_iou"]
             self.best_weights = copy.deepcopy(self.trained_network.state_dict())
-        self.history[-1]["mean_iou"] = score
-        return {"mean_iou": score}
+        if self.history:
+            self.history[-1] |= figures
+        else:
+            self.before = figures
+        return figures
+
+    def _evaluate(self, model: SegmentationModel, done: int) -> Job[Evaluation]:
+        if self.split.validation is None:
+            raise TrainingError("Nothing is held out to validate with.")
+        job = evaluate_job(model, self.split.validation, self.device)
+        return (yield from as_part(job, done, self.plan.max_steps, "validating"))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the plan's patience is over."""
+        since = [row for row in self.history if "mean_iou" in row and row["step"] > self.best_step]
+        return bool(self.plan.patience) and len(since) >= self.plan.patience
 
     @property
     def trained_network(self) -> nn.Module:
         """The running average of the weights, or the last weights."""
         return self.raw_network if self.average is None else self.average.module
+
+    # ---- the result ---------------------------------------------------------------------
 
     def current(self) -> SegmentationModel:
         """Return the model as it stands."""
@@ -136,77 +195,131 @@ class TrainingRun:
         card = replace(self.start.card, inference=inference)
         return SegmentationModel(card, self.trained_network)
 
-    def result(self, validation_set: TrainingSet | None) -> SegmentationModel:
+    def result(self) -> Job[SegmentationModel]:
         """Return the best model, on the CPU, with its card filled in."""
         model = self.current()
         if self.best_weights is not None:
             model.network.load_state_dict(self.best_weights)
         else:
-            self.best_step = int(self.history[-1]["step"])
-        data = self.training_set.digests()
-        metrics = {}
-        if validation_set is not None:
-            metrics = {"validation": {"images": validation_set.names, "mean_iou": self.best_score}}
+            self.best_step = self.n_steps
+        metrics: dict[str, Any] = {}
+        if self.split.validation is not None:
+            evaluation = yield from self._evaluate(model, self.n_steps)
+            metrics = {"validation": self._report(evaluation)}
+        model.card = replace(model.card, lineage=self._lineage(), metrics=metrics)
+        model.network.to("cpu").eval().requires_grad_(True)
+        return model
+
+    def _report(self, evaluation: Evaluation) -> dict[str, Any]:
+        pooled, counts = evaluation.pooled, evaluation.pooled.counts.sum(axis=1)
+        names = pooled.scheme.names
+        return {
+            "images": tuple(evaluation.images),
+            "step": self.best_step,
+            "mean_iou_before": self.before.get("mean_iou"),
+            "mean_iou": pooled.mean_iou,
+            "classes": {
+                name: {"iou": _number(pooled.iou[name]), "labelled_px": int(px)}
+                for name, px in zip(names, counts, strict=True)
+            },
+            "notes": list(self.split.notes),
+        }
+
+    def _lineage(self) -> Lineage:
         from napari_fractoseg import __version__
 
-        lineage = Lineage(
+        return Lineage(
             parent=self.start.digest or None,
-            plan={**self.plan.to_dict(), "steps_done": int(self.history[-1]["step"])},
-            data=data,
+            plan={**self.plan.to_dict(), "steps_done": self.n_steps},
+            data=self.split.learn.digests(),
+            held_out={
+                digest: tuple((b.row0, b.row1, b.column0, b.column1) for b in boxes)
+                for digest, boxes in self.split.held_out.items()
+            },
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             fractoseg_version=__version__,
         )
-        model.card = replace(model.card, lineage=lineage, metrics=metrics)
-        model.network.to("cpu").eval()
-        return model
+
+    # ---- checkpoints --------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write all that the run needs to go on; the first process writes for all."""
+        if self.team.rank:
+            return
+        tensors = dict(self._tensors())
+        facts = {
+            "fingerprint": self._fingerprint(),
+            "history": self.history,
+            "elapsed_s": self.elapsed_s,
+            "before": self.before,
+            "best_step": self.best_step,
+            "best_score": self.best_score if math.isfinite(self.best_score) else None,
+        }
+        Checkpoint(tensors, facts).write(path)
+
+    def restore(self, path: Path) -> None:
+        """Take up a run where a checkpoint left it.
+
+        Raises
+        ------
+        TrainingError
+            If the checkpoint is damaged or of another run.
+        """
+        saved = Checkpoint.read(path)
+        wanted, found = self._fingerprint(), saved.facts.get("fingerprint", {})
+        other = [key for key, value in wanted.items() if found.get(key) != value]
+        if other:
+            raise TrainingError(
+                f"{path} belongs to another training: its {', '.join(other)} differ. Use the same "
+                "images, labels and settings to go on, or remove it to start anew."
+            )
+        self.raw_network.load_state_dict(unpack("network", saved.tensors))
+        if self.average is not None:
+            self.average.load_state_dict(unpack("average", saved.tensors))
+        best = unpack("best", saved.tensors)
+        self.best_weights = best or None
+        state = self.optimiser.state_dict()
+        state["state"] = _numbered(unpack("optimiser", saved.tensors))
+        self.optimiser.load_state_dict(state)
+        self.history = [dict(row) for row in saved.facts["history"]]
+        self.elapsed_s, self.before = saved.facts["elapsed_s"], saved.facts["before"]
+        self.best_step = saved.facts["best_step"]
+        score = saved.facts["best_score"]
+        self.best_score = -math.inf if score is None else score
+
+    def _tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from pack("network", self.raw_network.state_dict()).items()
+        if self.average is not None:
+            yield from pack("average", self.average.state_dict()).items()
+        yield from pack("best", self.best_weights or {}).items()
+        for number, entries in self.optimiser.state_dict()["state"].items():
+            tensors = {k: v for k, v in entries.items() if isinstance(v, torch.Tensor)}
+            yield from pack(f"optimiser/{number}", tensors).items()
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """Return what must be the same for a run to go on."""
+        validation = self.split.validation
+        return {
+            "parent": self.start.digest,
+            "classes": list(self.start.card.scheme.names),
+            "plan": {k: v for k, v in self.plan.to_dict().items() if k not in _LIMITS},
+            "images and labels": self.split.learn.digests(),
+            "validation": {} if validation is None else validation.digests(),
+        }
 
 
-def learning_rate_factor(position: float, warm_up: float) -> float:
-    """Rise linearly from 0 to 1 over `warm_up`, then fall to 0 along a cosine.
-
-    Parameters
-    ----------
-    position, warm_up : float
-        Parts of the run, 0-1.
-
-    Returns
-    -------
-    float
-        0-1; Loshchilov & Hutter, "SGDR" (2017), without restarts.
-    """
-    if position < warm_up:
-        return position / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (position - warm_up) / (1 - warm_up)))
+def _numbered(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
+    numbered: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, entry = name.partition("/")
+        numbered.setdefault(int(number), {})[entry] = tensor
+    return numbered
 
 
-def choose_precision(
-    plan: TrainingPlan, device: Device
-) -> Literal["auto", "32-true", "bf16-mixed", "16-mixed"]:
-    """Return the plan's precision, or what the device is fast at."""
-    if plan.precision != "auto":
-        return plan.precision
-    if device.kind == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    if device.kind == "cpu":
-        # Only with matrix tiles (AMX) is bfloat16 faster on a CPU: 2.4 times, measured.
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return "bf16-mixed" if capabilities.get("amx_bf16") else "32-true"
-    return "32-true"
+def _figures(confusion: Confusion) -> dict[str, float]:
+    ious = {f"iou {name}": value for name, value in confusion.iou.items() if not math.isnan(value)}
+    return {"mean_iou": confusion.mean_iou, **ious}
 
 
-def _fabric_devices(device: Device) -> Any:
-    number = device.name.partition(":")[2]
-    return [int(number)] if number else 1
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning tells things that are none of a fractographer's business."""
-    level = _LIGHTNING_LOGGER.level
-    _LIGHTNING_LOGGER.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        _LIGHTNING_LOGGER.setLevel(level)
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

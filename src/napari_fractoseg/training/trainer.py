@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
 
-from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.jobs import Job, Progress, drain
-from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.jobs import Job, Progress, Throttle
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingSet, read_training_set
+from napari_fractoseg.training.dataset import TrainingSet
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.state import TrainingRun, choose_precision
+from napari_fractoseg.training.processes import Processes, choose_precision
+from napari_fractoseg.training.split import Split
+from napari_fractoseg.training.state import TrainingRun
 
-__all__ = ["FineTuned", "Trainer", "continued_plan", "new_model", "train", "train_job"]
+__all__ = ["FineTuned", "Trainer"]
+
+_CHECKPOINT_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,35 +33,26 @@ class FineTuned:
     model : SegmentationModel
         With plan, data hashes and figures in its card.
     history : list of dict
-        ``step``, ``loss``, ``learning_rate``; ``mean_iou`` at validations.
+        ``step``, ``loss``, ``learning_rate``; ``mean_iou`` and ``iou CLASS`` at
+        validations.
     best_step : int
-        Step whose weights were kept.
+        Step whose weights were kept; 0 if none did better than the parent.
+    before : dict of str to float
+        Figures of the parent on the held-out pixels; empty for a new network.
+    notes : tuple of str
+        What the figures cannot tell; see `Split`.
     """
 
     model: SegmentationModel
     history: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
+    before: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def write_history(self, path: Path | str) -> None:
         """Write the history as CSV."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(self.history).to_csv(path, index=False)
-
-
-def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> SegmentationModel:
-    """Make a network with random weights, repeatable by the plan's seed."""
-    options: dict[str, Any] = {}
-    if plan.decoder_channels:
-        options = {
-            "decoder_channels": plan.decoder_channels,
-            "encoder_depth": len(plan.decoder_channels),
-        }
-    card = ModelCard(
-        name=name, scheme=training_set.scheme, architecture=plan.architecture, encoder=plan.encoder
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        return SegmentationModel.create(card, **options)
 
 
 class Trainer:
@@ -75,13 +66,21 @@ class Trainer:
         How to train.
     device : Device, optional
         By default `choose_device`.
+    processes : Processes
+        Those that share each step; by default one.
     """
 
     def __init__(
-        self, model: SegmentationModel, plan: TrainingPlan, device: Device | None = None
+        self,
+        model: SegmentationModel,
+        plan: TrainingPlan,
+        device: Device | None = None,
+        processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
-        self._start, self._plan = model, plan
+        self._start = model
         self._device = device or choose_device()
+        self._plan = replace(plan, precision=choose_precision(plan, self._device))
+        self._processes = processes
 
     def run(
         self,
@@ -89,23 +88,39 @@ class Trainer:
         validation_set: TrainingSet | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Job[FineTuned]:
+        """Train on one set, and choose the weights by another; see `run_split`."""
+        scheme = self._start.card.scheme
+        if validation_set is not None:
+            validation_set = validation_set.with_scheme(scheme)
+        split = Split(training_set.with_scheme(scheme), validation_set)
+        return (yield from self.run_split(split, should_stop))
+
+    def run_split(
+        self,
+        split: Split,
+        should_stop: Callable[[], bool] | None = None,
+        checkpoint: Path | None = None,
+    ) -> Job[FineTuned]:
         """Train.
 
         Parameters
         ----------
-        training_set : TrainingSet
-            To learn from; its classes are those of the model.
-        validation_set : TrainingSet, optional
-            Images to choose the best weights by. Without it the last weights
+        split : Split
+            What to learn from, and what to choose the best weights by. Its
+            classes are those of the model. Without validation the last weights
             are kept.
         should_stop : callable, optional
             Asked after each step; True makes it the last one. Unlike closing
             the job, this keeps what was learnt.
+        checkpoint : Path, optional
+            File to write the state to, at least once a minute. If it is there,
+            the run goes on from it, as if it had never been interrupted.
 
         Yields
         ------
         Progress
-            After each step, with ``loss``; ``mean_iou`` after validations.
+            After each step, with ``loss``; ``mean_iou`` and ``iou CLASS`` after
+            validations.
 
         Returns
         -------
@@ -114,178 +129,49 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If fewer than two classes are labelled or the loss is not finite.
+            If fewer than two classes are labelled, the loss is not finite, or
+            the checkpoint is of another run.
         OutOfMemoryError
             If the device has too little memory.
         """
-        training_set = training_set.with_scheme(self._start.card.scheme)
-        training_set.check_teachable()
-        plan = replace(self._plan, precision=choose_precision(self._plan, self._device))
-        run = TrainingRun(self._start, plan, self._device, training_set)
-        remedy = "Use a smaller batch or patch."
-        began = time.monotonic()
-        for step in range(1, plan.max_steps + 1):
-            minutes = (time.monotonic() - began) / 60
-            used = minutes / (plan.max_minutes or math.inf)
-            with translate_out_of_memory(self._device, remedy):
-                metrics = run.step(step, min(1.0, max((step - 0.5) / plan.max_steps, used)))
-            is_stopped = should_stop is not None and should_stop()
-            is_last = step == plan.max_steps or used >= 1 or is_stopped
-            if validation_set is not None and (is_last or step % plan.validate_every == 0):
+        split.learn.check_teachable()
+        run = TrainingRun(self._start, self._plan, self._device, split, self._processes)
+        if checkpoint is not None and checkpoint.exists():
+            run.restore(checkpoint)
+        try:
+            yield from self._steps(run, should_stop or _never, checkpoint)
+            model = yield from run.result()
+        finally:
+            run.patches.close()
+        return FineTuned(model, run.history, run.best_step, run.before, split.notes)
+
+    def _steps(
+        self, run: TrainingRun, should_stop: Callable[[], bool], checkpoint: Path | None
+    ) -> Job[None]:
+        plan, validates = self._plan, run.split.validation is not None
+        began = time.monotonic() - run.elapsed_s
+        due = Throttle(_CHECKPOINT_INTERVAL_S)
+        due.ready()
+        if validates and self._start.digest and not run.history:
+            yield Progress(0, plan.max_steps, "validating")
+            yield Progress(0, plan.max_steps, "the parent", (yield from run.validate(0)))
+        while run.n_steps < plan.max_steps and not run.is_stuck:
+            used = (time.monotonic() - began) / 60 / (plan.max_minutes or math.inf)
+            with translate_out_of_memory(self._device, "Use a smaller batch or patch."):
+                position = max((run.n_steps + 0.5) / plan.max_steps, used)
+                metrics = run.step(min(1.0, position))
+            step = run.n_steps
+            ends = run.team.any(used >= 1 or should_stop()) or step == plan.max_steps
+            if validates and (ends or step % plan.validate_every == 0):
                 yield Progress(step, plan.max_steps, "validating", metrics)
-                metrics |= yield from run.validate(step, validation_set)
+                metrics |= yield from run.validate(step)
+            run.elapsed_s = time.monotonic() - began
+            if checkpoint is not None and (due.ready() or "mean_iou" in metrics):
+                run.save(checkpoint)
             yield Progress(step, plan.max_steps, f"step {step}", metrics)
-            if is_last:
+            if ends:
                 break
-        return FineTuned(run.result(validation_set), run.history, run.best_step)
 
 
-def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
-    """Return a plan with the choices that a fine-tuned model takes from its parent.
-
-    These are architecture, encoder, reductions and flips: the network was made
-    for them.
-    """
-    reductions = parent.inference.reductions
-    learnt_at = parent.lineage.plan.get("reduction")
-    return replace(
-        plan,
-        architecture=parent.architecture,
-        encoder=parent.encoder,
-        reduction=learnt_at if learnt_at in reductions else reductions[0],
-        test_reductions=reductions,
-        test_flips=parent.inference.flips,
-    )
-
-
-def train_job(
-    training_set: TrainingSet,
-    *,
-    plan: TrainingPlan | None = None,
-    start: SegmentationModel | None = None,
-    name: str = "own model",
-    validation: Sequence[str] = (),
-    device: Device | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> Job[FineTuned]:
-    """Train a new model, or fine-tune one.
-
-    Parameters
-    ----------
-    training_set : TrainingSet
-        Images with labels.
-    plan : TrainingPlan, optional
-        How to train.
-    start : SegmentationModel, optional
-        Model to fine-tune: its network, classes and test-time choices are
-        kept. By default the network is new.
-    name : str
-        Title of the model.
-    validation : sequence of str
-        Names of images that are held out to choose the best weights by.
-    device : Device, optional
-        By default `choose_device`.
-    should_stop : callable, optional
-        See `Trainer.run`.
-
-    Yields
-    ------
-    Progress
-        After each step.
-
-    Returns
-    -------
-    FineTuned
-
-    Raises
-    ------
-    TrainingError
-        If data, plan and model do not fit together.
-    """
-    plan = plan or TrainingPlan()
-    if start is None:
-        model = new_model(plan, training_set, name)
-    else:
-        plan = continued_plan(plan, start.card)
-        training_set = training_set.with_scheme(start.card.scheme)
-        model = start.with_card(name=name, description=f"Fine-tuned from {start.card.name}.")
-    held_out = None
-    if validation:
-        training_set, held_out = training_set.split(validation)
-    return (yield from Trainer(model, plan, device).run(training_set, held_out, should_stop))
-
-
-def train(
-    images: Path | str,
-    labels: Path | str,
-    *,
-    plan: TrainingPlan | None = None,
-    start: SegmentationModel | None = None,
-    name: str = "own model",
-    mask_values: Mapping[int, str] | None = None,
-    unlabelled_as: str | None = None,
-    validation: Sequence[str] = (),
-    device: str = "auto",
-) -> FineTuned:
-    """Train a model on images with labels.
-
-    Parameters
-    ----------
-    images : Path or str
-        Folder of images.
-    labels : Path or str
-        Folder of masks named like the images, or a VIA 2 JSON file.
-    plan : TrainingPlan, optional
-        How to train; 600 steps by default.
-    start : SegmentationModel, optional
-        Model to fine-tune: its network, classes and test-time choices are
-        kept. By default the network is new.
-    name : str
-        Title of the model.
-    mask_values : mapping of int to str, optional
-        Value in the mask files -> class name, see `read_training_set`.
-    unlabelled_as : str, optional
-        Class that pixels without a label belong to; by default they teach
-        nothing.
-    validation : sequence of str
-        Names of images (without suffix) that are held out to choose the best
-        weights by. Hold out whole specimens: images of one fracture surface
-        are alike.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-
-    Returns
-    -------
-    FineTuned
-        With ``model``, to be saved by ``model.save(folder)``, and ``history``.
-
-    Raises
-    ------
-    TrainingError, AnnotationError, ImageError, ClassSchemeError
-        If data, plan and model do not fit together.
-    DeviceError
-        If the device is not there or its memory runs out.
-
-    Examples
-    --------
-    >>> import napari_fractoseg as nf
-    >>> result = nf.train("images", "labels", validation=["s17_3"])  # doctest: +SKIP
-    >>> result.model.save("my-model")  # doctest: +SKIP
-    """
-    training_set = read_training_set(
-        images,
-        labels,
-        scheme=DEFAULT_SCHEME if start is None else start.card.scheme,
-        mask_values=mask_values,
-        unlabelled_as=unlabelled_as,
-    )
-    return drain(
-        train_job(
-            training_set,
-            plan=plan,
-            start=start,
-            name=name,
-            validation=validation,
-            device=choose_device(device),
-        )
-    )
+def _never() -> bool:
+    return False

@@ -1,0 +1,107 @@
+import json
+import zipfile
+
+import pytest
+import torch
+
+from napari_fractoseg.errors import ModelError, OutputExistsError
+from napari_fractoseg.models.archive import export_model, import_model, remove_model
+from napari_fractoseg.models.model import load_model
+from napari_fractoseg.models.zoo import list_models, user_folder
+
+
+@pytest.fixture
+def packed(tiny_model, tmp_path):
+    model = tiny_model.with_card(licence="CC-BY-4.0")
+    return export_model(model.save(tmp_path / "tiny"), tmp_path / "tiny.zip")
+
+
+def repack(packed, changes):
+    """Write the zip file again with other contents; None leaves a file out."""
+    with zipfile.ZipFile(packed) as archive:
+        contents = {n: archive.read(n) for n in archive.namelist()} | changes
+    out = packed.with_name("changed.zip")
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in contents.items():
+            if data is not None:
+                archive.writestr(name, data)
+    return out
+
+
+def test_a_model_travels_as_one_file(packed, tiny_model):
+    folder = import_model(packed, "from a colleague")
+    assert folder == user_folder() / "from a colleague"
+    assert "from a colleague" in [e.key for e in list_models()]
+    model = load_model("from a colleague")
+    assert model.card.licence == "CC-BY-4.0"
+    for name, weight in tiny_model.network.state_dict().items():
+        assert torch.equal(model.network.state_dict()[name], weight), name
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.read("LICENCE.txt") == b"CC-BY-4.0\n"
+
+
+def test_nothing_is_overwritten(packed, tmp_path):
+    import_model(packed)
+    with pytest.raises(OutputExistsError, match="'tiny' already"):
+        import_model(packed)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        export_model("tiny", packed)
+    with pytest.raises(OutputExistsError, match="'fracture-modes' already"):
+        import_model(packed, "fracture-modes")
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil", "sub/card.json", "evil.py"])
+def test_nothing_but_a_models_files_is_unpacked(packed, tmp_path, name):
+    with pytest.raises(ModelError, match="does not belong to a model"):
+        import_model(repack(packed, {name: b"x"}))
+    assert not [p for p in user_folder().rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"card.json": None}, "no exported model: card.json missing"),
+        ({"hashes.json": None}, "hashes.json missing"),
+        ({"config.json": b"{}"}, "config.json is not what was exported"),
+        ({"hashes.json": b"[]"}, "is damaged"),
+    ],
+)
+def test_damaged_files_are_refused(packed, changes, message):
+    with pytest.raises(ModelError, match=message):
+        import_model(repack(packed, changes))
+    assert list_models() == [e for e in list_models() if e.is_bundled]
+
+
+def test_foreign_and_cut_files_are_refused(packed, tmp_path):
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(ModelError, match="cannot be read as a zip file"):
+        import_model(packed)
+    with pytest.raises(ModelError, match="cannot be read as a zip file"):
+        import_model(tmp_path / "none.zip")
+
+
+def test_hashes_that_fit_do_not_make_a_model(packed):
+    import hashlib
+
+    weights = b"no weights"
+    with zipfile.ZipFile(packed) as archive:
+        hashes = json.loads(archive.read("hashes.json"))
+    hashes["model.safetensors"] = hashlib.sha256(weights).hexdigest()
+    changed = {"model.safetensors": weights, "hashes.json": json.dumps(hashes)}
+    with pytest.raises(ModelError, match="damaged or not a safetensors file"):
+        import_model(repack(packed, changed))
+
+
+@pytest.mark.parametrize("name", ["a/b", " ", "..", ".hidden", "what?"])
+def test_names_that_are_no_folders_are_refused(packed, name):
+    with pytest.raises(ModelError, match="cannot be named"):
+        import_model(packed, name)
+
+
+def test_only_own_models_are_removed(packed):
+    folder = import_model(packed)
+    assert remove_model("tiny") == folder
+    assert not folder.exists()
+    for name in ("tiny", "fracture-modes", "../models", ".."):
+        with pytest.raises(ModelError, match="no own model"):
+            remove_model(name)
