@@ -231,6 +231,23 @@ class ClassScheme:
                 scheme = replace(scheme, classes=(*scheme.classes, new))
         return scheme
 
+    def joined(self, other: ClassScheme) -> ClassScheme:
+        """Return a scheme that also has the classes of another, with their colours.
+
+        Classes that are known by name or alias add nothing; values that are
+        taken are replaced by the next free ones.
+        """
+        scheme = self
+        for fracture_class in other:
+            if scheme.get(fracture_class.name) is None:
+                new = scheme.with_names([fracture_class.name]).classes[-1]
+                value = fracture_class.value
+                if value in scheme.values:
+                    value = new.value
+                added = replace(fracture_class, value=value)
+                scheme = replace(scheme, classes=(*scheme.classes, added))
+        return scheme
+
     def _free_color(self) -> str:
         used = {c.color for c in self.classes}
         palette = PALETTES["standard"]

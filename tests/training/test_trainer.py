@@ -119,7 +119,7 @@ def test_fine_tuning_tells_the_parents_figures_and_keeps_it_if_nothing_is_better
     start.save(tmp_path / "parent")
     parent = SegmentationModel.load(tmp_path / "parent")
     learn, check = data.split(["s2"])
-    plan = replace(PLAN, max_steps=2, validate_every=1, learning_rate=1e-12)
+    plan = replace(PLAN, max_steps=2, validate_every=1, learning_rate=1e-12, freeze_batch_norm=True)
     result = drain(Trainer(parent, plan, CPU).run(learn, check))
     assert result.before["mean_iou"] == pytest.approx(result.history[-1]["mean_iou"])
     assert result.best_step == 0
@@ -132,7 +132,8 @@ def test_fine_tuning_tells_the_parents_figures_and_keeps_it_if_nothing_is_better
 
 def test_training_ends_when_it_no_longer_improves(data):
     learn, check = data.split(["s2"])
-    plan = replace(PLAN, max_steps=1000, validate_every=1, patience=3, learning_rate=1e-12)
+    still = {"learning_rate": 1e-12, "freeze_batch_norm": True}
+    plan = replace(PLAN, max_steps=1000, validate_every=1, patience=3, **still)
     result = drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(learn, check))
     assert len(result.history) == 4
     assert result.best_step == 1

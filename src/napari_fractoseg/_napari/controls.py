@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from magicgui.widgets import ComboBox
@@ -51,12 +51,20 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
 
 
 class ModelPicker(QWidget):
-    """Chooses among the bundled and the user's own models; the card is one click away."""
+    """Chooses among the bundled and the user's own models; the card is one click away.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+    without_model : str
+        Further choice, at the end, that stands for no model; empty for none.
+    """
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, without_model: str = "") -> None:
         super().__init__(parent)
+        self._without_model = without_model
         self._entries: dict[str, ModelEntry] = {}
         self.choice = ComboBox(choices=self._choices, name="model")
         self.choice.changed.connect(self._on_change)
@@ -86,7 +94,8 @@ class ModelPicker(QWidget):
         self._on_change()
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
-        return [(entry.title, folder) for folder, entry in self._entries.items()]
+        none = [(self._without_model, "")] if self._without_model else []
+        return [(entry.title, folder) for folder, entry in self._entries.items()] + none
 
     def _on_change(self, _value: Any = None) -> None:
         self.card_button.setEnabled(self.entry is not None)
@@ -226,16 +235,34 @@ class DeviceLine(QWidget):
 
 
 class ProgressRow(QWidget):
-    """Progress bar, what is being done with the time left, and Cancel."""
+    """Progress bar, what is being done with the time left, and Cancel.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    parent : QWidget, optional
+    describe : callable
+        Says in words how far a job is, from `Progress` and the seconds left.
+    cancel_text, cancel_hint, stopping_text : str
+        What the button says, its tool tip, and what is said once it was pressed.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        describe: Callable[[Progress, float | None], str] = progress_text,
+        cancel_text: str = "Cancel",
+        cancel_hint: str = "Stop after this tile and keep what is finished (Esc)",
+        stopping_text: str = "stopping after this tile …",
+    ) -> None:
         super().__init__(parent)
+        self._describe, self._stopping_text = describe, stopping_text
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop after this tile and keep what is finished (Esc)")
+        self.cancel_button = QPushButton(cancel_text)
+        self.cancel_button.setToolTip(cancel_hint)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(_row(self.bar, self.cancel_button))
@@ -254,9 +281,9 @@ class ProgressRow(QWidget):
         # A range of 0 to 0 moves without saying how far: nothing is known before the first step.
         self.bar.setRange(0, progress.total if progress.done else 0)
         self.bar.setValue(progress.done)
-        self.text.setText(progress_text(progress, remaining_s))
+        self.text.setText(self._describe(progress, remaining_s))
 
     def stopping(self) -> None:
         """Say that Cancel was heard."""
         self.cancel_button.setEnabled(False)
-        self.text.setText("stopping after this tile …")
+        self.text.setText(self._stopping_text)

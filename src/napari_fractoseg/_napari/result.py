@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
+from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layers import (
     METADATA_KEY,
     confidence_layer,
@@ -97,6 +98,8 @@ class ShownResult:
         """Show everything and hand the labels over to the brush."""
         self.refresh()
         if self.labels is not None:
+            self.task.keep_prediction()
+            remember_prediction(self.labels, self.task.predicted)
             self.labels.editable = True
             kept = self.labels.metadata.get(METADATA_KEY, {})
             planes = self.task.provenance()["planes"]

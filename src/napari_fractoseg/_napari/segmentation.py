@@ -70,12 +70,14 @@ class Segmentation:
         self.model_digest = self.device_label = ""
         shape = request.image.shape
         self.labels: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
+        self.predicted: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self.confidence: npt.NDArray[np.float32] | None = None
         if request.with_confidence:
             self.confidence = np.zeros(shape, np.float32)
         self._planes = request.planes
         if earlier is not None:
             self.labels, self.confidence = earlier.labels, earlier.confidence
+            self.predicted = earlier.predicted
             self._planes = (*earlier._planes, *request.planes)
 
     def has_room_for(self, request: Request) -> bool:
@@ -132,6 +134,11 @@ class Segmentation:
         return class_fractions(
             self.labels if whole else self.labels[request.planes[0]], model.card.scheme
         )
+
+    def keep_prediction(self) -> None:
+        """Copy what the model said, before anybody paints on it."""
+        for plane in self.request.planes:
+            self.predicted[plane] = self.labels[plane]
 
     def planes_finished(self, progress: Progress) -> int:
         """Return how many of the planes that were asked for are complete."""

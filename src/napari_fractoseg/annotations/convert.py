@@ -18,20 +18,23 @@ from napari_fractoseg.annotations.mapping import (
     ClassMapping,
     map_classes,
 )
-from napari_fractoseg.annotations.masks import LABEL_SUFFIX, mask_stem, read_label_mask
+from napari_fractoseg.annotations.masks import (
+    LABEL_SUFFIX,
+    SCHEME_FILE,
+    mask_stem,
+    read_label_mask,
+    read_scheme,
+)
 from napari_fractoseg.annotations.raster import Overlap
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
-from napari_fractoseg.errors import AnnotationError, ClassSchemeError
+from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import refuse_existing, write_bytes
 from napari_fractoseg.images import find_images
 from napari_fractoseg.jobs import Job, Progress
 
-__all__ = ["SCHEME_FILE", "ConvertSettings", "Converted", "convert_job", "read_scheme"]
-
-SCHEME_FILE = "classes.json"
-"""Written beside masks: which value is which class."""
+__all__ = ["ConvertSettings", "Converted", "convert_job"]
 
 
 @dataclass(frozen=True)
@@ -218,22 +221,6 @@ def _document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocumen
             "file names."
         )
     return replace(project_of(tuple(images), scheme, attribute), notes=tuple(notes))
-
-
-def read_scheme(path: Path) -> ClassScheme:
-    """Read a class scheme from a JSON file.
-
-    Raises
-    ------
-    ClassSchemeError
-        Naming the file.
-    """
-    try:
-        return ClassScheme.from_json(path.read_text(encoding="utf-8"))
-    except (ClassSchemeError, UnicodeDecodeError, OSError) as error:
-        raise ClassSchemeError(
-            f"{path}: {error} Correct it, remove it, or name the values (--mask-values)."
-        ) from error
 
 
 def _write_masks(

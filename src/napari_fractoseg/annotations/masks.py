@@ -11,10 +11,21 @@ import numpy.typing as npt
 
 from napari_fractoseg.annotations.mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.images import read_mask
 
-__all__ = ["LABEL_SUFFIX", "RESEARCH", "mask_stem", "parse_mask_values", "read_label_mask"]
+__all__ = [
+    "LABEL_SUFFIX",
+    "RESEARCH",
+    "SCHEME_FILE",
+    "mask_stem",
+    "parse_mask_values",
+    "read_label_mask",
+    "read_scheme",
+]
+
+SCHEME_FILE = "classes.json"
+"""Written beside masks: which value is which class."""
 
 LABEL_SUFFIX = "_labels"
 """What may stand behind the name of an image in the name of its mask."""
@@ -93,3 +104,19 @@ def read_label_mask(
             f"{np.unique(mask)[:10].tolist()}. Correct the list of mask values."
         )
     return labels
+
+
+def read_scheme(path: Path) -> ClassScheme:
+    """Read a class scheme from a JSON file.
+
+    Raises
+    ------
+    ClassSchemeError
+        Naming the file.
+    """
+    try:
+        return ClassScheme.from_json(path.read_text(encoding="utf-8"))
+    except (ClassSchemeError, UnicodeDecodeError, OSError) as error:
+        raise ClassSchemeError(
+            f"{path}: {error} Correct it, remove it, or name the values (--mask-values)."
+        ) from error

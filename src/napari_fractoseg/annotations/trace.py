@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 from skimage.measure import approximate_polygon, label
 
 from napari_fractoseg.annotations.document import UNKNOWN_SIZE, AnnotatedImage, Region

@@ -100,9 +100,9 @@ def convert(
     Polygons made of masks follow the edges of the pixels, so that masks made
     of them are the same again; --tolerance-px 1 makes them handier to edit.
     """
-    from napari_fractoseg.annotations.convert import ConvertSettings, convert_job, read_scheme
+    from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
     from napari_fractoseg.annotations.document import Flavour
-    from napari_fractoseg.annotations.masks import parse_mask_values
+    from napari_fractoseg.annotations.masks import parse_mask_values, read_scheme
 
     settings = ConvertSettings(
         images=images,

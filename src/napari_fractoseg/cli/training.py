@@ -30,6 +30,7 @@ from napari_fractoseg.files import refuse_existing
 
 if TYPE_CHECKING:
     from napari_fractoseg.classes import ClassScheme
+    from napari_fractoseg.training.dataset import TrainingSet
     from napari_fractoseg.training.plan import TrainingPlan
 
 __all__ = ["stop_on_ctrl_c", "train"]
@@ -165,7 +166,7 @@ def train(
             training_set,
             plan=chosen_plan,
             start=start,
-            scheme=_scheme(classes, start, training_set),
+            scheme=_scheme(classes, training_set),
             renamed=_renamed(rename),
             name=name or out.name,
             validation=validation or (),
@@ -228,13 +229,12 @@ def _log(folder: Path | None) -> AbstractContextManager[Any]:
     return TensorBoardLog(folder)
 
 
-def _scheme(names: str | None, start: Any, training_set: Any) -> ClassScheme | None:
+def _scheme(names: str | None, training_set: TrainingSet) -> ClassScheme | None:
     """Return the classes that were asked for, in this order."""
     if names is None:
         return None
     wanted = [name.strip() for name in names.split(",")]
-    scheme: ClassScheme = start.card.scheme if start else training_set.scheme
-    larger = scheme.with_names(wanted)
+    larger = training_set.scheme.with_names(wanted)
     return replace(larger, classes=tuple(larger.find(name) for name in wanted))
 
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+from scipy.spatial import cKDTree
 
 __all__ = ["Floats", "Grains", "Kind", "assign_kinds", "place_grains", "smooth_noise", "voronoi"]
 

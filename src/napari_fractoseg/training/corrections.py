@@ -7,6 +7,7 @@ what the user marked as checked, is the truth; the untouched rest teaches nothin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.training.dataset import TrainingPair
 
-__all__ = ["Corrections", "painted_pairs"]
+__all__ = ["Corrections", "TaughtPixels", "painted_pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,52 @@ class Corrections:
         """
         parts = (self._labels_where(self.corrected), self._labels_where(self.confirmed))
         return tuple(part for part in parts if part.any())
+
+
+@dataclass(frozen=True)
+class TaughtPixels:
+    """How many pixels of a labels array teach.
+
+    Parameters
+    ----------
+    total, corrected, confirmed, untouched : int
+        All pixels, and the areas of `Corrections`.
+    by_value : dict of int to int
+        Pixels that teach each class.
+    """
+
+    total: int
+    corrected: int
+    confirmed: int
+    untouched: int
+    by_value: dict[int, int]
+
+    @property
+    def n_taught(self) -> int:
+        """Pixels that teach something."""
+        return self.corrected + self.confirmed
+
+    @classmethod
+    def of(cls, corrections: Corrections) -> TaughtPixels:
+        """Count, plane by plane."""
+        areas = np.zeros(3, dtype=np.int64)
+        by_value: Counter[int] = Counter()
+        for index in np.ndindex(corrections.labels.shape[:-2]):
+            plane = _plane(corrections, index)
+            corrected, confirmed = plane.corrected, plane.confirmed
+            labelled = np.count_nonzero(plane.labels != UNLABELLED)
+            counts = np.count_nonzero(corrected), np.count_nonzero(confirmed)
+            areas += (*counts, labelled - sum(counts))
+            values, n_px = np.unique(plane.labels[corrected | confirmed], return_counts=True)
+            by_value.update(dict(zip(values.tolist(), n_px.tolist(), strict=True)))
+        corrected_px, confirmed_px, untouched_px = areas.tolist()
+        return cls(
+            int(np.prod(corrections.labels.shape)),
+            corrected_px,
+            confirmed_px,
+            untouched_px,
+            dict(sorted(by_value.items())),
+        )
 
 
 def painted_pairs(

@@ -186,7 +186,7 @@ class TrainingSet:
 
     def joined(self, other: TrainingSet) -> TrainingSet:
         """Return both sets as one; classes are matched by name, new ones are added."""
-        scheme = self.scheme.with_names(other.scheme.names)
+        scheme = self.scheme.joined(other.scheme)
         moved = other.with_scheme(scheme)
         return TrainingSet((*self.pairs, *moved.pairs), scheme)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.annotations.document import ViaDocument
 from napari_fractoseg.annotations.mapping import map_classes
-from napari_fractoseg.annotations.masks import mask_stem, read_label_mask
+from napari_fractoseg.annotations.masks import SCHEME_FILE, mask_stem, read_label_mask, read_scheme
 from napari_fractoseg.annotations.raster import rasterise
 from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
@@ -19,7 +20,10 @@ from napari_fractoseg.errors import AnnotationError, TrainingError
 from napari_fractoseg.images import Micrograph, find_images, read_image
 from napari_fractoseg.training.dataset import TrainingPair, TrainingSet, merge_training_sets
 
-__all__ = ["read_training_set", "read_training_sets"]
+__all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
+
+GROUPS_FILE = "groups.json"
+"""Beside images: name without suffix -> group (`TrainingPair.group`), such as the specimen."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +51,7 @@ def read_training_set(
     mask_values : mapping of int to str, optional
         Value in the mask files -> class name; names that are new make new
         classes, values that are not listed are unlabelled. By default values
-        are those of the scheme.
+        are those of ``classes.json`` beside the masks, or of the scheme.
     unlabelled_as : str, optional
         Class that pixels without a label belong to, such as ``background``.
     share : float
@@ -67,6 +71,10 @@ def read_training_set(
     labels = Path(labels)
     if mask_values:
         scheme = scheme.with_names(mask_values.values())
+    elif (labels / SCHEME_FILE).is_file():
+        own = read_scheme(labels / SCHEME_FILE)
+        scheme = own if scheme == DEFAULT_SCHEME else scheme.joined(own)
+        mask_values = {c.value: c.name for c in own}
     if labels.is_dir():
         loaded = _from_masks(paths, labels, scheme, mask_values)
     else:
@@ -79,7 +87,20 @@ def read_training_set(
     if unlabelled_as is not None:
         value = scheme.find(unlabelled_as).value
         loaded = [(i, np.where(a == UNLABELLED, np.uint8(value), a)) for i, a in loaded]
-    return TrainingSet(tuple(TrainingPair(i, a, share) for i, a in loaded), scheme)
+    groups = _groups(Path(images) / GROUPS_FILE)
+    pairs = (TrainingPair(i, a, share, groups.get(i.name, "")) for i, a in loaded)
+    return TrainingSet(tuple(pairs), scheme)
+
+
+def _groups(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        return {str(k): str(v) for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, AttributeError) as error:
+        raise TrainingError(
+            f'{path} is not of the form {{"image": "group"}}: {error}. Correct or remove it.'
+        ) from error
 
 
 _Loaded = list[tuple[Micrograph, npt.NDArray[np.uint8]]]
