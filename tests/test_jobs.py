@@ -1,6 +1,13 @@
 import pytest
 
-from napari_fractoseg.jobs import Progress, RemainingTime, Throttle, drain, duration_text
+from napari_fractoseg.jobs import (
+    Progress,
+    RemainingTime,
+    Throttle,
+    as_part,
+    drain,
+    duration_text,
+)
 
 
 def counting(closed):
@@ -64,3 +71,29 @@ def test_a_throttle_is_ready_at_once_and_after_each_interval():
     clock = iter([0.0, 0.4, 1.0, 1.5, 2.1])
     throttle = Throttle(1.0, lambda: next(clock))
     assert [throttle.ready() for _ in range(5)] == [True, False, True, False, True]
+
+
+class TestAsPart:
+    def test_the_outer_progress_stays_and_the_result_comes_through(self):
+        def inner():
+            yield Progress(1, 2, "inner")
+            yield Progress(2, 2, "inner")
+            return "result"
+
+        seen = []
+        assert drain(as_part(inner(), 7, 9, "outer"), seen.append) == "result"
+        assert seen == [Progress(7, 9, "outer")] * 2
+
+    def test_closing_the_outer_job_closes_the_inner_one(self):
+        closed = []
+
+        def inner():
+            try:
+                yield Progress(0, 1)
+            finally:
+                closed.append(True)
+
+        job = as_part(inner(), 0, 1, "outer")
+        next(job)
+        job.close()
+        assert closed == [True]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-__all__ = ["Job", "Progress", "RemainingTime", "Throttle", "drain", "duration_text"]
+__all__ = ["Job", "Progress", "RemainingTime", "Throttle", "as_part", "drain", "duration_text"]
 
 R = TypeVar("R")
 
@@ -69,6 +69,39 @@ def drain(job: Job[R], report: Callable[[Progress], object] | None = None) -> R:
             progress = next(job)
             if report is not None:
                 report(progress)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        job.close()
+
+
+def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
+    """Run a job inside another: its steps are cancel points of the outer one.
+
+    Parameters
+    ----------
+    job : Job
+        The inner job.
+    done, total : int
+        How far the outer job has come; it stays there meanwhile.
+    message : str
+        What the outer job is doing.
+
+    Yields
+    ------
+    Progress
+        Of the outer job, after each step of the inner one.
+
+    Returns
+    -------
+    object
+        What the inner job returned.
+    """
+    try:
+        while True:
+            next(job)
+            yield Progress(done, total, message)
     except StopIteration as stop:
         result: R = stop.value
         return result

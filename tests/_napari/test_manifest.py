@@ -30,7 +30,8 @@ def test_the_manifest_is_found_under_the_name_of_the_package(manifest):
 
 def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(manifest):
     offered = manifest.contributions
-    assert [w.display_name for w in offered.widgets] == ["Segment fracture modes", "VIA import"]
+    names = ["Segment fracture modes", "VIA import", "Train on corrections"]
+    assert [w.display_name for w in offered.widgets] == names
     assert len(offered.sample_data) == 3
     assert [p for r in offered.readers for p in r.filename_patterns] == ["*.json", "*.csv"]
     assert [e for w in offered.writers for e in w.filename_extensions] == [".json", ".json", ".csv"]
@@ -43,6 +44,7 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
         "import npe2; npe2.PluginManifest.from_distribution('napari-fractoseg')",
         "from napari_fractoseg._napari.reader import get_reader; get_reader('no such.json')",
         "import napari_fractoseg._napari.inference_widget",
+        "import napari_fractoseg._napari.training_widget",
     ],
 )
 def test_nothing_that_opens_at_once_waits_for_torch(code):

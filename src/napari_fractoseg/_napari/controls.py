@@ -66,6 +66,7 @@ class ModelPicker(QWidget):
         super().__init__(parent)
         self._without_model = without_model
         self._entries: dict[str, ModelEntry] = {}
+        self._look()
         self.choice = ComboBox(choices=self._choices, name="model")
         self.choice.changed.connect(self._on_change)
         self.card_button = QPushButton("Card")
@@ -89,9 +90,12 @@ class ModelPicker(QWidget):
 
     def refresh(self) -> None:
         """Look for models again; the choice is kept where it can be."""
-        self._entries = {str(entry.folder): entry for entry in list_models()}
+        self._look()
         self.choice.reset_choices()
         self._on_change()
+
+    def _look(self) -> None:
+        self._entries = {str(entry.folder): entry for entry in list_models()}
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
         none = [(self._without_model, "")] if self._without_model else []

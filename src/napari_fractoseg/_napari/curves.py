@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingCurves"]
 
-_HEIGHT_PX = 150
+_HEIGHT_PX = 160
 _REDRAW_INTERVAL_S = 1.0
 
 
@@ -51,6 +51,11 @@ class TrainingCurves(FigureCanvasQTAgg):
         self.history.append(row)
         if self._due.ready() or "mean_iou" in row:
             self.redraw()
+
+    def show_history(self, history: list[dict[str, float]]) -> None:
+        """Show a whole run: news comes 20 times a second at most, so that steps may be missing."""
+        self.history = list(history)
+        self.redraw()
 
     def _on_theme(self, _event: Any = None) -> None:
         self.redraw()

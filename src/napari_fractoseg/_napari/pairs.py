@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.controls import narrow
 from napari_fractoseg._napari.corrections import (
@@ -47,9 +48,9 @@ class PairRow(QWidget):
         self.use = QCheckBox()
         self.use.setToolTip("Learn from this layer")
         self.use.clicked.connect(self._on_click)
-        self.title = QToolButton()
-        self.title.setToolTip("Select this layer")
-        self.title.setAutoRaise(True)
+        self.title = QPushButton()
+        self.title.setFlat(True)
+        self.title.setStyleSheet("text-align: left; padding: 1px 2px;")
         self.title.clicked.connect(self._select)
         self.image = ComboBox(choices=self._images, nullable=False)
         narrow(self.image).setToolTip("The image that was painted on")
@@ -88,7 +89,7 @@ class PairRow(QWidget):
 
     def _on_name(self, _event: Any = None) -> None:
         name = str(self.labels.name)
-        self.title.setText(name if len(name) <= 24 else f"{name[:22]}…")
+        self.title.setText(name if len(name) <= 34 else f"{name[:32]}…")
         self.title.setToolTip(f"Select the layer {name}")
 
     def _select(self) -> None:
@@ -159,26 +160,36 @@ def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction:
             ("checked", taught.confirmed),
             ("untouched", taught.untouched),
         )
-        first = " · ".join(f"{word} {_percent(px, taught.total)}" for word, px in shares)
+        first = " · ".join(f"{word}&nbsp;{_percent(px, taught.total)}" for word, px in shares)
     else:
-        first = f"painted {_percent(taught.corrected, taught.total)}"
+        first = f"painted&nbsp;{_percent(taught.corrected, taught.total)}"
     known = () if scheme is None else scheme
     parts = [
         f"<span style='color:{'#888' if c.is_transparent else c.color[:7]}'>"
-        f"{'□' if c.is_transparent else '■'}</span> {c.name} {taught.by_value.get(c.value, 0):,} px"
+        f"{'□' if c.is_transparent else '■'}</span>&nbsp;{html.escape(c.name)}&nbsp;"
+        f"{_count(taught.by_value.get(c.value, 0))}"
         for c in known
         if taught.by_value.get(c.value, 0)
     ]
     names = {c.value for c in known}
-    parts += [f"? {v}: {px:,} px" for v, px in taught.by_value.items() if v not in names]
-    return f"<small>{first}<br>{' &nbsp; '.join(parts) or 'nothing to learn from yet'}</small>"
+    parts += [
+        f"?&nbsp;{v}:&nbsp;{_count(px)}" for v, px in taught.by_value.items() if v not in names
+    ]
+    return f"<small>{first}<br>{' '.join(parts) or 'nothing to learn from yet'}</small>"
 
 
 def _percent(part: int, whole: int) -> str:
     share = part / max(whole, 1)
     if part == 0:
-        return "0 %"
-    return "&lt; 0.1 %" if share < _LEAST_SHOWN else f"{share:.1%}".replace("%", " %")
+        return "0&nbsp;%"
+    return (
+        "&lt;&nbsp;0.1&nbsp;%" if share < _LEAST_SHOWN else f"{share:.1%}".replace("%", "&nbsp;%")
+    )
+
+
+def _count(n_px: int) -> str:
+    """Return a number of pixels in few characters."""
+    return f"{n_px}&nbsp;px" if n_px < 10_000 else f"{n_px / 1e6:.2f}&nbsp;Mpx"
 
 
 class PairsTable(QWidget):

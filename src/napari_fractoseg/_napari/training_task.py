@@ -6,7 +6,7 @@ import datetime
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import write_bytes
-from napari_fractoseg.jobs import Job, Progress, duration_text
+from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.zoo import model_place, user_folder
 from napari_fractoseg.training.corrections import painted_pairs
 from napari_fractoseg.training.dataset import TrainingSet, merge_training_sets
@@ -36,7 +36,6 @@ __all__ = [
     "TrainingRequest",
     "TrainingTask",
     "saved_trainings",
-    "training_text",
     "unfinished_trainings",
 ]
 
@@ -270,19 +269,3 @@ def _in_parts(job: Job[FineTuned], plan: TrainingPlan, began: float) -> Job[Fine
         return result
     finally:
         job.close()
-
-
-def training_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a training is: ``step 12 · loss 0.41 · IoU 0.62 · 40 s left``."""
-    if progress.total == 0:
-        return f"{progress.message} …"
-    return " · ".join(_parts(progress, remaining_s))
-
-
-def _parts(progress: Progress, remaining_s: float | None) -> Iterator[str]:
-    yield progress.message
-    for key, word in (("loss", "loss"), ("mean_iou", "IoU")):
-        if key in progress.metrics:
-            yield f"{word} {progress.metrics[key]:.2f}"
-    if remaining_s is not None:
-        yield f"at most {duration_text(remaining_s)} left"

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["stop_on_ctrl_c", "train"]
 
 
+_STEPS_THAT_TIME_ENDS = 1_000_000
+
+
 class SplitBy(enum.StrEnum):
     """How pixels are held out for validation."""
 
@@ -61,11 +64,17 @@ def train(
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Encoder of a new network, as smp names it.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option("--max-steps")] = None,
-    max_minutes: Annotated[float | None, typer.Option("--max-minutes")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", help="Steps at most (default: 600).")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="Minutes at most, instead of steps.")
+    ] = None,
     mask_values: MaskValuesOption = None,
     unlabelled: UnlabelledOption = Unlabelled.ignore,
-    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The same seed repeats a training on the CPU.")
+    ] = None,
     device: DeviceOption = "auto",
     validation: Annotated[
         list[str] | None,
@@ -91,7 +100,9 @@ def train(
         str | None,
         typer.Option("--optimiser", help="adamw (default), adam, sgd, rmsprop or adadelta."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Highest one; default 0.001.")
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option("--patience", help="Validations without improvement that end the training."),
@@ -218,6 +229,8 @@ def _plan(path: Path | None, **given: Any) -> TrainingPlan:
 
     base = TrainingPlan.from_json(path) if path else TrainingPlan()
     explicit = {name: value for name, value in given.items() if value is not None}
+    if "max_minutes" in explicit and "max_steps" not in explicit and path is None:
+        explicit["max_steps"] = _STEPS_THAT_TIME_ENDS  # the time was asked for, not the steps
     return TrainingPlan.from_dict({**base.to_dict(), **explicit})
 
 

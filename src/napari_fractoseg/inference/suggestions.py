@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,13 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 
 from napari_fractoseg.classes import UNLABELLED
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.jobs import Job, Progress, as_part
+from napari_fractoseg.models.devices import Device
+from napari_fractoseg.models.model import SegmentationModel
 
-__all__ = ["Suggestion", "suggest_places"]
+__all__ = ["Candidate", "Suggestion", "spread", "suggest_job", "suggest_places"]
 
 
 @dataclass(frozen=True)
@@ -125,3 +130,70 @@ def spread(suggestions: Iterable[Suggestion], count: int = 20) -> list[Suggestio
     ]
     turns.sort(key=lambda entry: entry[:2])
     return [suggestion for _, _, suggestion in turns[:count]]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A plane to look for places in.
+
+    Parameters
+    ----------
+    image : MicrographStack
+        The image.
+    plane : tuple of int
+        Index on the leading axes.
+    painted : ndarray of bool, shape (Y, X)
+        What is known already.
+    """
+
+    image: MicrographStack
+    plane: tuple[int, ...]
+    painted: npt.NDArray[np.bool_]
+
+
+def suggest_job(
+    model: SegmentationModel,
+    candidates: Sequence[Candidate],
+    device: Device | None = None,
+    count: int = 20,
+) -> Job[list[Suggestion]]:
+    """Segment planes and find the places to paint next, spread over images and classes.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Whose doubt counts.
+    candidates : sequence of Candidate
+        Planes to look at.
+    device : Device, optional
+        By default `choose_device`.
+    count : int
+        At most so many places.
+
+    Yields
+    ------
+    Progress
+        In planes.
+
+    Returns
+    -------
+    list of Suggestion
+    """
+    # Mirror images are not averaged: it is the order that counts.
+    predictor = Predictor(model, device, with_confidence=True, flips=False)
+    found: list[Suggestion] = []
+    for done, candidate in enumerate(candidates):
+        plane = candidate.image.plane(candidate.plane)
+        job = predictor.run(MicrographStack(plane.data, name=plane.name))
+        prediction = yield from as_part(job, done, len(candidates), f"looking at {plane.name}")
+        if prediction.confidence is not None:
+            found += suggest_places(
+                prediction.labels,
+                prediction.confidence,
+                candidate.painted,
+                image=candidate.image.name,
+                plane=candidate.plane,
+                count=count,
+            )
+    yield Progress(len(candidates), len(candidates), "done")
+    return spread(found, count)

@@ -20,7 +20,7 @@ from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.training.dataset import TrainingPair
 
-__all__ = ["Corrections", "TaughtPixels", "painted_pairs"]
+__all__ = ["Corrections", "TaughtPixels", "changed_labels", "painted_pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,15 @@ class Corrections:
     def _labels_where(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
         return np.where(mask, self.labels, UNLABELLED).astype(np.uint8)
 
+    def plane(self, index: tuple[int, ...]) -> Corrections:
+        """Return what is said about one plane, by its index on the leading axes."""
+        predicted, checked = self.predicted, self.checked
+        return Corrections(
+            np.asarray(self.labels[index]),
+            None if predicted is None else np.asarray(predicted[index]),
+            None if checked is None else np.asarray(checked[index]),
+        )
+
     def parts(self) -> tuple[npt.NDArray[np.uint8], ...]:
         """Return the labels that are drawn from by turns, those with any label.
 
@@ -127,7 +136,7 @@ class TaughtPixels:
         areas = np.zeros(3, dtype=np.int64)
         by_value: Counter[int] = Counter()
         for index in np.ndindex(corrections.labels.shape[:-2]):
-            plane = _plane(corrections, index)
+            plane = corrections.plane(index)
             corrected, confirmed = plane.corrected, plane.confirmed
             labelled = np.count_nonzero(plane.labels != UNLABELLED)
             counts = np.count_nonzero(corrected), np.count_nonzero(confirmed)
@@ -142,6 +151,23 @@ class TaughtPixels:
             untouched_px,
             dict(sorted(by_value.items())),
         )
+
+
+def changed_labels(
+    before: npt.NDArray[np.integer[Any]], after: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.uint8]:
+    """Return the new class where it is another one, 0 elsewhere.
+
+    Parameters
+    ----------
+    before, after : ndarray of int, same shape
+        Class values.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+    """
+    return np.where(before == after, UNLABELLED, after).astype(np.uint8)
 
 
 def painted_pairs(
@@ -178,19 +204,10 @@ def painted_pairs(
             "image?"
         )
     for index in image.indices():
-        of_plane = _plane(corrections, index)
+        of_plane = corrections.plane(index)
         scheme.check_labels(of_plane.labels)
         parts = of_plane.parts()
         if parts:
             plane = image.plane(index)
             for labels in parts:
                 yield TrainingPair(plane, labels, group=image.name)
-
-
-def _plane(corrections: Corrections, index: tuple[int, ...]) -> Corrections:
-    predicted, checked = corrections.predicted, corrections.checked
-    return Corrections(
-        np.asarray(corrections.labels[index]),
-        None if predicted is None else np.asarray(predicted[index]),
-        None if checked is None else np.asarray(checked[index]),
-    )

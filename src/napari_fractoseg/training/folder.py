@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tifffile
@@ -52,7 +52,7 @@ def write_training_folder(training_set: TrainingSet, folder: Path) -> None:
     for pair in training_set.pairs:
         digest = pair.image_digest
         if digest not in names:
-            names[digest] = _file_name(pair, len(names) + 1)
+            names[digest] = _file_name(pair, names.values())
             tifffile.imwrite(images / f"{names[digest]}.tif", pair.image.data)
             groups[names[digest]] = pair.group or pair.name
         turns[digest] = turns.get(digest, 0) + 1
@@ -65,9 +65,14 @@ def write_training_folder(training_set: TrainingSet, folder: Path) -> None:
     (images / GROUPS_FILE).write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
 
 
-def _file_name(pair: TrainingPair, number: int) -> str:
+def _file_name(pair: TrainingPair, taken: Iterable[str]) -> str:
     """Return a name that every file system takes, and that no other image has."""
-    return f"{number:03d} {_UNSAFE.sub(' ', pair.name).strip()}"[:80].strip()
+    base = _UNSAFE.sub(" ", pair.name).strip()[:80].strip(" .") or "image"
+    name, number = base, 1
+    while name.casefold() in {other.casefold() for other in taken}:
+        number += 1
+        name = f"{base} ({number})"
+    return name
 
 
 def training_command(

@@ -77,6 +77,8 @@ def draw_validation(
                 markersize=3,
                 label=fracture_class.name,
             )
+    if not rows and history:  # nothing was validated yet: the same axis as that of the loss
+        ax.set_xlim(0, max(1, history[-1]["step"]))
     means = [row["mean_iou"] for row in rows]
     ax.plot(steps, means, color=color, linewidth=1.8, marker="o", markersize=3, label="mean")
     ax.set_ylim(0, 1)

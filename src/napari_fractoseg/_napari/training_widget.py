@@ -1,0 +1,395 @@
+"""The dock widget "Train on corrections"."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QEvent, Qt, Slot
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.after_training import AfterTraining
+from napari_fractoseg._napari.corrections import mark_checked
+from napari_fractoseg._napari.inference_widget import State
+from napari_fractoseg._napari.jobs import JobHandle, run_job
+from napari_fractoseg._napari.layers import current_plane
+from napari_fractoseg._napari.painted import read_painted
+from napari_fractoseg._napari.pairs import PairRow
+from napari_fractoseg._napari.source_dialog import SourceDialog
+from napari_fractoseg._napari.style import primary_style
+from napari_fractoseg._napari.training_panel import TrainingPanel
+from napari_fractoseg._napari.training_task import (
+    Trained,
+    TrainingRequest,
+    TrainingTask,
+    saved_trainings,
+    unfinished_trainings,
+)
+from napari_fractoseg._napari.training_text import result_html
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.errors import FractosegError, TrainingError
+from napari_fractoseg.jobs import Progress
+from napari_fractoseg.models.zoo import list_models
+from napari_fractoseg.training.defaults import suggested_plan
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["TrainWidget"]
+
+_MENU_LENGTH = 10
+_NOTHING_PAINTED = (
+    "Nothing to learn from yet. Correct a result with the brush, or paint two classes on a labels "
+    "layer of the image."
+)
+
+
+class TrainWidget(QWidget):
+    """Fine-tunes a model on what was painted.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers are learnt from.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._handle: JobHandle | None = None
+        self._task: TrainingTask | None = None
+        self._named_by_user = False
+        self.state = State.NOT_READY
+        self.panel = TrainingPanel(napari_viewer, self._fallback)
+        self.after = AfterTraining(napari_viewer, self.panel, self._fail)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._connect()
+        self._restyle()
+        self._on_start()
+        self._offer_unfinished()
+
+    def _connect(self) -> None:
+        panel = self.panel
+        panel.pairs.changed.connect(self._update_state)
+        panel.start.changed.connect(self._on_start)
+        panel.name.native.textEdited.connect(self._on_name_edited)
+        panel.button.clicked.connect(self.train)
+        panel.progress.cancel_button.clicked.connect(self.stop)
+        panel.plane_button.clicked.connect(self.check_plane)
+        panel.area_button.clicked.connect(self.check_areas)
+        panel.source_button.clicked.connect(self.ask_for_source)
+        panel.restore_button.menu().aboutToShow.connect(self._fill_restore_menu)
+        panel.resume_button.clicked.connect(self.resume)
+        panel.discard_button.clicked.connect(self.discard)
+        panel.command_button.clicked.connect(self.copy_command)
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.activated.connect(self.stop)
+        for key, slot in (("N", panel.places.next), ("B", panel.places.previous)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
+        self._viewer.events.theme.connect(self._restyle)
+        self._viewer.layers.selection.events.active.connect(self._update_state)
+
+    def _restyle(self, _event: Any = None) -> None:
+        self.panel.button.setStyleSheet(primary_style(str(self._viewer.theme)))
+
+    # ---- what is chosen -----------------------------------------------------------------
+
+    def _fallback(self) -> ClassScheme:
+        """Return the classes of labels layers that are not ours: those of the start."""
+        # Asked for while the panel is still being made, too.
+        panel = getattr(self, "panel", None)
+        entry = None if panel is None else panel.start.entry
+        return DEFAULT_SCHEME if entry is None else entry.card.scheme
+
+    @Slot()
+    def _on_start(self) -> None:
+        entry = self.panel.start.entry
+        self.panel.options.for_start(entry is None)
+        if not self._named_by_user:
+            self.panel.name.value = _free_name("my model" if entry is None else entry.card.name)
+        self.panel.pairs.refresh()
+        self._update_state()
+
+    @Slot()
+    def _on_name_edited(self) -> None:
+        self._named_by_user = True
+        self._update_state()
+
+    def request(self) -> TrainingRequest:
+        """Take a snapshot of what is chosen; what is painted is copied.
+
+        Raises
+        ------
+        FractosegError
+            If that cannot be trained, with the reason.
+        """
+        missing = self._missing_text()
+        if missing:
+            raise TrainingError(missing)
+        panel, entry = self.panel, self.panel.start.entry
+        painted = tuple(row.painted(self._fallback()) for row in panel.pairs.chosen())
+        scheme = painted[0].scheme if entry is None and painted else self._fallback()
+        for row, layer in zip(panel.pairs.chosen(), painted, strict=True):
+            taught = [] if row.taught is None else row.taught.by_value
+            new = tuple(c for c in layer.scheme if c.value in taught)
+            if new:
+                scheme = scheme.joined(ClassScheme(layer.scheme.name, new))
+        kind = panel.device.device.partition(":")[0].replace("auto", "cpu")
+        plan = suggested_plan(
+            None if entry is None else entry.card, float(panel.budget.value), kind
+        )
+        return TrainingRequest(
+            name=str(panel.name.value).strip(),
+            plan=panel.options.apply(plan),
+            start=None if entry is None else entry.key,
+            scheme=scheme,
+            painted=painted,
+            sources=tuple(panel.pairs.sources),
+            device=panel.device.device,
+        )
+
+    def _missing_text(self) -> str:
+        pairs = self.panel.pairs
+        taught = [row.taught for row in pairs.chosen() if row.taught is not None]
+        if not pairs.sources:
+            if not sum(t.n_taught for t in taught):
+                return _NOTHING_PAINTED
+            classes = {value for t in taught for value in t.by_value}
+            if len(classes) < 2:
+                return (
+                    "Only one class is painted. Paint at least two, or mark areas that are "
+                    "correct, so that they can be told apart."
+                )
+        if not str(self.panel.name.value).strip():
+            return "Give the new model a name."
+        return ""
+
+    # ---- checked areas, sources, restored layers ----------------------------------------
+
+    def _active_row(self) -> PairRow | None:
+        rows = self.panel.pairs
+        row = rows.row_of(self._viewer.layers.selection.active)
+        return row or (rows.rows[0] if len(rows.rows) == 1 else None)
+
+    @Slot()
+    def check_plane(self) -> None:
+        """Let everything in the plane that is shown teach, as it is now."""
+        row = self._active_row()
+        if row is not None:
+            units = getattr(self._viewer.dims, "units", None)
+            plane = current_plane(row.labels, self._viewer.dims.point, units)
+            mark_checked(self._viewer, row.labels, plane).visible = False
+            self._viewer.layers.selection.active = row.labels
+            row.recount(self._fallback(), force=True)
+
+    @Slot()
+    def check_areas(self) -> None:
+        """Take the brush to paint where the labels are right."""
+        row = self._active_row()
+        if row is not None:
+            layer = mark_checked(self._viewer, row.labels)
+            layer.visible = True
+            layer.mode = "paint"
+            self._viewer.layers.selection.active = layer
+
+    @Slot()
+    def ask_for_source(self) -> SourceDialog:
+        """Ask for a folder of images with masks or a VIA file."""
+        dialog = SourceDialog(self)
+        dialog.chosen.connect(self.panel.pairs.add_source)
+        dialog.open()
+        return dialog
+
+    @Slot()
+    def _fill_restore_menu(self) -> None:
+        menu = self.panel.restore_button.menu()
+        menu.clear()
+        for folder in saved_trainings()[:_MENU_LENGTH]:
+            menu.addAction(folder.parent.name, partial(self.restore, folder))
+        if menu.isEmpty():
+            menu.addAction("nothing was saved yet").setEnabled(False)
+
+    def restore(self, folder: Path) -> list[Labels]:
+        """Add the layers that were painted before an earlier training."""
+        try:
+            saved = read_painted(folder)
+        except FractosegError as error:
+            self._fail(error)
+            return []
+        layers = []
+        for layer, checked in saved:
+            self._viewer.add_layer(layer)
+            layers.append(layer)
+            if checked is not None:
+                area = mark_checked(self._viewer, layer)
+                area.data[checked] = 1
+                area.visible = False
+        self.panel.pairs.refresh()
+        return layers
+
+    # ---- a run --------------------------------------------------------------------------
+
+    @Slot()
+    def train(self) -> None:
+        """Start training; does nothing while a run is going on."""
+        try:
+            task = TrainingTask(self.request())
+        except FractosegError as error:
+            self._fail(error)
+            return
+        self._run(task)
+
+    @Slot()
+    def resume(self) -> None:
+        """Go on with a training that was interrupted."""
+        found = unfinished_trainings()
+        if not found:
+            return
+        try:
+            task = TrainingTask.resume(found[0])
+        except FractosegError as error:
+            self._fail(error)
+            return
+        self._run(task)
+
+    @Slot()
+    def discard(self) -> None:
+        """Forget the training that was interrupted; what was painted for it stays saved."""
+        for folder in unfinished_trainings()[:1]:
+            (folder / "checkpoint").unlink()
+        self._offer_unfinished()
+
+    def _run(self, task: TrainingTask) -> None:
+        if self._handle is not None:
+            return
+        self._task = task
+        self.after.forget()
+        self.panel.curves.begin(task.request.scheme)
+        self.panel.curves.show()
+        self.panel.progress.begin()
+        self._set_state(State.RUNNING, "")
+        self._handle = run_job(
+            task.job(),
+            on_progress=self._on_progress,
+            on_return=self._on_return,
+            on_failure=self._fail,
+            on_stop=self._on_stop,
+            on_finish=self._on_finish,
+        )
+        self.destroyed.connect(self._handle.cancel)  # the whole window was closed
+        self._offer_unfinished()
+
+    @Slot()
+    def stop(self) -> None:
+        """Stop after this step and keep the best so far."""
+        if self._task is not None and self.state is State.RUNNING:
+            self._task.stop()
+            self.panel.progress.stopping()
+            self._set_state(State.STOPPING, "")
+
+    @Slot(object, object)
+    def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
+        if self.state is State.RUNNING:
+            self.panel.progress.advance(progress, remaining_s)
+        if progress.metrics:
+            self.panel.curves.add(dict(progress.metrics))
+
+    @Slot(object)
+    def _on_return(self, trained: Trained) -> None:
+        self.panel.curves.show_history(trained.result.history)
+        self._named_by_user = False
+        self.panel.start.refresh()
+        self.panel.start.choice.value = str(trained.folder)  # the next corrections go on from it
+        self.panel.result_line.setText(result_html(trained))
+        self.after.offer(trained, [row.image.value for row in self.panel.pairs.chosen()])
+        self._set_state(State.DONE, "")
+
+    @Slot(object)
+    def _fail(self, error: FractosegError) -> None:
+        self._set_state(State.FAILED, f"That did not work. {error}")
+
+    @Slot()
+    def _on_stop(self) -> None:
+        self._set_state(State.STOPPED, "Stopped before anything was learnt.")
+
+    @Slot()
+    def _on_finish(self) -> None:
+        self._handle = None
+        self.panel.progress.hide()
+        self._set_state(self.state, self.panel.state_line.text())
+        self._offer_unfinished()
+
+    # ---- what is shown ------------------------------------------------------------------
+
+    def _offer_unfinished(self) -> None:
+        """Offer a training that was interrupted, unless one is running."""
+        found = [] if self._handle is not None else unfinished_trainings()
+        panel = self.panel
+        for widget in (panel.banner, panel.resume_button, panel.discard_button):
+            widget.setVisible(bool(found))
+        if found:
+            panel.banner.setText(f"A training was interrupted: {found[0].name}.")
+
+    @Slot()
+    def copy_command(self) -> None:
+        """Copy the command that repeats the last run."""
+        clipboard = QGuiApplication.clipboard()
+        if self._task is not None and clipboard is not None:
+            clipboard.setText(self._task.command)
+
+    @Slot()
+    def _update_state(self, _event: Any = None) -> None:
+        """Say what is missing, unless a run is going on."""
+        if self._handle is not None:
+            return
+        missing = self._missing_text()
+        if missing:
+            self._set_state(State.NOT_READY, missing)
+        elif self.state is State.NOT_READY:
+            self._set_state(State.READY, "")
+        else:
+            self._set_state(self.state, self.panel.state_line.text())
+
+    def _set_state(self, state: State, text: str) -> None:
+        self.state = state
+        panel = self.panel
+        is_idle = self._handle is None and state not in (State.RUNNING, State.STOPPING)
+        panel.state_line.setText(text)
+        panel.state_line.setVisible(bool(text))
+        panel.result_line.setVisible(state is State.DONE)
+        panel.button.setEnabled(is_idle and state is not State.NOT_READY)
+        self._escape.setEnabled(state is State.RUNNING)
+        for button in (panel.plane_button, panel.area_button):
+            button.setEnabled(self._active_row() is not None)
+        panel.command_button.setVisible(self._task is not None and is_idle)
+        self.after.show(is_idle)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Look for models and layers again whenever the dock is opened."""
+        super().showEvent(event)
+        self.panel.start.refresh()
+        self._offer_unfinished()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop when the dock is closed: napari takes the widget out of it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.stop()
+        return bool(super().event(event))
+
+
+def _free_name(base: str) -> str:
+    """Return a name for a model that is not taken."""
+    taken = {entry.key for entry in list_models()}
+    stem = base.rstrip("0123456789 ") if base.startswith("my ") else f"my {base}"
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem} {number}"
+    return name
