@@ -101,7 +101,7 @@ def train(
         typer.Option("--optimiser", help="adamw (default), adam, sgd, rmsprop or adadelta."),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Highest one; default 0.001.")
+        float | None, typer.Option("--learning-rate", help="Default: 0.001.")
     ] = None,
     patience: Annotated[
         int | None,
