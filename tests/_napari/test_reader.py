@@ -260,6 +260,12 @@ def test_other_files_are_left_to_other_readers(tmp_path, text):
     assert get_reader([str(path)]) is None
 
 
+def test_a_via_file_that_was_cut_off_says_so(annotated):
+    annotated.write_text(annotated.read_text()[:-3])
+    with pytest.raises(AnnotationError, match=r"via\.json is not valid JSON.*cut off"):
+        layers(annotated)
+
+
 def test_a_file_without_regions_says_so(write):
     path = write(**{"a.png": []})
     with pytest.raises(AnnotationError, match=r"via\.json: there are no regions"):

@@ -13,7 +13,7 @@ from napari_fractoseg.annotations import ViaDocument, read_via
 from napari_fractoseg.annotations.assembly import assemble
 from napari_fractoseg.annotations.lookup import ImageFolder
 from napari_fractoseg.annotations.mapping import ClassMapping, map_classes
-from napari_fractoseg.annotations.via import flavour_of
+from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.jobs import drain
@@ -24,8 +24,12 @@ __all__ = ["get_reader", "read_layers"]
 def get_reader(
     path: str | list[str],
 ) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read_layers` if all files are VIA's, else None, so that others may read them."""
-    return read_layers if all(flavour_of(p) for p in _paths(path)) else None
+    """Return `read_layers` if all files are VIA's, else None, so that others may read them.
+
+    Of files that VIA wrote, but that were cut off or damaged since, `read_layers` says why they
+    cannot be read.
+    """
+    return read_layers if all(flavour_of(p) or is_damaged_via(p) for p in _paths(path)) else None
 
 
 def read_layers(path: str | list[str]) -> list[LayerData]:
