@@ -9,7 +9,7 @@ from napari.layers import Layer
 from napari_fractoseg._napari import via_layers
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.reader import get_reader, read_layers
-from napari_fractoseg._napari.via_layers import shape_data
+from napari_fractoseg._napari.shape_data import shape_data
 from napari_fractoseg.annotations import Region
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError

@@ -122,7 +122,7 @@ def test_comments_blank_rows_and_repeated_headers_are_skipped():
     assert document.notes == ()
 
 
-@pytest.mark.parametrize("nothing", ["", "{}", '"{}"', "null"])
+@pytest.mark.parametrize("nothing", ["", "{}", '"{}"', "null", "undefined"])
 def test_empty_cells(nothing):
     document = read(f"a.png,12,{nothing},1,0,{cell(POINT)},{nothing}", f"b.png,1,{nothing},0,0,,")
     assert document.images == (

@@ -96,8 +96,4 @@ def guess_mapping(document: ViaDocument) -> tuple[ClassMapping | None, list[str]
     except (AnnotationError, ClassSchemeError) as error:
         return None, [f"No labels were made: {error} Plugins > VIA import lets you choose."]
     new = [c.name for c in mapping.scheme if DEFAULT_SCHEME.get(c.name) is None]
-    notes = [f"New classes: {', '.join(new)}."] if new else []
-    several = mapping.several_ticked(document)
-    if several:
-        notes.append(f"{several} regions have several ticks; the first class counts.")
-    return mapping, notes
+    return mapping, [f"New classes: {', '.join(new)}."] if new else []

@@ -175,7 +175,7 @@ def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, line: int) -> None
 def _read_cell(cell: str, column: str, tally: Tally, line: int) -> dict[str, Any] | None:
     """Return the JSON object in a cell, or the pairs of VIA 0.1b; None if it is neither."""
     cell = cell.strip()
-    if cell in ("", "{}", "null"):
+    if cell in ("", "{}", "null", "undefined"):
         return {}
     if not cell.startswith("{"):
         return _read_pairs(cell, column)
