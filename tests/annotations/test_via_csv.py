@@ -193,9 +193,7 @@ def test_a_row_that_cannot_be_read_at_all_is_a_damaged_region():
 def test_bad_file_attributes_are_kept_and_noted():
     document = read(row(common="good", count=2), row(common={"q": 1}, count=2))
     assert document[0].attributes == {"q": 1}
-    assert document.notes == (
-        "Kept, but not understood: file_attributes that are not JSON: 1 (line 2).",
-    )
+    assert document.notes == ("Not understood: file_attributes that are not JSON: 1 (line 2).",)
 
 
 def test_cells_that_cannot_be_read_are_written_as_they_were():

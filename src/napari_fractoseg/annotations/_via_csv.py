@@ -156,7 +156,7 @@ def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, line: int) -> None
         for column in (FILE_ATTRIBUTES, SHAPE, ATTRIBUTES)
     )
     if common is None:
-        tally["Kept, but not understood: file_attributes that are not JSON"].append(f"line {line}")
+        tally["Not understood: file_attributes that are not JSON"].append(f"line {line}")
         entry.extras[FILE_ATTRIBUTES] = row[FILE_ATTRIBUTES]
     entry.attributes |= common or {}
     entry.counts.add(row[COUNT].strip())
