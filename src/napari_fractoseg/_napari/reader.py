@@ -9,10 +9,9 @@ from napari.utils.notifications import show_warning
 
 from napari_fractoseg._napari import via_layers
 from napari_fractoseg._napari.via_layers import LayerData, layers_job
-from napari_fractoseg.annotations import ViaDocument, read_via
-from napari_fractoseg.annotations.assembly import assemble
-from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations import ViaDocument
 from napari_fractoseg.annotations.mapping import ClassMapping, map_classes
+from napari_fractoseg.annotations.opening import open_job
 from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
@@ -68,15 +67,13 @@ def _paths(path: str | list[str]) -> list[Path]:
 
 
 def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
-    document = read_via(file, strict=False)
-    annotated = [image for image in document if image.regions]
-    if not annotated:
+    document, assembly = drain(open_job(file, file.parent))
+    if not any(image.regions for image in document):
         raise AnnotationError(
             f"{file}: there are no regions in it ({document.flavour.label}, {len(document)} "
             "images). Draw some in VIA and save again."
         )
     mapping, remark = guess_mapping(document)
-    assembly = assemble(annotated, ImageFolder.scan(file.parent))
     layers, notes = drain(
         layers_job(document, assembly, mapping, source=file, max_sets=via_layers.MAX_SETS)
     )
