@@ -271,6 +271,15 @@ def test_both_layouts_in_one_file_are_read_and_said(tmp_path):
     assert "as VIA 2 project has them: 1" in document.notes[0]
 
 
+def test_names_of_regions_are_said_to_become_numbers(tmp_path):
+    data = {"a.png12": entry(regions={"grain": REGION, "1": REGION}), "b": entry(regions={})}
+    document, back = json_back(tmp_path, data)
+    assert list(back["a.png12"]["regions"]) == ["0", "1"]
+    assert document.notes == (
+        "Images whose regions have names, which become numbers: 1 ('a.png12').",
+    )
+
+
 def test_empty_keys_of_via_1_survive_in_a_project(tmp_path):
     data = {**PROJECT, "_via_img_metadata": {"a.png12": entry(fileref="", regions=[REGION])}}
     _, back = json_back(tmp_path, data)

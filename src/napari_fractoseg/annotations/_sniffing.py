@@ -62,9 +62,10 @@ def _has_words_somewhere(file: BinaryIO) -> bool:
     tail = b""
     while chunk := file.read(_CHUNK_BYTES):
         # A word may lie across the border of two chunks.
-        if _has_words(tail + chunk, found):
+        data = tail + chunk
+        if _has_words(data, found):
             return True
-        tail = chunk[-_LONGEST_WORD:]
+        tail = data[-_LONGEST_WORD:]
     return False
 
 

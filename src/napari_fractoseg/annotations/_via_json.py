@@ -139,6 +139,8 @@ def _image(
     # VIA 1 writes regions in a mapping, VIA 2 in a list; either is read.
     if isinstance(regions, list if flavour is Flavour.VIA1 else dict):
         tally[f"Images whose regions are written as {flavour.label} has them"].append(repr(key))
+    if isinstance(regions, dict) and not all(map(is_number, regions)):
+        tally["Images whose regions have names, which become numbers"].append(repr(key))
     empty = _VIA1_KEYS if flavour is Flavour.VIA1 else ()
     extras = {
         k: v for k, v in entry.items() if k not in _ENTRY_KEYS and not (k in empty and v == "")
