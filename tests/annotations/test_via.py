@@ -239,6 +239,7 @@ def test_entries_that_are_no_images_are_kept_and_said(tmp_path, other):
     project = {**PROJECT, "_via_img_metadata": data}
     document, back = json_back(tmp_path, project)
     assert back["_via_img_metadata"] == data
+    assert back["_via_image_id_list"] == ["a.png12"]
     assert len(document) == 1
 
 

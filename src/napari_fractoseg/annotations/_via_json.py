@@ -247,13 +247,14 @@ def _region_data(region: Region) -> Any:
 def _project(document: ViaDocument, entries: dict[str, Any]) -> dict[str, Any]:
     extras = dict(document.extras)
     order = extras.pop(ORDER, None)
-    entries |= as_mapping(extras.pop(METADATA, None))
+    others = as_mapping(extras.pop(METADATA, None))
     fits = isinstance(order, list) and sorted(map(str, order)) == sorted(entries)
     return {
         SETTINGS: dict(document.settings) or default_settings(),
-        METADATA: entries,
+        METADATA: {**entries, **others},
         DEFINITIONS: dict(document.definitions) or {"region": {}, "file": {}},
         VERSION: extras.pop(VERSION, DATA_FORMAT),
+        # VIA stops half-way at a key that is no image.
         ORDER: order if fits else list(entries),
         **extras,
     }
