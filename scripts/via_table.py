@@ -1,6 +1,7 @@
 """List VIA files: what kind each is, what it holds, and what is said about it.
 
     python scripts/via_table.py FOLDER_OR_FILE...
+    python scripts/via_table.py --markdown FOLDER_OR_FILE...
 
 Files that are not VIA's are listed as declined.
 """
@@ -19,6 +20,7 @@ from napari_fractoseg.annotations.via import flavour_of, read_via
 from napari_fractoseg.errors import AnnotationError
 
 SUFFIXES = (".json", ".csv")
+COLUMNS = ("file", "flavour", "images", "regions", "notes")
 
 
 def files_in(paths: list[Path]) -> Iterator[Path]:
@@ -46,18 +48,32 @@ def row_of(path: Path) -> tuple[str, ...]:
     return path.name, document.flavour.value, str(len(document)), regions, notes
 
 
+def print_markdown(rows: list[tuple[str, ...]]) -> None:
+    """Print the table as the documentation has it."""
+    for row in (COLUMNS, ("---",) * len(COLUMNS), *rows):
+        print("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print the table as wide as the terminal."""
+    table = Table(*COLUMNS)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", type=Path, nargs="+", metavar="FOLDER_OR_FILE")
-    table = Table("file", "flavour", "images", "regions", "notes")
-    for column in table.columns:
-        column.overflow = "fold"
-    for path in files_in(parser.parse_args().paths):
-        table.add_row(*row_of(path))
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
-    print(f"{table.row_count} files")
+    parser.add_argument("--markdown", action="store_true", help="as in docs/benchmarks.md")
+    options = parser.parse_args()
+    rows = [row_of(path) for path in files_in(options.paths)]
+    (print_markdown if options.markdown else print_table)(rows)
+    print(f"\n{len(rows)} files")
 
 
 if __name__ == "__main__":

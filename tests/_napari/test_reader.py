@@ -9,7 +9,7 @@ from napari.layers import Layer
 from napari_fractoseg._napari import via_layers
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.reader import get_reader, read_layers
-from napari_fractoseg._napari.via_layers import shape_data
+from napari_fractoseg._napari.shape_data import shape_data
 from napari_fractoseg.annotations import Region
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
@@ -258,6 +258,12 @@ def test_other_files_are_left_to_other_readers(tmp_path, text):
     path.write_text(text)
     assert get_reader(str(path)) is None
     assert get_reader([str(path)]) is None
+
+
+def test_a_via_file_that_was_cut_off_says_so(annotated):
+    annotated.write_text(annotated.read_text()[:-3])
+    with pytest.raises(AnnotationError, match=r"via\.json is not valid JSON.*cut off"):
+        layers(annotated)
 
 
 def test_a_file_without_regions_says_so(write):

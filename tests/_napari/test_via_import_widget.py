@@ -181,3 +181,16 @@ def test_regions_without_attributes_are_opened_as_shapes(widget, load, tmp_path,
     assert "no attributes" in widget.state_line.text()
     layers = run(widget, qtbot)
     assert list(layers["a · regions"].features["class"]) == [""]
+
+
+def test_several_ticks_and_where_regions_overlap_are_said(widget, load, tmp_path, qtbot):
+    regions = [region(0, mode={"t": True, "i": True}), region(2, mode={"t": True})]
+    entry = {"filename": "a.png", "size": -1, "regions": regions, "file_attributes": {}}
+    path = tmp_path / "ticks.json"
+    path.write_text(json.dumps({"a.png-1": entry}))
+    load(folder=None, path=path)
+    layers = run(widget, qtbot)
+    assert layers["a · annotation"].data[0, 0] == 1
+    said = widget.state_line.text()
+    assert "1 regions have several ticks; the first class counts." in said
+    assert "a: Regions of different classes overlap (intergranular / transgranular 12 px)" in said

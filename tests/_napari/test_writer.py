@@ -228,7 +228,16 @@ def test_shapes_over_a_scaled_image_are_written_in_its_pixels(tmp_path):
     assert dict(document[0].regions[0].shape) == {
         "name": "rect", "x": 3, "y": 2, "width": 4, "height": 7,
     }  # fmt: skip
+    assert document[0].filename == "a.png"
+    other = Image(np.zeros((20, 30), np.uint8), name="b")  # which of the two is not known
+    document = read_via(saved(tmp_path, write_via2, image, other, shapes))
     assert document[0].filename == "drawn.png"
+
+
+def test_labels_of_several_resolutions_are_written_at_the_finest(tmp_path):
+    levels = [np.ones((8, 10), np.uint8), np.ones((4, 5), np.uint8)]
+    (image,) = read_via(saved(tmp_path, write_via2, Labels(levels)))
+    assert image.regions[0].shape["all_points_x"] == [0, 10, 10, 0]
 
 
 def test_what_cannot_be_written_says_why(project, tmp_path):
@@ -238,6 +247,8 @@ def test_what_cannot_be_written_says_why(project, tmp_path):
         document_of_layers(both)
     with pytest.raises(AnnotationError, match="select a labels or shapes layer"):
         document_of_layers([layers["Image"].as_layer_data_tuple()])
+    with pytest.raises(AnnotationError, match="Labels: nothing is labelled.*Paint some"):
+        document_of_layers([Labels(np.zeros((4, 4), np.uint8)).as_layer_data_tuple()])
     nameless = Shapes([np.zeros((3, 2))], shape_type="polygon")
     with pytest.raises(AnnotationError, match="Shape 0 on image .* has no class"):
         document_of_layers([nameless.as_layer_data_tuple()])
@@ -350,7 +361,7 @@ def test_a_stack_that_lost_planes_is_refused(project):
 
 def test_a_guessed_file_name_is_said(tmp_path, said):
     saved(tmp_path, write_via2, Labels(np.eye(4, dtype=np.uint8), name="cells"))
-    assert "it is called cells.png after its layer" in said[-1]
+    assert "it is called cells.png after the layer" in said[-1]
 
 
 def test_other_metadata_does_not_matter(project, tmp_path):

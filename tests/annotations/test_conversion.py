@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from via_strategies import documents
@@ -10,6 +12,7 @@ from napari_fractoseg.annotations.conversion import (
     project_of,
     with_used_options,
 )
+from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 
 TRIANGLE = {"name": "polygon", "all_points_x": [0, 4, 4], "all_points_y": [0, 0, 4]}
@@ -125,3 +128,39 @@ def test_csv_says_which_regions_it_cannot_hold():
         ViaDocument((), Flavour.VIA2_PROJECT, settings={"x": 1}, extras={"mine": 1}), Flavour.VIA2
     )
     assert "Settings and extra keys" in project.notes[0]
+
+
+def test_what_stands_beside_the_images_goes_along():
+    original = document(extras={"version": "1.0"})
+    for flavour in (Flavour.VIA1, Flavour.VIA2_PROJECT):
+        assert in_flavour(original, flavour).extras == {"version": "1.0"}
+        assert not in_flavour(original, flavour).notes
+    csv = in_flavour(original, Flavour.VIA2_CSV)
+    assert csv.extras == {}
+    assert any(note.startswith("Settings and extra keys of the file") for note in csv.notes)
+
+
+def test_ticks_are_said_where_there_are_only_texts():
+    regions = (Region(TRIANGLE, {"mode": {"i": True}}), Region(TRIANGLE, {"mode": "i"}))
+    original = ViaDocument((AnnotatedImage("a.png", regions),))
+    assert "1 regions have values that are no texts" in in_flavour(original, Flavour.VIA1).notes[0]
+    assert not in_flavour(original, Flavour.VIA2_PROJECT).notes
+
+
+def test_a_file_that_is_shown_twice_gets_two_keys(tmp_path):
+    images = tuple(AnnotatedImage("a.png", key=key) for key in "123")
+    converted = in_flavour(ViaDocument(images, Flavour.VIA3), Flavour.VIA2)
+    assert [image.image_key for image in converted] == ["a.png-1", "a.png-1-2", "a.png-1-3"]
+    assert converted.notes[0].startswith("2 images have the name and size of an earlier one")
+    write_via(converted, tmp_path / "via.json")
+    assert read_via(tmp_path / "via.json") == converted
+
+
+def test_cells_that_cannot_be_read_go_from_csv_to_csv_only():
+    cells = {"region_shape_attributes": "x", "mine": 1}
+    region = Region({}, {}, cells, problem="no JSON")
+    original = ViaDocument((AnnotatedImage("a.png", (region,), 1),), Flavour.VIA1_CSV)
+    csv = in_flavour(original, Flavour.VIA2_CSV)
+    assert csv[0].regions[0].extras == {"region_shape_attributes": "x"}
+    from_json = in_flavour(replace(original, flavour=Flavour.VIA2), Flavour.VIA2_CSV)
+    assert from_json[0].regions[0].extras == {}

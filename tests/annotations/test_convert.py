@@ -88,7 +88,11 @@ class TestFlavours:
         source = via(folder, image, AnnotatedImage("none.png"))
         there = convert(source, folder / "via1.json", Flavour.VIA1)
         assert (there.n_images, there.n_regions) == (2, 3)
-        assert there.notes == ("1 ellipses are turned; VIA 1 shows them upright.",)
+        assert there.notes == (
+            "1 ellipses are turned; VIA 1 shows them upright.",
+            "1 regions have values that are no texts, such as ticks of checkboxes; VIA 1 shows "
+            "texts only.",
+        )
         back = convert(folder / "via1.json", folder / "back.json", Flavour.VIA2)
         assert (back.out, back.notes) == (folder / "back.json", ())
         assert (folder / "back.json").read_bytes() == source.read_bytes()

@@ -50,6 +50,14 @@ def test_images_beside_and_in_subfolders(root):
     assert find(root, "c.png") is None
 
 
+@pytest.mark.parametrize("name", ["C:1.png", "a\\b.png", "www.a.png?x=1.png"])
+def test_a_name_that_looks_like_a_path_is_found_as_it_is(root, name):
+    path = put(root / name)
+    put(root / "1.png")
+    put(root / "b.png")
+    assert find(root, name) == path
+
+
 def test_another_suffix_of_the_same_stem(root):
     path = put(root / "a.tif")
     assert find(root, "a.jpg") == path

@@ -72,7 +72,7 @@ def test_the_class_attribute_is_the_one_whose_values_are_all_classes(doc):
     assert class_attribute(doc, DEFAULT_SCHEME) == "mode"
 
 
-@pytest.mark.parametrize("kind", ["dropdown", "radio", "checkbox"])
+@pytest.mark.parametrize("kind", ["dropdown", "radio", "checkbox", "image"])
 def test_else_it_is_the_only_one_with_options(kind):
     value = {"dimples": True} if kind == "checkbox" else "dimples"
     attributes = [{"mode": value, "text": "same"}] * 4
@@ -262,3 +262,13 @@ def test_the_order_of_regions_does_not_number_new_classes(values):
     assert scheme.values[3:] == (4, 5, 6, 7, 8)
     without = map_classes(document(*attributes), DEFAULT_SCHEME, new_classes=True).scheme
     assert without.names[3:] == ("c", "d", "p", "R", "x")
+
+
+def test_pictures_and_missing_descriptions_name_no_class():
+    pictures = {"river": "https://example.org/river.png", "t": "data:image/png;base64,AAAA"}
+    for options in (pictures, {"river": None, "t": None}):
+        doc = document({"mode": "river"}, {"mode": "t"}, mode=dropdown("image", **options))
+        mapping = map_classes(doc, DEFAULT_SCHEME, new_classes=True)
+        assert names(mapping, {"mode": "river"}, {"mode": "t"}) == ["river", "transgranular"]
+    doc = document({"mode": "river"}, mode=dropdown(river=None))
+    assert map_classes(doc, DEFAULT_SCHEME, new_classes=True).scheme.names[-1] == "river"

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -203,6 +204,87 @@ def test_what_is_no_region_is_carried_through(tmp_path, region):
     write_via(document, tmp_path / "back.json")
     (back,) = json.loads((tmp_path / "back.json").read_text())["a.png12"]["regions"]
     assert back == region or back["shape_attributes"] == 5
+
+
+def json_back(tmp_path, data):
+    """Return what is written of a file that was read."""
+    document = read_via(write(tmp_path, data), strict=False)
+    write_via(document, tmp_path / "back.json", overwrite=True)
+    return document, json.loads((tmp_path / "back.json").read_text())
+
+
+@pytest.mark.parametrize("value", [True, -1, "x", ["i"]])
+def test_values_in_place_of_attributes_are_kept(tmp_path, value):
+    region = {"shape_attributes": RECT, "region_attributes": value}
+    data = {"a.png12": entry(regions=[region], file_attributes=value)}
+    document, back = json_back(tmp_path, data)
+    assert back == data
+    assert document[0].regions[0].attributes == {}
+    named = replace(document[0].regions[0], attributes={"name": "i"})
+    changed = document.with_images([replace(document[0], regions=(named,))])
+    write_via(changed, tmp_path / "changed.json")
+    (again,) = read_via(tmp_path / "changed.json")[0].regions
+    assert again.attributes == {"name": "i"}
+
+
+@pytest.mark.parametrize("other", [None, "1.0", 3, [], {"by": "me"}])
+def test_entries_that_are_no_images_are_kept_and_said(tmp_path, other):
+    data = {"a.png12": entry(regions=[REGION]), "version": other}
+    document, back = json_back(tmp_path, data)
+    assert back == data
+    assert len(document) == 1
+    assert document.notes == (
+        "Kept, but not understood: entries that are no images: 1 ('version').",
+    )
+    project = {**PROJECT, "_via_img_metadata": data}
+    document, back = json_back(tmp_path, project)
+    assert back["_via_img_metadata"] == data
+    assert back["_via_image_id_list"] == ["a.png12"]
+    assert len(document) == 1
+
+
+def test_regions_of_another_tool_are_no_via_regions(tmp_path):
+    data = {"a.png12": entry(regions=[{"x": 1, "y": 2, "label": "i"}])}
+    assert flavour_of(write(tmp_path, data)) is None
+
+
+def test_the_layout_of_the_regions_tells_the_version(tmp_path):
+    old = {"fileref": "", "base64_img_data": ""}
+    listed = {"a.png12": entry(regions=[REGION], **old)}
+    document, back = json_back(tmp_path, listed)
+    assert document.flavour is Flavour.VIA2
+    assert back == listed
+    neither = {"a.png12": {**entry(**old), "regions": None}}
+    assert read_via(write(tmp_path, neither)).flavour is Flavour.VIA1
+
+
+def test_both_layouts_in_one_file_are_read_and_said(tmp_path):
+    data = {"a.png12": entry(regions={"0": REGION}), "b": entry(filename="b", regions=[REGION])}
+    document, _ = json_back(tmp_path, data)
+    assert document.flavour is Flavour.VIA1
+    assert [len(image.regions) for image in document] == [1, 1]
+    assert document.notes == (
+        "Images whose regions are written as VIA 1 annotations (JSON) has them: 1 ('b').",
+    )
+    project = {**PROJECT, "_via_img_metadata": {"a.png12": entry(regions={"0": REGION})}}
+    document, back = json_back(tmp_path, project)
+    assert back["_via_img_metadata"]["a.png12"]["regions"] == [REGION]
+    assert "as VIA 2 project has them: 1" in document.notes[0]
+
+
+def test_names_of_regions_are_said_to_become_numbers(tmp_path):
+    data = {"a.png12": entry(regions={"grain": REGION, "1": REGION}), "b": entry(regions={})}
+    document, back = json_back(tmp_path, data)
+    assert list(back["a.png12"]["regions"]) == ["0", "1"]
+    assert document.notes == (
+        "Images whose regions have names, which become numbers: 1 ('a.png12').",
+    )
+
+
+def test_empty_keys_of_via_1_survive_in_a_project(tmp_path):
+    data = {**PROJECT, "_via_img_metadata": {"a.png12": entry(fileref="", regions=[REGION])}}
+    _, back = json_back(tmp_path, data)
+    assert back["_via_img_metadata"] == data["_via_img_metadata"]
 
 
 def test_numbers_as_text_can_be_drawn(tmp_path):

@@ -192,6 +192,18 @@ def test_categories_that_occur_twice():
     )
 
 
+def test_copies_of_an_annotation_are_read_once():
+    """VIA 2.0.10 writes a region once for each of its dropdown and radio attributes."""
+    entries = [annotation(), annotation(), annotation(category_id=2), annotation([TRIANGLE], id=2)]
+    document = parse(coco(entries), "x")
+    assert [region.attributes["mode"] for region in document[0].regions] == [
+        "inter", "trans", "inter",
+    ]  # fmt: skip
+    assert document.notes == ("Left out copies of an earlier annotation: 1 (annotation 1).",)
+    without_id = [{k: v for k, v in annotation().items() if k != "id"}] * 2
+    assert len(parse(coco(without_id), "x")[0].regions) == 2
+
+
 def test_images_that_occur_twice_or_not_at_all():
     images = [{"id": 2020, "file_name": name, "width": -1, "height": -1} for name in ("a", "b")]
     entries = [annotation(image_id=2020), annotation(image_id=5), 7]
@@ -306,7 +318,7 @@ def test_what_coco_cannot_hold_is_noted():
     data, notes = render(ViaDocument((image,)), attribute="mode")
     assert [a["category_id"] for a in data["annotations"]] == [1, 2]
     assert notes == (
-        "Images whose attributes COCO cannot hold: 1 ('a.png').",
+        "Images whose attributes or extra keys COCO cannot hold: 1 ('a.png').",
         "Left out damaged regions: 2 ('a.png' region 0, 'a.png' region 1).",
         "Left out polylines, which COCO does not have: 1 ('a.png' region 2).",
         "Left out polygons of fewer than three points: 1 ('a.png' region 3).",

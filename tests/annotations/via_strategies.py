@@ -73,12 +73,14 @@ def documents(flavour: Flavour):
         extras,
     )
 
-    def build(images):
+    beside = st.just({}) if is_csv else st.dictionaries(st.just("\0beside"), texts, max_size=1)
+
+    def build(images, extras):
         entries = {image.image_key: image for image in images}
-        document = ViaDocument(tuple(entries.values()), Flavour.VIA2)
+        document = ViaDocument(tuple(entries.values()), Flavour.VIA2, extras=extras)
         return _canonical(in_flavour(document, flavour))
 
-    return st.lists(images, max_size=3).map(build)
+    return st.builds(build, st.lists(images, max_size=3), beside)
 
 
 def _canonical(document: ViaDocument) -> ViaDocument:

@@ -46,6 +46,8 @@ class _Annotation:
     data: Any
     arguments: dict[str, Any]
     kind: str
+    image_layer: str = ""
+    """Name of the one image layer that is saved along, if so."""
 
     @property
     def name(self) -> str:
@@ -82,7 +84,7 @@ class _Annotation:
             return DEFAULT_SCHEME
 
     def images(self, n_planes: int) -> list[AnnotatedImage]:
-        """Return the image of each plane: that of the file, or one named after the layer.
+        """Return the image of each plane: that of the file, or one named after a layer.
 
         Raises
         ------
@@ -98,7 +100,7 @@ class _Annotation:
                     "it before planes are added or removed."
                 )
             return found
-        stem = str(self.memory.get("image") or self.name)
+        stem = str(self.memory.get("image") or self.image_layer or self.name)
         for suffix in _SUFFIXES_OF_NAMES:
             stem = stem.partition(suffix)[0]
         if n_planes == 1:
@@ -113,7 +115,8 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
     Parameters
     ----------
     layers : sequence of (data, arguments, layer type)
-        Of an image layer only the scale is used, for shapes drawn over it.
+        Of an image layer the scale is used, for shapes drawn over it, and the
+        name, if there is only one.
 
     Returns
     -------
@@ -128,14 +131,19 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
         If there is no labels or shapes layer, or if two layers annotate the
         same image.
     """
-    annotations = [_Annotation(*layer) for layer in layers if layer[2] in ("labels", "shapes")]
+    places = [arguments for _, arguments, kind in layers if kind == "image"]
+    name = str(places[0].get("name") or "") if len(places) == 1 else ""
+    annotations = [
+        _Annotation(*layer, name) for layer in layers if layer[2] in ("labels", "shapes")
+    ]
     if not annotations:
         raise AnnotationError(
             "VIA files hold regions: select a labels or shapes layer (and save images as such)."
         )
-    place = next((arguments for _, arguments, kind in layers if kind == "image"), None)
     notes: list[str] = []
-    images = [_images_of(annotation, place, notes) for annotation in annotations]
+    images = [
+        _images_of(annotation, places[0] if places else None, notes) for annotation in annotations
+    ]
     _refuse_two_layers(annotations, images)
     # Files first, so that nothing of them depends on the order of the layers.
     order = sorted(range(len(annotations)), key=lambda i: annotations[i].document is None)
@@ -200,16 +208,22 @@ def _images_of(
         names = ", ".join(image.filename for image in images[:3])
         notes.append(
             f"{annotation.name}: it is not known which file the image is; it is called {names} "
-            "after its layer. Correct the name in VIA if it differs."
+            "after the layer. Correct the name in VIA if it differs."
         )
     return images
 
 
 def _images_of_labels(annotation: _Annotation, notes: list[str]) -> list[AnnotatedImage]:
     """Trace each plane; one that shows just what its VIA regions draw keeps these."""
-    labels = np.asarray(annotation.data)
+    is_multiscale = annotation.arguments.get("multiscale")
+    labels = np.asarray(annotation.data[0] if is_multiscale else annotation.data)
     planes = labels.reshape(-1, *labels.shape[-2:])
     images = annotation.images(len(planes))
+    if annotation.document is None and not labels.any():
+        raise AnnotationError(
+            f"{annotation.name}: nothing is labelled, so there are no regions to write. Paint some "
+            "first."
+        )
     return [
         image
         if _is_unchanged(annotation, image, plane)

@@ -9,11 +9,10 @@ from napari.utils.notifications import show_warning
 
 from napari_fractoseg._napari import via_layers
 from napari_fractoseg._napari.via_layers import LayerData, layers_job
-from napari_fractoseg.annotations import ViaDocument, read_via
-from napari_fractoseg.annotations.assembly import assemble
-from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations import ViaDocument
 from napari_fractoseg.annotations.mapping import ClassMapping, map_classes
-from napari_fractoseg.annotations.via import flavour_of
+from napari_fractoseg.annotations.opening import open_job
+from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.jobs import drain
@@ -24,8 +23,12 @@ __all__ = ["get_reader", "read_layers"]
 def get_reader(
     path: str | list[str],
 ) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read_layers` if all files are VIA's, else None, so that others may read them."""
-    return read_layers if all(flavour_of(p) for p in _paths(path)) else None
+    """Return `read_layers` if all files are VIA's, else None, so that others may read them.
+
+    Of files that VIA wrote, but that were cut off or damaged since, `read_layers` says why they
+    cannot be read.
+    """
+    return read_layers if all(flavour_of(p) or is_damaged_via(p) for p in _paths(path)) else None
 
 
 def read_layers(path: str | list[str]) -> list[LayerData]:
@@ -64,15 +67,13 @@ def _paths(path: str | list[str]) -> list[Path]:
 
 
 def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
-    document = read_via(file, strict=False)
-    annotated = [image for image in document if image.regions]
-    if not annotated:
+    document, assembly = drain(open_job(file, file.parent))
+    if not any(image.regions for image in document):
         raise AnnotationError(
             f"{file}: there are no regions in it ({document.flavour.label}, {len(document)} "
             "images). Draw some in VIA and save again."
         )
     mapping, remark = guess_mapping(document)
-    assembly = assemble(annotated, ImageFolder.scan(file.parent))
     layers, notes = drain(
         layers_job(document, assembly, mapping, source=file, max_sets=via_layers.MAX_SETS)
     )
@@ -92,8 +93,4 @@ def guess_mapping(document: ViaDocument) -> tuple[ClassMapping | None, list[str]
     except (AnnotationError, ClassSchemeError) as error:
         return None, [f"No labels were made: {error} Plugins > VIA import lets you choose."]
     new = [c.name for c in mapping.scheme if DEFAULT_SCHEME.get(c.name) is None]
-    notes = [f"New classes: {', '.join(new)}."] if new else []
-    several = mapping.several_ticked(document)
-    if several:
-        notes.append(f"{several} regions have several ticks; the first class counts.")
-    return mapping, notes
+    return mapping, [f"New classes: {', '.join(new)}."] if new else []

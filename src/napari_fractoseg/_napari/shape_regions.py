@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_fractoseg._napari.via_layers import shape_data
+from napari_fractoseg._napari.shape_data import shape_data
 from napari_fractoseg.annotations import AnnotatedImage, Region
 from napari_fractoseg.annotations.editing import (
     ClassWords,

@@ -18,10 +18,10 @@ from napari_fractoseg._napari.controls import ProgressRow, narrow
 from napari_fractoseg._napari.jobs import JobHandle, run_job
 from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg._napari.via_layers import LayerData, layers_job
-from napari_fractoseg.annotations import ViaDocument, read_via
-from napari_fractoseg.annotations.assembly import Assembly, assemble
-from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations import ViaDocument
+from napari_fractoseg.annotations.assembly import Assembly
 from napari_fractoseg.annotations.mapping import ClassMapping, attribute_values, class_attribute
+from napari_fractoseg.annotations.opening import description, open_job
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, FractosegError
 from napari_fractoseg.jobs import Job, Progress
@@ -166,14 +166,14 @@ class ViaImportWidget(QWidget):
                 self._show_state(ImportState.NOT_READY, f"There is no {what} {where}.")
                 return
         self._show_state(ImportState.READING, "reading …")
-        self._start(_read_job(path, folder), self._on_read)
+        self._start(open_job(path, folder), self._on_read)
 
     @Slot(object)
     def _on_read(self, result: tuple[ViaDocument, Assembly]) -> None:
         if self._is_stale():
             return
         self.document, self.assembly = result
-        self.file_line.setText(_description(*result))
+        self.file_line.setText(description(*result))
         with self.attribute.changed.blocked():
             self.attribute.reset_choices()
             with suppress(AnnotationError):  # then the first one; the user chooses
@@ -299,26 +299,3 @@ class ViaImportWidget(QWidget):
             widget.setEnabled(state is not ImportState.RUNNING)
         if state is not ImportState.RUNNING:
             self.progress.hide()
-
-
-def _read_job(path: Path, folder: Path) -> Job[tuple[ViaDocument, Assembly]]:
-    yield Progress(0, 2, f"reading {path.name}")
-    document = read_via(path, strict=False)
-    yield Progress(1, 2, f"looking for images in {folder}")
-    annotated = [image for image in document if image.regions]
-    return document, assemble(annotated, ImageFolder.scan(folder))
-
-
-def _description(document: ViaDocument, assembly: Assembly) -> str:
-    """Say what is in a file and which of its images were found."""
-    counts = document.shape_counts()
-    shapes = ", ".join(f"{kind} {n}" for kind, n in counts.items()) or "no region"
-    found = sum(len(stack.images) for stack in assembly.stacks)
-    total = found + len(assembly.missing)
-    lines = (
-        f"{document.flavour.label}, images: {len(document)}; {shapes}",
-        f"{found} of {total} annotated images found",
-        *document.notes,
-        *assembly.notes,
-    )
-    return "\n".join(lines)

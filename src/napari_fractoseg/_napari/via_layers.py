@@ -18,7 +18,8 @@ from napari_fractoseg._napari.layers import (
     class_colormap,
     class_features,
 )
-from napari_fractoseg.annotations import AnnotatedImage, Region, ViaDocument
+from napari_fractoseg._napari.shape_data import shape_data, shape_type
+from napari_fractoseg.annotations import AnnotatedImage, ViaDocument
 from napari_fractoseg.annotations.assembly import (
     AnnotatedStack,
     Assembly,
@@ -27,14 +28,13 @@ from napari_fractoseg.annotations.assembly import (
     short_name,
 )
 from napari_fractoseg.annotations.mapping import ClassMapping
-from napari_fractoseg.annotations.raster import Overlap, to_pixel_centres
-from napari_fractoseg.annotations.shapes import ellipse_axes, outline_px
+from napari_fractoseg.annotations.raster import Overlap
 from napari_fractoseg.classes import FractureClass
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import read_image
 from napari_fractoseg.jobs import Job
 
-__all__ = ["MAX_SETS", "MAX_SHAPES", "LayerData", "layers_job", "shape_data"]
+__all__ = ["MAX_SETS", "MAX_SHAPES", "LayerData", "layers_job"]
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
@@ -47,15 +47,6 @@ MAX_SETS = 8
 _STACK_AXES = ("image", "y", "x")
 _FACE_ALPHA = 0.25
 _GREY = (0.6, 0.6, 0.6, 1.0)
-_POINT_RADIUS_PX = 3.0
-_SHAPE_TYPES = {
-    "rect": "rectangle",
-    "circle": "ellipse",
-    "ellipse": "ellipse",
-    "point": "ellipse",
-    "polygon": "polygon",
-    "polyline": "path",
-}
 
 
 def layers_job(
@@ -96,12 +87,14 @@ def layers_job(
         For each stack: images, labels and shapes, the first set visible;
         shapes alone of images without a file.
     notes : list of str
-        What was left out.
+        What was left out or chosen.
     """
     drawing = {"overlap": overlap, "unannotated": unannotated}
     origin = {"document": document, "source": str(source), "drawing": drawing}
     layers: list[LayerData] = []
     notes: list[str] = []
+    if mapping is not None and (ticked := mapping.several_ticked(document)):
+        notes.append(f"{ticked} regions have several ticks; the first class counts.")
     missing = [image for image in assembly.missing if image.drawable]
     budget = _ShapesBudget(MAX_SHAPES, mapping is not None, notes)
     for stack in assembly.stacks[:max_sets]:
@@ -117,7 +110,7 @@ def layers_job(
             drawn = yield from draw_labels_job(
                 stack.images, stack.plane_shape, mapping, overlap=overlap, unannotated=unannotated
             )
-            notes += drawn.notes
+            notes += [f"{name}: {note}" for note in drawn.notes]
             new.append(_labels_layer(drawn, mapping, name, memory))
         if budget.allows(stack.images, name):
             new.append(_shapes_layer(stack.images, mapping, name, memory))
@@ -225,7 +218,7 @@ def _shapes_layer(
             if len(images) > 1:
                 vertices = np.insert(vertices, 0, plane, axis=1)
             data.append(vertices)
-            kinds.append("ellipse" if _is_dot(region) else _SHAPE_TYPES[region.kind])
+            kinds.append(shape_type(region))
             classes.append(None if mapping is None else mapping.class_of(region, where))
             places.append((image.filename, number))
     arguments = {
@@ -262,47 +255,3 @@ def _face(fracture_class: FractureClass | None) -> tuple[float, ...]:
         return (*_GREY[:3], 0.0)
     red, green, blue, alpha = fracture_class.rgba
     return red, green, blue, _FACE_ALPHA * alpha
-
-
-def shape_data(region: Region) -> npt.NDArray[np.float64]:
-    """Return a region as the vertices of a napari shape, in pixel centres.
-
-    Parameters
-    ----------
-    region : Region
-        One that can be drawn.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 2)
-        Rows and columns: the vertices of polygons and paths, the four corners
-        of rectangles and of the boxes round ellipses; a point is a small disk.
-    """
-    if region.kind in ("circle", "ellipse"):
-        rx, ry, theta = ellipse_axes(region.shape)
-        rows, columns = _box(region, rx, ry, theta)
-    elif _is_dot(region):
-        rows, columns = outline_px(region)
-        dot = Region({"name": "point", "cx": columns[0], "cy": rows[0]})
-        rows, columns = _box(dot, _POINT_RADIUS_PX, _POINT_RADIUS_PX, 0.0)
-    else:
-        rows, columns = outline_px(region)
-    return np.stack(to_pixel_centres(rows, columns), axis=1)
-
-
-def _is_dot(region: Region) -> bool:
-    """Whether it is a point, or a polygon or line of one point, as double clicks in VIA leave."""
-    if region.kind not in ("point", "polygon", "polyline"):
-        return False
-    rows, columns = outline_px(region)
-    return bool(np.ptp(rows) == 0 and np.ptp(columns) == 0)
-
-
-def _box(
-    region: Region, rx: float, ry: float, theta: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the corners of the box round an ellipse, turned with it."""
-    along, across = np.array([-rx, rx, rx, -rx]), np.array([-ry, -ry, ry, ry])
-    rows = float(region.shape["cy"]) + along * np.sin(theta) + across * np.cos(theta)
-    columns = float(region.shape["cx"]) + along * np.cos(theta) - across * np.sin(theta)
-    return rows, columns

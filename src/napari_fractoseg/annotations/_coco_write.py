@@ -70,8 +70,10 @@ def render(
         sides = {"width": -1, "height": -1} | known_sides(image.extras)
         file = {"file_name": image.filename, "license": LICENSE["id"], "date_captured": ""}
         images.append({"id": number, **sides, **file})
-        if image.attributes:
-            tally["Images whose attributes COCO cannot hold"].append(repr(image.filename))
+        if image.attributes or set(image.extras) - set(sides):
+            tally["Images whose attributes or extra keys COCO cannot hold"].append(
+                repr(image.filename)
+            )
         for region, value in _writable(image, name, tally):
             joined = {
                 "id": len(annotations) + 1,

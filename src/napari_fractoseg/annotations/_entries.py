@@ -8,7 +8,7 @@ from typing import Any
 from napari_fractoseg.annotations.document import Region
 from napari_fractoseg.annotations.shapes import problem_of
 
-__all__ = ["as_mapping", "make_region"]
+__all__ = ["as_mapping", "make_region", "no_mappings", "with_extras"]
 
 
 def make_region(
@@ -23,3 +23,14 @@ def make_region(
 def as_mapping(value: object) -> Mapping[str, Any]:
     """Return a mapping as it is, and an empty one for anything else, such as null."""
     return value if isinstance(value, Mapping) else {}
+
+
+def no_mappings(said: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return what stands in a file where a mapping should be, for the way back."""
+    values = {key: said.get(key) for key in keys}
+    return {k: v for k, v in values.items() if not (v is None or isinstance(v, Mapping))}
+
+
+def with_extras(data: dict[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be written with the extras; they do not replace what has been filled."""
+    return data | {k: v for k, v in extras.items() if not data.get(k)}

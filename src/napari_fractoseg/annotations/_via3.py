@@ -217,7 +217,7 @@ def images_of(
 def _region(record: Record) -> Region:
     shape = record.problem or _shape(record.xy)
     if isinstance(shape, str):
-        return Region({}, record.values, {"mid": record.mid}, problem=shape)
+        return Region({}, record.values, {"mid": record.mid, "xy": record.xy}, problem=shape)
     return make_region(shape, record.values, {"mid": record.mid})
 
 

@@ -25,6 +25,7 @@ from napari_fractoseg.annotations._csv_rows import (
     read_rows,
 )
 from napari_fractoseg.annotations._entries import make_region
+from napari_fractoseg.annotations._json_text import dumps, is_encodable
 from napari_fractoseg.annotations.document import (
     AnnotatedImage,
     Flavour,
@@ -39,6 +40,7 @@ __all__ = ["flavour_of_text", "parse", "render"]
 # Where VIA 2 has no value it writes JavaScript's word for it; texts that say so are left alone.
 _UNDEFINED = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=:)\s*undefined(?=\s*[,}])')
 _NO_VALUE = "\0undefined"
+_EXAMPLE = '{"name":"point","cx":1,"cy":2}'
 
 
 def flavour_of_text(text: str) -> Flavour | None:
@@ -59,6 +61,7 @@ class _Entry:
     """An image while its rows are being read."""
 
     attributes: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, str] = field(default_factory=dict)
     regions: list[tuple[str, Region]] = field(default_factory=list)
     counts: set[str] = field(default_factory=set)
 
@@ -84,13 +87,13 @@ def parse(text: str, source: str) -> ViaDocument:
     -------
     ViaDocument
         Images by file name and size, in the order of their first rows. A row
-        whose shape or attributes cannot be read is a region with a problem.
+        whose shape or attributes cannot be read is a region with a problem,
+        and keeps the text of these cells for the way back.
 
     Raises
     ------
     AnnotationError
-        If a row has neither a shape nor attributes that can be read, or no
-        row has the right number of cells.
+        If no row has the right number of cells.
     """
     header = find_header(text)
     if header is None or header.flavour is Flavour.VIA3_CSV:
@@ -105,7 +108,7 @@ def parse(text: str, source: str) -> ViaDocument:
     for line, cells in read_rows(header, source):
         if row := _row(cells, header, tally, line):
             entry = entries.setdefault((row[NAME], _size(row[SIZE])), _Entry())
-            _add(row, entry, tally, source, line)
+            _add(row, entry, tally, line)
     if not entries and WRONG_CELLS in tally:
         raise AnnotationError(
             f"{source}: no row has the {len(header.columns)} cells of the header; the first is "
@@ -113,7 +116,8 @@ def parse(text: str, source: str) -> ViaDocument:
         )
     images = []
     for (name, size), entry in entries.items():
-        images.append(AnnotatedImage(name, entry.ordered(), size, entry.attributes))
+        image = AnnotatedImage(name, entry.ordered(), size, entry.attributes, extras=entry.extras)
+        images.append(image)
         if entry.counts - {"", str(len(entry.regions))}:
             tally["Images with fewer or more regions than region_count says"].append(repr(name))
     return ViaDocument(tuple(images), header.flavour, notes=tally.notes)
@@ -146,27 +150,21 @@ def _size(cell: str) -> int | str | None:
     return None if text in ("", "undefined") else cell
 
 
-def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, source: str, line: int) -> None:
+def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, line: int) -> None:
     common, shape, attributes = (
         _read_cell(row[column], column, tally, line)
         for column in (FILE_ATTRIBUTES, SHAPE, ATTRIBUTES)
     )
     if common is None:
-        tally["Ignored file_attributes that are not JSON"].append(f"line {line}")
+        tally["Not understood: file_attributes that are not JSON"].append(f"line {line}")
+        entry.extras[FILE_ATTRIBUTES] = row[FILE_ATTRIBUTES]
     entry.attributes |= common or {}
     entry.counts.add(row[COUNT].strip())
-    problem = f"{SHAPE} {row[SHAPE][:50]!r} (line {line}) is no JSON object"
-    if shape is None and attributes is None:
-        raise AnnotationError(
-            f"{source}, image {row[NAME]!r}: {problem}, nor is {ATTRIBUTES} "
-            f"{row[ATTRIBUTES][:50]!r}. Export the annotations from VIA again, or write both as "
-            'JSON such as {"name":"point","cx":1,"cy":2}.'
-        )
-    if shape is None:
-        region = Region({}, attributes or {}, problem=problem)
-    elif attributes is None:
-        problem = f"{ATTRIBUTES} {row[ATTRIBUTES][:50]!r} (line {line}) is no JSON object"
-        region = Region(shape, problem=problem)
+    broken = {c: row[c] for c, cell in ((SHAPE, shape), (ATTRIBUTES, attributes)) if cell is None}
+    if broken:
+        said = " and ".join(f"{column} {cell[:50]!r}" for column, cell in broken.items())
+        problem = f"{said} (line {line}): no JSON object such as {_EXAMPLE}"
+        region = Region(shape or {}, attributes or {}, broken, problem)
     elif shape or attributes:
         region = make_region(shape, attributes)
     else:
@@ -177,7 +175,7 @@ def _add(row: Mapping[str, str], entry: _Entry, tally: Tally, source: str, line:
 def _read_cell(cell: str, column: str, tally: Tally, line: int) -> dict[str, Any] | None:
     """Return the JSON object in a cell, or the pairs of VIA 0.1b; None if it is neither."""
     cell = cell.strip()
-    if cell in ("", "{}", "null"):
+    if cell in ("", "{}", "null", "undefined"):
         return {}
     if not cell.startswith("{"):
         return _read_pairs(cell, column)
@@ -229,8 +227,10 @@ def render(document: ViaDocument) -> str:
     Raises
     ------
     AnnotationError
-        If VIA could not read a file name back, two images have the same name
-        and size, or a value is no JSON.
+        If VIA could not read a file name back, or two images have the same
+        name and size.
+    ValueError, TypeError
+        If a value is none that JSON has.
     """
     is_via1 = document.flavour is Flavour.VIA1_CSV
     images: dict[str, str] = {}
@@ -240,19 +240,21 @@ def render(document: ViaDocument) -> str:
         if start in images:
             raise AnnotationError(
                 f"Two images are called {image.filename!r} and have the size {size}; CSV cannot "
-                "tell them apart. Rename one of them."
+                "tell them apart. Rename one of them, or write JSON or a project."
             )
-        common = f"{start},{_cell(image.attributes, image)},{len(image.regions)}"
+        common = _cell(image.attributes, image.extras.get(FILE_ATTRIBUTES))
+        count = len(image.regions)
         rows = [
-            f"{common},{number},{_cell(region.shape, image)},{_cell(region.attributes, image)}"
+            f"{start},{common},{count},{number},{_cell(region.shape, region.extras.get(SHAPE))},"
+            f"{_cell(region.attributes, region.extras.get(ATTRIBUTES))}"
             for number, region in enumerate(image.regions)
         ]
-        images[start] = "\n".join(rows or [f'{common},0,"{{}}","{{}}"'])
+        images[start] = "\n".join(rows or [f'{start},{common},0,0,"{{}}","{{}}"'])
     return "\n".join(["#" * is_via1 + HEADER, *images.values()])
 
 
 def _checked(text: str, is_via1: bool = False) -> str:
-    bad = [c for c in text if c in ',"\n\r' or not _is_encodable(c)]
+    bad = [c for c in text if c in ',"\n\r' or not is_encodable(c)]
     if bad or (is_via1 and text.startswith("#")):
         raise AnnotationError(
             f"The file name {text!r} cannot be written as CSV: VIA would not read back the "
@@ -261,20 +263,7 @@ def _checked(text: str, is_via1: bool = False) -> str:
     return text
 
 
-def _cell(values: Mapping[str, Any], image: AnnotatedImage) -> str:
-    options: dict[str, Any] = {"separators": (",", ":"), "allow_nan": False}
-    try:
-        text = json.dumps(dict(values), ensure_ascii=False, **options)
-    except (ValueError, TypeError) as error:
-        raise AnnotationError(
-            f"Image {image.filename!r}: {dict(values)!s:.80} cannot be written: {error}. "
-            "Use finite numbers, texts, or lists and mappings of them."
-        ) from error
-    if not _is_encodable(text):
-        text = json.dumps(dict(values), **options)
+def _cell(values: Mapping[str, Any], raw: object) -> str:
+    """Return a cell of JSON, or the text that could not be read if nothing has replaced it."""
+    text = raw if isinstance(raw, str) and not values else dumps(dict(values))
     return '"' + text.replace('"', '""') + '"'
-
-
-def _is_encodable(text: str) -> bool:
-    """Tell whether UTF-8 can hold a text; halves of surrogate pairs only exist as escapes."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)

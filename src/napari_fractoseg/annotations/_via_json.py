@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeGuard
 
-from napari_fractoseg.annotations._entries import as_mapping, make_region
+from napari_fractoseg.annotations._csv_rows import Tally
+from napari_fractoseg.annotations._entries import (
+    as_mapping,
+    make_region,
+    no_mappings,
+    with_extras,
+)
 from napari_fractoseg.annotations.document import (
     AnnotatedImage,
     Flavour,
@@ -32,12 +39,12 @@ def flavour_of_data(data: object) -> Flavour | None:
         return Flavour.VIA2_PROJECT
     if isinstance(data, Mapping) and set(data) == {"region", "file"}:
         return Flavour.VIA2_ATTRIBUTES if _are_definitions(data) else None
-    entries = _as_entries(data)
-    if not entries or not all(isinstance(entry, Mapping) for entry in entries.values()):
+    entries = [entry for entry in _as_entries(data).values() if _is_entry(entry)]
+    regions = [r for entry in entries for r in _region_list(entry) if isinstance(r, Mapping)]
+    has_via_regions = not regions or any(key in r for r in regions for key in _REGION_KEYS)
+    if not has_via_regions or not any("filename" in e and "regions" in e for e in entries):
         return None
-    if not any("filename" in entry and "regions" in entry for entry in entries.values()):
-        return None
-    return _layout(entries.values())
+    return _layout(entries)
 
 
 def _are_definitions(data: Mapping[str, Any]) -> bool:
@@ -47,19 +54,31 @@ def _are_definitions(data: Mapping[str, Any]) -> bool:
     )
 
 
-def _as_entries(data: object) -> Mapping[str, Any] | None:
+def _as_entries(data: object) -> Mapping[str, Any]:
     """Return the image entries; in a list, each index becomes a key, as VIA does."""
     if isinstance(data, list):
         return {str(index): entry for index, entry in enumerate(data)}
-    return data if isinstance(data, Mapping) else None
+    return as_mapping(data)
 
 
-def _layout(entries: Iterable[Mapping[str, Any]]) -> Flavour:
-    """VIA 1 has regions in a mapping and writes two keys that VIA 2 does not know."""
-    is_via1 = any(
-        isinstance(e.get("regions"), Mapping) or any(k in e for k in _VIA1_KEYS) for e in entries
-    )
-    return Flavour.VIA1 if is_via1 else Flavour.VIA2
+def _is_entry(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping) and ("filename" in value or "regions" in value)
+
+
+def _region_list(entry: Mapping[str, Any]) -> list[Any]:
+    regions = entry.get("regions")
+    if isinstance(regions, Mapping):
+        return list(regions.values())
+    return regions if isinstance(regions, list) else []
+
+
+def _layout(entries: Sequence[Mapping[str, Any]]) -> Flavour:
+    """VIA 1 has regions in a mapping, VIA 2 in a list; else keys that only VIA 1 writes tell."""
+    kinds = [type(entry.get("regions")) for entry in entries]
+    if dict in kinds or list in kinds:
+        return Flavour.VIA1 if dict in kinds else Flavour.VIA2
+    has_own_keys = any(key in entry for entry in entries for key in _VIA1_KEYS)
+    return Flavour.VIA1 if has_own_keys else Flavour.VIA2
 
 
 def parse(data: Any, flavour: Flavour, source: str) -> ViaDocument:
@@ -72,11 +91,14 @@ def parse(data: Any, flavour: Flavour, source: str) -> ViaDocument:
     """
     if flavour is Flavour.VIA2_ATTRIBUTES:
         return ViaDocument((), flavour, definitions=dict(data))
+    tally = Tally()
     if flavour is not Flavour.VIA2_PROJECT:
-        return ViaDocument(_images(_as_entries(data) or {}, source), flavour)
-    images = _images(data[METADATA], source)
+        images, others = _images(_as_entries(data), flavour, source, tally)
+        return ViaDocument(images, flavour, extras=others, notes=tally.notes)
+    images, others = _images(data[METADATA], flavour, source, tally)
     known = (METADATA, SETTINGS, DEFINITIONS, VERSION, ORDER)
     extras = {key: value for key, value in data.items() if key not in known}
+    extras |= {METADATA: others} if others else {}
     if data.get(VERSION, DATA_FORMAT) != DATA_FORMAT:
         extras[VERSION] = data[VERSION]
     if data.get(ORDER, keys := [image.image_key for image in images]) != keys:
@@ -87,35 +109,50 @@ def parse(data: Any, flavour: Flavour, source: str) -> ViaDocument:
         definitions=as_mapping(data.get(DEFINITIONS)),
         settings=as_mapping(data.get(SETTINGS)),
         extras=extras,
+        notes=tally.notes,
     )
 
 
-def _images(entries: Mapping[str, Any], source: str) -> tuple[AnnotatedImage, ...]:
-    return tuple(_image(key, entry, source) for key, entry in entries.items())
+def _images(
+    entries: Mapping[str, Any], flavour: Flavour, source: str, tally: Tally
+) -> tuple[tuple[AnnotatedImage, ...], dict[str, Any]]:
+    """Return the images, and what stands between them without being one."""
+    others = {key: value for key, value in entries.items() if not _is_entry(value)}
+    if others:
+        tally["Kept, but not understood: entries that are no images"] += map(repr, others)
+    images = tuple(
+        _image(key, entry, flavour, f"{source}, image {key!r}", tally)
+        for key, entry in entries.items()
+        if key not in others
+    )
+    return images, others
 
 
-def _image(key: str, entry: object, source: str) -> AnnotatedImage:
-    where = f"{source}, image {key!r}"
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("filename"), str):
+def _image(
+    key: str, entry: Mapping[str, Any], flavour: Flavour, where: str, tally: Tally
+) -> AnnotatedImage:
+    if not isinstance(entry.get("filename"), str):
         raise AnnotationError(
             f"{where}: no file name in {entry!r:.80}. Add one, or remove the entry from the file."
         )
+    regions = entry.get("regions")
+    # VIA 1 writes regions in a mapping, VIA 2 in a list; either is read.
+    if isinstance(regions, list if flavour is Flavour.VIA1 else dict):
+        tally[f"Images whose regions are written as {flavour.label} has them"].append(repr(key))
+    if isinstance(regions, dict) and not all(map(is_number, regions)):
+        tally["Images whose regions have names, which become numbers"].append(repr(key))
+    empty = _VIA1_KEYS if flavour is Flavour.VIA1 else ()
+    extras = {
+        k: v for k, v in entry.items() if k not in _ENTRY_KEYS and not (k in empty and v == "")
+    }
     image = AnnotatedImage(
         entry["filename"],
-        _regions(entry.get("regions"), where),
+        _regions(regions, where),
         _size(entry.get("size"), where),
         as_mapping(entry.get("file_attributes")),
-        extras={
-            k: v
-            for k, v in entry.items()
-            if k not in _ENTRY_KEYS and not (k in _VIA1_KEYS and v == "")
-        },
+        extras=extras | no_mappings(entry, "file_attributes"),
     )
-    if image.image_key == key:
-        return image
-    return AnnotatedImage(
-        image.filename, image.regions, image.size, image.attributes, key, image.extras
-    )
+    return image if image.image_key == key else replace(image, key=key)
 
 
 def _size(size: object, where: str) -> int | str | None:
@@ -146,10 +183,8 @@ def _region(region: object) -> Region:
     if not isinstance(region, Mapping):
         return Region({}, extras={"region": region}, problem=f"{region!r:.60} is no region")
     extras = {k: v for k, v in region.items() if k not in _REGION_KEYS}
-    shape = region.get("shape_attributes")
-    if shape is not None and not isinstance(shape, Mapping):
-        extras["shape_attributes"] = shape
-    return make_region(shape, region.get("region_attributes"), extras)
+    extras |= no_mappings(region, *_REGION_KEYS)
+    return make_region(region.get("shape_attributes"), region.get("region_attributes"), extras)
 
 
 def render(document: ViaDocument) -> dict[str, Any]:
@@ -172,7 +207,7 @@ def render(document: ViaDocument) -> dict[str, Any]:
             )
         entries[image.image_key] = entry_of(image)
     if document.flavour is not Flavour.VIA2_PROJECT:
-        return entries
+        return entries | dict(document.extras)
     return _project(document, entries)
 
 
@@ -185,7 +220,7 @@ def _via1_entry(image: AnnotatedImage) -> dict[str, Any]:
         "file_attributes": dict(image.attributes),
         "regions": {str(i): _region_data(r) for i, r in enumerate(image.regions)},
     }
-    return _without_missing_size(entry) | dict(image.extras)
+    return with_extras(_without_missing_size(entry), image.extras)
 
 
 def _via2_entry(image: AnnotatedImage) -> dict[str, Any]:
@@ -195,7 +230,7 @@ def _via2_entry(image: AnnotatedImage) -> dict[str, Any]:
         "regions": [_region_data(r) for r in image.regions],
         "file_attributes": dict(image.attributes),
     }
-    return _without_missing_size(entry) | dict(image.extras)
+    return with_extras(_without_missing_size(entry), image.extras)
 
 
 def _without_missing_size(entry: dict[str, Any]) -> dict[str, Any]:
@@ -206,18 +241,20 @@ def _region_data(region: Region) -> Any:
     if set(region.extras) == {"region"} and region.problem:
         return region.extras["region"]
     data = {"shape_attributes": dict(region.shape), "region_attributes": dict(region.attributes)}
-    return data | dict(region.extras)
+    return with_extras(data, region.extras)
 
 
 def _project(document: ViaDocument, entries: dict[str, Any]) -> dict[str, Any]:
     extras = dict(document.extras)
     order = extras.pop(ORDER, None)
+    others = as_mapping(extras.pop(METADATA, None))
     fits = isinstance(order, list) and sorted(map(str, order)) == sorted(entries)
     return {
         SETTINGS: dict(document.settings) or default_settings(),
-        METADATA: entries,
+        METADATA: {**entries, **others},
         DEFINITIONS: dict(document.definitions) or {"region": {}, "file": {}},
         VERSION: extras.pop(VERSION, DATA_FORMAT),
+        # VIA stops half-way at a key that is no image.
         ORDER: order if fits else list(entries),
         **extras,
     }

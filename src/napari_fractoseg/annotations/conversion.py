@@ -6,9 +6,10 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from napari_fractoseg.annotations._csv_rows import COLUMNS
 from napari_fractoseg.annotations._entries import as_mapping
 from napari_fractoseg.annotations._via_json import default_settings
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
 from napari_fractoseg.annotations.shapes import closed_ring
 from napari_fractoseg.classes import ClassScheme
 
@@ -30,6 +31,8 @@ _OWN_EXTRAS = {
     Flavour.VIA3_CSV: ("mid",),
 }
 """Extras that mean something in one flavour only."""
+
+_MOST_NAMES = 5
 
 
 def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
@@ -58,14 +61,17 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
     """
     if document.flavour is flavour:
         return document
+    images, renamed = _with_unique_keys(
+        [_image(image, document.flavour, flavour) for image in document], flavour
+    )
     converted = replace(
         document,
-        images=tuple(_image(image, document.flavour, flavour) for image in document),
+        images=images,
         flavour=flavour,
         settings={},
-        extras={},
+        extras=document.extras if _keeps_extras(document, flavour) else {},
         definitions={},
-        notes=(*document.notes, *_losses(document, flavour)),
+        notes=(*document.notes, *_losses(document, flavour), *renamed),
     )
     if flavour is Flavour.VIA2_PROJECT:
         definitions = _complete(document)
@@ -75,31 +81,57 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
     return converted
 
 
+def _keeps_extras(document: ViaDocument, target: Flavour) -> bool:
+    """Whether what stands beside the images of a file can stand beside them in the other too."""
+    json_of_images = (Flavour.VIA1, Flavour.VIA2)
+    return document.flavour in json_of_images and target in (*json_of_images, Flavour.VIA2_PROJECT)
+
+
+def _with_unique_keys(
+    images: list[AnnotatedImage], target: Flavour
+) -> tuple[tuple[AnnotatedImage, ...], tuple[str, ...]]:
+    """Give keys that occur twice a number: VIA 3 and COCO may show one file several times."""
+    taken: set[str] = set()
+    result, repeated = [], []
+    for image in images:
+        key, number = image.image_key, 2
+        while key in taken:
+            key, number = f"{image.image_key}-{number}", number + 1
+        taken.add(key)
+        if key != image.image_key:
+            repeated.append(repr(image.filename))
+        result.append(image if key == image.image_key else replace(image, key=key))
+    if target in _CSV or not repeated:  # CSV has no keys
+        return tuple(images), ()
+    named = ", ".join(repeated[:_MOST_NAMES])
+    note = f"{len(repeated)} images have the name and size of an earlier one ({named}); their keys"
+    return tuple(result), (f"{note} are numbered, which VIA reads since 2.0.8.",)
+
+
 def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> AnnotatedImage:
-    dropped = _OWN_EXTRAS.get(source, ())
-    if target is Flavour.COCO:
-        kept = {k: v for k, v in image.extras.items() if k in ("width", "height")}
-    else:
-        kept = {k: v for k, v in image.extras.items() if k not in dropped}
     is_csv = target in _CSV
     return replace(
         image,
-        regions=tuple(_region(r, dropped, target) for r in image.regions),
+        regions=tuple(
+            replace(
+                region,
+                shape=closed_ring(region.shape, target.is_closed),
+                extras=_extras(region.extras, source, target),
+            )
+            for region in image.regions
+        ),
         # VIA 2 up to 2.0.7 discards entries whose key is not file name and size.
         key="" if is_csv or source in _OWN_EXTRAS else image.key,
         size=-1 if is_csv and image.size is None else image.size,
-        extras={} if is_csv else kept,
+        extras=_extras(image.extras, source, target),
     )
 
 
-def _region(region: Region, dropped: tuple[str, ...], target: Flavour) -> Region:
-    return replace(
-        region,
-        shape=closed_ring(region.shape, target.is_closed),
-        extras={}
-        if target in _CSV
-        else {k: v for k, v in region.extras.items() if k not in dropped},
-    )
+def _extras(extras: Mapping[str, Any], source: Flavour, target: Flavour) -> dict[str, Any]:
+    """Return the extras of an image or a region that another flavour can hold."""
+    if target in _CSV:
+        return {k: v for k, v in extras.items() if source in _CSV and k in COLUMNS}
+    return {k: v for k, v in extras.items() if k not in _OWN_EXTRAS.get(source, ())}
 
 
 def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
@@ -109,14 +141,25 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
             f"Types and options of the attributes are not kept by {target.label}; a VIA 2 project "
             "keeps them."
         )
-    if target is not Flavour.VIA2_PROJECT and (document.extras or document.settings):
-        yield f"Settings and extra keys of the project are not kept by {target.label}."
+    has_lost_extras = document.extras and not _keeps_extras(document, target)
+    if document.settings or has_lost_extras:
+        yield f"Settings and extra keys of the file are not kept by {target.label}."
     if target in _CSV:
         yield from _losses_of_csv(document)
     if target in _VIA1:
         turned = sum(bool(r.shape.get("theta")) for i in document for r in i.regions)
         if turned:
             yield f"{turned} ellipses are turned; VIA 1 shows them upright."
+        ticked = sum(
+            any(not isinstance(value, str) for value in r.attributes.values())
+            for image in document
+            for r in image.regions
+        )
+        if ticked:
+            yield (
+                f"{ticked} regions have values that are no texts, such as ticks of checkboxes; "
+                "VIA 1 shows texts only."
+            )
 
 
 def _losses_of_csv(document: ViaDocument) -> Iterator[str]:

@@ -183,7 +183,7 @@ class AttributeDefinition:
     kind : str
         ``text``, ``dropdown``, ``radio``, ``checkbox`` or ``image``.
     options : mapping of str to str
-        Option -> description; empty for texts.
+        Option -> description, empty if there is none; no options for texts.
     """
 
     kind: str
@@ -239,14 +239,16 @@ class ViaDocument(Sequence[AnnotatedImage]):
 
     def definition(self, attribute: str) -> AttributeDefinition:
         """Return what the file says about a region attribute; ``text`` if it says nothing."""
-        named = self.definitions.get("region")
-        raw = named.get(attribute) if isinstance(named, Mapping) else None
+        group = self.definitions.get("region")
+        raw = group.get(attribute) if isinstance(group, Mapping) else None
         if not isinstance(raw, Mapping):
             return TEXT
-        options = raw.get("options")
+        kind, options = str(raw.get("type", "text")), raw.get("options")
         texts = options if isinstance(options, Mapping) else {}
+        # Options of images are described by a URL or the data of a picture, which name nothing.
+        named = kind != "image"
         return AttributeDefinition(
-            str(raw.get("type", "text")), {str(k): str(v) for k, v in texts.items()}
+            kind, {str(k): str(v) if v is not None and named else "" for k, v in texts.items()}
         )
 
     def shape_counts(self) -> dict[str, int]:

@@ -89,7 +89,9 @@ class ImageFolder:
         parts = name_parts(image.filename)
         if not parts:
             return ()
-        same = self._by_name.get(parts[-1]) or self._by_stem.get(Path(parts[-1]).stem, [])
+        # A name that is none of a path may look like one: 'C:1.png', or '%20' in a name.
+        same = self._by_name.get(image.filename) or self._by_name.get(parts[-1])
+        same = same or self._by_stem.get(Path(parts[-1]).stem, [])
         if len(same) < 2:
             return tuple(same)
         ranks = [_rank(path, parts, image.size_bytes) for path in same]

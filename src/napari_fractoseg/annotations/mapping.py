@@ -26,7 +26,7 @@ Its own table of classes said 1 intergranular, 2 transgranular; the two were
 swapped on export.
 """
 
-_CLOSED_KINDS = ("dropdown", "radio", "checkbox")
+_CLOSED_KINDS = ("dropdown", "radio", "checkbox", "image")
 _MOST_CATEGORIES = 20
 
 
@@ -145,8 +145,8 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     -------
     str
         The only attribute all of whose values are classes of the scheme, by
-        name, alias or description of the option; else the only dropdown, radio
-        or checkbox; else the only one with at most 20 values, each of which
+        name, alias or description of the option; else the only dropdown, radio,
+        checkbox or image; else the only one with at most 20 values, each of which
         stands for two regions on average; else the only one with at most 20.
 
     Raises

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari_fractoseg.annotations import (
     _coco_write,
+    _json_text,
     _via3,
     _via3_csv,
     _via_coco,
     _via_csv,
     _via_json,
 )
+from napari_fractoseg.annotations._csv_rows import Tally
+from napari_fractoseg.annotations._sniffing import UTF16, may_be_via, names_via
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import refuse_existing, write_bytes
@@ -26,6 +27,7 @@ __all__ = [
     "Region",
     "ViaDocument",
     "flavour_of",
+    "is_damaged_via",
     "read_via",
     "write_via",
 ]
@@ -44,8 +46,6 @@ SUFFIXES = {
 WRITABLE = tuple(SUFFIXES)
 """Flavours that can be written."""
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
 
 def flavour_of(path: Path | str) -> Flavour | None:
     """Tell by the content of a file which kind of VIA file it is; None if it is none.
@@ -57,9 +57,27 @@ def flavour_of(path: Path | str) -> Flavour | None:
     True
     """
     try:
-        return _recognise(_read_text(Path(path)))[0]
-    except AnnotationError:
+        if not may_be_via(Path(path)):
+            return None
+        return _recognise(_read_text(Path(path)), Path(path), Tally())[0]
+    except (AnnotationError, OSError):
         return None
+
+
+def is_damaged_via(path: Path | str) -> bool:
+    """Tell whether a file has words that only VIA's have, but is cut off or no UTF-8.
+
+    `read_via` says what is wrong with it.
+    """
+    try:
+        if not names_via(Path(path)):
+            return False
+        _recognise(_read_text(Path(path)), Path(path), Tally())
+    except AnnotationError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
@@ -93,13 +111,15 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
     [('s17_3.jpg', 166)]
     """
     path = Path(path)
-    flavour, content = _recognise(_read_text(path), path)
+    tally = Tally()
+    flavour, content = _recognise(_read_text(path), path, tally)
     if flavour is None:
         raise AnnotationError(
             f"{path} is not a file of the VGG Image Annotator (VIA 1, 2 or 3). Export it from VIA "
             "by Annotation > Export Annotations."
         )
     document = _parse(content, flavour, str(path))
+    document = replace(document, notes=(*tally.notes, *document.notes))
     damaged = document.damaged()
     if damaged and strict:
         more = f" ({len(damaged) - 1} more regions are damaged)" if len(damaged) > 1 else ""
@@ -161,36 +181,23 @@ def write_via(
         )
     if not overwrite:
         refuse_existing(path)
-    text, notes = _render(document, attribute)
+    notes: tuple[str, ...] = ()
+    try:
+        text, losses = _render(document, attribute)
+    except (ValueError, TypeError):  # a value that JSON does not have
+        document, notes = _json_text.with_finite_numbers(document)
+        text, losses = _render(document, attribute)
     write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
-    return notes
+    return (*notes, *losses)
 
 
 def _render(document: ViaDocument, attribute: str | None) -> tuple[str, tuple[str, ...]]:
     if document.flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
         return _via_csv.render(document), ()
-    notes: tuple[str, ...] = ()
     if document.flavour is Flavour.COCO:
         data, notes = _coco_write.render(document, attribute)
-    else:
-        data = _via_json.render(document)
-    try:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (ValueError, TypeError) as error:
-        raise AnnotationError(
-            f"The annotations hold a value that JSON cannot: {error}. Coordinates and attributes "
-            "must be finite numbers, texts, or lists and mappings of them."
-        ) from error
-    # Half of a surrogate pair, as broken file names have it, only exists as an escape.
-    return (text if _is_encodable(text) else json.dumps(data, separators=(",", ":"))), notes
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+        return _json_text.dumps(data), notes
+    return _json_text.dumps(_via_json.render(document)), ()
 
 
 def _read_text(path: Path) -> str:
@@ -199,7 +206,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+        return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8, "
@@ -207,12 +214,12 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _recognise(text: str, path: Path | None = None) -> tuple[Flavour | None, Any]:
+def _recognise(text: str, path: Path, tally: Tally) -> tuple[Flavour | None, Any]:
     """Return the flavour, None if it is not VIA's, and the JSON data or the text."""
     if not text.lstrip().startswith(("{", "[")):
         return _via_csv.flavour_of_text(text), text
     try:
-        data = json.loads(text)
+        data = _json_text.loads(text, tally)
     except (ValueError, RecursionError) as error:
         raise AnnotationError(
             f"{path} is not valid JSON: {error}. Was it cut off, or edited by hand? Export the "

@@ -1,0 +1,90 @@
+"""Files that cannot be VIA's, told without parsing them.
+
+napari asks about every JSON and CSV file that is dropped on it, and some have
+hundreds of megabytes: looking for a few words takes a fraction of the time.
+"""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["UTF16", "may_be_via", "names_via"]
+
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""Byte order marks of texts in which words cannot be looked for as bytes."""
+
+_WORDS = (
+    (b"filename", b'"regions"'),
+    (b"filename", b"region_shape_attributes"),
+    (b'"_via_img_metadata"',),
+    (b"VGG Image Annotator", b'"annotations"'),
+    (b'"metadata"', b'"project"'),
+    (b'"region"', b'"file"'),
+    (b"CSV_HEADER",),
+)
+"""Every file of VIA has all the words of one of these lines."""
+
+_OWN_WORDS = (
+    b'"_via_img_metadata"', b'"shape_attributes"', b"region_shape_attributes",
+    b"CSV_HEADER = metadata_id",
+)  # fmt: skip
+"""Words that hardly any other file has."""
+
+_CHUNK_BYTES = 1 << 22
+_HEAD_BYTES = 1 << 16
+_LONGEST_WORD = 40
+
+
+def may_be_via(path: Path) -> bool:
+    """Tell whether a file has the words that VIA's files have.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+        if head.startswith(UTF16):
+            return True
+        if not start.startswith((b"{", b"[", b"#", b'"#')):
+            # The header of a CSV file is its first line, but for comments.
+            return _has_words(head, set())
+        file.seek(0)
+        return _has_words_somewhere(file)
+
+
+def _has_words_somewhere(file: BinaryIO) -> bool:
+    found: set[bytes] = set()
+    tail = b""
+    while chunk := file.read(_CHUNK_BYTES):
+        # A word may lie across the border of two chunks.
+        data = tail + chunk
+        if _has_words(data, found):
+            return True
+        tail = data[-_LONGEST_WORD:]
+    return False
+
+
+def _has_words(data: bytes, found: set[bytes]) -> bool:
+    """Add the words that occur to those found before, and tell whether a line is complete."""
+    for word in dict.fromkeys(word for line in _WORDS for word in line):
+        if word not in found and word in data:
+            found.add(word)
+    return any(found.issuperset(line) for line in _WORDS)
+
+
+def names_via(path: Path) -> bool:
+    """Tell whether a file that cannot be parsed was VIA's, by words that others do not have.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_CHUNK_BYTES)
+    return any(word in head for word in _OWN_WORDS)
