@@ -126,6 +126,6 @@ class NextPlaces(QWidget):
         offset = self._viewer.dims.ndim - len(world)
         for axis, coordinate in enumerate(world[:-2]):
             self._viewer.dims.set_point(axis + offset, float(coordinate))
-        self._viewer.camera.center = (0, *map(float, world[-2:]))
-        width = place.size_px * abs(float(layer.scale[-1])) * _VIEW
-        self._viewer.camera.zoom = _CANVAS_PX / width
+        camera = getattr(self._viewer, "scene", self._viewer).camera  # napari 0.9, and before
+        camera.center = (0, *map(float, world[-2:]))
+        camera.zoom = _CANVAS_PX / (place.size_px * abs(float(layer.scale[-1])) * _VIEW)

@@ -240,6 +240,11 @@ class PairsTable(QWidget):
         self._empty.setVisible(not self.rows and not self.sources)
         self.changed.emit()
 
+    def recount(self) -> None:
+        """Count all strokes, also those of a moment ago."""
+        for row in self.rows:
+            row.recount(self._fallback(), force=True)
+
     def _follow_checked(self, row: PairRow) -> None:
         layer = checked_layer(self._viewer, row.labels)
         if layer is not None:

@@ -130,6 +130,7 @@ class TrainWidget(QWidget):
         FractosegError
             If that cannot be trained, with the reason.
         """
+        self.panel.pairs.recount()
         missing = self._missing_text()
         if missing:
             raise TrainingError(missing)

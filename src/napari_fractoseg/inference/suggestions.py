@@ -20,6 +20,8 @@ from napari_fractoseg.models.model import SegmentationModel
 
 __all__ = ["Candidate", "Suggestion", "spread", "suggest_job", "suggest_places"]
 
+_MOST = 0.5
+
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -85,14 +87,12 @@ def suggest_places(
     size = min(size_px, *labels.shape)
     unknown = (~painted & (labels != UNLABELLED)).astype(np.float32)
     doubt = ndimage.uniform_filter((1 - confidence) * unknown, size, mode="constant")
-    known = ndimage.uniform_filter(unknown, size, mode="constant") < 0.5
-    doubt[known] = 0
+    doubt[ndimage.uniform_filter(unknown, size, mode="constant") < _MOST] = 0
+    inner = np.zeros(doubt.shape, dtype=bool)  # places lie inside the image as a whole
+    inner[size // 2 : doubt.shape[0] - size // 2, size // 2 : doubt.shape[1] - size // 2] = True
+    doubt[~inner] = 0
     peaks = peak_local_max(
-        doubt,
-        min_distance=size,
-        threshold_abs=1e-6,
-        num_peaks=count,
-        exclude_border=size // 2,
+        doubt, min_distance=size, threshold_abs=1e-6, num_peaks=count, exclude_border=False
     )
     found = []
     for row, column in peaks:
