@@ -130,12 +130,8 @@ def main() -> None:
     print(options.image, changed, flush=True)
     rows = rounds(model, pair, others, plan)
     first, last = rows[0], rows[-1]
-    print(
-        f"error {first['error']:.3f} -> {last['error']:.3f} ({last['error'] / first['error']:.2f}), "
-        f"two modes {first['mode_error']:.3f} -> {last['mode_error']:.3f} "
-        f"({last['mode_error'] / first['mode_error']:.2f}); mean IoU elsewhere "
-        f"{first['mean_iou_elsewhere']:.3f} -> {last['mean_iou_elsewhere']:.3f}"
-    )
+    for key in ("error", "mode_error", "mean_iou_elsewhere"):
+        print(f"{key}: {first[key]:.3f} -> {last[key]:.3f}, {last[key] / first[key]:.2f} of it")
 
 
 if __name__ == "__main__":

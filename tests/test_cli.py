@@ -274,10 +274,42 @@ class TestTrain:
                 return False
 
         monkeypatch.setattr(common, "Throttle", Throttle)
-        text = run(*train_arguments(data), "--max-steps", 1000, code=130)
+        text = run(*train_arguments(data), "--max-steps", 1000, "--split", "none", code=130)
         assert "Ctrl-C again gives up at once" in text
         assert "this is the best so far" in text
         assert nf.load_model(data / "model").card.lineage.plan["steps_done"] == 3
+
+    def test_classes_are_added_renamed_and_removed(self, data, model):
+        run(*train_arguments(data), "--from", model, "--max-steps", 1, "--rename", "along=i",
+            "--mask-values", "1=transgranular,2=along", "--classes", "along, transgranular,dimples",
+            code=2)  # fmt: skip
+        run(*train_arguments(data), "--from", model, "--max-steps", 1, "--mask-values",
+            "1=transgranular,2=along", "--rename", "along=intergranular", "--classes",
+            "along, transgranular,dimples")  # fmt: skip
+        card = nf.load_model(data / "model").card
+        assert card.scheme.names == ("along", "transgranular", "dimples")
+        text = run(*train_arguments(data, "other"), "--rename", "along", code=2)
+        assert "--rename 'along' is not of the form NEW=OLD" in text
+
+    def test_what_validates_is_told_class_by_class(self, data):
+        text = run(*train_arguments(data), "--split", "blocks", "--patience", 1)
+        figures = nf.load_model(data / "model").card.metrics["validation"]
+        assert figures["images"] == ["one", "two"]
+        for name, row in figures["classes"].items():
+            assert str(row["labelled_px"]) in text, name
+        assert f"mean IoU {figures['mean_iou']:.3f}" in text
+        assert not (data / "model.checkpoint").exists()
+
+    def test_minutes_alone_are_not_cut_short_by_steps(self, data):
+        (data / "plan.json").unlink()
+        arguments = [a for a in train_arguments(data) if a not in ("--plan", data / "plan.json")]
+        run(*arguments, "--max-minutes", 0.01, "--split", "none")
+        assert nf.load_model(data / "model").card.lineage.plan["max_steps"] > 600
+
+    def test_logs_for_tensorboard(self, data):
+        pytest.importorskip("tensorboard")
+        run(*train_arguments(data), "--max-steps", 2, "--tensorboard", data / "logs")
+        assert list((data / "logs").glob("events.out.tfevents.*"))
 
     def test_a_second_ctrl_c_interrupts(self, interruptible):
         with stop_on_ctrl_c() as stop:
@@ -421,6 +453,16 @@ class TestModels:
         text = run("models", "info", "tiny")
         for part in ("Unet with encoder resnet18", "not stated", str(model), '"halo_px": 64'):
             assert part in text
+
+    def test_a_model_is_exported_imported_and_removed(self, tmp_path, model):
+        packed = tmp_path / "mine.zip"
+        assert str(packed) in run("models", "export", "tiny", "-o", packed)
+        assert "--model second" in run("models", "import", packed, "--name", "second")
+        assert nf.load_model("second").card == nf.load_model("tiny").card
+        assert "already" in run("models", "import", packed, "--name", "second", code=2)
+        run("models", "remove", "second", code=1)  # nobody said yes
+        assert "Removed" in run("models", "remove", "second", "--yes")
+        assert "second" not in run("models", "list")
 
     def test_an_unknown_model_is_an_error_with_the_names_there_are(self):
         assert "Models there are: " in run("models", "info", "none", code=2)

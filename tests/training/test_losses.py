@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from napari_fractoseg.classes import IGNORE_INDEX
-from napari_fractoseg.training.losses import SegmentationLoss
+from napari_fractoseg.training.losses import SegmentationLoss, disagreement
 
 TARGETS = torch.tensor([[[0, 1], [IGNORE_INDEX, 2]]])
 
@@ -31,3 +31,22 @@ def test_a_perfect_prediction_costs_nothing():
     perfect = torch.nn.functional.one_hot(TARGETS.clamp(min=0), 3).permute(0, 3, 1, 2) * 50.0
     assert SegmentationLoss()(perfect, TARGETS).item() == pytest.approx(0, abs=1e-4)
     assert SegmentationLoss()(-perfect, TARGETS).item() > 1
+
+
+class TestDisagreement:
+    def test_agreement_costs_nothing_and_labelled_pixels_do_not_count(self):
+        one, other = logits(0), logits(0)
+        other[:, :, 0, :] += torch.tensor([3.0, -1.0, 0.5])[:, None]
+        other[:, :, 1, 1] -= torch.tensor([3.0, -1.0, 0.5])
+        assert disagreement(one, one, TARGETS).item() == pytest.approx(0, abs=1e-6)
+        assert disagreement(one, other, TARGETS).item() == pytest.approx(0, abs=1e-6)
+        other[0, 0, 1, 0] += 1
+        assert disagreement(one, other, TARGETS).item() > 0.01
+
+    def test_what_is_near_a_stroke_does_not_count(self):
+        targets = torch.full((1, 9, 9), IGNORE_INDEX)
+        targets[0, 4, 4] = 1
+        one, other = torch.zeros(2, 1, 3, 9, 9).unbind()
+        other[0, 0, 4, 6] = 5.0
+        assert disagreement(one, other, targets, near=1).item() > 0
+        assert disagreement(one, other, targets, near=2).item() == pytest.approx(0, abs=1e-6)

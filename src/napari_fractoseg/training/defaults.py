@@ -10,10 +10,11 @@ from napari_fractoseg.training.plan import TrainingPlan
 __all__ = ["FINE_TUNING", "NEW_NETWORK", "suggested_plan"]
 
 FINE_TUNING = TrainingPlan(
-    learning_rate=5e-4,
+    learning_rate=1e-4,
     encoder_rate=0.3,
     freeze_batch_norm=True,
-    stay_close=0.5,
+    stay_close=1.0,
+    dice_weight=0.0,
     warm_up=0.1,
     scale_range=(0.8, 1.25),
     augmentation=0.7,

@@ -87,7 +87,7 @@ class SegmentationLoss(nn.Module):
 
 
 def disagreement(
-    logits: torch.Tensor, parent_logits: torch.Tensor, targets: torch.Tensor
+    logits: torch.Tensor, parent_logits: torch.Tensor, targets: torch.Tensor, near: int = 0
 ) -> torch.Tensor:
     """Return how far a network is from its parent on unlabelled pixels.
 
@@ -97,6 +97,9 @@ def disagreement(
         Before softmax, of the classes that the parent knows.
     targets : Tensor of int64, shape (N, Y, X)
         Pixels other than `IGNORE_INDEX` do not count.
+    near : int
+        Pixels that are at most so far from a labelled one do not count either:
+        what is wrong under a stroke is wrong beside it, too.
 
     Returns
     -------
@@ -108,7 +111,18 @@ def disagreement(
     theirs = parent_logits.float().log_softmax(dim=1)
     divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1)
     free = targets == IGNORE_INDEX
+    if near:
+        free = ~_grown(~free, near)
     return (divergence * free).sum() / free.sum().clamp(min=1)
+
+
+def _grown(mask: torch.Tensor, width: int) -> torch.Tensor:
+    """Grow a mask of shape (N, Y, X) by a square of half-width `width`."""
+    edge = 2 * width + 1
+    values = mask.float().unsqueeze(1)
+    values = F.max_pool2d(values, (edge, 1), stride=1, padding=(width, 0))
+    values = F.max_pool2d(values, (1, edge), stride=1, padding=(0, width))
+    return values.squeeze(1) > 0
 
 
 def _alone(value: torch.Tensor) -> torch.Tensor:

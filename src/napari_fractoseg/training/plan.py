@@ -57,6 +57,9 @@ class TrainingPlan:
     stay_close : float
         Weight of the agreement with the parent on unlabelled pixels
         (distillation); 0 lets it drift.
+    near_px : int
+        Distance, in image pixels, from labelled pixels within which the parent's
+        opinion does not count.
     weight_decay : float
         Of the optimiser.
     warm_up : float
@@ -107,6 +110,7 @@ class TrainingPlan:
     encoder_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
     freeze_batch_norm: bool = False
     stay_close: Annotated[float, Field(ge=0)] = 0.0
+    near_px: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dice_weight: Annotated[float, Field(ge=0)] = 1.0

@@ -142,7 +142,8 @@ class TrainingRun:
             known = self.start.known_channels
             if known is not None:
                 logits, before = logits[:, known], before[:, known]
-            loss = loss + self.plan.stay_close * disagreement(logits, before, targets)
+            near = self.plan.near_px // self.plan.reduction
+            loss = loss + self.plan.stay_close * disagreement(logits, before, targets, near)
         return loss
 
     # ---- validation ---------------------------------------------------------------------
