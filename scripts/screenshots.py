@@ -4,9 +4,11 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py \
         --theme light --size 1366x768 -o build/segment-light.png
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what import
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what train
 
-A real fracture image is segmented with the default model, or polygons drawn on
-one are imported. Without the data beside the checkout
+A real fracture image is segmented with the default model, polygons drawn on
+one are imported, or a segmentation is corrected after such polygons and the
+model fine-tuned (``--when ready | running | done``). Without the data beside the checkout
 (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
 """
 
@@ -18,13 +20,18 @@ import tempfile
 from pathlib import Path
 
 import napari
+import numpy as np
 from napari.qt import get_qapp
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication
+from scipy import ndimage
 
 from napari_fractoseg._napari.inference_widget import SegmentWidget, State
+from napari_fractoseg._napari.training_widget import TrainWidget
 from napari_fractoseg._napari.via_import_widget import ImportState, ViaImportWidget
-from napari_fractoseg.annotations import read_via, write_via
+from napari_fractoseg.annotations import rasterise, read_via, write_via
+from napari_fractoseg.annotations.mapping import map_classes
+from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import MicrographStack, read_image
 from napari_fractoseg.samples import synthetic_fracture
 
@@ -106,11 +113,60 @@ def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
     return widget
 
 
+def correct(labels: napari.layers.Labels, image_name: str, count: int = 12) -> None:
+    """Paint over the largest differences from the polygons drawn on an image."""
+    document = read_via(fracture_folder() / "via_region_data.json")
+    mapping = map_classes(document, DEFAULT_SCHEME)
+    truth = rasterise(document.find(image_name), labels.data.shape, mapping).labels
+    left = np.where(labels.data != truth, truth, 0)
+    labels.brush_size = 30
+    for _ in range(count):
+        depth = max(
+            (ndimage.distance_transform_edt(left == c.value) for c in DEFAULT_SCHEME),
+            key=lambda distance: distance.max(),
+        )
+        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        labels.paint((int(row), int(column)), int(left[row, column]))
+        rows, columns = np.ogrid[: left.shape[0], : left.shape[1]]
+        left[(rows - row) ** 2 + (columns - column) ** 2 < 60**2] = 0
+
+
+def train(viewer: napari.Viewer, when: str) -> TrainWidget:
+    """Correct a segmentation and fine-tune the model on it, up to the moment of the picture."""
+    image = read_image(fracture_folder() / "images" / "s4_2.jpg")
+    layer = viewer.add_image(image.data, name=image.name)
+    segmenting = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(segmenting, name="Segment fracture modes", area="right")
+    wait(8000)
+    segmenting.segment()
+    wait_for_end(segmenting)
+    correct(segmenting.result, "s4_2.jpg")
+    widget = TrainWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Train on corrections", area="right", tabify=True)
+    viewer.layers.selection.active = segmenting.result
+    layer.contrast_limits = (0, 255)
+    wait(6000)
+    widget.panel.budget.value = 5.0
+    if when != "ready":
+        widget.train()
+        while not any("mean_iou" in row for row in widget.panel.curves.history[1:]):
+            wait(200)
+    if when == "running":
+        wait(3000)
+        return widget
+    while widget.state in (State.RUNNING, State.STOPPING):
+        wait(200)
+    if when == "done":
+        widget.after.find_next()
+        wait(10_000)
+    return widget
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    parser.add_argument("--what", choices=("segment", "import"), default="segment")
+    parser.add_argument("--what", choices=("segment", "import", "train"), default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
     parser.add_argument("--when", choices=("ready", "running", "done", "advanced"), default="done")
@@ -125,8 +181,12 @@ def main() -> None:
     viewer.window.show()
     wait(500)
     with tempfile.TemporaryDirectory() as folder:
+        # What is trained for a picture is not kept among the user's own models.
+        os.environ["FRACTOSEG_MODELS"] = str(Path(folder) / "models")
         if options.what == "segment":
             widget = segment(viewer, options.when)
+        elif options.what == "train":
+            widget = train(viewer, options.when)
         else:
             widget = import_annotations(viewer, Path(folder))
         viewer.window.resize(width, height)
@@ -138,6 +198,9 @@ def main() -> None:
         screen = QGuiApplication.primaryScreen().grabWindow(int(window.winId()))
         screen.save(str(out))
         print(f"{out}: {screen.width()} x {screen.height()}")
+        if isinstance(widget, TrainWidget):
+            widget.stop()
+        wait(1000)
         viewer.close()
 
 
