@@ -37,6 +37,8 @@ from napari_fractoseg.samples import synthetic_fracture
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_MS = 600_000
+_SHOWN_STEPS = 70
+"""The picture of a running training is taken after so many steps."""
 
 
 def fracture_folder() -> Path:
@@ -149,7 +151,8 @@ def train(viewer: napari.Viewer, when: str) -> TrainWidget:
     widget.panel.budget.value = 5.0
     if when != "ready":
         widget.train()
-        while not any("mean_iou" in row for row in widget.panel.curves.history[1:]):
+        history = widget.panel.curves.history
+        while not any("mean_iou" in row and row["step"] > _SHOWN_STEPS for row in history):
             wait(200)
     if when == "running":
         wait(3000)

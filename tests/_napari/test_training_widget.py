@@ -194,6 +194,7 @@ def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected
     assert lineage.parent == SegmentationModel.load(entry.folder.parent / "tiny").digest
     assert widget.panel.start.entry == entry
     assert "my tiny" in widget.panel.result_line.text()
+    assert "Only corrections validate" in widget.panel.result_line.text()
     assert len(widget.panel.curves.history) == lineage.plan["steps_done"]
     assert not unfinished_trainings()
     np.testing.assert_array_equal(corrected.data, before)

@@ -42,6 +42,10 @@ __all__ = [
 _FACTS, _PLAN, _CHECKPOINT, _PAINTED = "training.json", "plan.json", "checkpoint", "painted"
 _PARTS = 1000
 """Progress is counted in thousandths: time or steps, whichever ends the run."""
+_ONLY_CORRECTIONS = (
+    "Only corrections validate, and the parent was wrong on all of them: the figures say how much "
+    "was learnt, not how good the model is. Mark some correct areas, too."
+)
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,14 @@ class Trained:
         Its history and figures.
     seconds : float
         How long it took.
+    notes : tuple of str
+        What the figures cannot tell, in words.
     """
 
     folder: Path
     result: FineTuned
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def validation(self) -> Mapping[str, Any] | None:
@@ -200,7 +207,18 @@ class TrainingTask:
         result = yield from _in_parts(job, request.plan, time.monotonic())
         result.model.save(self.place)
         (self.folder / _CHECKPOINT).unlink(missing_ok=True)
-        return Trained(self.place, result, time.monotonic() - began)
+        notes = (*self._notes(), *result.notes)
+        return Trained(self.place, result, time.monotonic() - began, notes)
+
+    def _notes(self) -> tuple[str, ...]:
+        """Say it if the validating pixels are no fair sample."""
+        layers = [layer.corrections for layer in self.request.painted]
+        only_corrected = [
+            c.predicted is not None and (c.checked is None or not c.checked.any()) for c in layers
+        ]
+        if layers and all(only_corrected) and not self.request.sources:
+            return (_ONLY_CORRECTIONS,)
+        return ()
 
     def _save(self) -> None:
         """Write everything that the training needs, before it can go wrong."""
@@ -262,7 +280,9 @@ def _in_parts(job: Job[FineTuned], plan: TrainingPlan, began: float) -> Job[Fine
             progress = next(job)
             position = max(progress.done / progress.total, (time.monotonic() - began) / limit_s)
             done = max(done, min(_PARTS - 1, round(_PARTS * position)))
-            metrics = {**progress.metrics, "step": progress.done}
+            metrics = progress.metrics
+            if metrics:
+                metrics = {**metrics, "step": progress.done}
             yield replace(progress, done=done, total=_PARTS, metrics=metrics)
     except StopIteration as stop:
         result: FineTuned = stop.value

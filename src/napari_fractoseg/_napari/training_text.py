@@ -34,7 +34,7 @@ def result_html(trained: Trained) -> str:
     took = duration_text(trained.seconds)
     head = f"<b>{html.escape(trained.folder.name)}</b>: {steps} steps in {took}"
     if figures is None:
-        return f"{head}. {html.escape(' '.join(result.notes))}"
+        return f"{head}. {html.escape(' '.join(trained.notes))}"
     before = figures["mean_iou_before"]
     change = "" if before is None else f" (before: {before:.2f})"
     classes = ", ".join(
@@ -44,7 +44,7 @@ def result_html(trained: Trained) -> str:
     )
     where = html.escape(", ".join(figures["images"]))
     same = "<br>No step did better: the model is as it was." if result.best_step == 0 else ""
-    notes = "".join(f"<br><small>{html.escape(note)}</small>" for note in result.notes)
+    notes = "".join(f"<br><small>{html.escape(note)}</small>" for note in trained.notes)
     return (
         f"{head}<br>Held-out pixels of {where}: mean IoU <b>{figures['mean_iou']:.2f}</b>{change}"
         f"<br>IoU {classes}{same}{notes}"
