@@ -10,7 +10,10 @@ from pathlib import Path
 
 from napari_fractoseg.errors import OutputExistsError
 
-__all__ = ["draft_of", "refuse_existing", "write_bytes"]
+__all__ = ["RUN_FILE", "draft_of", "refuse_existing", "write_bytes"]
+
+RUN_FILE = "run.json"
+"""Written beside the results of a run: with what they were made."""
 
 
 def refuse_existing(*paths: Path | None, remedy: str = "Choose another name.") -> None:

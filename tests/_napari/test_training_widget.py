@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 
@@ -180,6 +181,39 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     viewer.add_labels(labels, name="strokes")
     train(widget, qtbot, State.FAILED)
     assert "77 (560 px)" in widget.panel.state_line.text()
+
+
+def test_labels_that_segment_wrote_are_still_a_prediction(widget, viewer, surface, tmp_path):
+    labels = np.ones(surface.shape, np.uint8)
+    tifffile.imwrite(tmp_path / "s17_labels.tif", labels)
+    (tmp_path / "run.json").write_text("{}")
+    viewer.add_image(surface, name="s17")
+    (layer,) = viewer.open(tmp_path / "s17_labels.tif", plugin="napari", layer_type="labels")
+    layer.paint((20, 90), 2)
+    (row,) = widget.panel.pairs.rows
+    row.recount(force=True)
+    assert row.taught.untouched == row.taught.total - row.taught.corrected > 0
+
+
+def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    tifffile.imwrite(tmp_path / "images" / "old.tif", surface)
+    labels = np.where(np.arange(128) < 64, 1, 2)[None].repeat(96, 0).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "masks" / "old.tif", labels)
+    dialog = widget.ask_for_source()
+    dialog.accept()
+    assert dialog.problem.text() == "Choose the folder of the images."
+    dialog.images.value = tmp_path / "images"
+    dialog.accept()
+    assert "either a VIA file or a folder of masks" in dialog.problem.text()
+    dialog.masks.value = tmp_path / "masks"
+    dialog.accept()
+    assert widget.state is State.READY
+    train(widget, qtbot)
+    card = SegmentationModel.load(widget._task.place).card
+    assert list(card.lineage.data) == ["old"]
+    assert f"--labels {tmp_path / 'masks'}" in widget._task.command
 
 
 # ---- a run ----------------------------------------------------------------------------------

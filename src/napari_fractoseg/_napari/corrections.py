@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fractoseg._napari.layers import METADATA_KEY, placement, unique_name
+from napari_fractoseg.annotations.masks import LABEL_SUFFIX
 from napari_fractoseg.classes import UNLABELLED
+from napari_fractoseg.files import RUN_FILE
 from napari_fractoseg.training.corrections import Corrections
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ __all__ = [
     "is_teachable",
     "mark_checked",
     "prediction_of",
+    "recover_prediction",
     "remember_prediction",
 ]
 
@@ -47,6 +52,20 @@ def prediction_of(layer: Layer) -> npt.NDArray[np.uint8] | None:
     if predicted is None or predicted.shape != layer.data.shape:
         return None
     return np.asarray(predicted)
+
+
+def recover_prediction(layer: Labels) -> None:
+    """Remember what `fractoseg segment` wrote, for a layer that was opened from its file.
+
+    Else all of a dense prediction would count as painted.
+    """
+    path = Path(layer.source.path or "")
+    if PREDICTION_KEY in layer.metadata or not path.name.endswith(f"{LABEL_SUFFIX}.tif"):
+        return
+    if (path.parent / RUN_FILE).is_file() and path.is_file():
+        predicted = tifffile.imread(path)
+        if predicted.shape == layer.data.shape:
+            remember_prediction(layer, predicted.astype(np.uint8))
 
 
 def is_teachable(layer: Layer) -> bool:

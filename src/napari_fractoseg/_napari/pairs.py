@@ -18,6 +18,7 @@ from napari_fractoseg._napari.corrections import (
     corrections_of,
     is_teachable,
     prediction_of,
+    recover_prediction,
 )
 from napari_fractoseg._napari.layers import METADATA_KEY, is_segmentable, scheme_of, stack_of
 from napari_fractoseg._napari.painted import PaintedLayer, place_of
@@ -45,6 +46,7 @@ class PairRow(QWidget):
         self._viewer, self.labels = viewer, labels
         self.taught: TaughtPixels | None = None
         self._was_touched = False
+        recover_prediction(labels)
         self.use = QCheckBox()
         self.use.setToolTip("Learn from this layer")
         self.use.clicked.connect(self._on_click)

@@ -103,8 +103,7 @@ class TrainingPanel(QScrollArea):
 
     def _make_lines(self) -> None:
         self.banner, self.state_line, self.result_line = QLabel(), QLabel(), QLabel()
-        self.command_line = QLabel()
-        for line in (self.banner, self.state_line, self.result_line, self.command_line):
+        for line in (self.banner, self.state_line, self.result_line):
             line.setWordWrap(True)
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             line.hide()
@@ -145,7 +144,6 @@ class TrainingPanel(QScrollArea):
         keys.setWordWrap(True)
         keys.setStyleSheet("font-size: 9pt; color: gray")
         layout.addWidget(keys)
-        layout.addWidget(self.command_line)
         layout.addWidget(self.command_button)
         layout.addStretch(1)
         self.setWidget(inner)

@@ -370,6 +370,9 @@ class TrainWidget(QWidget):
         for button in (panel.plane_button, panel.area_button):
             button.setEnabled(self._active_row() is not None)
         panel.command_button.setVisible(self._task is not None and is_idle)
+        if self._task is not None:
+            hint = f"The same training without a window:\n{self._task.command}"
+            panel.command_button.setToolTip(hint)
         self.after.show(is_idle)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
