@@ -21,13 +21,13 @@ class SourceDialog(QDialog):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Learn from annotated images")
-        self.images = FileEdit(mode="d", name="images")
-        self.file = FileEdit(mode="r", filter="VIA annotations (*.json *.csv)", name="file")
-        self.masks = FileEdit(mode="d", name="masks")
+        self.images = FileEdit(mode="d", name="images", nullable=True)
+        self.file = FileEdit(
+            mode="r", filter="VIA annotations (*.json *.csv)", name="file", nullable=True
+        )
+        self.masks = FileEdit(mode="d", name="masks", nullable=True)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        for edit in (self.images, self.file, self.masks):
-            edit.value = ""
         form = QFormLayout()
         form.addRow("Folder of images", self.images.native)
         form.addRow("VIA file", self.file.native)
@@ -44,15 +44,11 @@ class SourceDialog(QDialog):
 
     def accept(self) -> None:
         """Take what was chosen if it is there."""
-        labels = [Path(e.value) for e in (self.file, self.masks) if _is_given(e.value)]
-        if not _is_given(self.images.value) or not Path(self.images.value).is_dir():
+        labels = [Path(e.value) for e in (self.file, self.masks) if e.value is not None]
+        if self.images.value is None or not Path(self.images.value).is_dir():
             self.problem.setText("Choose the folder of the images.")
         elif len(labels) != 1 or not labels[0].exists():
             self.problem.setText("Choose either a VIA file or a folder of masks.")
         else:
             self.chosen.emit(Path(self.images.value), labels[0])
             super().accept()
-
-
-def _is_given(value: object) -> bool:
-    return str(value) not in ("", ".")
