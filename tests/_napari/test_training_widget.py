@@ -201,7 +201,7 @@ def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, t
     tifffile.imwrite(tmp_path / "images" / "old.tif", surface)
     labels = np.where(np.arange(128) < 64, 1, 2)[None].repeat(96, 0).astype(np.uint8)
     tifffile.imwrite(tmp_path / "masks" / "old.tif", labels)
-    dialog = widget.ask_for_source()
+    dialog = widget.before.ask_for_source()
     dialog.accept()
     assert dialog.problem.text() == "Choose the folder of the images."
     dialog.images.value = tmp_path / "images"
@@ -318,9 +318,9 @@ def test_painted_layers_are_saved_first_and_come_back(widget, viewer, corrected,
     train(widget, qtbot)
     (folder,) = saved_trainings()
     viewer.layers.clear()
-    widget._fill_restore_menu()
+    widget.before.fill_restore_menu()
     assert [a.text() for a in widget.panel.restore_button.menu().actions()] == [folder.parent.name]
-    (layer,) = widget.restore(folder)
+    (layer,) = widget.before.restore(folder)
     assert layer.name == "s17 · fracture modes (restored)"
     np.testing.assert_array_equal(corrections_of(viewer, layer).truth, expected)
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels
 from qtpy.QtCore import QEvent, Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.after_training import AfterTraining
-from napari_fractoseg._napari.corrections import mark_checked
+from napari_fractoseg._napari.before_training import BeforeTraining
 from napari_fractoseg._napari.inference_widget import State
 from napari_fractoseg._napari.jobs import JobHandle, run_job
-from napari_fractoseg._napari.layers import current_plane
-from napari_fractoseg._napari.painted import read_painted
-from napari_fractoseg._napari.pairs import PairRow
-from napari_fractoseg._napari.source_dialog import SourceDialog
 from napari_fractoseg._napari.style import primary_style
 from napari_fractoseg._napari.training_panel import TrainingPanel
 from napari_fractoseg._napari.training_task import (
     Trained,
     TrainingRequest,
     TrainingTask,
-    saved_trainings,
     unfinished_trainings,
 )
 from napari_fractoseg._napari.training_text import result_html
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainWidget"]
 
-_MENU_LENGTH = 10
 _NOTHING_PAINTED = (
     "Nothing to learn from yet. Correct a result with the brush, or paint two classes on a labels "
     "layer of the image."
@@ -64,6 +55,7 @@ class TrainWidget(QWidget):
         self._named_by_user = False
         self.state = State.NOT_READY
         self.panel = TrainingPanel(napari_viewer, self._fallback)
+        self.before = BeforeTraining(napari_viewer, self.panel, self._fallback, self._fail)
         self.after = AfterTraining(napari_viewer, self.panel, self._fail)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -80,10 +72,6 @@ class TrainWidget(QWidget):
         panel.name.native.textEdited.connect(self._on_name_edited)
         panel.button.clicked.connect(self.train)
         panel.progress.cancel_button.clicked.connect(self.stop)
-        panel.plane_button.clicked.connect(self.check_plane)
-        panel.area_button.clicked.connect(self.check_areas)
-        panel.source_button.clicked.connect(self.ask_for_source)
-        panel.restore_button.menu().aboutToShow.connect(self._fill_restore_menu)
         panel.resume_button.clicked.connect(self.resume)
         panel.discard_button.clicked.connect(self.discard)
         panel.command_button.clicked.connect(self.copy_command)
@@ -171,69 +159,6 @@ class TrainWidget(QWidget):
         if not str(self.panel.name.value).strip():
             return "Give the new model a name."
         return ""
-
-    # ---- checked areas, sources, restored layers ----------------------------------------
-
-    def _active_row(self) -> PairRow | None:
-        rows = self.panel.pairs
-        row = rows.row_of(self._viewer.layers.selection.active)
-        return row or (rows.rows[0] if len(rows.rows) == 1 else None)
-
-    @Slot()
-    def check_plane(self) -> None:
-        """Let everything in the plane that is shown teach, as it is now."""
-        row = self._active_row()
-        if row is not None:
-            units = getattr(self._viewer.dims, "units", None)
-            plane = current_plane(row.labels, self._viewer.dims.point, units)
-            mark_checked(self._viewer, row.labels, plane).visible = False
-            self._viewer.layers.selection.active = row.labels
-            row.recount(self._fallback(), force=True)
-
-    @Slot()
-    def check_areas(self) -> None:
-        """Take the brush to paint where the labels are right."""
-        row = self._active_row()
-        if row is not None:
-            layer = mark_checked(self._viewer, row.labels)
-            layer.visible = True
-            layer.mode = "paint"
-            self._viewer.layers.selection.active = layer
-
-    @Slot()
-    def ask_for_source(self) -> SourceDialog:
-        """Ask for a folder of images with masks or a VIA file."""
-        dialog = SourceDialog(self)
-        dialog.chosen.connect(self.panel.pairs.add_source)
-        dialog.open()
-        return dialog
-
-    @Slot()
-    def _fill_restore_menu(self) -> None:
-        menu = self.panel.restore_button.menu()
-        menu.clear()
-        for folder in saved_trainings()[:_MENU_LENGTH]:
-            menu.addAction(folder.parent.name, partial(self.restore, folder))
-        if menu.isEmpty():
-            menu.addAction("nothing was saved yet").setEnabled(False)
-
-    def restore(self, folder: Path) -> list[Labels]:
-        """Add the layers that were painted before an earlier training."""
-        try:
-            saved = read_painted(folder)
-        except FractosegError as error:
-            self._fail(error)
-            return []
-        layers = []
-        for layer, checked in saved:
-            self._viewer.add_layer(layer)
-            layers.append(layer)
-            if checked is not None:
-                area = mark_checked(self._viewer, layer)
-                area.data[checked] = 1
-                area.visible = False
-        self.panel.pairs.refresh()
-        return layers
 
     # ---- a run --------------------------------------------------------------------------
 
@@ -367,8 +292,7 @@ class TrainWidget(QWidget):
         panel.result_line.setVisible(state is State.DONE)
         panel.button.setEnabled(is_idle and state is not State.NOT_READY)
         self._escape.setEnabled(state is State.RUNNING)
-        for button in (panel.plane_button, panel.area_button):
-            button.setEnabled(self._active_row() is not None)
+        self.before.show()
         panel.command_button.setVisible(self._task is not None and is_idle)
         if self._task is not None:
             hint = f"The same training without a window:\n{self._task.command}"
