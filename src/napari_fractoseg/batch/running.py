@@ -29,7 +29,7 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import MicrographStack, read_image
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.measure import class_fractions, overlay
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.devices import Device, choose_device
@@ -99,17 +99,10 @@ def segment_file(task: SegmentTask) -> FileResult:
 def _run_here(tasks: Sequence[SegmentTask], results: list[FileResult]) -> Job[None]:
     total = STEPS_PER_FILE * len(tasks)
     for number, task in enumerate(tasks):
-        job, done = _segment_job(task), STEPS_PER_FILE * number
-        try:
-            while True:
-                part = next(job)
-                steps = STEPS_PER_FILE * part.done // max(part.total, 1)
-                yield Progress(done + steps, total, f"{task.path.name}, {part.message}")
-        except StopIteration as stop:
-            results[number] = stop.value
-        finally:
-            job.close()
-        yield Progress(done + STEPS_PER_FILE, total, task.path.name)
+        done, name = STEPS_PER_FILE * number, task.path.name
+        job = _segment_job(task)
+        results[number] = yield from as_part(job, done, total, name, span=STEPS_PER_FILE)
+        yield Progress(done + STEPS_PER_FILE, total, name)
 
 
 def _run_in(

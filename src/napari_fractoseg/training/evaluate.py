@@ -7,7 +7,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.tiling import Box
@@ -23,9 +23,7 @@ from napari_fractoseg.training.dataset import TrainingSet
 from napari_fractoseg.training.metrics import Confusion
 from napari_fractoseg.training.reading import read_training_set
 
-__all__ = ["Evaluation", "as_part", "evaluate", "evaluate_job"]
-
-R = TypeVar("R")
+__all__ = ["Evaluation", "evaluate", "evaluate_job"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,39 +100,6 @@ def _labelled_box(labels: npt.NDArray[np.uint8]) -> Box:
     if not len(rows):
         return Box(0, 1, 0, 1)
     return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-
-
-def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
-    """Run a job inside another: its steps are cancel points of the outer one.
-
-    Parameters
-    ----------
-    job : Job
-        The inner job.
-    done, total : int
-        How far the outer job has come; it stays there meanwhile.
-    message : str
-        What the outer job is doing.
-
-    Yields
-    ------
-    Progress
-        Of the outer job, after each step of the inner one.
-
-    Returns
-    -------
-    object
-        What the inner job returned.
-    """
-    try:
-        while True:
-            next(job)
-            yield Progress(done, total, message)
-    except StopIteration as stop:
-        result: R = stop.value
-        return result
-    finally:
-        job.close()
 
 
 def evaluate(

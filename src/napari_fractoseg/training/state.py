@@ -15,12 +15,12 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.jobs import Job
+from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference, Lineage
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.checkpoint import Checkpoint, pack, unpack
-from napari_fractoseg.training.evaluate import Evaluation, as_part, evaluate_job
+from napari_fractoseg.training.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.training.losses import SegmentationLoss, disagreement
 from napari_fractoseg.training.metrics import Confusion
 from napari_fractoseg.training.optimisers import (
