@@ -1,6 +1,6 @@
 import pytest
 
-from napari_fractoseg.jobs import Progress, RemainingTime, Throttle, drain, duration_text
+from napari_fractoseg.jobs import Progress, RemainingTime, Throttle, as_part, drain, duration_text
 
 
 def counting(closed):
@@ -64,3 +64,37 @@ def test_a_throttle_is_ready_at_once_and_after_each_interval():
     clock = iter([0.0, 0.4, 1.0, 1.5, 2.1])
     throttle = Throttle(1.0, lambda: next(clock))
     assert [throttle.ready() for _ in range(5)] == [True, False, True, False, True]
+
+
+class TestAsPart:
+    def test_the_outer_progress_stays_and_the_result_comes_through(self):
+        def inner():
+            yield Progress(1, 2, "inner")
+            yield Progress(2, 2, "inner")
+            return "result"
+
+        seen = []
+        assert drain(as_part(inner(), 7, 9, "outer"), seen.append) == "result"
+        assert seen == [Progress(7, 9, "outer")] * 2
+
+    def test_closing_the_outer_job_closes_the_inner_one(self):
+        closed = []
+
+        def inner():
+            try:
+                yield Progress(0, 1)
+            finally:
+                closed.append(True)
+
+        job = as_part(inner(), 0, 1, "outer")
+        next(job)
+        job.close()
+        assert closed == [True]
+
+    def test_the_inner_job_may_stand_for_a_span_of_steps(self):
+        seen = []
+        drain(as_part(counting([]), 30, 90, "file 2", span=10), seen.append)
+        assert [(p.done, p.total) for p in seen] == [(33, 90), (36, 90), (40, 90)]
+        assert seen[0].message == "file 2, step 1"
+        nameless = [p.message for p in as_part(counting([]), 0, 3, "", span=3)]
+        assert nameless[0] == "step 1"

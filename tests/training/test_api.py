@@ -18,7 +18,6 @@ from napari_fractoseg.jobs import Progress, drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.evaluate import as_part
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.reading import read_training_sets
 from napari_fractoseg.training.train import continued_plan, train_job
@@ -192,29 +191,3 @@ class TestReadTrainingSets:
         counts = rf"2 image folders, {labels} labels and {len(shares)} shares.*Give each"
         with pytest.raises(TrainingError, match=counts):
             read_training_sets([data / "images"] * 2, [data / "masks"] * labels, shares)
-
-
-class TestAsPart:
-    def test_the_outer_progress_stays_and_the_result_comes_through(self):
-        def inner():
-            yield Progress(1, 2, "inner")
-            yield Progress(2, 2, "inner")
-            return "result"
-
-        seen = []
-        assert drain(as_part(inner(), 7, 9, "outer"), seen.append) == "result"
-        assert seen == [Progress(7, 9, "outer")] * 2
-
-    def test_closing_the_outer_job_closes_the_inner_one(self):
-        closed = []
-
-        def inner():
-            try:
-                yield Progress(0, 1)
-            finally:
-                closed.append(True)
-
-        job = as_part(inner(), 0, 1, "outer")
-        next(job)
-        job.close()
-        assert closed == [True]
