@@ -241,6 +241,12 @@ class TestTrain:
                    "-o", tmp_path, code=2)  # fmt: skip
         assert f"error: {tmp_path} exists already. Choose another name." in text
 
+    def test_the_name_of_a_bundled_model_is_refused_before_training(self, data, monkeypatch):
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(data / "own"))
+        text = run(*train_arguments(data, "own/fracture-modes"), code=2)
+        assert "comes with the package" in text
+        assert "Training on" not in text
+
     def test_options_go_before_the_plan(self, data):
         run(*train_arguments(data), "--seed", 7, "--max-steps", 1, "--encoder", "resnet10t",
             code=2)  # fmt: skip
