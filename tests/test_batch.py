@@ -15,8 +15,9 @@ import zarr
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
-from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
+from napari_fractoseg.errors import ClassSchemeError, ImageError, ModelError, OutputExistsError
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.measure import overlay
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,12 @@ def settings(model):
 
 def image(seed: int, shape: tuple[int, ...] = (40, 50)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8)
+
+
+def segment(inputs, out, model, overwrite=False, **options):
+    """Plan and run."""
+    settings = batch.SegmentSettings(model, "cpu", **options)
+    return drain(batch.run(batch.plan(inputs, out, settings, overwrite=overwrite)))
 
 
 @pytest.fixture
@@ -98,6 +105,18 @@ class TestPlan:
         with pytest.raises(OutputExistsError, match=r"replace the images a_labels\.tif"):
             batch.plan([folder, folder / "a_labels.tif"], folder, settings, overwrite=True)
 
+    def test_inputs_that_do_not_exist_are_refused_before_anything_is_written(
+        self, folder, settings, tmp_path
+    ):
+        with pytest.raises(ImageError, match=r"There is no a\.pgn, b\. Check the path"):
+            batch.plan([folder / "a.pgn", tmp_path / "b"], tmp_path / "out", settings)
+        inputs = [folder / "c.png", folder / "a.png"]
+        assert len(batch.plan(inputs, tmp_path / "out", settings)) == 2
+
+    def test_an_unknown_palette_is_refused(self, folder, model, tmp_path):
+        with pytest.raises(ClassSchemeError, match="Palette 'pink' is not known"):
+            batch.plan([folder], tmp_path, batch.SegmentSettings(model, palette="pink"))
+
     def test_no_input_no_image_no_model(self, tmp_path, settings):
         with pytest.raises(ImageError, match="No image was given"):
             batch.plan([], tmp_path / "out", settings)
@@ -141,6 +160,7 @@ class TestRun:
         assert first["sha256"] == hashlib.sha256((folder / "a.png").read_bytes()).hexdigest()
         assert first["path"] == str(folder / "a.png")
         assert (first["status"], first["outputs"]) == ("done", ["a_labels.tif"])
+        assert (first["tile_px"], first["halo_px"]) == (1024, 64)
         assert first["seconds"] > 0
 
     def test_a_failed_file_is_a_row_of_the_report(self, folder, settings, tmp_path):
@@ -247,7 +267,7 @@ class TestRun:
         drain(batch.run(batch.plan([folder], tmp_path / "out", settings)), seen.append)
         assert [p.done for p in seen] == sorted(p.done for p in seen)
         assert seen[-1].done == seen[-1].total == 200
-        assert "a.png, plane 1 of 1" in [p.message for p in seen]
+        assert "a.png" in [p.message for p in seen]
 
     def test_a_damaged_model_ends_the_run_before_it_starts(self, folder, model, tmp_path):
         damaged = tmp_path / "damaged"
@@ -280,3 +300,122 @@ class TestRun:
         second = drain(batch.run(batch.plan([tmp_path / "s.zarr"], out, settings, overwrite=True)))
         assert len(first.results[0].sha256) == 64
         assert first.results[0].sha256 != second.results[0].sha256
+
+
+class TestPlanesLeftOut:
+    @pytest.fixture
+    def stack(self, tmp_path):
+        """A plane of noise, a blank one, and one with NaN."""
+        planes = np.stack([image(s).astype(np.float32) for s in range(3)])
+        planes[1], planes[2, 3, 4] = 7, np.nan
+        tifffile.imwrite(tmp_path / "s.tif", planes, photometric="minisblack")
+        return tmp_path / "s.tif"
+
+    def test_a_damaged_plane_costs_no_other(self, stack, model, tmp_path):
+        report = segment([stack], tmp_path / "out", model, overlay=True, confidence=True)
+        (result,) = report.results
+        assert result.status == "done in part"
+        assert [n.split(".")[0] for n in result.notes] == [
+            "s, plane 2 of 3 (index 1): all grey levels are 7; left unlabelled",
+            "s, plane 3 of 3 (index 2): 1 of 2000 pixels are NaN or infinite",
+        ]
+        labels = tifffile.imread(tmp_path / "out" / "s_labels.tif")
+        assert [bool(plane.any()) for plane in labels] == [True, False, False]
+        overlays = sorted(p.name for p in (tmp_path / "out").glob("*.png"))
+        assert overlays == ["s_overlay_0.png", "s_overlay_1.png"]
+
+    def test_what_was_not_measured_has_no_fraction(self, stack, model, tmp_path):
+        segment([stack], tmp_path / "out", model)
+        table = pd.read_csv(tmp_path / "out" / "fractions.csv")
+        measured = table.groupby("plane").fraction_of_image.sum(min_count=1)
+        assert measured[0] == pytest.approx(1)
+        assert measured[1:].isna().all()
+        assert table.note.isna().tolist() == [True] * 3 + [False] * 6
+
+    def test_a_blank_image_is_done_and_noted(self, tmp_path, model):
+        iio.imwrite(tmp_path / "blank.png", np.full((40, 50), 9, np.uint8))
+        report = segment([tmp_path / "blank.png"], tmp_path / "out", model)
+        assert report.results[0].status == "done"
+        assert report.results[0].notes == ("blank: all grey levels are 9; left unlabelled.",)
+        assert not tifffile.imread(tmp_path / "out" / "blank_labels.tif").any()
+
+
+class TestOverwrite:
+    def test_all_results_of_an_image_are_replaced(self, folder, model, tmp_path):
+        out = tmp_path / "out"
+        segment([folder], out, model, overlay=True, confidence=True)
+        (out / "a_notes.txt").write_text("mine")
+        segment([folder / "a.png"], out, model, overwrite=True)
+        assert sorted(p.name for p in out.glob("a_*")) == ["a_labels.tif", "a_notes.txt"]
+        assert sorted(p.name for p in out.glob("b_*")) == [
+            "b_confidence.tif",
+            "b_labels.tif",
+            "b_overlay.png",
+        ]
+
+    def test_the_reports_tell_of_all_labels_that_are_there(self, folder, model, tmp_path):
+        out = tmp_path / "out"
+        segment([folder], out, model, tile_px=64)
+        before = pd.read_csv(out / "fractions.csv")
+        segment([folder / "a.png"], out, model, overwrite=True)
+        table = pd.read_csv(out / "fractions.csv")
+        assert sorted(table.file.unique()) == ["a.png", "b.tif"]
+        pd.testing.assert_frame_equal(
+            table[table.file == "b.tif"].reset_index(drop=True),
+            before[before.file == "b.tif"].reset_index(drop=True),
+        )
+        run = json.loads((out / "run.json").read_text())
+        assert [f["file"] for f in run["files"]] == ["a.png"]
+        (earlier,) = run["earlier_runs"]
+        assert [f["file"] for f in earlier["files"]] == ["b.tif"]
+        assert earlier["settings"]["tile_px"] == 64
+        segment([folder / "b.tif"], out, model, overwrite=True)
+        run = json.loads((out / "run.json").read_text())
+        assert [[f["file"] for f in r["files"]] for r in (run, *run["earlier_runs"])] == [
+            ["b.tif"],
+            ["a.png"],
+        ]
+        (out / "a_labels.tif").unlink()
+        segment([folder / "b.tif"], out, model, overwrite=True)
+        assert "earlier_runs" not in json.loads((out / "run.json").read_text())
+        assert pd.read_csv(out / "fractions.csv").file.unique().tolist() == ["b.tif"]
+
+    def test_labels_of_an_image_that_fails_now_stay_reported(self, folder, model, tmp_path):
+        out = tmp_path / "out"
+        segment([folder], out, model)
+        (folder / "a.png").write_bytes(b"no image")
+        segment([folder / "a.png"], out, model, overwrite=True)
+        assert (out / "a_labels.tif").exists()
+        assert sorted(pd.read_csv(out / "fractions.csv").file.unique()) == ["a.png", "b.tif"]
+        run = json.loads((out / "run.json").read_text())
+        assert run["files"][0]["status"] == "failed"
+        assert len(run["earlier_runs"][0]["files"]) == 2
+
+    def test_only_results_are_removed_whatever_a_report_says(self, folder, model, tmp_path):
+        out = tmp_path / "out"
+        segment([folder], out, model)
+        run = json.loads((out / "run.json").read_text())
+        run["files"][0]["outputs"] += ["../inputs/b.tif", "/etc/a_labels.tif", "b_labels.tif"]
+        (out / "run.json").write_text(json.dumps(run))
+        segment([folder / "a.png"], out, model, overwrite=True)
+        assert (folder / "b.tif").exists()
+        assert (out / "b_labels.tif").exists()
+
+    @pytest.mark.parametrize("text", ["mine", "[]", '{"files": 3}', '{"files": [{}]}'])
+    def test_reports_that_are_not_ours_count_as_none(self, folder, model, tmp_path, text):
+        out = tmp_path / "out"
+        out.mkdir()
+        for name in ("run.json", "fractions.csv"):
+            (out / name).write_text(text)
+        segment([folder], out, model, overwrite=True)
+        assert "earlier_runs" not in json.loads((out / "run.json").read_text())
+
+
+def test_a_palette_colours_the_overlay(folder, model, tmp_path):
+    for palette in (None, "colour-blind safe"):
+        out = tmp_path / str(palette)
+        segment([folder / "a.png"], out, model, overlay=True, palette=palette)
+        labels = tifffile.imread(out / "a_labels.tif")
+        scheme = nf.load_model(model).card.scheme
+        expected = overlay(image(1), labels, scheme.with_palette(palette) if palette else scheme)
+        np.testing.assert_array_equal(iio.imread(out / "a_overlay.png"), expected)

@@ -134,3 +134,10 @@ def test_json_round_trip():
 def test_json_that_is_no_scheme_is_refused(text):
     with pytest.raises(ClassSchemeError, match="no class scheme"):
         ClassScheme.from_json(text)
+
+
+def test_colours_are_taken_over_by_name():
+    larger = DEFAULT_SCHEME.with_palette("colour-blind safe").with_names(["dimples"])
+    again = larger.with_colors_of(DEFAULT_SCHEME)
+    assert again.classes[:3] == DEFAULT_SCHEME.classes
+    assert again.classes[3] == larger.classes[3]

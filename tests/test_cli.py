@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from typer.testing import CliRunner
 
 import napari_fractoseg as nf
 import napari_fractoseg.annotations
+from napari_fractoseg.classes import PALETTES
 from napari_fractoseg.cli import app, common
+from napari_fractoseg.cli.segmenting import Palette
 from napari_fractoseg.cli.training import stop_on_ctrl_c
 
 PLAN = {
@@ -120,7 +123,8 @@ class TestSegment:
     def test_options_reach_the_run(self, data, model):
         out, image = data / "out", data / "images" / "one.png"
         run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
-            "--confidence", "--tile-px", "64", "--flips")  # fmt: skip
+            "--confidence", "--tile-px", "64", "--flips",
+            "--palette", "colour-blind-safe")  # fmt: skip
         settings = json.loads((out / "run.json").read_text())["settings"]
         assert settings == {
             "model": str(model),
@@ -129,9 +133,31 @@ class TestSegment:
             "flips": True,
             "overlay": True,
             "confidence": True,
+            "palette": "colour-blind safe",
         }
         assert (out / "one_overlay.png").exists()
         assert (out / "one_confidence.tif").exists()
+
+    def test_each_palette_can_be_chosen(self):
+        assert {p.key for p in Palette} == {None, *PALETTES}
+
+    def test_a_mistyped_input_writes_nothing(self, data, model):
+        text = run("segment", data / "imagse", "-o", data / "out", "--model", model, code=2)
+        assert text == "error: There is no imagse. Check the path.\n"
+        assert not (data / "out").exists()
+
+    def test_planes_left_out_are_named(self, data, model):
+        blank = np.full((40, 50), 9, np.uint8)
+        iio.imwrite(data / "blank.png", blank)
+        out = data / "out"
+        text = run("segment", data / "blank.png", "-o", out, "--model", model)
+        assert "note: blank: all grey levels are 9; left unlabelled." in text
+        stack = np.stack([blank, blank]).astype(np.float32)
+        stack[1, 0, 0] = np.nan
+        tifffile.imwrite(data / "stack.tif", stack, photometric="minisblack")
+        text = run("segment", data / "stack.tif", "-o", data / "2", "--model", model, code=1)
+        assert "note: stack, plane 2 of 2 (index 1): 1 of 2000 pixels are NaN" in text
+        assert "1 of 1 files segmented" in text
 
     def test_a_bad_file_is_reported_and_the_others_are_done(self, data, model):
         (data / "images" / "bad.png").write_bytes(b"no image")
@@ -214,6 +240,12 @@ class TestTrain:
         text = run("train", "--images", tmp_path / "none", "--labels", tmp_path / "none",
                    "-o", tmp_path, code=2)  # fmt: skip
         assert f"error: {tmp_path} exists already. Choose another name." in text
+
+    def test_the_name_of_a_bundled_model_is_refused_before_training(self, data, monkeypatch):
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(data / "own"))
+        text = run(*train_arguments(data, "own/fracture-modes"), code=2)
+        assert "comes with the package" in text
+        assert "Training on" not in text
 
     def test_options_go_before_the_plan(self, data):
         run(*train_arguments(data), "--seed", 7, "--max-steps", 1, "--encoder", "resnet10t",
@@ -333,6 +365,14 @@ class TestEvaluate:
             nf.load_model(model).card.scheme.names
         )
 
+    def test_labels_of_a_class_that_the_model_does_not_know(self, data, model):
+        text = run("evaluate", "--model", model, "--images", data / "images", "--labels",
+                   data / "masks", "--mask-values", "1=transgranular,2=dimples",
+                   "-o", data / "report.json", code=2)  # fmt: skip
+        assert "labelled 'dimples', a class that the model 'tiny' does not know" in text
+        assert "start a new model" not in text
+        assert not (data / "report.json").exists()
+
 
 class TestConvert:
     @pytest.fixture
@@ -451,7 +491,7 @@ class TestModels:
 
     def test_the_card_is_shown(self, model):
         text = run("models", "info", "tiny")
-        for part in ("Unet with encoder resnet18", "not stated", str(model), '"halo_px": 64'):
+        for part in ("A Unet network with encoder `resnet18`", "Licence: not stated", str(model)):
             assert part in text
 
     def test_a_model_is_exported_imported_and_removed(self, tmp_path, model):
@@ -466,6 +506,17 @@ class TestModels:
 
     def test_an_unknown_model_is_an_error_with_the_names_there_are(self):
         assert "Models there are: " in run("models", "info", "none", code=2)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(model):
+    code = "from napari_fractoseg.cli import main; main()"
+    arguments = [sys.executable, "-c", code, "models", "info", str(model)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(arguments, stdout=writing, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    os.close(writing)
+    assert "error" not in result.stderr
+    assert "Broken pipe" not in result.stderr
 
 
 def test_doctor_tells_versions_devices_and_models(model, monkeypatch):
@@ -487,7 +538,7 @@ class TestDemo:
         models = tmp_path / "models"
         models.mkdir()
         (models / "fracture-modes").symlink_to(model)
-        monkeypatch.setenv("FRACTOSEG_MODELS", str(models))
+        monkeypatch.setattr("napari_fractoseg.models.zoo.bundled_folder", lambda: models)
         monkeypatch.chdir(tmp_path)
 
     def test_a_second_demo_gets_a_folder_of_its_own(self, tmp_path):

@@ -1,13 +1,6 @@
 import pytest
 
-from napari_fractoseg.jobs import (
-    Progress,
-    RemainingTime,
-    Throttle,
-    as_part,
-    drain,
-    duration_text,
-)
+from napari_fractoseg.jobs import Progress, RemainingTime, Throttle, as_part, drain, duration_text
 
 
 def counting(closed):
@@ -97,3 +90,11 @@ class TestAsPart:
         next(job)
         job.close()
         assert closed == [True]
+
+    def test_the_inner_job_may_stand_for_a_span_of_steps(self):
+        seen = []
+        drain(as_part(counting([]), 30, 90, "file 2", span=10), seen.append)
+        assert [(p.done, p.total) for p in seen] == [(33, 90), (36, 90), (40, 90)]
+        assert seen[0].message == "file 2, step 1"
+        nameless = [p.message for p in as_part(counting([]), 0, 3, "", span=3)]
+        assert nameless[0] == "step 1"

@@ -276,6 +276,12 @@ class ClassScheme:
                 used += 1
         return replace(self, classes=tuple(recoloured))
 
+    def with_colors_of(self, other: ClassScheme) -> ClassScheme:
+        """Return the scheme with the colours that classes of the same name have in another one."""
+        colors = {c.name.casefold(): c.color for c in other}
+        recoloured = (replace(c, color=colors.get(c.name.casefold(), c.color)) for c in self)
+        return replace(self, classes=tuple(recoloured))
+
     def check_labels(self, labels: npt.NDArray[Any]) -> None:
         """Raise unless every value of `labels` is 0 or that of a class.
 

@@ -43,7 +43,8 @@ def draft_of(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Yields
     ------
     Path
-        A file in the same folder; it is removed after an error.
+        A file in the same folder and with the same suffix; it is removed after an
+        error.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def draft_of(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if not overwrite:
         refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     draft = Path(name)
     try:

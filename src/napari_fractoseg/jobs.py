@@ -76,7 +76,7 @@ def drain(job: Job[R], report: Callable[[Progress], object] | None = None) -> R:
         job.close()
 
 
-def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
+def as_part(job: Job[R], done: int, total: int, message: str, *, span: int = 0) -> Job[R]:
     """Run a job inside another: its steps are cancel points of the outer one.
 
     Parameters
@@ -84,9 +84,12 @@ def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
     job : Job
         The inner job.
     done, total : int
-        How far the outer job has come; it stays there meanwhile.
+        How far the outer job has come before.
     message : str
         What the outer job is doing.
+    span : int
+        Steps of the outer job that the inner one stands for; with 0 the outer one
+        stays where it is, and its message as well.
 
     Yields
     ------
@@ -97,11 +100,22 @@ def as_part(job: Job[R], done: int, total: int, message: str) -> Job[R]:
     -------
     object
         What the inner job returned.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.jobs import Progress, as_part
+    >>> def halves():
+    ...     yield Progress(1, 2, "half")
+    ...     yield Progress(2, 2, "all")
+    >>> [(p.done, p.message) for p in as_part(halves(), 10, 30, "file 2", span=10)]
+    [(15, 'file 2, half'), (20, 'file 2, all')]
     """
     try:
         while True:
-            next(job)
-            yield Progress(done, total, message)
+            part = next(job)
+            steps = span * part.done // max(part.total, 1)
+            parts = (message, part.message if span else "")
+            yield Progress(done + steps, total, ", ".join(filter(None, parts)))
     except StopIteration as stop:
         result: R = stop.value
         return result

@@ -9,9 +9,11 @@ import pytest
 import torch
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QStyle, QStyleOptionComboBox
 
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.inference_widget import SegmentWidget, State
+from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.zoo import bundled_folder
@@ -107,6 +109,7 @@ def test_the_result_says_where_it_comes_from(widget, viewer, noise, qtbot, tiny_
     assert origin["model_digest"] == SegmentationModel.load(tiny_folder).digest
     assert origin["scheme"] == DEFAULT_SCHEME.to_dict()
     assert (origin["image"], origin["planes"]) == ("a", "all")
+    assert (origin["tile_px"], origin["halo_px"]) == (1024, 64)
 
 
 def test_the_result_line_gives_the_fractions(widget, viewer, noise, qtbot):
@@ -242,8 +245,103 @@ def test_cancel_leaves_the_finished_planes(widget, viewer, noise, qtbot):
     assert 0 < sum(finished) < 80
     assert finished == sorted(finished, reverse=True)
     assert f"{sum(finished)} of 80 planes are finished" in widget.state_line.text()
+    planes = widget.result.metadata["fractoseg"]["planes"]
+    assert planes == [[i] for i in range(sum(finished))]
     assert widget.button.isEnabled()
     assert widget.result.editable
+
+
+def test_a_failure_tells_which_planes_are_finished(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(4, 64, 64), name="z")
+    widget.source.extent.value = "all"
+    widget.advanced.confidence.value = True
+    looks = []
+
+    def run_out(module, inputs):
+        if module.__class__.__name__ == "Unet":
+            looks.append(1)
+            if len(looks) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(run_out)
+    try:
+        segment(widget, qtbot, State.FAILED)
+    finally:
+        hook.remove()
+    for layer in (widget.result, viewer.layers["z · confidence"]):
+        assert layer.metadata["fractoseg"]["planes"] == [[0], [1]]
+
+
+def test_stopping_after_the_last_tile_is_done_not_stopped(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(64, 64), name="a")
+    click(qtbot, widget.button)
+    # The worker yields the last step, and hears of the click before it goes on.
+    widget._handle._worker.yielded.connect(
+        lambda p: widget.cancel() if 0 < p.total == p.done else None,
+        Qt.ConnectionType.DirectConnection,
+    )
+    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    assert widget.state is State.DONE
+    assert widget.result_line.text()
+    assert widget.result.metadata["fractoseg"]["planes"] == "all"
+
+
+def test_a_run_can_be_stopped_between_two_mirror_images(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(64, 64), name="a")
+    widget.advanced.flips.value = True
+    looks = []
+
+    def stop(module, inputs):
+        if module.__class__.__name__ == "Unet":
+            looks.append(1)
+            widget._handle._worker.quit()
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(stop)
+    try:
+        segment(widget, qtbot, State.STOPPED)
+    finally:
+        hook.remove()
+    assert len(looks) == 1
+    assert "Nothing was finished" in widget.state_line.text()
+    assert [layer.name for layer in viewer.layers] == ["a"]
+
+
+def test_what_shows_nothing_is_left_unlabelled_and_said(widget, viewer, noise, qtbot):
+    stack = noise(3, 64, 64)
+    stack[1] = 7
+    viewer.add_image(stack, name="z")
+    widget.source.extent.value = "all"
+    segment(widget, qtbot)
+    assert [bool(plane.any()) for plane in widget.result.data] == [True, False, True]
+    assert "z, plane 2 of 3 (index 1): all grey levels are 7" in widget.result_line.text()
+    assert widget.result.metadata["fractoseg"]["planes"] == [[0], [2]]
+
+
+def test_colours_can_be_those_for_colour_blind_readers(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(64, 64))
+    widget.advanced.palette.value = "colour-blind safe"
+    segment(widget, qtbot)
+    safe = DEFAULT_SCHEME.with_palette("colour-blind safe")
+    assert scheme_of(widget.result) == widget.legend.scheme == safe
+    widget.legend.add_class("dimples")
+    widget.advanced.palette.value = ""
+    assert scheme_of(widget.result).classes[:3] == DEFAULT_SCHEME.classes
+    np.testing.assert_allclose(widget.result.colormap.color_dict[1], DEFAULT_SCHEME.classes[0].rgba)
+
+
+def test_opening_the_dock_again_keeps_what_was_chosen(widget, viewer, noise):
+    first = viewer.add_image(noise(64, 64), name="a")
+    viewer.add_image(noise(64, 64), name="b")
+    widget.source.choice.value = first
+    widget.advanced.flips.value = not widget.advanced.flips.value
+    chosen = widget.advanced.flips.value
+    widget.window().show()
+    widget.hide()
+    widget.show()
+    assert widget.advanced.flips.value is chosen
+    assert widget.source.layer is first
+    viewer.layers["b"].name = "renamed"
+    assert widget.source.layer is first
 
 
 def test_escape_cancels(make_napari_viewer, noise, qtbot):
@@ -400,10 +498,39 @@ def test_new_models_are_offered_when_the_dock_is_opened_again(
 
 def test_the_card_is_one_click_away(widget, qtbot):
     dialog = widget.model.show_card()
-    text = dialog.layout().itemAt(0).widget().toPlainText()
+    browser = dialog.layout().itemAt(0).widget()
+    text = browser.toPlainText()
     assert "intergranular" in text
-    assert "Unet, encoder resnet18" in text
+    assert browser.textCursor().atStart()  # it opens at the top
+    assert "A Unet network with encoder resnet18" in text
+    assert "Folder:" in dialog.layout().itemAt(1).widget().text()
     dialog.close()
+
+
+def test_a_card_is_text_whatever_it_says(widget, qtbot, tiny_model, tmp_path, monkeypatch):
+    strange = tiny_model.with_card(name="strange", description="<img src='x'> <b>bold</b>")
+    strange.save(tmp_path / "own" / "strange")
+    monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "own"))
+    widget.model.refresh()
+    widget.model.choice.value = str(tmp_path / "own" / "strange")
+    dialog = widget.model.show_card()
+    assert "<b>bold</b>" in dialog.layout().itemAt(0).widget().toPlainText()
+    dialog.close()
+
+
+def test_the_name_of_the_bundled_model_can_be_read(viewer, qtbot):
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.window().show()
+    box = widget.model.choice.native
+    box.resize(box.minimumSizeHint())
+    option = QStyleOptionComboBox()
+    box.initStyleOption(option)
+    field = box.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, box
+    )
+    assert box.fontMetrics().horizontalAdvance(widget.model.entry.title) <= field.width()
+    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
 
 
 def test_the_device_line_says_what_was_found_and_why_not_the_gpu(widget):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, to_grey
+from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours, to_grey
 
 LEVELS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 
@@ -52,7 +52,7 @@ def test_nan_and_infinity_are_refused_with_a_count():
     data = np.zeros((4, 5), np.float32)
     data[0, :2] = np.nan
     data[1, 1] = np.inf
-    with pytest.raises(ImageError, match=r"s1: 3 of 20 pixels are NaN or infinite.*nan_to_num"):
+    with pytest.raises(ImageError, match=r"s1: 3 of 20 pixels are NaN or infinite. Replace them"):
         Micrograph(data, name="s1")
 
 
@@ -92,7 +92,7 @@ def test_planes_of_every_kind_of_array(kind):
     assert list(stack.indices())[-1] == (1, 2)
     plane = stack.plane((1, 0))
     np.testing.assert_array_equal(plane.data, data[1, 0])
-    assert plane.name == "fields, plane 1, 0"
+    assert plane.name == "fields, plane 4 of 6 (index 1, 0)"
 
 
 def test_only_the_wanted_plane_is_computed():
@@ -115,6 +115,19 @@ def test_an_rgb_stack_gives_grey_planes():
     stack = MicrographStack(rgb, rgb=True)
     assert stack.shape == (2, 4, 5)
     np.testing.assert_allclose(stack.plane((1,)).data, 0.2125 * 255)
+
+
+@pytest.mark.parametrize("shape", [(24, 64, 3), (2, 24, 64, 4), (30, 41, 2), (30, 41, 1)])
+def test_a_last_axis_as_short_as_colours_is_not_guessed(shape):
+    with pytest.raises(ImageError, match=r"may hold colours or pixels\. Pass rgb=True"):
+        has_colours(shape)
+    assert has_colours(shape, rgb=True)
+    assert not has_colours(shape, rgb=False)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (1, 1), (3, 24, 64), (2, 3, 8, 5)])
+def test_grey_images_and_stacks_need_no_flag(shape):
+    assert not has_colours(shape)
 
 
 def test_bad_shapes_are_refused():

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import find_images, image_shape, read_image, read_mask
@@ -65,16 +66,96 @@ def test_zarr_arrays_and_ome_zarr_open_lazily(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "ome.zarr").plane().data, GREY)
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_grey_tiff_with_alpha_is_grey(tmp_path, planar):
+    samples = [GREY, np.full_like(GREY, 255)]
+    stored = np.stack(samples, axis=-1 if planar == "contig" else 0)
+    path = tmp_path / "la.tif"
+    tifffile.imwrite(path, stored, photometric="minisblack", planarconfig=planar,
+                     extrasamples=["unassalpha"])  # fmt: skip
+    stack = read_image(path)
+    np.testing.assert_array_equal(stack.plane().data, GREY)
+    assert image_shape(path) == ((5, 6), np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, bool])
+def test_black_is_black_where_a_tiff_says_that_zero_is_white(tmp_path, dtype):
+    levels = (GREY % 2).astype(bool) if dtype is bool else GREY.astype(dtype)
+    tifffile.imwrite(tmp_path / "w.tif", levels, photometric="miniswhite")
+    data = read_image(tmp_path / "w.tif").plane().data
+    assert data.dtype == dtype
+    shown, stored = data.astype(float), levels.astype(float)
+    np.testing.assert_array_equal(shown + stored, np.full(GREY.shape, shown[0, 0] + stored[0, 0]))
+    if dtype is np.uint8:
+        np.testing.assert_array_equal(data, 255 - GREY)
+        np.testing.assert_array_equal(read_mask(tmp_path / "w.tif"), GREY)
+
+
+def test_cmyk_is_read_as_it_looks(tmp_path):
+    grey = np.kron(GREY * 8, np.ones((8, 8), np.uint8))
+    rgb = Image.fromarray(grey).convert("RGB")
+    rgb.convert("CMYK").save(tmp_path / "c.jpg", quality=95)
+    ink = np.asarray(rgb.convert("CMYK"))
+    tifffile.imwrite(tmp_path / "c.tif", ink, photometric="separated")
+    for name in ("c.jpg", "c.tif"):
+        stack = read_image(tmp_path / name)
+        assert stack.data.shape == (*grey.shape, 3)
+        assert np.abs(stack.plane().data - grey).max() < 8
+        assert image_shape(tmp_path / name) == (stack.data.shape, np.uint8)
+
+
+def test_the_axes_of_a_zarr_tell_colours_from_planes(tmp_path):
+    rgb = np.stack([GREY] * 3, axis=-1)
+    ome = zarr.create_group(tmp_path / "ome.zarr")
+    ome.create_array("0", data=rgb)
+    axes = [{"name": "y", "type": "space"}, {"name": "x"}, {"name": "colours", "type": "channel"}]
+    ome.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    named = zarr.create_array(
+        tmp_path / "named.zarr", shape=rgb.shape, dtype="u1", dimension_names=["y", "x", "c"]
+    )
+    named[:] = rgb
+    for name in ("ome.zarr", "named.zarr"):
+        stack = read_image(tmp_path / name)
+        assert (stack.rgb, stack.shape) == (True, (5, 6))
+        np.testing.assert_allclose(stack.plane().data, GREY)
+    planes = zarr.create_array(
+        tmp_path / "planes.zarr", shape=rgb.shape, dtype="u1", dimension_names=["z", "y", "x"]
+    )
+    assert planes.shape == read_image(tmp_path / "planes.zarr").shape
+    alpha = zarr.create_array(
+        tmp_path / "alpha.zarr", shape=(5, 6, 1), dtype="u1", dimension_names=["y", "x", "c"]
+    )
+    alpha[..., 0] = GREY
+    np.testing.assert_array_equal(read_image(tmp_path / "alpha.zarr").plane().data, GREY)
+
+
+def test_a_zarr_that_may_be_colour_is_refused_until_it_is_said(tmp_path):
+    path = tmp_path / "plain.zarr"
+    zarr.create_array(path, shape=(5, 6, 3), dtype="u1")
+    with pytest.raises(ImageError, match=r"plain\.zarr.*\(5, 6, 3\) may hold.*dimension_names"):
+        read_image(path)
+    assert read_image(path, rgb=True).shape == (5, 6)
+    assert read_image(path, rgb=False).shape == (5, 6, 3)
+
+
 def test_errors_name_the_file(tmp_path):
     with pytest.raises(ImageError, match=r"none\.tif does not exist"):
         read_image(tmp_path / "none.tif")
     for name in ("text.png", "text.tif", "text.jpg"):
         (tmp_path / name).write_text("this is no picture")
-        with pytest.raises(ImageError, match=rf"{name} cannot be read as an image"):
+        with pytest.raises(ImageError, match=rf"{name} cannot be read as an image") as caught:
             read_image(tmp_path / name)
+        assert str(caught.value).count(name) == 1
     zarr.create_group(tmp_path / "empty.zarr")
     with pytest.raises(ImageError, match="without OME-Zarr multiscales"):
         read_image(tmp_path / "empty.zarr")
+
+
+def test_a_tiff_without_pages_is_one_clear_error(tmp_path, caplog):
+    (tmp_path / "bad.tif").write_bytes(b"II*\0" + b"\0\xff" * 50)
+    with pytest.raises(ImageError, match="it is damaged, incomplete or no image"):
+        read_image(tmp_path / "bad.tif")
+    assert not caplog.records
 
 
 def test_truncated_files_are_refused(tmp_path):
@@ -87,7 +168,7 @@ def test_truncated_files_are_refused(tmp_path):
 
 
 def test_folders_list_images_only(tmp_path):
-    for name in ("b.png", "a.TIF", "notes.txt", "c.jpg"):
+    for name in ("b.png", "a.TIF", "notes.txt", "c.jpg", "._b.png", ".d.tif"):
         (tmp_path / name).touch()
     assert [p.name for p in find_images(tmp_path)] == ["a.TIF", "b.png", "c.jpg"]
     with pytest.raises(ImageError, match="not a folder"):

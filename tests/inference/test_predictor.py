@@ -5,12 +5,13 @@ import torch
 import zarr
 
 import napari_fractoseg as nf
-from napari_fractoseg.errors import ImageError, OutOfMemoryError
+from napari_fractoseg.errors import ImageError, ModelError, OutOfMemoryError
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.inference.record import RunRecord
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
-from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 
 CPU = choose_device("cpu")
@@ -56,7 +57,7 @@ def test_the_image_is_not_changed(tiny_model):
 )
 def test_the_same_grey_levels_give_the_same_labels(tiny_model, same):
     expected = nf.segment(IMAGE, tiny_model, device="cpu")
-    labels = nf.segment(same, tiny_model, device="cpu", rgb=same.ndim == 3)
+    labels = nf.segment(same, tiny_model, device="cpu", rgb=same.ndim == 3 or None)
     np.testing.assert_array_equal(labels, expected)
 
 
@@ -75,22 +76,67 @@ def test_tiles_give_the_labels_of_the_whole_image(tiny_model):
     assert tiled_agreement(tiny_model, 0) < 0.99
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 5), (33, 31), (32, 97)])
+@pytest.mark.parametrize("shape", [(1, 40), (7, 5), (33, 31), (32, 97)])
 def test_tiny_and_odd_sizes(tiny_model, shape):
     assert nf.segment(smooth_noise(shape), tiny_model, device="cpu").shape == shape
 
 
-def test_a_constant_image_is_labelled(tiny_model):
-    labels = nf.segment(np.full((40, 50), 128, np.uint8), tiny_model, device="cpu")
-    assert labels.shape == (40, 50)
-    assert (labels > 0).all()
+@pytest.mark.parametrize("image", [np.full((40, 50), 128, np.uint8), np.zeros((1, 1))])
+def test_an_image_that_shows_nothing_is_left_unlabelled(tiny_model, image):
+    with pytest.warns(UserWarning, match="all grey levels are .*; left unlabelled"):
+        labels = nf.segment(image, tiny_model, device="cpu")
+    assert labels.shape == image.shape
+    assert not labels.any()
 
 
-def test_nan_is_refused_with_the_plane_and_the_count(tiny_model):
-    stack = np.zeros((2, 40, 40), np.float32)
-    stack[1, 0, 0] = np.nan
-    with pytest.raises(ImageError, match="plane 1: 1 of 1600 pixels are NaN"):
-        nf.segment(stack, tiny_model, device="cpu")
+def test_a_blank_plane_of_a_stack_is_left_unlabelled_and_named(tiny_model):
+    stack = np.stack([IMAGE, np.full_like(IMAGE, 7)])
+    prediction = drain(Predictor(tiny_model, CPU, with_confidence=True).run(MicrographStack(stack)))
+    assert prediction.labels[0].all()
+    assert not prediction.labels[1].any()
+    assert not prediction.confidence[1].any()
+    assert list(prediction.left_out) == [(1,)]
+    assert prediction.left_out[1,].reason.startswith("image, plane 2 of 2 (index 1): all grey")
+
+
+def with_nan(shape, plane):
+    stack = np.stack([smooth_noise(shape, s) for s in range(3)]).astype(np.float32)
+    stack[plane, 0, 0] = np.nan
+    return stack
+
+
+def test_nan_in_memory_is_refused_with_the_plane_and_the_count(tiny_model):
+    with pytest.raises(ImageError, match=r"plane 2 of 3 \(index 1\): 1 of 1600 pixels are NaN"):
+        nf.segment(with_nan((40, 40), 1), tiny_model, device="cpu")
+
+
+def test_a_damaged_plane_of_a_lazy_stack_does_not_cost_the_others(tiny_model):
+    stack = with_nan((40, 40), 1)
+    lazy = da.from_array(stack, chunks=(1, 40, 40))
+    with pytest.warns(UserWarning, match=r"plane 2 of 3 \(index 1\): 1 of 1600"):
+        labels = nf.segment(lazy, tiny_model, device="cpu")
+    np.testing.assert_array_equal(labels[::2], nf.segment(stack[::2], tiny_model, device="cpu"))
+    assert not labels[1].any()
+    with pytest.raises(ImageError, match="NaN"):
+        nf.segment(lazy[1:2], tiny_model, device="cpu")
+
+
+def test_colours_are_not_taken_for_planes(tiny_model):
+    rgb = np.stack([IMAGE] * 3, axis=-1)
+    with pytest.raises(ImageError, match=r"\(150, 210, 3\) may hold colours or pixels"):
+        nf.segment(rgb, tiny_model, device="cpu")
+    assert nf.segment(rgb, tiny_model, device="cpu", rgb=True).shape == (150, 210)
+    assert nf.segment(rgb[:2], tiny_model, device="cpu", rgb=False).shape == (2, 210, 3)
+
+
+def test_names_and_lists_are_taken(tiny_model, tmp_path):
+    folder = tiny_model.save(tmp_path / "tiny")
+    small = IMAGE[:40, :50]
+    expected = nf.segment(small, tiny_model, device="cpu")
+    for model in (folder, str(folder)):
+        np.testing.assert_array_equal(nf.segment(small.tolist(), model, device="cpu"), expected)
+    with pytest.raises(ModelError, match="'none' is neither"):
+        nf.segment(small, "none")
 
 
 def test_a_plane_has_the_same_labels_alone_and_in_a_stack(tiny_model):
@@ -135,11 +181,51 @@ def test_stopping_keeps_what_is_finished(tiny_model):
 
 
 def test_progress_counts_tiles_up_to_the_total(tiny_model):
-    stack = MicrographStack(np.zeros((2, 100, 100), np.uint8))
+    stack = MicrographStack(np.stack([IMAGE[:100, :100]] * 2))
     seen = list(Predictor(tiny_model, CPU, tile_px=64).run(stack))
     assert [p.done for p in seen] == list(range(1, 9))
     assert {p.total for p in seen} == {8}
+    assert seen[2].message == "plane 1 of 2, tile 4 of 4"
     assert seen[-1].message == "plane 2 of 2"
+
+
+def test_each_look_at_a_tile_is_a_step_that_weighs_what_it_costs(tiny_model):
+    model = tiny_model.with_card(inference=Inference(reductions=(1, 2), flips=True, halo_px=64))
+    seen = list(Predictor(model, CPU).run(MicrographStack(IMAGE)))
+    assert [p.done for p in seen] == [4, 8, 12, 16, 17, 18, 19, 20]
+    assert {p.total for p in seen} == {20}
+
+
+def test_a_run_tells_which_planes_are_finished(tiny_model):
+    stack = MicrographStack(np.stack([smooth_noise((100, 100), s) for s in range(3)]))
+    labels, record = np.zeros(stack.shape, np.uint8), RunRecord()
+    job = Predictor(tiny_model, CPU, tile_px=64).run_into(stack, labels, record=record)
+    for _ in range(4 + 1):
+        next(job)
+    job.close()
+    assert record.finished == [(0,)]
+    assert record.n_tiles == 5
+    job = Predictor(tiny_model, CPU, tile_px=64).run_into(stack, labels, record=record)
+    for progress in job:
+        if progress.done == progress.total:
+            break
+    job.close()
+    assert record.finished[-1] == (2,)
+
+
+def test_windows_end_where_the_image_ends(tiny_model):
+    seen = []
+    hook = tiny_model.network.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[-2:]))
+    try:
+        nf.segment(IMAGE, tiny_model, device="cpu")
+    finally:
+        hook.remove()
+    assert seen == [(160, 224)]
+
+
+def test_all_devices_get_the_same_tiles(tiny_model):
+    device = Device("cuda:0", "GPU")
+    assert Predictor(tiny_model, device).tiler == Predictor(tiny_model, CPU).tiler
 
 
 class _Greedy(torch.nn.Module):

@@ -36,6 +36,7 @@ def changed(**entries):
         (changed(pixel_size_um=-1), "pixel_size_um.*greater than 0"),
         (changed(normalisation="z-score"), "normalisation.*z-score"),
         (changed(inference={"reductions": [0]}), "inference.reductions"),
+        (changed(inference={"reductions": []}), "inference.reductions.*at least 1 item"),
         (changed(scheme={"name": "x", "classes": []}), "scheme.*no classes"),
     ],
 )

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import load_file, save_file
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.errors import ModelError, OutputExistsError
+from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
 from napari_fractoseg.models.card import Inference, ModelCard
 from napari_fractoseg.models.model import SegmentationModel, load_model
 
@@ -137,7 +138,10 @@ def test_nothing_is_ever_unpickled(folder):
         ({"classes": 5}, "classes is 5, but the card wants 3"),
         ({"in_channels": 3}, "in_channels is 3"),
         ({"_model_class": "os.system"}, "'os.system' is not known"),
-        ({"encoder_name": "resnet34"}, "do not fit"),
+        ({"encoder_name": "resnet34"}, "encoder_name is 'resnet34', but the card wants 'resnet18'"),
+        ({"_model_class": "Linknet"}, "architecture is 'linknet', but the card wants 'unet'"),
+        ({"activation": "softmax"}, "activation is 'softmax', but the network must end without"),
+        ({"decoder_channels": [64]}, "cannot build this network"),
         ({"decoder_channels": [64, 32, 16, 8, 8]}, "do not fit"),
     ],
 )
@@ -146,6 +150,30 @@ def test_a_configuration_that_does_not_fit_is_refused(folder, entries, message):
     path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
     with pytest.raises(ModelError, match=message):
         load_model(folder)
+
+
+def test_an_encoder_that_is_not_known_is_named(folder):
+    for name, key in (("card.json", "encoder"), ("config.json", "encoder_name")):
+        entries = {**json.loads((folder / name).read_text()), key: "resnet999"}
+        (folder / name).write_text(json.dumps(entries))
+    with pytest.raises(ModelError, match="cannot build this network .*resnet999.*Update it"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folder, value):
+    weights = load_file(folder / "model.safetensors")
+    name = "encoder.layer1.0.conv1.weight"
+    weights[name].view(-1)[:3] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"damaged: 3 of 36864 weights of '{name}' are NaN"):
+        load_model(folder)
+
+
+def test_the_probabilities_of_a_shape_that_does_not_fit(tiny_model):
+    for shape in ((1, 1, 50, 64), (1, 64, 64), (1, 3, 64, 64)):
+        with pytest.raises(ImageError, match=r"multiples of 32 \(stride_px\)"):
+            tiny_model.probabilities(np.zeros(shape, np.float32))
 
 
 def test_encoder_weights_in_the_configuration_are_not_fetched(folder, tiny_model):

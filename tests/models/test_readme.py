@@ -12,7 +12,8 @@ def card(**entries):
 def test_classes_network_and_licence_are_named():
     text = readme_text(card(licence="MIT", inference=Inference(reductions=(2, 4), flips=True)))
     assert text.startswith("# my model\n")
-    assert "| 2 | transgranular |" in text
+    assert "| 2 | transgranular | #21c45a | yes |" in text
+    assert "| 3 | background | transparent | no |" in text
     assert "`resnet18`" in text
     assert "at 1/2 and 1/4 of its resolution, and its four mirror images" in text
     assert "Licence: MIT" in text
@@ -27,3 +28,19 @@ def test_cross_validation_becomes_a_table_for_each_reference():
     assert "Reference: polygons" in lines
     assert "| s17_3 | 0.800 | 0.600 | - | 0.050 |" in lines
     assert "| **mean** | 0.800 | 0.600 | - | 0.050 |" in lines
+
+
+def test_what_training_kept_aside_is_shown():
+    classes = {"intergranular": {"iou": 0.81, "labelled_px": 1200}}
+    validation = {"mean_iou": 0.7, "mean_iou_before": 0.5, "classes": classes, "notes": ["Few."]}
+    lines = readme_text(card(metrics={"validation": validation})).splitlines()
+    assert "On blocks kept aside, mean IoU 0.700 (before training 0.500)." in lines
+    assert "| intergranular | 0.810 | 1200 |" in lines
+    assert "- Few." in lines
+
+
+def test_a_card_without_figures_says_so():
+    text = readme_text(card(pixel_size_um=0.088))
+    assert "How well it does was not measured." in text
+    assert "pixel size: 0.088 µm" in text
+    assert "sees the image at full resolution" in text

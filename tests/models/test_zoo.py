@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_fractoseg.errors import ModelError
+from napari_fractoseg.errors import ModelError, OutputExistsError
 from napari_fractoseg.models.model import load_model
-from napari_fractoseg.models.zoo import find_model, list_models
+from napari_fractoseg.models.zoo import bundled_folder, find_model, list_models, model_place
 
 
 def test_the_bundled_model_comes_first_and_fits_into_thirty_megabytes():
@@ -45,3 +45,20 @@ def test_folders_that_are_no_models_are_left_out():
 def test_an_unknown_name_lists_those_there_are():
     with pytest.raises(ModelError, match=r"'nonsense' is neither.*fracture-modes"):
         find_model("nonsense")
+
+
+def test_an_own_model_never_stands_for_a_bundled_one(tiny_model, tmp_path, monkeypatch):
+    own = Path(os.environ["FRACTOSEG_MODELS"])
+    for name in ("fracture-modes", "Fracture-Modes", "default"):
+        with pytest.raises(OutputExistsError, match="comes with the package. Choose another"):
+            tiny_model.save(own / name)
+        with pytest.raises(OutputExistsError, match="comes with the package"):
+            model_place(name)
+    folder = tiny_model.save(tmp_path / "fracture-modes")  # elsewhere any name is free
+    own.mkdir(parents=True)
+    (own / "fracture-modes").symlink_to(folder)  # copied there by hand
+    for name in ("default", "fracture-modes"):
+        assert find_model(name).parent == bundled_folder()
+    monkeypatch.setattr("napari_fractoseg.models.zoo.bundled_folder", lambda: tmp_path / "none")
+    with pytest.raises(ModelError, match="default model is missing"):
+        find_model("default")

@@ -25,18 +25,25 @@ def test_cores_cover_every_pixel_exactly_once(shape, tiler):
 
 
 @given(SHAPES, TILERS)
-def test_windows_are_equal_aligned_and_hold_core_and_halo(shape, tiler):
-    tiles = list(tiler.tiles(shape))
-    assert len({t.window.shape for t in tiles}) == 1
-    for tile in tiles:
+def test_windows_are_aligned_and_hold_core_and_halo_up_to_the_edge(shape, tiler):
+    for tile in tiler.tiles(shape):
         core, window = tile.core, tile.window
-        assert window.row0 % tiler.multiple_px == 0
-        assert window.column0 % tiler.multiple_px == 0
-        assert all(n % tiler.multiple_px == 0 for n in window.shape)
-        assert core.row0 - window.row0 == core.column0 - window.column0 == tiler.halo_px
-        assert window.row1 - core.row1 >= tiler.halo_px
-        assert window.column1 - core.column1 >= tiler.halo_px
+        assert window.row0 == max(core.row0 - tiler.halo_px, 0)
+        assert window.column0 == max(core.column0 - tiler.halo_px, 0)
+        assert window.row1 >= min(core.row1 + tiler.halo_px, shape[0])
+        assert window.column1 >= min(core.column1 + tiler.halo_px, shape[1])
+        assert window.row1 < shape[0] + tiler.multiple_px
+        assert window.column1 < shape[1] + tiler.multiple_px
+        edges = (window.row0, window.row1, window.column0, window.column1)
+        assert all(n % tiler.multiple_px == 0 for n in edges)
         assert max(core.shape) <= tiler.tile_px
+
+
+def test_windows_inside_the_image_are_equal():
+    tiles = [t for t in Tiler(64, 32).tiles((400, 400)) if t.core.row0 > 0 and t.core.row1 < 400]
+    inside = [t for t in tiles if t.core.column0 > 0 and t.core.column1 < 400]
+    assert {t.window.shape for t in inside} == {(128, 128)}
+    assert len(inside) == 25
 
 
 @given(SHAPES, TILERS)
@@ -65,7 +72,7 @@ def test_cores_are_about_equal_so_that_no_sliver_remains():
 def test_a_tiny_image_is_one_tile():
     (tile,) = Tiler(64, 32).tiles((3, 5))
     assert tile.core == Box(0, 3, 0, 5)
-    assert tile.window.shape == (96, 96)
+    assert tile.window == Box(0, 32, 0, 32)
 
 
 def test_canvas_writes_one_plane_and_refuses_wrong_shapes():

@@ -7,14 +7,16 @@ from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from napari_fractoseg._napari.controls import narrow
+from napari_fractoseg.classes import PALETTES
 
 __all__ = ["AdvancedOptions"]
 
 _TILES = (("automatic", 0), *((f"{px} px", px) for px in (256, 512, 1024, 2048, 4096)))
+_PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 
 class AdvancedOptions(QCollapsible):
-    """Confidence layer, mirror images and tile size of a segmentation."""
+    """Confidence layer, mirror images, tile size and colours of a segmentation."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
@@ -32,10 +34,19 @@ class AdvancedOptions(QCollapsible):
             label="Tile",
             choices=_TILES,
             tooltip="Edge of the pieces in which an image is computed. Choose smaller tiles "
-            "when memory runs out; the result stays the same.",
+            "when memory runs out: a few labels near their borders may change.",
         )
-        narrow(self.tile)
-        self._form = Container(widgets=[self.confidence, self.flips, self.tile], labels=True)
+        self.palette = ComboBox(
+            label="Colours",
+            choices=_PALETTES,
+            tooltip="Colours of the classes. Those of the last choice are told apart by "
+            "colour-blind readers.",
+        )
+        for choice in (self.tile, self.palette):
+            narrow(choice)
+        self._form = Container(
+            widgets=[self.confidence, self.flips, self.tile, self.palette], labels=True
+        )
         self._form.margins = (0, 0, 0, 0)
         self.addWidget(self._form.native)
         self.layout().setContentsMargins(0, 0, 0, 0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import QSize, Qt, Signal, Slot
+from qtpy.QtGui import QTextCursor, QTextDocument
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
@@ -28,9 +28,13 @@ from napari_fractoseg._napari.segmentation import progress_text
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.zoo import ModelEntry, list_models, user_folder
 
-__all__ = ["DeviceLine", "ModelPicker", "ProgressRow", "card_html", "narrow"]
+__all__ = ["DeviceLine", "ModelPicker", "ProgressRow", "narrow"]
+
+_MOST_CHARACTERS = 17
+"""Of a model's name, as broad as X: the bundled one can be read, and the dock stays narrow."""
 
 
 def narrow(choice: ComboBox) -> QComboBox:
@@ -92,6 +96,8 @@ class ModelPicker(QWidget):
         """Look for models again; the choice is kept where it can be."""
         self._look()
         self.choice.reset_choices()
+        longest = max((len(title) for title, _ in self._choices()), default=0)
+        self.choice.native.setMinimumContentsLength(max(8, min(longest, _MOST_CHARACTERS)))
         self._on_change()
 
     def _look(self) -> None:
@@ -104,7 +110,7 @@ class ModelPicker(QWidget):
     def _on_change(self, _value: Any = None) -> None:
         self.card_button.setEnabled(self.entry is not None)
         if self.entry is not None:
-            self.choice.native.setToolTip(self.entry.card.description)
+            self.choice.native.setToolTip(f"{self.entry.title}\n{self.entry.card.description}")
         self.changed.emit()
 
     def show_card(self) -> QDialog | None:
@@ -116,55 +122,24 @@ class ModelPicker(QWidget):
         dialog.setWindowTitle(self.entry.title)
         text = QTextBrowser()
         text.setOpenLinks(False)
-        text.setHtml(card_html(self.entry))
+        features = QTextDocument.MarkdownFeature
+        text.document().setMarkdown(
+            readme_text(self.entry.card),
+            # What a card says is text: HTML in it could load pictures.
+            features.MarkdownDialectGitHub | features.MarkdownNoHTML,
+        )
+        text.moveCursor(QTextCursor.MoveOperation.Start)
+        folder = QLabel(f"Folder: {self.entry.folder}")
+        folder.setWordWrap(True)
+        folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(dialog.reject)
         layout = QVBoxLayout(dialog)
-        layout.addWidget(text)
-        layout.addWidget(buttons)
-        dialog.resize(QSize(560, 620))
+        for widget in (text, folder, buttons):
+            layout.addWidget(widget)
+        dialog.resize(QSize(680, 720))
         dialog.open()
         return dialog
-
-
-def card_html(entry: ModelEntry) -> str:
-    """Return a model's card as HTML; what the card says is escaped."""
-    card = entry.card
-    classes = "".join(
-        f"<tr><td>{c.value}</td><td><span style='color:{c.color[:7]}'>"
-        f"{'&#9633;' if c.is_transparent else '&#9632;'}</span></td>"
-        f"<td><b>{html.escape(c.name)}</b></td><td>{html.escape(c.description)}</td></tr>"
-        for c in card.scheme
-    )
-    size = f"{card.pixel_size_um:g} µm" if card.pixel_size_um else "not stated"
-    facts = {
-        "Network": f"{card.architecture}, encoder {card.encoder}",
-        "Pixel size of its images": size,
-        "Licence": card.licence or "not stated",
-        "Made": card.lineage.created or "not stated",
-        "Trained on": f"{len(card.lineage.data)} images",
-        "Folder": str(entry.folder),
-    }
-    return (
-        f"<h2>{html.escape(card.name)}</h2><p>{html.escape(card.description)}</p>"
-        f"<h3>Classes</h3><table cellpadding='3'>{classes}</table>"
-        f"<h3>How well it does</h3>{_nested_list(card.metrics) or '<p>No figures.</p>'}"
-        f"<h3>Where it comes from</h3>{_nested_list(facts)}"
-    )
-
-
-def _nested_list(value: Any) -> str:
-    """Write mappings and lists as nested bullet lists."""
-    if isinstance(value, Mapping):
-        items = [(f"{html.escape(str(k)).replace('_', ' ')}: ", v) for k, v in value.items()]
-    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
-        items = [("", v) for v in value]
-    elif isinstance(value, list | tuple):
-        return ", ".join(_nested_list(v) for v in value)
-    else:
-        return html.escape(f"{value:.3g}" if isinstance(value, float) else str(value))
-    inner = "".join(f"<li>{key}{_nested_list(v)}</li>" for key, v in items)
-    return f"<ul>{inner}</ul>" if inner else ""
 
 
 def _find_devices() -> Job[list[Any]]:
@@ -256,8 +231,8 @@ class ProgressRow(QWidget):
         *,
         describe: Callable[[Progress, float | None], str] = progress_text,
         cancel_text: str = "Cancel",
-        cancel_hint: str = "Stop after this tile and keep what is finished (Esc)",
-        stopping_text: str = "stopping after this tile …",
+        cancel_hint: str = "Stop and keep what is finished (Esc)",
+        stopping_text: str = "stopping …",
     ) -> None:
         super().__init__(parent)
         self._describe, self._stopping_text = describe, stopping_text

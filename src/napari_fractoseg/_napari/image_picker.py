@@ -50,7 +50,7 @@ class ImagePicker(QObject):
         layers = viewer.layers
         for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
             event.connect(self.refresh)
-        layers.selection.events.active.connect(self.refresh)
+        layers.selection.events.active.connect(self._follow)
 
     def add_to(self, form: QFormLayout) -> None:
         """Add the rows to a form."""
@@ -58,7 +58,7 @@ class ImagePicker(QObject):
         form.addRow("", self.line)
         form.addRow("Planes", self.extent.native)
         self._form = form
-        self.refresh()
+        self._follow()
 
     @property
     def layer(self) -> Image | None:
@@ -78,7 +78,12 @@ class ImagePicker(QObject):
         return indices
 
     def refresh(self, _event: Any = None) -> None:
-        """Offer the layers that are there now."""
+        """Offer the layers that are there now; the choice is kept where it can be."""
+        self.choice.reset_choices()
+        self._on_choice()
+
+    def _follow(self, _event: Any = None) -> None:
+        """Choose the image that was just selected in the layer list."""
         self.choice.reset_choices()
         active = self._viewer.layers.selection.active
         if active is not None and is_segmentable(active) and active in self._viewer.layers:

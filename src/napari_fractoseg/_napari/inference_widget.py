@@ -16,16 +16,13 @@ from napari_fractoseg._napari.advanced import AdvancedOptions
 from napari_fractoseg._napari.controls import DeviceLine, ModelPicker, ProgressRow
 from napari_fractoseg._napari.image_picker import ImagePicker
 from napari_fractoseg._napari.jobs import JobHandle, run_job
-from napari_fractoseg._napari.layers import (
-    placement,
-    scheme_of,
-    stack_of,
-)
+from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.legend import ClassLegend
 from napari_fractoseg._napari.result import ShownResult
-from napari_fractoseg._napari.segmentation import Request, Segmentation, fractions_text
+from napari_fractoseg._napari.segmentation import Request, Segmentation, result_text
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.jobs import Progress
+from napari_fractoseg.models.zoo import ModelEntry
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -64,6 +61,7 @@ class SegmentWidget(QWidget):
         self._viewer = napari_viewer
         self._handle: JobHandle | None = None
         self._run: ShownResult | None = None
+        self._preset_for: ModelEntry | None = None
         self.state = State.NOT_READY
         self._make_controls()
         self._lay_out()
@@ -117,6 +115,7 @@ class SegmentWidget(QWidget):
     def _connect(self) -> None:
         self.source.changed.connect(self._update_state)
         self.model.changed.connect(self._on_model)
+        self.advanced.palette.changed.connect(self._on_palette)
         self.button.clicked.connect(self.segment)
         self.progress.cancel_button.clicked.connect(self.cancel)
         self.brush_button.clicked.connect(self.correct)
@@ -143,10 +142,21 @@ class SegmentWidget(QWidget):
     # ---- what is chosen -----------------------------------------------------------------
 
     def _on_model(self) -> None:
-        if self.model.entry is not None:
-            self.advanced.flips.value = self.model.entry.card.inference.flips
+        entry = self.model.entry
+        if entry is not None and entry != self._preset_for:  # models are looked for now and then
+            self.advanced.flips.value = entry.card.inference.flips
+            self._preset_for = entry
         self._update_state()
         self._update_legend()
+
+    def _on_palette(self, _value: Any = None) -> None:
+        if self._run is not None and self.result is not None:
+            self._run.recolour(self._palette)
+        self._update_legend()
+
+    @property
+    def _palette(self) -> str | None:
+        return self.advanced.palette.value or None
 
     @property
     def result(self) -> Labels | None:
@@ -173,6 +183,7 @@ class SegmentWidget(QWidget):
             with_confidence=bool(self.advanced.confidence.value),
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
+            palette=self._palette,
         )
 
     # ---- a run --------------------------------------------------------------------------
@@ -207,7 +218,7 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop after the tile that is being computed; what is finished stays."""
+        """Stop within the tile that is being computed; what is finished stays."""
         if self._handle is not None and self.state is State.RUNNING:
             self._handle.cancel()
             self.progress.stopping()
@@ -219,11 +230,12 @@ class SegmentWidget(QWidget):
             return
         if self.state is State.RUNNING:
             self.progress.advance(progress, remaining_s)
-        self._run.show(progress)
+        self._run.show()
 
     @Slot(object)
     def _on_return(self, fractions: pd.DataFrame) -> None:
-        self.result_line.setText(fractions_text(fractions))
+        if self._run is not None:
+            self.result_line.setText(result_text(fractions, self._run.task.record))
         self._set_state(State.DONE, "")
 
     @Slot(object)
@@ -232,6 +244,10 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def _on_stop(self) -> None:
+        if self._run is not None and self._run.task.is_complete and self.result is not None:
+            self._on_return(self._run.task.fractions())
+            self._set_state(State.DONE, "Everything was finished before it could be stopped.")
+            return
         kept = "" if self._run is None else self._run.kept_text()
         self._set_state(State.STOPPED, f"Stopped. {kept}")
 
@@ -266,6 +282,7 @@ class SegmentWidget(QWidget):
         scheme = scheme_of(layer)
         if scheme is None and self.model.entry is not None:
             scheme = self.model.entry.card.scheme
+            scheme = scheme.with_palette(self._palette) if self._palette else scheme
         self.legend.show_scheme(scheme, layer)
 
     def _missing_text(self) -> str:

@@ -9,12 +9,14 @@ from napari.layers import Image, Labels
 from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layers import (
     METADATA_KEY,
+    apply_scheme,
     confidence_layer,
     labels_layer,
+    scheme_of,
     unique_name,
 )
 from napari_fractoseg._napari.segmentation import Segmentation
-from napari_fractoseg.jobs import Progress, Throttle
+from napari_fractoseg.jobs import Throttle
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -51,15 +53,13 @@ class ShownResult:
         self.labels: Labels | None = None
         self.confidence: Image | None = None
         self._refresh = Throttle(_REFRESH_INTERVAL_S)
-        self._last = Progress(0, 0)
         if earlier is not None and earlier.labels is not None:
             self.labels, self.confidence = earlier.labels, earlier.confidence
             self.labels.editable = False
 
-    def show(self, progress: Progress) -> None:
+    def show(self) -> None:
         """Show what is finished; layers are added with the first tile."""
-        self._last = progress
-        if progress.done == 0:
+        if self.task.record.n_tiles == 0:
             return
         if self.labels is None:
             self._add_layers()
@@ -67,7 +67,7 @@ class ShownResult:
             self.refresh()
 
     def _add_layers(self) -> None:
-        image, scheme = self.task.request.image, self.task.request.model.card.scheme
+        image, scheme = self.task.request.image, self.task.request.scheme
         taken = [layer.name for layer in self._viewer.layers]
         if self.task.confidence is not None:
             self.confidence = confidence_layer(
@@ -101,12 +101,24 @@ class ShownResult:
             self.task.keep_prediction()
             remember_prediction(self.labels, self.task.predicted)
             self.labels.editable = True
-            kept = self.labels.metadata.get(METADATA_KEY, {})
-            planes = self.task.provenance()["planes"]
-            self.labels.metadata = {
-                **self.labels.metadata,
-                METADATA_KEY: {**kept, "planes": planes},
-            }
+        for layer in (self.labels, self.confidence):
+            if layer is not None:
+                kept = layer.metadata.get(METADATA_KEY, {})
+                layer.metadata = {
+                    **layer.metadata,
+                    METADATA_KEY: {**kept, **self.task.extent()},
+                }
+
+    def recolour(self, palette: str | None) -> None:
+        """Show the classes in the colours of a palette, or None for those of the model."""
+        scheme = scheme_of(self.labels)
+        if self.labels is None or scheme is None:
+            return
+        model_scheme = self.task.request.model.card.scheme
+        recoloured = (
+            scheme.with_palette(palette) if palette else scheme.with_colors_of(model_scheme)
+        )
+        apply_scheme(self.labels, recoloured)
 
     def lost_its_layer(self) -> bool:
         """Whether the user removed the layer that is being filled."""
@@ -118,7 +130,7 @@ class ShownResult:
             return "The result layer was removed."
         if self.labels is None:
             return "Nothing was finished."
-        finished, wanted = self.task.planes_finished(self._last), len(self.task.request.planes)
+        finished, wanted = len(self.task.record.finished), len(self.task.request.planes)
         if wanted == 1:
             return "The tiles that were finished are in the layer."
         return f"{finished} of {wanted} planes are finished and in the layer."

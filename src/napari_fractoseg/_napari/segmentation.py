@@ -10,14 +10,18 @@ import numpy.typing as npt
 
 from napari_fractoseg import __version__
 from napari_fractoseg._napari.torch_import import prepare_torch
+from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.record import RunRecord
 from napari_fractoseg.jobs import Job, Progress, duration_text
 from napari_fractoseg.models.zoo import ModelEntry
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Request", "Segmentation", "fractions_text", "progress_text"]
+__all__ = ["Request", "Segmentation", "fractions_text", "progress_text", "result_text"]
+
+_MOST_NOTES = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Request:
         As for `Predictor`.
     tile_px : int or None
         As for `Predictor`.
+    palette : str or None
+        Colours of the classes, a key of `PALETTES`; None takes those of the model.
     """
 
     image: MicrographStack
@@ -47,6 +53,13 @@ class Request:
     with_confidence: bool = False
     flips: bool = False
     tile_px: int | None = None
+    palette: str | None = None
+
+    @property
+    def scheme(self) -> ClassScheme:
+        """The model's classes, in the colours that are wanted."""
+        scheme = self.model.card.scheme
+        return scheme if self.palette is None else scheme.with_palette(self.palette)
 
     @property
     def method(self) -> tuple[Any, ...]:
@@ -67,18 +80,31 @@ class Segmentation:
 
     def __init__(self, request: Request, earlier: Segmentation | None = None) -> None:
         self.request = request
+        self.record = RunRecord()
         self.model_digest = self.device_label = ""
+        self.tile_px = self.halo_px = 0
         shape = request.image.shape
         self.labels: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self.predicted: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self.confidence: npt.NDArray[np.float32] | None = None
         if request.with_confidence:
             self.confidence = np.zeros(shape, np.float32)
-        self._planes = request.planes
+        self._before: tuple[tuple[int, ...], ...] = ()
         if earlier is not None:
             self.labels, self.confidence = earlier.labels, earlier.confidence
             self.predicted = earlier.predicted
-            self._planes = (*earlier._planes, *request.planes)
+            self._before = earlier.finished_planes
+
+    @property
+    def finished_planes(self) -> tuple[tuple[int, ...], ...]:
+        """The planes that are labelled completely, by this run and earlier ones."""
+        return tuple(dict.fromkeys((*self._before, *self.record.finished)))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do."""
+        done = {*self.record.finished, *self.record.left_out}
+        return done >= set(self.request.planes)
 
     def has_room_for(self, request: Request) -> bool:
         """Whether another request may go into these arrays.
@@ -101,19 +127,18 @@ class Segmentation:
         Yields
         ------
         Progress
-            In tiles; 0 of 0 while the model is loaded.
+            As of `Predictor`; 0 of 0 while the model is loaded.
 
         Returns
         -------
         DataFrame
-            From `class_fractions`, of the planes that were asked for.
+            From `fractions`.
         """
         request = self.request
         yield Progress(0, 0, "loading the model")
         # Imported here because PyTorch takes seconds, and the dock opens at once.
         prepare_torch()
         from napari_fractoseg.inference.predictor import Predictor
-        from napari_fractoseg.measure.fractions import class_fractions
         from napari_fractoseg.models.devices import choose_device
         from napari_fractoseg.models.model import SegmentationModel
 
@@ -127,53 +152,81 @@ class Segmentation:
             with_confidence=request.with_confidence,
             flips=request.flips,
         )
+        self.tile_px, self.halo_px = predictor.tiler.tile_px, predictor.tiler.halo_px
         yield from predictor.run_into(
-            request.image, self.labels, self.confidence, list(request.planes)
+            request.image,
+            self.labels,
+            self.confidence,
+            list(request.planes),
+            record=self.record,
         )
-        whole = len(request.planes) == request.image.n_planes
-        return class_fractions(
-            self.labels if whole else self.labels[request.planes[0]], model.card.scheme
-        )
+        return self.fractions()
+
+    def fractions(self) -> pd.DataFrame:
+        """Measure the planes that this run labelled; see `class_fractions`."""
+        from napari_fractoseg.measure.fractions import class_fractions
+
+        planes, labels = self.record.finished, self.labels
+        if len(planes) < self.request.image.n_planes:
+            chosen = [labels[index] for index in planes]
+            labels = np.stack(chosen) if chosen else np.zeros(0, np.uint8)
+        return class_fractions(labels, self.request.model.card.scheme)
 
     def keep_prediction(self) -> None:
         """Copy what the model said, before anybody paints on it."""
         for plane in self.request.planes:
             self.predicted[plane] = self.labels[plane]
 
-    def planes_finished(self, progress: Progress) -> int:
-        """Return how many of the planes that were asked for are complete."""
-        return progress.done * len(self.request.planes) // max(progress.total, 1)
-
     def provenance(self) -> dict[str, Any]:
         """Return where the result comes from, as plain JSON types, for the layer's metadata."""
         request = self.request
-        whole = len(self._planes) == request.image.n_planes
         return {
             "version": __version__,
             "model": request.model.key,
             "model_name": request.model.card.name,
             "model_digest": self.model_digest,
-            "scheme": request.model.card.scheme.to_dict(),
+            "scheme": request.scheme.to_dict(),
             "image": request.image.name,
-            "planes": "all" if whole else [list(index) for index in self._planes],
+            **self.extent(),
             "device": self.device_label,
             "flips": request.flips,
-            "tile_px": request.tile_px,
+            "tile_px": self.tile_px,
+            "halo_px": self.halo_px,
         }
+
+    def extent(self) -> dict[str, Any]:
+        """Return the part of `provenance` that grows: the planes that are labelled completely."""
+        planes = self.finished_planes
+        whole = len(planes) == self.request.image.n_planes
+        return {"planes": "all" if whole else [list(index) for index in planes]}
 
 
 def progress_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a run is: ``plane 12 of 34 · tile 103 of 306 · 40 s left``."""
+    """Say how far a run is: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
     if progress.total == 0:
         return f"{progress.message} …"
-    has_planes = not progress.message.endswith(" of 1")
-    has_tiles = not progress.message.endswith(f" of {progress.total}")
-    parts = [progress.message] if has_planes else []
-    if has_tiles or not has_planes:
-        parts.append(f"tile {progress.done} of {progress.total}")
+    parts = [progress.message or f"{progress.done / progress.total:.0%}".replace("%", " %")]
     if remaining_s is not None and progress.done < progress.total:
         parts.append(f"{duration_text(remaining_s)} left")
     return " · ".join(parts)
+
+
+def result_text(table: pd.DataFrame, record: RunRecord) -> str:
+    """Say what a run found, and which planes it left unlabelled.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `class_fractions`.
+    record : RunRecord
+        Of the run.
+    """
+    notes = [left_out.reason for left_out in record.left_out.values()]
+    if len(notes) > _MOST_NOTES:
+        more = len(notes) - _MOST_NOTES
+        notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
+    found = [fractions_text(table)] if record.finished else []
+    return "\n".join([*found, *notes])
 
 
 def fractions_text(table: pd.DataFrame) -> str:

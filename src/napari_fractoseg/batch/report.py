@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,22 +12,19 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from napari_fractoseg.batch.earlier import FRACTIONS, RUN, EarlierRuns, stem_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.files import draft_of
 from napari_fractoseg.measure import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
 
 __all__ = [
-    "FRACTIONS",
-    "RUN",
     "BatchReport",
     "FileResult",
     "SegmentSettings",
     "file_sha256",
-    "replacing",
 ]
-
-FRACTIONS, RUN = "fractions.csv", "run.json"
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,14 @@ class SegmentSettings:
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     tile_px : int or None
-        Edge of a tile; None takes what suits the device.
+        Edge of a tile; None takes the same on every device.
     flips : bool or None
         Average mirror images; None does as the model's card says.
     overlay, confidence : bool
         Whether to write these files as well.
+    palette : str or None
+        Colours of the overlay, a key of `classes.PALETTES`; None takes those of
+        the model.
     """
 
     model: str | Path = DEFAULT_MODEL
@@ -56,6 +54,7 @@ class SegmentSettings:
     flips: bool | None = None
     overlay: bool = False
     confidence: bool = False
+    palette: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +66,8 @@ class FileResult:
     path : Path
         The image.
     status : str
-        ``done``, ``failed``, or ``not done`` when the run was stopped before.
+        ``done``, ``done in part`` when damaged planes were left out, ``failed``,
+        or ``not done`` when the run was stopped before.
     error : str
         Why it failed.
     details : str
@@ -82,12 +82,17 @@ class FileResult:
         Of the labels.
     outputs : tuple of str
         Names of the files written.
+    notes : tuple of str
+        Why planes were left unlabelled.
+    tile_px, halo_px : int
+        Edge of the tiles' cores, and what is computed around them.
     fractions : DataFrame or None
-        ``file``, ``plane`` and the columns of `measure.class_fractions`.
+        ``file``, ``plane``, the columns of `measure.class_fractions`, and a
+        ``note`` for planes that were left unlabelled; their fractions are NaN.
     """
 
     path: Path
-    status: Literal["done", "failed", "not done"]
+    status: Literal["done", "done in part", "failed", "not done"]
     error: str = ""
     details: str = ""
     seconds: float = 0.0
@@ -95,6 +100,9 @@ class FileResult:
     device: str = ""
     shape: tuple[int, ...] = ()
     outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    tile_px: int = 0
+    halo_px: int = 0
     fractions: pd.DataFrame | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,6 +127,8 @@ class BatchReport:
         With time zone.
     seconds : float
         Time it took.
+    earlier : EarlierRuns or None
+        What was in the folder before.
     """
 
     results: tuple[FileResult, ...]
@@ -126,11 +136,17 @@ class BatchReport:
     settings: SegmentSettings
     started: datetime.datetime
     seconds: float
+    earlier: EarlierRuns | None = None
 
     @property
     def failed(self) -> tuple[FileResult, ...]:
         """The files that could not be segmented."""
         return tuple(r for r in self.results if r.status == "failed")
+
+    @property
+    def segmented(self) -> tuple[FileResult, ...]:
+        """The files that were segmented, completely or in part."""
+        return tuple(r for r in self.results if r.status.startswith("done"))
 
     @property
     def fractions(self) -> pd.DataFrame:
@@ -152,6 +168,7 @@ class BatchReport:
 
         folder = find_model(self.settings.model)
         card = ModelCard.read(folder)
+        earlier = self._kept.runs
         return {
             "fractoseg_version": __version__,
             "started": self.started.isoformat(timespec="seconds"),
@@ -164,13 +181,28 @@ class BatchReport:
                 "card": json.loads(card.to_json()),
             },
             "files": [r.to_dict() for r in self.results],
+            **({"earlier_runs": list(earlier)} if earlier else {}),
         }
 
+    @property
+    def _kept(self) -> EarlierRuns:
+        """Results of earlier runs for images that this one did not segment."""
+        earlier = self.earlier or EarlierRuns(self.out)
+        return earlier.without({stem_of(r.path) for r in self.segmented})
+
     def write(self) -> None:
-        """Write ``fractions.csv`` and ``run.json`` into the folder of the results."""
-        with replacing(self.out / FRACTIONS) as draft:
-            self.fractions.to_csv(draft, index=False)
-        with replacing(self.out / RUN) as draft:
+        """Write ``fractions.csv`` and ``run.json`` into the folder of the results.
+
+        They also tell of results of earlier runs that are still there. What these
+        wrote for an image that was segmented again is removed.
+        """
+        if self.earlier is not None:
+            self.earlier.remove_replaced({stem_of(r.path): r.outputs for r in self.segmented})
+        tables = [t for t in (self._kept.fractions, self.fractions) if len(t)]
+        table = pd.concat(tables, ignore_index=True) if tables else self.fractions
+        with draft_of(self.out / FRACTIONS, overwrite=True) as draft:
+            table.to_csv(draft, index=False)
+        with draft_of(self.out / RUN, overwrite=True) as draft:
             draft.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -185,17 +217,6 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` to write to; it takes its place when it is complete."""
-    draft = path.with_name(f".part-{path.name}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def _columns() -> list[str]:
     measured = class_fractions(np.empty(0, dtype=np.uint8), DEFAULT_SCHEME)
-    return ["file", "plane", *measured.columns]
+    return ["file", "plane", *measured.columns, "note"]

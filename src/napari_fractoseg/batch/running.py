@@ -13,23 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tifffile
 
+from napari_fractoseg.batch.earlier import EarlierRuns
 from napari_fractoseg.batch.report import (
     BatchReport,
     FileResult,
     SegmentSettings,
     file_sha256,
-    replacing,
 )
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.files import draft_of
 from napari_fractoseg.images import MicrographStack, read_image
-from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.inference.predictor import Prediction, Predictor
+from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.measure import class_fractions, overlay
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.devices import Device, choose_device
@@ -63,7 +65,9 @@ def run(
     Returns
     -------
     BatchReport
-        Also written as ``fractions.csv`` and ``run.json``.
+        Also written as ``fractions.csv`` and ``run.json``, together with what
+        earlier runs wrote for other images. All results of an image are replaced
+        when it is segmented again.
 
     Raises
     ------
@@ -75,11 +79,12 @@ def run(
     if executor is None:
         _load(settings)
     out.mkdir(parents=True, exist_ok=True)
-    results = [FileResult(task.path, "not done") for task in tasks]
+    results, earlier = [FileResult(t.path, "not done") for t in tasks], EarlierRuns.read(out)
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
 
     def report() -> BatchReport:
-        return BatchReport(tuple(results), out, settings, started, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return BatchReport(tuple(results), out, settings, started, seconds, earlier)
 
     try:
         if executor is None:
@@ -99,17 +104,10 @@ def segment_file(task: SegmentTask) -> FileResult:
 def _run_here(tasks: Sequence[SegmentTask], results: list[FileResult]) -> Job[None]:
     total = STEPS_PER_FILE * len(tasks)
     for number, task in enumerate(tasks):
-        job, done = _segment_job(task), STEPS_PER_FILE * number
-        try:
-            while True:
-                part = next(job)
-                steps = STEPS_PER_FILE * part.done // max(part.total, 1)
-                yield Progress(done + steps, total, f"{task.path.name}, {part.message}")
-        except StopIteration as stop:
-            results[number] = stop.value
-        finally:
-            job.close()
-        yield Progress(done + STEPS_PER_FILE, total, task.path.name)
+        done, name = STEPS_PER_FILE * number, task.path.name
+        job = _segment_job(task)
+        results[number] = yield from as_part(job, done, total, name, span=STEPS_PER_FILE)
+        yield Progress(done + STEPS_PER_FILE, total, name)
 
 
 def _run_in(
@@ -164,36 +162,52 @@ def _segment_stack(task: SegmentTask, stack: MicrographStack) -> Job[FileResult]
         flips=settings.flips,
     )
     prediction = yield from predictor.run(stack)
-    scheme, leading = prediction.scheme, stack.shape[:-2]
     task.out.mkdir(parents=True, exist_ok=True)
-    written = [_write_tiff(task.labels_path, prediction.labels, scheme)]
+    written = [_write_tiff(task.labels_path, prediction.labels, prediction.scheme)]
     if prediction.confidence is not None:
         written.append(_write_tiff(task.confidence_path, prediction.confidence))
-    tables = []
-    for index in stack.indices():
-        labels = prediction.labels[index]
-        tables.append(_fractions_of_plane(task.path.name, index, labels, scheme))
-        if settings.overlay:
-            path = task.overlay_path(index, leading)
-            with replacing(path) as draft:
-                iio.imwrite(draft, overlay(stack.plane(index).data, labels, scheme))
-            written.append(path)
+    if settings.overlay:
+        written += _write_overlays(task, stack, prediction)
+    name, left_out = task.path.name, prediction.left_out.values()
+    tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
     return FileResult(
         task.path,
-        "done",
+        "done in part" if any(plane.is_damaged for plane in left_out) else "done",
         device=device.label,
         shape=stack.shape,
         outputs=tuple(p.name for p in written),
+        notes=tuple(plane.reason for plane in left_out),
+        tile_px=predictor.tiler.tile_px,
+        halo_px=predictor.tiler.halo_px,
         fractions=pd.concat(tables, ignore_index=True),
     )
 
 
-def _fractions_of_plane(
-    file: str, index: tuple[int, ...], labels: npt.NDArray[Any], scheme: ClassScheme
-) -> pd.DataFrame:
-    table = class_fractions(labels, scheme)
+def _write_overlays(
+    task: SegmentTask, stack: MicrographStack, prediction: Prediction
+) -> list[Path]:
+    scheme, palette = prediction.scheme, task.settings.palette
+    if palette is not None:
+        scheme = scheme.with_palette(palette)
+    written = []
+    for index in stack.indices():
+        if index in prediction.left_out and prediction.left_out[index].is_damaged:
+            continue  # there is nothing to show
+        path = task.overlay_path(index, stack.shape[:-2])
+        with draft_of(path, overwrite=True) as draft:
+            iio.imwrite(draft, overlay(stack.plane(index).data, prediction.labels[index], scheme))
+        written.append(path)
+    return written
+
+
+def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Prediction) -> pd.DataFrame:
+    table = class_fractions(prediction.labels[index], prediction.scheme)
     table.insert(0, "file", file)
     table.insert(1, "plane", " ".join(map(str, index)) or "0")
+    left_out = prediction.left_out.get(index)
+    if left_out is not None:  # not measured, which is not the same as nothing found
+        table["fraction_of_image"] = np.nan
+    table["note"] = left_out.reason if left_out else ""
     return table
 
 
@@ -216,7 +230,7 @@ def _load_once(
 
 def _write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = None) -> Path:
     classes = {"classes": {c.value: c.name for c in scheme}} if scheme else {}
-    with replacing(path) as draft:
+    with draft_of(path, overwrite=True) as draft:
         tifffile.imwrite(
             draft, data, compression="zlib", photometric="minisblack", metadata=classes
         )

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_fractoseg.batch.report import FRACTIONS, RUN, SegmentSettings
+from napari_fractoseg.batch.earlier import FRACTIONS, RUN, stem_of
+from napari_fractoseg.batch.report import SegmentSettings
+from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
 from napari_fractoseg.images import find_images
 from napari_fractoseg.models.zoo import find_model
@@ -89,8 +91,8 @@ def plan(
     settings : SegmentSettings, optional
         How to segment.
     overwrite : bool
-        Whether results that are already there may be replaced. The inputs
-        never are.
+        Whether results that are already there may be replaced: all those of an
+        image that is segmented again. The inputs never are.
 
     Returns
     -------
@@ -104,8 +106,8 @@ def plan(
     ImageError
         If there is no image, or two have the same name, so that their results
         would have as well.
-    ModelError
-        If there is no such model.
+    ModelError, ClassSchemeError
+        If there is no such model or palette.
 
     Examples
     --------
@@ -115,6 +117,8 @@ def plan(
     """
     settings = settings or SegmentSettings()
     settings = replace(settings, model=find_model(settings.model).resolve())
+    if settings.palette is not None:
+        DEFAULT_SCHEME.with_palette(settings.palette)
     paths: dict[Path, Path] = {}
     for given in map(Path, inputs):
         for path in _images_in(given) if _is_folder_of_images(given) else [given]:
@@ -122,6 +126,8 @@ def plan(
             paths.setdefault(path.resolve(), path.absolute())
     if not paths:
         raise ImageError("No image was given. Name image files or folders.")
+    if not any(path.exists() for path in paths.values()):
+        raise ImageError(f"There is no {_listed(list(paths.values()))}. Check the path.")
     tasks = [SegmentTask(path, Path(out).absolute(), settings) for path in paths.values()]
     _check_names(tasks)
     _check_outputs(tasks, set(paths), overwrite)
@@ -144,7 +150,7 @@ def _check_names(tasks: Sequence[SegmentTask]) -> None:
     """Refuse two images whose results would have the same name, whatever the file system."""
     seen: dict[str, Path] = {}
     for task in tasks:
-        other = seen.setdefault(task.path.stem.casefold(), task.path)
+        other = seen.setdefault(stem_of(task.path), task.path)
         if other is not task.path:
             raise ImageError(
                 f"{other} and {task.path} have the same name, so their results would overwrite "

@@ -46,6 +46,8 @@ class Group(TyperGroup):
         except FractosegError as error:
             typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
             raise typer.Exit(2) from error
+        except BrokenPipeError:  # such as `| head`: click ends quietly
+            raise
         except OSError as error:  # such as a folder that must not be written to, or a full disk
             where = f"{error.filename}: " if error.filename else ""
             typer.echo(f"error: {where}{error.strerror or error}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import sys
 from pathlib import Path
@@ -38,21 +37,11 @@ def show_model(
 ) -> None:
     """Show the card of a model."""
     from napari_fractoseg.models.card import ModelCard
+    from napari_fractoseg.models.readme import readme_text
     from napari_fractoseg.models.zoo import find_model
 
     folder = find_model(name)
-    card = ModelCard.read(folder)
-    typer.echo(f"{card.name}\n{card.description}\n\nFolder: {folder}")
-    typer.echo(f"Network: {card.architecture} with encoder {card.encoder}")
-    typer.echo(f"Licence: {card.licence or 'not stated'}\n")
-    table = Table("value", "class", "colour", "fracture mode", "looks like")
-    for c in card.scheme:
-        mode = "yes" if c.is_fracture_mode else "no"
-        table.add_row(str(c.value), c.name, c.color, mode, c.description)
-    make_console().print(table)
-    details = json.loads(card.to_json())
-    for key in ("inference", "metrics", "lineage"):
-        typer.echo(f"{key}: {json.dumps(details[key], indent=2)}")
+    typer.echo(f"{readme_text(ModelCard.read(folder))}\nFolder: {folder}")
 
 
 @models_app.command("export")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,19 @@ __all__ = ["demo", "segment"]
 MOST_ROWS = 24
 
 
+class Palette(enum.StrEnum):
+    """Colours of the classes."""
+
+    model = "model"
+    standard = "standard"
+    colour_blind_safe = "colour-blind-safe"
+
+    @property
+    def key(self) -> str | None:
+        """The key in `classes.PALETTES`; None for the model's own colours."""
+        return None if self is Palette.model else self.value.replace("-safe", " safe")
+
+
 def segment(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUTDIR", help="Results folder.")],
@@ -38,20 +52,33 @@ def segment(
     ] = False,
     overwrite: OverwriteOption = False,
     tile_px: Annotated[
-        int | None, typer.Option("--tile-px", min=32, help="Edge of a tile; smaller needs less.")
+        int | None,
+        typer.Option(
+            "--tile-px",
+            min=32,
+            help="Edge of a tile. Smaller ones need less memory, but change a few labels near "
+            "their borders.",
+        ),
     ] = None,
     flips: Annotated[
         bool | None, typer.Option("--flips/--no-flips", help="Average mirror images.")
     ] = None,
+    palette: Annotated[
+        Palette, typer.Option("--palette", help="Colours of the overlay.")
+    ] = Palette.model,
 ) -> None:
     """Label the pixels of images and folders of images.
 
     Writes NAME_labels.tif (class values), fractions.csv and run.json. A file
-    that fails is reported, the others are done, and the exit code is 1.
+    or plane that fails is reported, the others are done, and the exit code is 1.
+    With --overwrite, all results of an image that is segmented again are
+    replaced; those of other images stay in the folder and in the reports.
     """
     from napari_fractoseg import batch
 
-    settings = batch.SegmentSettings(model, device, tile_px, flips, overlay, confidence)
+    settings = batch.SegmentSettings(
+        model, device, tile_px, flips, overlay, confidence, palette.key
+    )
     tasks = batch.plan(inputs, out, settings, overwrite=overwrite)
     try:
         report = watch(batch.run(tasks), "segmenting")
@@ -59,7 +86,7 @@ def segment(
         typer.echo(f"Stopped. What is finished stays in {out}.", err=True)
         raise
     _print_batch(report)
-    if report.failed:
+    if report.failed or any(r.status == "done in part" for r in report.results):
         raise typer.Exit(1)
 
 
@@ -117,9 +144,12 @@ def _print_batch(report: BatchReport) -> None:
         make_console().print("Part of the fracture modes' area:", table)
         if len(fractions) > MOST_ROWS:
             typer.echo(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
+    for result in report.results:
+        for note in result.notes:
+            typer.echo(f"note: {note}", err=True)
     for result in report.failed:
         typer.echo(f"failed: {result.path.name}: {result.error}", err=True)
-    done = len(report.results) - len(report.failed)
+    done = len(report.segmented)
     typer.echo(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
         f"Results, fractions.csv and run.json are in {report.out}"

@@ -149,10 +149,12 @@ def train(
         )
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
+    from napari_fractoseg.models.zoo import check_place
     from napari_fractoseg.training.processes import Processes, is_first_process
     from napari_fractoseg.training.reading import read_training_sets
     from napari_fractoseg.training.train import train_job
 
+    check_place(out)
     chosen_plan = _plan(
         plan,
         encoder=encoder,

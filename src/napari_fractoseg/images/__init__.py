@@ -4,6 +4,7 @@ from napari_fractoseg.images.micrograph import (
     GreyRange,
     Micrograph,
     MicrographStack,
+    has_colours,
     to_grey,
 )
 from napari_fractoseg.images.reading import find_images, image_shape, read_image, read_mask
@@ -13,6 +14,7 @@ __all__ = [
     "Micrograph",
     "MicrographStack",
     "find_images",
+    "has_colours",
     "image_shape",
     "read_image",
     "read_mask",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["GreyRange", "Micrograph", "MicrographStack", "to_grey"]
+__all__ = ["GreyRange", "Micrograph", "MicrographStack", "has_colours", "to_grey"]
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
 CUT = 2.0
@@ -61,6 +61,40 @@ def to_grey(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     weights = np.array([0.2125, 0.7154, 0.0721])
     grey: npt.NDArray[np.float64] = image[..., :3].astype(np.float64) @ weights
     return grey
+
+
+def has_colours(
+    shape: tuple[int, ...], rgb: bool | None = None, *, name: str = "image", remedy: str = ""
+) -> bool:
+    """Tell whether the last axis of an array holds colours, or refuse to guess.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    rgb : bool, optional
+        What the caller knows about it.
+    name, remedy : str
+        Used in the message; the remedy is a sentence.
+
+    Raises
+    ------
+    ImageError
+        If it is not known and the last of three or more axes is as short as that
+        of colours: (Y, X, 3) would become Y images of 3 pixels width.
+    """
+    if rgb is not None:
+        return rgb
+    if len(shape) < 3 or shape[-1] > 4:
+        return False
+    remedy = remedy or (
+        "Pass rgb=True if it holds 3 or 4 colours, rgb=False if it is the width of the images; "
+        "of grey levels with one or two channels pass image[..., 0]."
+    )
+    raise ImageError(
+        f"{name}: the last axis of an array of shape {tuple(shape)} may hold colours or pixels. "
+        f"{remedy}"
+    )
 
 
 @dataclass(frozen=True)
@@ -145,8 +179,8 @@ class Micrograph:
             bad = int(data.size - np.count_nonzero(np.isfinite(data)))
             if bad:
                 raise ImageError(
-                    f"{self.name}: {bad} of {data.size} pixels are NaN or infinite. Replace them, "
-                    "for example with numpy.nan_to_num."
+                    f"{self.name}: {bad} of {data.size} pixels are NaN or infinite. Replace them "
+                    "by grey levels, or leave this image out."
                 )
 
     @property
@@ -154,6 +188,11 @@ class Micrograph:
         """Rows and columns."""
         rows, columns = self.data.shape
         return rows, columns
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it shows nothing: all grey levels are the same."""
+        return bool((self.data == self.data[0, 0]).all())
 
     def normalised(self) -> npt.NDArray[np.float32]:
         """Return the grey levels as the networks see them, shape (Y, X)."""
@@ -225,5 +264,11 @@ class MicrographStack:
             One number for each leading axis; empty for a single image.
         """
         data = np.asarray(self.data[index] if index else self.data[...])
-        name = f"{self.name}, plane {', '.join(map(str, index))}" if index else self.name
+        name = f"{self.name}, {self.plane_name(index)}" if index else self.name
         return Micrograph(to_grey(data) if self.rgb else data, self.pixel_size_um, name)
+
+    def plane_name(self, index: tuple[int, ...]) -> str:
+        """Return the name of a plane for people, counted from 1: ``plane 3 of 5 (index 2)``."""
+        number = int(np.ravel_multi_index(index, self.shape[:-2])) + 1 if index else 1
+        where = f" (index {', '.join(map(str, index))})" if index else ""
+        return f"plane {number} of {self.n_planes}{where}"

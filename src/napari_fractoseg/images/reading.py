@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,15 @@ import tifffile
 import zarr
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.micrograph import MicrographStack
+from napari_fractoseg.images.micrograph import MicrographStack, has_colours
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "image_shape", "read_image", "read_mask"]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+_COLOUR_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
+"""Pillow's names of colours that are not red, green, blue."""
+_MINISWHITE, _SEPARATED = 0, 5
+"""TIFF photometric interpretations: black is the largest value; cyan, magenta, yellow, black."""
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 
 
@@ -26,7 +33,8 @@ def find_images(folder: Path) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        Folder to look into; subfolders are not searched.
+        Folder to look into; subfolders are not searched, and hidden files, such
+        as the ``._`` files of macOS, are left out.
 
     Raises
     ------
@@ -35,7 +43,11 @@ def find_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder. Check the path.")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
     if not found:
         raise ImageError(
             f"No image in {folder}. Looked for files ending in {', '.join(IMAGE_SUFFIXES)}."
@@ -43,7 +55,7 @@ def find_images(folder: Path) -> list[Path]:
     return found
 
 
-def read_image(path: Path | str) -> MicrographStack:
+def read_image(path: Path | str, *, rgb: bool | None = None) -> MicrographStack:
     """Read an image file as a stack of one or more planes.
 
     Parameters
@@ -51,6 +63,9 @@ def read_image(path: Path | str) -> MicrographStack:
     path : Path or str
         TIFF, PNG, JPEG, BMP, or a zarr array or OME-Zarr image (level 0). Zarr
         is read lazily.
+    rgb : bool, optional
+        Whether the last axis holds colours, where a zarr array does not say what
+        its axes are.
 
     Returns
     -------
@@ -59,15 +74,19 @@ def read_image(path: Path | str) -> MicrographStack:
     Raises
     ------
     ImageError
-        If the file does not exist or cannot be read as an image.
+        If the file does not exist or cannot be read as an image, or if it cannot
+        be told whether the last axis of a zarr array holds colours.
 
     Notes
     -----
     The pixel size is unknown (None): it is not guessed from print resolution.
+    Dark is dark, whatever the file stores: TIFFs in which 0 is white are
+    inverted, and CMYK becomes RGB. The first of two samples (grey and alpha) is
+    taken. Channels of an OME-Zarr that are not its last axis are planes.
     """
     path = Path(path)
-    data, rgb = _read_array(path)
-    return MicrographStack(data, rgb=rgb, name=path.stem)
+    data, is_rgb = _read_array(path, rgb)
+    return MicrographStack(data, rgb=is_rgb, name=path.stem)
 
 
 def image_shape(path: Path | str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -83,18 +102,21 @@ def image_shape(path: Path | str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if suffix not in (*TIFF_SUFFIXES, ".zarr") and path.exists():
         try:
             header = iio.improps(path, plugin="pillow")
+            mode = iio.immeta(path, plugin="pillow")["mode"]
         except (OSError, ValueError, SyntaxError, KeyError, EOFError) as error:
             raise _unreadable(path, error) from error
         shape = tuple(header.shape)
-        if len(shape) == 3 and shape[-1] == 2:  # grey with alpha, as in `read_image`
+        if len(shape) == 3 and shape[-1] == 2:  # as in `read_image`: grey with alpha
             shape = shape[:2]
+        elif mode in _COLOUR_MODES:
+            shape = (*shape[:2], 3)
         return shape, np.dtype(header.dtype)
     data, _ = _read_array(path)
     return tuple(data.shape), np.dtype(data.dtype)
 
 
 def read_mask(path: Path | str) -> npt.NDArray[Any]:
-    """Read a label mask: whole numbers, shape (Y, X).
+    """Read a label mask: whole numbers, shape (Y, X), as they are stored.
 
     Raises
     ------
@@ -102,7 +124,7 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
         If it is no greyscale image of whole numbers.
     """
     path = Path(path)
-    data, rgb = _read_array(path)
+    data, rgb = _read_array(path, as_shown=False)
     mask = np.asarray(data[...])
     if (
         rgb
@@ -118,17 +140,19 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
     return mask.astype(np.uint8) if mask.dtype.kind == "b" else mask
 
 
-def _read_array(path: Path) -> tuple[Any, bool]:
+def _read_array(path: Path, rgb: bool | None = None, *, as_shown: bool = True) -> tuple[Any, bool]:
     """Return the array and whether its last axis is colour."""
     if not path.exists():
         raise ImageError(f"{path} does not exist. Check the path.")
     suffix = path.suffix.lower()
     try:
         if suffix == ".zarr":
-            return _open_zarr(path), False
+            return _open_zarr(path, rgb)
         if suffix in TIFF_SUFFIXES:
-            return _read_tiff(path)
-        data = iio.imread(path, plugin="pillow")
+            with _quiet_tifffile():
+                return _read_tiff(path, as_shown)
+        mode = iio.immeta(path, plugin="pillow")["mode"]
+        data = iio.imread(path, plugin="pillow", mode="RGB" if mode in _COLOUR_MODES else None)
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, EOFError) as error:
         raise _unreadable(path, error) from error
     if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
@@ -138,30 +162,83 @@ def _read_array(path: Path) -> tuple[Any, bool]:
 
 def _unreadable(path: Path, error: Exception) -> ImageError:
     reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-    return ImageError(f"{path} cannot be read as an image: {reason}")
+    if isinstance(error, IndexError) or str(path) in reason:  # says no more than that
+        reason = "it is damaged, incomplete or no image"
+    return ImageError(f"{path} cannot be read as an image: {reason.rstrip('.')}.")
 
 
-def _read_tiff(path: Path) -> tuple[Any, bool]:
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    """Keep tifffile from writing to the terminal what the error says."""
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _read_tiff(path: Path, as_shown: bool) -> tuple[Any, bool]:
     with tifffile.TiffFile(path) as tif:
         series = tif.series[0]
-        axes, data = series.axes, series.asarray()
-        # A Zeiss or JEOL palette runs from black to white: the index is the grey level.
-    if axes.endswith("S") and data.shape[-1] in (3, 4):
-        return data, True
-    if axes.startswith("S") and data.ndim == 3 and data.shape[0] in (3, 4):  # planar colours
-        return np.moveaxis(data, 0, -1), True
+        axes, page = series.axes, series.keyframe
+        data, photometric, bits = series.asarray(), int(page.photometric), int(page.bitspersample)
+    # A Zeiss or JEOL palette runs from black to white: the index is the grey level.
+    if as_shown and photometric == _MINISWHITE:
+        data = _inverted(data, bits)
+    if "S" in axes and data.shape[axes.index("S")] in (2, 3, 4):
+        data = np.moveaxis(data, axes.index("S"), -1)
+        if photometric == _SEPARATED and data.shape[-1] == 4:
+            return _from_cmyk(data), True
+        return (data[..., 0], False) if data.shape[-1] == 2 else (data, True)
     return data, False
 
 
-def _open_zarr(path: Path) -> Any:
+def _inverted(data: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
+    """Turn white on black into black on white; the type stays."""
+    if data.dtype.kind == "f":
+        return -data
+    inverted: npt.NDArray[Any] = np.invert(data)
+    return inverted & data.dtype.type(2**bits - 1) if data.dtype.kind == "u" else inverted
+
+
+def _from_cmyk(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn cyan, magenta, yellow, black on the last axis into red, green, blue."""
+    is_float = data.dtype.kind == "f"
+    full = 1.0 if is_float else np.iinfo(data.dtype).max
+    light = 1 - data.astype(np.float64) / full
+    rgb = light[..., :3] * light[..., 3:] * full
+    return (rgb if is_float else np.rint(rgb)).astype(data.dtype)
+
+
+def _open_zarr(path: Path, rgb: bool | None) -> tuple[Any, bool]:
     """Open a zarr array, or level 0 of an OME-Zarr image."""
     node = zarr.open(path, mode="r")
-    if isinstance(node, zarr.Array):
-        return node
-    attributes = dict(node.attrs)
-    multiscales = attributes.get("ome", attributes).get("multiscales")
-    if not multiscales:
-        raise ImageError(
-            f"{path} is a zarr group without OME-Zarr multiscales. Name the array inside it."
-        )
-    return node[multiscales[0]["datasets"][0]["path"]]
+    axes: list[str] = []
+    if not isinstance(node, zarr.Array):
+        attributes = dict(node.attrs)
+        multiscales = attributes.get("ome", attributes).get("multiscales")
+        if not multiscales:
+            raise ImageError(
+                f"{path} is a zarr group without OME-Zarr multiscales. Name the array inside it."
+            )
+        axes = [_axis_name(axis) for axis in multiscales[0].get("axes", ())]
+        node = node[multiscales[0]["datasets"][0]["path"]]
+    axes = axes or list(getattr(node.metadata, "dimension_names", None) or ())
+    if rgb is None and len(axes) == node.ndim:
+        if axes[-1] in ("c", "channel") and node.shape[-1] <= 2:  # grey, perhaps with alpha
+            return node[..., 0], False  # loaded: a zarr array has no views
+        rgb = axes[-1] in ("c", "channel")
+    remedy = (
+        "Name its axes (dimension_names, or as OME-Zarr), save it as TIFF or PNG, or say what it "
+        "is in Python: read_image(path, rgb=True)."
+    )
+    return node, has_colours(node.shape, rgb, name=str(path), remedy=remedy)
+
+
+def _axis_name(axis: Any) -> str:
+    """Return ``c`` for a channel axis, else the name; up to OME-Zarr 0.3 an axis is a text."""
+    if isinstance(axis, dict):
+        return "c" if axis.get("type") == "channel" else str(axis.get("name"))
+    return str(axis)

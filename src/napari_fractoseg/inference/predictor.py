@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
+from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
-from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
+from napari_fractoseg.inference.record import LeftOut, Prediction, RunRecord
+from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
-from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.model import SegmentationModel, load_model
 from napari_fractoseg.tiling import Box, Canvas, Tile, Tiler
 
 __all__ = ["Prediction", "Predictor", "segment"]
 
-_NETWORK_PX = {"cpu": 1024, "cuda": 2048, "mps": 1024}
-"""Largest edge of a core as the network sees it, after reduction."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Labels of an image or stack.
-
-    Parameters
-    ----------
-    labels : ndarray of uint8, shape (..., Y, X)
-        Class values of the scheme; planes that were not computed are 0.
-    confidence : ndarray of float32, same shape, or None
-        Softmax probability of the class that was chosen. It is not calibrated.
-    scheme : ClassScheme
-        Meaning of the values.
-    """
-
-    labels: npt.NDArray[np.uint8]
-    confidence: npt.NDArray[np.float32] | None
-    scheme: ClassScheme
+_NETWORK_PX = 1024
+"""Largest edge of a core as the network sees it, after reduction; one for all devices, so that
+they agree where tiles change a label."""
 
 
 class Predictor:
@@ -54,9 +39,9 @@ class Predictor:
         By default `choose_device`.
     tile_px : int, optional
         Largest edge of a tile's core; rounded up to the model's stride. By
-        default what suits the device.
+        default 1024 px as the network sees them, on every device.
     batch_size : int
-        Tiles computed at once.
+        Tiles computed at once; those at the image's edge may be fewer.
     with_confidence : bool
         Whether to keep the probability of the chosen class.
     flips : bool, optional
@@ -80,7 +65,7 @@ class Predictor:
         self.batch_size = batch_size
         self.with_confidence = with_confidence
         stride = model.stride_px
-        tile_px = tile_px or _NETWORK_PX[self.device.kind] * min(model.card.inference.reductions)
+        tile_px = tile_px or _NETWORK_PX * min(model.card.inference.reductions)
         self.tiler = Tiler(-(-tile_px // stride) * stride, model.halo_px, stride)
 
     def run(
@@ -98,16 +83,22 @@ class Predictor:
         Yields
         ------
         Progress
-            After each batch of tiles.
+            As `run_into`.
 
         Returns
         -------
         Prediction
+
+        Raises
+        ------
+        ImageError
+            If no plane can be used.
         """
         labels = np.zeros(image.shape, dtype=np.uint8)
         confidence = np.zeros(image.shape, np.float32) if self.with_confidence else None
-        yield from self.run_into(image, labels, confidence, planes)
-        return Prediction(labels, confidence, self.model.card.scheme)
+        record = RunRecord()
+        yield from self.run_into(image, labels, confidence, planes, record=record)
+        return Prediction(labels, confidence, self.model.card.scheme, record.left_out)
 
     def run_into(
         self,
@@ -116,6 +107,7 @@ class Predictor:
         confidence: Any | None = None,
         planes: Sequence[tuple[int, ...]] | None = None,
         within: Box | None = None,
+        record: RunRecord | None = None,
     ) -> Job[None]:
         """Label an image into arrays that are given; finished tiles stay when it is stopped.
 
@@ -132,58 +124,114 @@ class Predictor:
         within : Box, optional
             Part of each plane to label; by default all of it. The labels are
             the same as those of the whole plane there.
+        record : RunRecord, optional
+            Filled on the way.
 
         Yields
         ------
         Progress
-            After each batch of tiles.
+            Each time that the network has seen a batch of tiles: several times for
+            each, with mirror images.
+
+        Raises
+        ------
+        ImageError
+            If no plane can be used.
+
+        Notes
+        -----
+        A plane of one grey level shows nothing and is left unlabelled, as is one
+        with NaN or infinite values in a stack that has others.
         """
+        record = RunRecord() if record is None else record
         chosen = list(image.indices()) if planes is None else list(planes)
         rows, columns = image.shape[-2:]
-        per_plane = self.tiler.count((rows, columns), within)
-        done, total = 0, per_plane * len(chosen)
+        steps = self.tiler.count((rows, columns), within) * self.model.cost
+        total = steps * len(chosen)
         with translate_out_of_memory(self.device, "Close other programs, or use smaller tiles."):
             self.model.to(self.device.torch)
-        for number, index in enumerate(chosen, start=1):
-            label_canvas = Canvas(labels, index)
-            confidence_canvas = None if confidence is None else Canvas(confidence, index)
-            for batch in self._batches(image.plane(index), within):
-                for tile, indices, certainty in batch:
-                    label_canvas.put(tile, self.model.card.scheme.to_labels(indices))
-                    if confidence_canvas is not None:
-                        confidence_canvas.put(tile, certainty)
-                done += len(batch)
-                yield Progress(done, total, f"plane {number} of {len(chosen)}")
+        for number, index in enumerate(chosen):
+            text = _numbered("plane", number, len(chosen))
+            plane = _read_plane(image, index)
+            if isinstance(plane, Micrograph):
+                canvases = [Canvas(a, index) for a in (labels, confidence) if a is not None]
+                job = self._label_plane(plane, within, canvases, record)
+                yield from as_part(job, steps * number, total, text, span=steps)
+                record.finished.append(index)
+            else:
+                record.left_out[index] = plane
+                _refuse_if_all_are_damaged(chosen, record)
+            yield Progress(steps * (number + 1), total, text)
 
-    def _batches(
-        self, plane: Micrograph, within: Box | None
-    ) -> Iterator[list[tuple[Tile, npt.NDArray[np.uint8], npt.NDArray[np.float32]]]]:
-        """Yield batches of tiles with channel index and probability of their cores."""
-        grey_range = GreyRange.of(plane.data)
-        tiles = self.tiler.tiles(plane.shape, within)
-        while batch := list(islice(tiles, self.batch_size)):
+    def _label_plane(
+        self, plane: Micrograph, within: Box | None, canvases: Sequence[Canvas], record: RunRecord
+    ) -> Job[None]:
+        """Label a plane; yields between two times that the network sees a batch of its tiles."""
+        cost, total = self.model.cost, self.tiler.count(plane.shape, within) * self.model.cost
+        grey_range, done = GreyRange.of(plane.data), 0
+        remedy = f"Use smaller tiles than {self.tiler.tile_px} px, or the CPU."
+        for batch in self._batches(plane, within):
+            text = _numbered("tile", done // cost, total // cost)
+            if done:
+                yield Progress(done, total, text)
+            span = cost * len(batch)
             windows = np.stack([grey_range.apply(tile.cut(plane.data)) for tile in batch])
-            with translate_out_of_memory(
-                self.device, f"Use smaller tiles than {self.tiler.tile_px} px, or the CPU."
-            ):
-                probabilities = self.model.probabilities(windows[:, None])
-                certainty, indices = probabilities.max(dim=1)
-                index_array = indices.to(torch.uint8).cpu().numpy()
-                certainty_array = (
-                    certainty.cpu().numpy() if self.with_confidence else np.empty(index_array.shape)
-                )
-            yield [
-                (tile, tile.keep(index_array[i]), tile.keep(certainty_array[i]))
-                for i, tile in enumerate(batch)
-            ]
+            with translate_out_of_memory(self.device, remedy):
+                job = self.model.probabilities_job(windows[:, None])
+                probabilities = yield from as_part(job, done, total, text, span=span)
+                certainty, channels = probabilities.max(dim=1)
+                arrays: list[npt.NDArray[Any]] = [
+                    self.model.card.scheme.to_labels(channels.to(torch.uint8).cpu().numpy())
+                ]
+                if len(canvases) > 1:
+                    arrays.append(certainty.cpu().numpy())
+            for canvas, array in zip(canvases, arrays, strict=True):
+                for tile, result in zip(batch, array, strict=True):
+                    canvas.put(tile, tile.keep(result))
+            record.n_tiles += len(batch)
+            done += span
+
+    def _batches(self, plane: Micrograph, within: Box | None) -> Iterator[list[Tile]]:
+        """Yield tiles in batches of windows of the same shape."""
+        tiles = self.tiler.tiles(plane.shape, within)
+        for _, alike in groupby(tiles, key=lambda tile: tile.window.shape):
+            while batch := list(islice(alike, self.batch_size)):
+                yield batch
+
+
+def _read_plane(image: MicrographStack, index: tuple[int, ...]) -> Micrograph | LeftOut:
+    """Return a plane, or why it is left unlabelled."""
+    try:
+        plane = image.plane(index)
+    except ImageError as error:
+        return LeftOut(str(error), is_damaged=True)
+    if plane.is_constant:
+        reason = f"{plane.name}: all grey levels are {plane.data[0, 0]:g}; left unlabelled."
+        return LeftOut(reason, is_damaged=False)
+    return plane
+
+
+def _refuse_if_all_are_damaged(chosen: Sequence[tuple[int, ...]], record: RunRecord) -> None:
+    reasons = [record.left_out[i].reason for i in chosen if _is_damaged(i, record)]
+    if len(reasons) == len(chosen):
+        raise ImageError(reasons[0])
+
+
+def _is_damaged(index: tuple[int, ...], record: RunRecord) -> bool:
+    return index in record.left_out and record.left_out[index].is_damaged
+
+
+def _numbered(what: str, number: int, count: int) -> str:
+    """Count for people, from 1; a single one needs no words."""
+    return f"{what} {number + 1} of {count}" if count > 1 else ""
 
 
 def segment(
-    image: npt.NDArray[Any] | MicrographStack,
-    model: SegmentationModel,
+    image: npt.ArrayLike | MicrographStack,
+    model: SegmentationModel | str | Path,
     *,
     device: str = "auto",
-    rgb: bool = False,
+    rgb: bool | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Label each pixel of an image or stack.
 
@@ -191,12 +239,12 @@ def segment(
     ----------
     image : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
         Grey levels of any real type; numpy, dask or zarr.
-    model : SegmentationModel
-        From `load_model`.
+    model : SegmentationModel, str or Path
+        From `load_model`, or what it takes.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-    rgb : bool
-        Whether the last axis holds colours.
+    rgb : bool, optional
+        Whether the last axis holds colours; must be said where it may.
 
     Returns
     -------
@@ -206,9 +254,19 @@ def segment(
     Raises
     ------
     ImageError
-        If the image holds NaN or infinite values, or has no plane.
+        If it cannot be told whether the last axis holds colours, if the image is
+        empty, or if it holds NaN or infinite values.
+    ModelError
+        If there is no such model.
     DeviceError
         If the device is not there or its memory runs out.
+
+    Warns
+    -----
+    UserWarning
+        Where a plane is left unlabelled (0): because all its grey levels are the
+        same, or because it holds NaN or infinite values in a stack that is read
+        plane by plane (dask, zarr). `Predictor` tells which.
 
     Examples
     --------
@@ -220,6 +278,21 @@ def segment(
     >>> labels.shape, labels.dtype
     ((96, 128), dtype('uint8'))
     """
-    stack = image if isinstance(image, MicrographStack) else MicrographStack(image, rgb=rgb)
-    job = Predictor(model, choose_device(device)).run(stack)
-    return drain(job).labels
+    stack = image if isinstance(image, MicrographStack) else _stack_of(image, rgb)
+    if not isinstance(model, SegmentationModel):
+        model = load_model(model)
+    prediction = drain(Predictor(model, choose_device(device)).run(stack))
+    for left_out in prediction.left_out.values():
+        warnings.warn(left_out.reason, stacklevel=2)
+    return prediction.labels
+
+
+def _stack_of(image: Any, rgb: bool | None) -> MicrographStack:
+    """Return an array as a stack; one in memory is refused before any work."""
+    lazy = hasattr(image, "shape") and hasattr(image, "dtype")
+    data = image if lazy else np.asarray(image)
+    stack = MicrographStack(data, rgb=has_colours(tuple(data.shape), rgb))
+    if isinstance(data, np.ndarray):
+        for index in stack.indices():
+            stack.plane(index)
+    return stack

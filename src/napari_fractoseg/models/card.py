@@ -53,7 +53,9 @@ class Inference:
         Width around a tile, in image pixels, that is computed and thrown away.
     """
 
-    reductions: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1,)
+    reductions: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1, max_length=8)
+    ] = (1,)
     flips: bool = False
     halo_px: Annotated[int, Field(ge=0)] = 128
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -14,20 +13,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F  # noqa: N812
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from napari_fractoseg.errors import ModelError, OutputExistsError
+from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
+from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
+from napari_fractoseg.models.network import CONFIG, load_network
 from napari_fractoseg.models.readme import readme_text
-from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
+from napari_fractoseg.models.zoo import DEFAULT_MODEL, check_place, find_model
 
-__all__ = ["SegmentationModel", "load_model"]
+__all__ = ["CONFIG", "README", "SegmentationModel", "load_model"]
 
-CONFIG, README = "config.json", "README.md"
+README = "README.md"
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
@@ -120,7 +120,7 @@ class SegmentationModel:
                 f"with {CARD}, {CONFIG} and {WEIGHTS}."
             )
         card = ModelCard.read(folder)
-        network = _load_network(folder, _read_config(folder / CONFIG, card))
+        network = load_network(folder, card)
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
         return cls(card, network.eval(), digest)
 
@@ -145,9 +145,11 @@ class SegmentationModel:
         Raises
         ------
         OutputExistsError
-            If the folder exists and `overwrite` is False.
+            If the folder exists and `overwrite` is False, or if it would be an own
+            model with the name of a bundled one.
         """
         folder = Path(folder)
+        check_place(folder)
         if folder.exists() and not overwrite:
             raise OutputExistsError(f"{folder} exists already. Choose another name.")
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +197,6 @@ class SegmentationModel:
             replace(self.card, **changes), self.network, self.digest, self.known_channels
         )
 
-    @torch.inference_mode()
     def probabilities(self, batch: torch.Tensor | npt.NDArray[np.float32]) -> torch.Tensor:
         """Return the probability of each class at each pixel.
 
@@ -209,24 +210,59 @@ class SegmentationModel:
         -------
         Tensor of float32, shape (N, K, Y, X)
             Channels in the order of the card's scheme; they add up to 1.
+
+        Raises
+        ------
+        ImageError
+            If the batch has another shape.
         """
+        return drain(self.probabilities_job(batch))
+
+    @torch.inference_mode()
+    def probabilities_job(self, batch: torch.Tensor | npt.NDArray[np.float32]) -> Job[torch.Tensor]:
+        """Do the same step by step.
+
+        Yields
+        ------
+        Progress
+            Between two times that the network sees the batch, in `cost` steps.
+        """
+        self._check_shape(tuple(batch.shape))
         parameter = next(self.network.parameters())
         inputs = torch.as_tensor(batch).to(parameter.device)
         self.network.eval()
-        parts = [
-            self._enlarged(self._averaged(_reduced(inputs, reduction)), reduction)
-            for reduction in self.card.inference.reductions
-        ]
+        parts, done = [], 0
+        for reduction in self.card.inference.reductions:
+            reduced, results = _reduced(inputs, reduction), []
+            for axes in self._mirrorings:
+                if done:
+                    yield Progress(done, self.cost)
+                mirrored = reduced.flip(axes).contiguous(memory_format=torch.channels_last)
+                results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
+                done += self._cost_at(reduction)
+            parts.append(self._enlarged(_mean(results), reduction))
         return _mean(parts)
 
-    def _averaged(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Probabilities at the network's resolution, averaged over mirror images if asked for."""
-        flips = _FLIPS if self.card.inference.flips else _FLIPS[:1]
-        results = []
-        for axes in flips:
-            mirrored = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
-            results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
-        return _mean(results)
+    @property
+    def cost(self) -> int:
+        """Steps of `probabilities_job`; each time costs as much as the network sees pixels."""
+        reductions = self.card.inference.reductions
+        return len(self._mirrorings) * sum(map(self._cost_at, reductions))
+
+    def _cost_at(self, reduction: int) -> int:
+        return (math.lcm(*self.card.inference.reductions) // reduction) ** 2
+
+    @property
+    def _mirrorings(self) -> tuple[tuple[int, ...], ...]:
+        return _FLIPS if self.card.inference.flips else _FLIPS[:1]
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        stride = self.stride_px
+        if len(shape) != 4 or shape[1] != 1 or 0 in shape or shape[2] % stride or shape[3] % stride:
+            raise ImageError(
+                f"A batch of shape {shape} does not fit: it must be (N, 1, Y, X), with Y and X "
+                f"multiples of {stride} (stride_px). Pad it, or use `segment`, which does."
+            )
 
     @staticmethod
     def _enlarged(probabilities: torch.Tensor, factor: int) -> torch.Tensor:
@@ -245,57 +281,6 @@ def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
 
 def _stored_type(tensor: torch.Tensor, half: bool) -> torch.dtype:
     return torch.float16 if half and tensor.is_floating_point() else tensor.dtype
-
-
-def _read_config(path: Path, card: ModelCard) -> dict[str, Any]:
-    """Read smp's ``config.json`` as arguments of ``smp.create_model``.
-
-    Raises ModelError if it is not smp's or does not fit the card.
-    """
-    try:
-        config = dict(json.loads(path.read_bytes()))
-        architecture = str(config.pop("_model_class"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path} is not a configuration of segmentation-models-pytorch ({error!r}). "
-            "Download or export the model again."
-        ) from error
-    if architecture.lower() not in smp.MODEL_ARCHITECTURES_MAPPING:
-        raise ModelError(
-            f"{path}: architecture {architecture!r} is not known to segmentation-models-pytorch "
-            f"{smp.__version__}. Update it, or choose another model."
-        )
-    for key, value in {"in_channels": 1, "classes": len(card.scheme)}.items():
-        if config.get(key) != value:
-            raise ModelError(
-                f"{path}: {key} is {config.get(key)!r}, but the card wants {value}. The files "
-                "belong to different models; download or export the model again."
-            )
-    # Otherwise smp would fetch the encoder's first weights from a hub.
-    return {**config, "arch": architecture, "encoder_weights": None}
-
-
-def _load_network(folder: Path, config: dict[str, Any]) -> torch.nn.Module:
-    """Build the network and fill in its weights, all of them.
-
-    The same as ``smp.from_pretrained``, which however only warns where weights
-    do not fit, keeps random ones in their place, and takes pickles.
-    """
-    try:
-        network: torch.nn.Module = smp.create_model(**config)
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{folder / WEIGHTS} is damaged or not a safetensors file ({error}). Download or "
-            "export the model again."
-        ) from error
-    except (KeyError, ValueError, RuntimeError, TypeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{folder}: the weights do not fit the network that {CONFIG} describes: {reason} "
-            "Download or export the model again."
-        ) from error
-    return network
 
 
 def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:

@@ -31,23 +31,53 @@ def readme_text(card: ModelCard) -> str:
 
 def _lines(card: ModelCard) -> Iterator[str]:
     yield from (f"# {card.name}", "", card.description, "")
-    looks = " and ".join(f"1/{r}" for r in card.inference.reductions)
+    looks = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
+    resolution = "resolution" if looks == "full" else "of its resolution"
     yield (
         f"A {card.architecture} network with encoder `{card.encoder}`, for napari-fractoseg. It "
-        f"sees the image at {looks} of its resolution"
+        f"sees the image at {looks} {resolution}"
         f"{', and its four mirror images' if card.inference.flips else ''}. Training plan and "
         "hashes of the data are in `card.json`."
     )
-    yield from ("", "| value | class | looks like |", "|--:|---|---|")
+    yield from ("", "| value | class | colour | fracture mode | looks like |")
+    yield "|--:|---|---|---|---|"
     for c in card.scheme:
-        yield f"| {c.value} | {c.name} | {c.description} |"
+        colour = "transparent" if c.is_transparent else c.color
+        mode = "yes" if c.is_fracture_mode else "no"
+        yield f"| {c.value} | {c.name} | {colour} | {mode} | {c.description} |"
     validation = card.metrics.get("cross_validation")
     if isinstance(validation, Mapping):
         yield from ("", "## Cross-validation", "", str(validation.get("method", "")))
         for reference, figures in validation.items():
             if isinstance(figures, Mapping) and "mean" in figures:
                 yield from _table(reference, figures)
-    yield from ("", f"Licence: {card.licence or 'not stated'}")
+    validation = card.metrics.get("validation")
+    if isinstance(validation, Mapping):
+        yield from _validation(validation)
+    if not card.metrics:
+        yield from ("", "How well it does was not measured.")
+    yield from ("", "## Where it comes from", "")
+    size = f"{card.pixel_size_um:g} µm" if card.pixel_size_um else "not stated"
+    yield f"- Images it learnt from: {len(card.lineage.data)}; pixel size: {size}"
+    yield f"- Made: {card.lineage.created or 'not stated'}"
+    if card.lineage.parent:
+        yield f"- Fine-tuned from the model with hash {card.lineage.parent[:12]}"
+    yield f"- Licence: {card.licence or 'not stated'}"
+
+
+def _validation(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Show what training kept aside; see `training.state`."""
+    yield from ("", "## Validation", "")
+    before = figures.get("mean_iou_before")
+    was = "" if before is None else f" (before training {_figure(before)})"
+    yield f"On blocks kept aside, mean IoU {_figure(figures.get('mean_iou'))}{was}."
+    yield from ("", "| class | IoU | labelled pixels |", "|---|--:|--:|")
+    for name, row in figures.get("classes", {}).items():
+        yield f"| {name} | {_figure(row.get('iou'))} | {row.get('labelled_px', '-')} |"
+    if figures.get("notes"):
+        yield ""
+    for note in figures.get("notes", ()):
+        yield f"- {note}"
 
 
 def _table(reference: str, figures: Mapping[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "ModelEntry",
     "bundled_folder",
+    "check_place",
     "find_model",
     "list_models",
     "model_place",
@@ -107,11 +108,30 @@ def model_place(name: str) -> Path:
             "that does not begin with a dot."
         )
     place = user_folder() / name.strip()
-    if place.exists() or (bundled_folder() / name.strip()).exists():
+    check_place(place)
+    if place.exists():
         raise OutputExistsError(
-            f"There is a model named {name.strip()!r} already. Choose another name."
+            f"There is a model named {place.name!r} already. Choose another name."
         )
     return place
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder for an own model whose name stands for a bundled one.
+
+    Raises
+    ------
+    OutputExistsError
+        If it has the name of a bundled model, or ``default``.
+    """
+    if folder.absolute().parent.resolve() != user_folder().absolute().resolve():
+        return
+    bundled = [p.name.casefold() for p in bundled_folder().glob("*")]
+    if folder.name.casefold() in (DEFAULT_MODEL, *bundled):
+        raise OutputExistsError(
+            f"There is a model named {folder.name!r} already: it comes with the package. Choose "
+            "another name."
+        )
 
 
 def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
@@ -120,7 +140,9 @@ def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
     Parameters
     ----------
     name_or_folder : str or Path
-        ``default``, the name of a bundled or own model, or a folder.
+        ``default``, the name of a bundled or own model, or a folder. ``default``
+        and the names of bundled models mean these, whatever is among the own
+        models.
 
     Raises
     ------
@@ -129,9 +151,9 @@ def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
     """
     name = str(name_or_folder)
     if name == DEFAULT_MODEL:
-        name = _DEFAULT_FOLDER
+        return _default_model()
     if os.sep not in name and "/" not in name:
-        for parent in (user_folder(), bundled_folder()):
+        for parent in (bundled_folder(), user_folder()):
             if (parent / name).is_dir():
                 return parent / name
     if Path(name).is_dir():
@@ -141,3 +163,13 @@ def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
         f"Model {str(name_or_folder)!r} is neither a folder nor the name of a model. "
         f"Models there are: {known}."
     )
+
+
+def _default_model() -> Path:
+    folder = bundled_folder() / _DEFAULT_FOLDER
+    if not folder.is_dir():
+        raise ModelError(
+            f"The default model is missing: there is no folder {folder}. Reinstall "
+            "napari-fractoseg, or name another model."
+        )
+    return folder

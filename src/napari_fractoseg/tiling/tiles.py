@@ -2,9 +2,9 @@
 
 A pixel's label depends on its surroundings. Each tile is therefore computed
 with a halo around its core, and only the core is kept: nothing is blended, no
-seam appears. Beyond the image's edge, and only there, the image is reflected.
-Windows start at multiples of the network's stride, so that pooling grids of
-all tiles coincide with those of the whole image.
+seam appears. Windows start and end at multiples of the network's stride, so that
+pooling grids of all tiles coincide with those of the whole image. They end where
+the image ends: only what is missing to the next multiple is reflected.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Tile:
     core : Box
         The pixels that this tile decides; inside the image.
     window : Box
-        Core and halo; may reach beyond the image.
+        Core and halo; reaches beyond the image by less than the network's stride.
     """
 
     core: Box
@@ -75,14 +75,15 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiler:
-    """Splits planes into tiles of equal windows.
+    """Splits planes into tiles.
 
     Parameters
     ----------
     tile_px : int
         Largest edge of a core, a multiple of `multiple_px`.
     halo_px : int
-        Width of the halo, a multiple of `multiple_px`.
+        Width of the halo, a multiple of `multiple_px`; there is none beyond the
+        image's edge.
     multiple_px : int
         The network's stride: windows start and end at multiples of it.
 
@@ -119,9 +120,11 @@ class Tiler:
         Yields
         ------
         Tile
-            All windows have the same shape.
+            Windows inside the image have the same shape, those at its edges are
+            smaller.
         """
         region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
+        ends = [-(-length // self.multiple_px) * self.multiple_px for length in shape]
         height, width = map(self._core_length, region.shape)
         for row in range(region.row0, region.row1, height):
             for column in range(region.column0, region.column1, width):
@@ -133,10 +136,10 @@ class Tiler:
                         min(column + width, region.column1),
                     ),
                     Box(
-                        row - self.halo_px,
-                        row + height + self.halo_px,
-                        column - self.halo_px,
-                        column + width + self.halo_px,
+                        max(row - self.halo_px, 0),
+                        min(row + height + self.halo_px, ends[0]),
+                        max(column - self.halo_px, 0),
+                        min(column + width + self.halo_px, ends[1]),
                     ),
                 )
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.classes import UNLABELLED
+from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
@@ -81,6 +82,7 @@ def evaluate_job(
     TrainingError
         If the labels use classes that the model does not know.
     """
+    _check_classes(reference, model)
     matched = reference.with_scheme(model.card.scheme)
     predictor = Predictor(model, device)
     confusions: dict[str, Confusion] = {}
@@ -92,6 +94,17 @@ def evaluate_job(
         confusions[name] = Confusion.of(pair.labels, predicted, matched.scheme)
         yield Progress(number, len(matched), name)
     return Evaluation(confusions)
+
+
+def _check_classes(reference: TrainingSet, model: SegmentationModel) -> None:
+    scheme = model.card.scheme
+    for name, count in reference.pixel_counts().items():
+        if count and scheme.get(name) is None:
+            raise TrainingError(
+                f"{count} pixels are labelled {name!r}, a class that the model "
+                f"{model.card.name!r} does not know; it has {list(scheme.names)}. Map it to one of "
+                "these, or evaluate a model that knows it."
+            )
 
 
 def _labelled_box(labels: npt.NDArray[np.uint8]) -> Box:

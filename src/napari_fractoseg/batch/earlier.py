@@ -1,0 +1,109 @@
+"""What earlier runs left in a folder of results.
+
+``fractions.csv`` and ``run.json`` describe the result files that lie in their
+folder, whichever run wrote them. An image that is segmented again loses all
+that earlier runs wrote for it, also files that the new run does not write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from napari_fractoseg.files import RUN_FILE
+
+__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "stem_of"]
+
+FRACTIONS, RUN = "fractions.csv", RUN_FILE
+
+
+def stem_of(name: str | Path) -> str:
+    """Return what the results of an image are named by, whatever the file system."""
+    return Path(name).stem.casefold()
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierRuns:
+    """Results of earlier runs that are still there.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results.
+    runs : tuple of mapping
+        Their ``run.json``, the latest first, each with the files whose results
+        are still there.
+    fractions : DataFrame
+        Their ``fractions.csv``, for the same files.
+    """
+
+    out: Path
+    runs: tuple[Mapping[str, Any], ...] = ()
+    fractions: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @classmethod
+    def read(cls, out: Path) -> EarlierRuns:
+        """Read what is there; files that are not ours count as none."""
+        try:
+            latest = dict(json.loads((out / RUN).read_text(encoding="utf-8")))
+            runs = [latest, *latest.pop("earlier_runs", ())]
+            kept = [
+                {**run, "files": [f for f in run["files"] if _is_there(out, f)]} for run in runs
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(out)
+        names = {f["file"] for run in kept for f in run["files"]}
+        return cls(out, tuple(r for r in kept if r["files"]), _read_fractions(out, names))
+
+    def without(self, stems: Collection[str]) -> EarlierRuns:
+        """Return the runs without images that were segmented again."""
+        kept = [_with_files(run, lambda f: stem_of(f["file"]) not in stems) for run in self.runs]
+        table = self.fractions
+        if len(table):
+            table = table[[stem_of(name) not in stems for name in table["file"]]]
+        return EarlierRuns(self.out, tuple(r for r in kept if r["files"]), table)
+
+    def remove_replaced(self, outputs: Mapping[str, Collection[str]]) -> None:
+        """Delete what earlier runs wrote for images that were segmented again.
+
+        Parameters
+        ----------
+        outputs : mapping of str to collection of str
+            Stem of an image -> names of the files that were written now.
+        """
+        for file in (f for run in self.runs for f in run["files"]):
+            stem = stem_of(file["file"])
+            for name in set(_names(file)) - set(outputs.get(stem, _names(file))):
+                (self.out / name).unlink(missing_ok=True)
+
+
+def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> Mapping[str, Any]:
+    return {**run, "files": [file for file in run["files"] if wanted(file)]}
+
+
+def _names(file: Mapping[str, Any]) -> list[str]:
+    """Return the names of an image's result files; none that leads elsewhere."""
+    start = f"{stem_of(file['file'])}_"
+    return [
+        name
+        for name in map(str, file.get("outputs", ()))
+        if Path(name).name == name and name.casefold().startswith(start)
+    ]
+
+
+def _is_there(out: Path, file: Mapping[str, Any]) -> bool:
+    return any((out / name).is_file() for name in _names(file))
+
+
+def _read_fractions(out: Path, names: Collection[str]) -> pd.DataFrame:
+    try:
+        # As text: it is written again as it is.
+        table = pd.read_csv(out / FRACTIONS, dtype=str, keep_default_na=False)
+        return table[table["file"].isin(names)]
+    except (OSError, ValueError, KeyError):
+        return pd.DataFrame()

@@ -1,0 +1,70 @@
+"""What a run gives, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.classes import ClassScheme
+
+__all__ = ["LeftOut", "Prediction", "RunRecord"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A plane that was left unlabelled.
+
+    Parameters
+    ----------
+    reason : str
+        A sentence that names the plane.
+    is_damaged : bool
+        Whether its grey levels cannot be used; otherwise it shows nothing.
+    """
+
+    reason: str
+    is_damaged: bool
+
+
+@dataclass(eq=False)
+class RunRecord:
+    """How far a run has come; it is filled while the run goes on, and outlives it.
+
+    Parameters
+    ----------
+    n_tiles : int
+        Tiles that are written.
+    finished : list of tuple of int
+        Planes that are labelled completely.
+    left_out : dict of tuple of int to LeftOut
+        Planes that were left unlabelled.
+    """
+
+    n_tiles: int = 0
+    finished: list[tuple[int, ...]] = field(default_factory=list)
+    left_out: dict[tuple[int, ...], LeftOut] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Labels of an image or stack.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (..., Y, X)
+        Class values of the scheme; planes that were not computed are 0.
+    confidence : ndarray of float32, same shape, or None
+        Softmax probability of the class that was chosen. It is not calibrated.
+    scheme : ClassScheme
+        Meaning of the values.
+    left_out : mapping of tuple of int to LeftOut
+        Planes that show nothing or are damaged; their labels are 0.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.float32] | None
+    scheme: ClassScheme
+    left_out: Mapping[tuple[int, ...], LeftOut] = field(default_factory=dict)
