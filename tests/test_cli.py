@@ -163,7 +163,7 @@ class TestSegment:
         (data / "images" / "bad.png").write_bytes(b"no image")
         out = data / "out"
         text = run("segment", data / "images", "-o", out, "--model", model, code=1)
-        assert "failed: bad.png: " in text
+        assert "failed: bad.png: cannot be read as an image: it is damaged" in text
         assert "2 of 3 files segmented" in text
         assert set(pd.read_csv(out / "fractions.csv").file) == {"one.png", "two.png"}
         files = json.loads((out / "run.json").read_text())["files"]

@@ -148,7 +148,8 @@ def _print_batch(report: BatchReport) -> None:
         for note in result.notes:
             typer.echo(f"note: {note}", err=True)
     for result in report.failed:
-        typer.echo(f"failed: {result.path.name}: {result.error}", err=True)
+        reason = result.error.removeprefix(f"{result.path} ")  # it is named already
+        typer.echo(f"failed: {result.path.name}: {reason}", err=True)
     done = len(report.segmented)
     typer.echo(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
