@@ -21,7 +21,7 @@ def test_a_new_class_leaves_what_is_known(tiny_model, tmp_path):
     larger = with_classes(tiny_model, DEFAULT_SCHEME.with_names(["dimples"]))
     assert larger.card.scheme.names[-1] == "dimples"
     assert larger.known_channels == (0, 1, 2)
-    assert torch.equal(logits(larger)[:, :3], logits(tiny_model))
+    torch.testing.assert_close(logits(larger)[:, :3], logits(tiny_model))
     again = SegmentationModel.load(larger.save(tmp_path / "larger"))
     torch.testing.assert_close(logits(again), logits(larger))
     assert tiny_model.card.scheme == DEFAULT_SCHEME
@@ -31,7 +31,7 @@ def test_a_new_class_leaves_what_is_known(tiny_model, tmp_path):
 def test_classes_are_removed_and_reordered_by_name(tiny_model):
     classes = (DEFAULT_SCHEME.find("t"), DEFAULT_SCHEME.find("i"))
     smaller = with_classes(tiny_model, replace(DEFAULT_SCHEME, classes=classes))
-    assert torch.equal(logits(smaller), logits(tiny_model)[:, [1, 0]])
+    torch.testing.assert_close(logits(smaller), logits(tiny_model)[:, [1, 0]])
 
 
 def test_a_renamed_class_keeps_its_weights(tiny_model):
@@ -43,7 +43,7 @@ def test_a_renamed_class_keeps_its_weights(tiny_model):
         ),
     )
     renamed = with_classes(tiny_model, scheme, renamed={"along the grains": "intergranular"})
-    assert torch.equal(logits(renamed), logits(tiny_model))
+    torch.testing.assert_close(logits(renamed), logits(tiny_model))
     assert renamed.card.scheme.names[0] == "along the grains"
 
 
@@ -51,8 +51,8 @@ def test_a_replaced_class_starts_anew(tiny_model):
     scheme = DEFAULT_SCHEME.with_names(["dimples"])
     scheme = replace(scheme, classes=(*scheme.classes[:2], scheme.classes[3]))
     replaced = with_classes(tiny_model, scheme, seed=1)
-    assert torch.equal(logits(replaced)[:, :2], logits(tiny_model)[:, :2])
-    assert not torch.equal(logits(replaced)[:, 2], logits(tiny_model)[:, 2])
+    torch.testing.assert_close(logits(replaced)[:, :2], logits(tiny_model)[:, :2])
+    assert (logits(replaced)[:, 2] - logits(tiny_model)[:, 2]).abs().max() > 0.01
     assert replaced.known_channels == (0, 1)
 
 

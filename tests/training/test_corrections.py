@@ -43,7 +43,7 @@ class TestPaintedPairs:
         labels = np.zeros((3, 4, 5), np.int64)
         labels[1, 0, 0] = 2
         (pair,) = painted_pairs(self.stack(3, 4, 5), Corrections(labels), DEFAULT_SCHEME)
-        assert (pair.name, pair.group) == ("s17, plane 1", "s17")
+        assert (pair.name, pair.group) == ("s17, plane 2 of 3 (index 1)", "s17")
         assert pair.labels.dtype == np.uint8
         assert pair.labels[0, 0] == 2
         assert pair.n_labelled == 1
