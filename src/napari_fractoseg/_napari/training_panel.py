@@ -147,7 +147,10 @@ class TrainingPanel(QScrollArea):
         layout.addWidget(self.command_button)
         layout.addStretch(1)
         self.setWidget(inner)
-        self.setMinimumWidth(320)
+        # Nothing is cut off at the right, with or without a scroll bar.
+        bar = self.verticalScrollBar()
+        width = inner.minimumSizeHint().width() + (0 if bar is None else bar.sizeHint().width())
+        self.setMinimumWidth(width)
 
 
 def _small(text: str, hint: str) -> QPushButton:
