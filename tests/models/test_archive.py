@@ -40,6 +40,11 @@ def test_a_model_travels_as_one_file(packed, tiny_model):
         assert archive.read("LICENCE.txt") == b"CC-BY-4.0\n"
 
 
+def test_licences_of_others_travel_with_the_bundled_model(tmp_path):
+    folder = import_model(export_model("default", tmp_path / "mine.zip"))
+    assert "Apache License" in (folder / "LICENSE-Apache-2.0.txt").read_text()
+
+
 def test_nothing_is_overwritten(packed, tmp_path):
     import_model(packed)
     with pytest.raises(OutputExistsError, match="'tiny' already"):
@@ -50,7 +55,9 @@ def test_nothing_is_overwritten(packed, tmp_path):
         import_model(packed, "fracture-modes")
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil", "sub/card.json", "evil.py"])
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/etc/evil", "sub/card.json", "evil.py", "LICENSE/../x.txt"]
+)
 def test_nothing_but_a_models_files_is_unpacked(packed, tmp_path, name):
     with pytest.raises(ModelError, match="does not belong to a model"):
         import_model(repack(packed, {name: b"x"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import zipfile
@@ -18,6 +19,8 @@ from napari_fractoseg.models.zoo import find_model, model_place, user_folder
 __all__ = ["export_model", "import_model", "remove_model"]
 
 LICENCE, HASHES = "LICENCE.txt", "hashes.json"
+_OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)")
+"""Licences of others, such as of the weights that the encoder began with."""
 _FILES = (CARD, CONFIG, WEIGHTS, README)
 _MAX_BYTES = 4 * 2**30
 """Largest sum of the sizes of the unpacked files."""
@@ -48,7 +51,7 @@ def export_model(name_or_folder: str | Path, out: Path | str) -> Path:
     """
     folder, out = find_model(name_or_folder), Path(out)
     card = SegmentationModel.load(folder).card
-    contents = {n: folder / n for n in _FILES if (folder / n).is_file()}
+    contents = {p.name: p for p in sorted(folder.iterdir()) if _belongs(p.name)}
     hashes = {name: _sha256(path) for name, path in contents.items()}
     with draft_of(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in contents.items():
@@ -131,11 +134,11 @@ def _opened(path: Path) -> zipfile.ZipFile:
 def _unpack(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
     """Unpack the known files, by name, and compare their hashes."""
     members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
-    strange = sorted(set(members) - {*_FILES, LICENCE, HASHES})
+    strange = sorted(n for n in members if not _belongs(n) and n not in (LICENCE, HASHES))
     if strange:
         raise ModelError(
             f"{path} holds {strange[0]!r}, which does not belong to a model. Only the files "
-            f"{', '.join(_FILES)} are taken, at the top of the zip file."
+            f"{', '.join(_FILES)} and licences are taken, at the top of the zip file."
         )
     size = sum(m.file_size for m in members.values())
     if size > _MAX_BYTES:
@@ -145,15 +148,19 @@ def _unpack(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
         raise ModelError(f"{path} is no exported model: {', '.join(missing)} missing.")
     try:
         hashes = json.loads(archive.read(HASHES))
-        for name in _FILES:
-            if name in members:
-                _copy(archive, members[name], folder / name)
-                if hashes[name] != _sha256(folder / name):
-                    raise ModelError(
-                        f"{path}: {name} is not what was exported (other hash). Copy it again."
-                    )
+        for name in filter(_belongs, members):
+            _copy(archive, members[name], folder / name)
+            if hashes[name] != _sha256(folder / name):
+                raise ModelError(
+                    f"{path}: {name} is not what was exported (other hash). Copy it again."
+                )
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged ({error}). Copy or export it again.") from error
+
+
+def _belongs(name: str) -> bool:
+    """Whether a file is part of a model; names with folders never are."""
+    return name in _FILES or (name != LICENCE and _OTHER_LICENCE.fullmatch(name) is not None)
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
