@@ -110,7 +110,7 @@ class SegmentWidget(QWidget):
             line.setWordWrap(True)
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.result_line.setStyleSheet("font-weight: bold")
-        self.setMinimumWidth(300)
+        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         self.source.changed.connect(self._update_state)
