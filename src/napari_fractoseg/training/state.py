@@ -111,6 +111,19 @@ class TrainingRun:
         set_learning_rate(self.optimiser, rate)
         images, targets = self.patches.of(number)
         images = images.to(self.team.fabric.device, memory_format=torch.channels_last)
+        value = self.learn(images, targets)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss became {value} in step {number}. Use a smaller learning rate than "
+                f"{self.plan.learning_rate}."
+            )
+        if self.average is not None:
+            self.average.update_parameters(self.raw_network)
+        self.history.append({"step": number, "loss": value, "learning_rate": rate})
+        return {"loss": value, "learning_rate": rate}
+
+    def learn(self, images: torch.Tensor, targets: torch.Tensor) -> float:
+        """Change the weights by one batch, and return its loss."""
         self.network.train()
         if self.plan.freeze_batch_norm:
             freeze_statistics(self.network)
@@ -122,16 +135,7 @@ class TrainingRun:
         )
         self.team_optimiser.step()
         self.team_optimiser.zero_grad()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss became {value} in step {number}. Use a smaller learning rate than "
-                f"{self.plan.learning_rate}."
-            )
-        if self.average is not None:
-            self.average.update_parameters(self.raw_network)
-        self.history.append({"step": number, "loss": value, "learning_rate": rate})
-        return {"loss": value, "learning_rate": rate}
+        return float(loss.detach())
 
     def _loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         logits = self.network(images)
