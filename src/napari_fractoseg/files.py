@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from napari_fractoseg.errors import OutputExistsError
 
-__all__ = ["RUN_FILE", "draft_of", "refuse_existing", "write_bytes"]
+__all__ = ["RUN_FILE", "draft_of", "file_sha256", "refuse_existing", "write_bytes"]
 
 RUN_FILE = "run.json"
 """Written beside the results of a run: with what they were made."""
@@ -70,3 +71,14 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     with draft_of(path, overwrite=overwrite) as draft:
         draft.write_bytes(data)
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and hashes of a folder's files (zarr)."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{part.relative_to(path).as_posix()} {file_sha256(part)}\n".encode())
+    return digest.hexdigest()

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -20,6 +19,7 @@ from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.legend import ClassLegend
 from napari_fractoseg._napari.result import ShownResult
 from napari_fractoseg._napari.segmentation import Request, Segmentation, result_text
+from napari_fractoseg._napari.style import primary_style
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.zoo import ModelEntry
@@ -133,11 +133,7 @@ class SegmentWidget(QWidget):
 
     def _restyle(self, _event: Any = None) -> None:
         """Colour the primary button as the theme colours what is current."""
-        theme = get_theme(str(self._viewer.theme))
-        self.button.setStyleSheet(
-            f"QPushButton:enabled {{ background: {theme.current.as_hex()}; "
-            f"color: {theme.text.as_hex()}; }} QPushButton {{ font-weight: bold; padding: 7px; }}"
-        )
+        self.button.setStyleSheet(primary_style(str(self._viewer.theme)))
 
     # ---- what is chosen -----------------------------------------------------------------
 

@@ -248,6 +248,9 @@ class TrainWidget(QWidget):
     @Slot()
     def _on_finish(self) -> None:
         self._handle = None
+        if self._task is not None:
+            hint = f"The same training without a window:\n{self._task.command}"
+            self.panel.command_button.setToolTip(hint)
         self.panel.progress.hide()
         self._set_state(self.state, self.panel.state_line.text())
         self._offer_unfinished()
@@ -294,9 +297,6 @@ class TrainWidget(QWidget):
         self._escape.setEnabled(state is State.RUNNING)
         self.before.show()
         panel.command_button.setVisible(self._task is not None and is_idle)
-        if self._task is not None:
-            hint = f"The same training without a window:\n{self._task.command}"
-            panel.command_button.setToolTip(hint)
         self.after.show(is_idle)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 
 from napari_fractoseg.batch.earlier import FRACTIONS, RUN, EarlierRuns, stem_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.files import draft_of
+from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.measure import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
@@ -23,7 +22,6 @@ __all__ = [
     "BatchReport",
     "FileResult",
     "SegmentSettings",
-    "file_sha256",
 ]
 
 
@@ -204,17 +202,6 @@ class BatchReport:
             table.to_csv(draft, index=False)
         with draft_of(self.out / RUN, overwrite=True) as draft:
             draft.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and hashes of a folder's files (zarr)."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for part in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{part.relative_to(path).as_posix()} {file_sha256(part)}\n".encode())
-    return digest.hexdigest()
 
 
 def _columns() -> list[str]:

@@ -23,12 +23,11 @@ from napari_fractoseg.batch.report import (
     BatchReport,
     FileResult,
     SegmentSettings,
-    file_sha256,
 )
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
-from napari_fractoseg.files import draft_of
+from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.images import MicrographStack, read_image
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part, drain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -11,7 +10,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from napari_fractoseg.errors import ModelError
-from napari_fractoseg.files import draft_of
+from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.models.card import CARD, WEIGHTS
 from napari_fractoseg.models.model import CONFIG, README, SegmentationModel
 from napari_fractoseg.models.zoo import find_model, model_place, user_folder
@@ -52,7 +51,7 @@ def export_model(name_or_folder: str | Path, out: Path | str) -> Path:
     folder, out = find_model(name_or_folder), Path(out)
     card = SegmentationModel.load(folder).card
     contents = {p.name: p for p in sorted(folder.iterdir()) if _belongs(p.name)}
-    hashes = {name: _sha256(path) for name, path in contents.items()}
+    hashes = {name: file_sha256(path) for name, path in contents.items()}
     with draft_of(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in contents.items():
             archive.write(path, name)
@@ -150,7 +149,7 @@ def _unpack(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
         hashes = json.loads(archive.read(HASHES))
         for name in filter(_belongs, members):
             _copy(archive, members[name], folder / name)
-            if hashes[name] != _sha256(folder / name):
+            if hashes[name] != file_sha256(folder / name):
                 raise ModelError(
                     f"{path}: {name} is not what was exported (other hash). Copy it again."
                 )
@@ -172,8 +171,3 @@ def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> No
             if left < 0:
                 raise ModelError(f"{archive.filename}: {member.filename} is larger than 4 GB.")
             out.write(block)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

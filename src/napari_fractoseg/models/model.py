@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -19,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 
 from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
+from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
 from napari_fractoseg.models.network import CONFIG, load_network
@@ -121,7 +121,7 @@ class SegmentationModel:
             )
         card = ModelCard.read(folder)
         network = load_network(folder, card)
-        digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        digest = file_sha256(folder / WEIGHTS)
         return cls(card, network.eval(), digest)
 
     def save(self, folder: Path | str, *, half: bool = False, overwrite: bool = False) -> Path:
@@ -171,7 +171,7 @@ class SegmentationModel:
             os.replace(draft, folder)  # noqa: PTH105 - atomic on one file system
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        self.digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        self.digest = file_sha256(folder / WEIGHTS)
         return folder
 
     @property
