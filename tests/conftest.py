@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,31 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("user")
     monkeypatch.setenv("FRACTOSEG_MODELS", str(folder / "models"))
     monkeypatch.setenv("FRACTOSEG_CACHE", str(folder / "cache"))
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Say nothing."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        super().do_GET()
+
+
+@pytest.fixture
+def web_server(tmp_path):
+    """A web server with an empty ``folder``, a ``url``, and a list of requests, ``asked``."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=folder)) as server:
+        server.asked = []
+        server.folder = folder
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

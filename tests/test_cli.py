@@ -276,6 +276,19 @@ class TestTrain:
         text = run(*train_arguments(data), "--from", model, "--encoder", "resnet34", code=2)
         assert "--encoder resnet34 does not go with --from" in text
 
+    def test_weights_that_cannot_be_fetched_stop_it_unless_random_ones_will_do(
+        self, data, monkeypatch
+    ):
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        arguments = (*train_arguments(data), "--encoder-weights", "imagenet", "--max-steps", 1)
+        text = run(*arguments, code=2)
+        assert "could not be fetched from http://127.0.0.1:9/smp-hub/resnet18.imagenet/" in text
+        assert "or start from random weights" in text
+        assert not (data / "model").exists()
+        text = run(*arguments, "--or-random")
+        assert "The encoder began with random weights." in text
+        assert nf.load_model(data / "model").card.lineage.plan["encoder_weights"] == "none"
+
     @pytest.mark.parametrize(
         ("option", "value", "message"),
         [

@@ -387,3 +387,34 @@ def test_the_places_to_paint_next_move_the_camera(widget, viewer, corrected, qtb
     assert places.list.currentRow() == 0
     click(qtbot, places.previous_button)
     assert places.list.currentRow() == places.list.count() - 1
+
+
+# ---- a new network -------------------------------------------------------------------------
+
+
+def test_without_a_network_random_weights_are_offered(widget, corrected, qtbot, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    panel = widget.panel
+    panel.start.choice.value = ""
+    panel.name.value = "from photographs"
+    panel.options.encoder_weights.value = "imagenet"
+    panel.options.reduction.value = 1
+    train(widget, qtbot, State.FAILED)
+    assert "could not be fetched from http://127.0.0.1:9/" in panel.state_line.text()
+    assert "start from random weights" in panel.state_line.text()
+    assert panel.random_button.isVisibleTo(widget)
+    click(qtbot, panel.random_button)
+    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    assert widget.state is State.DONE, panel.state_line.text()
+    assert not panel.random_button.isVisibleTo(widget)
+    (entry,) = [e for e in list_models() if e.key == "from photographs"]
+    assert entry.card.lineage.plan["encoder_weights"] == "none"
+    assert entry.card.inference.reductions == (1,)
+
+
+def test_what_only_a_new_network_has_is_hidden_otherwise(widget):
+    options = widget.panel.options
+    only_new = (options.encoder, options.encoder_weights, options.reduction)
+    assert [c.native.isVisibleTo(options) for c in only_new] == [False] * 3
+    widget.panel.start.choice.value = ""
+    assert [c.native.isVisibleTo(options) for c in only_new] == [True] * 3

@@ -1,9 +1,6 @@
 import hashlib
 import re
 import socket
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,30 +11,11 @@ CONTENT = b"not really a micrograph"
 REGISTRY = {"a.jpg": "sha256:" + hashlib.sha256(CONTENT).hexdigest()}
 
 
-class Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        """Say nothing."""
-
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        super().do_GET()
-
-
 @pytest.fixture
-def server(tmp_path):
-    """A web server that holds one file, a.jpg; ``asked`` lists the requests."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    (folder / "a.jpg").write_bytes(CONTENT)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
-        server.asked = []
-        server.folder = folder
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def server(web_server):
+    """A web server that holds one file, a.jpg."""
+    (web_server.folder / "a.jpg").write_bytes(CONTENT)
+    return web_server
 
 
 @pytest.fixture
@@ -113,15 +91,7 @@ def test_hashes_are_those_of_the_images_kept_beside_the_project(shared_data):
 
 
 @pytest.mark.shared_data
-def test_the_real_images_pass_through_a_server_of_their_own(shared_data, cache):
-    handler = partial(Handler, directory=shared_data / "fracture" / "images")
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.asked = []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_port}"
-            assert fetch_published("t16_4.jpg", url, cache).stat().st_size > 10_000
-        finally:
-            server.shutdown()
-            thread.join()
+def test_the_real_images_pass_through_a_server_of_their_own(shared_data, cache, web_server):
+    content = (shared_data / "fracture" / "images" / "t16_4.jpg").read_bytes()
+    (web_server.folder / "t16_4.jpg").write_bytes(content)
+    assert fetch_published("t16_4.jpg", web_server.url, cache).read_bytes() == content

@@ -9,14 +9,17 @@ import imageio.v3 as iio
 import numpy as np
 import pandas as pd
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 import napari_fractoseg as nf
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.errors import ClassSchemeError, DeviceError, TrainingError
+from napari_fractoseg.errors import ClassSchemeError, DeviceError, DownloadError, TrainingError
+from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import Progress, drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.models.encoder_weights import find_weights
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.reading import read_training_sets
@@ -152,6 +155,62 @@ class TestTrainJob:
         learnt_at_2 = replace(card, lineage=replace(card.lineage, plan={"reduction": 2}))
         plan = continued_plan(PLAN, learnt_at_2)
         assert (plan.reduction, plan.test_reductions) == (2, (4, 2))
+
+
+class TestEncoderWeights:
+    """A local file stands for what was published; no address answers."""
+
+    PLAN = replace(PLAN, encoder_weights="micronet", encoder_rate=0.0, average_decay=0.0)
+
+    @pytest.fixture(autouse=True)
+    def _offline(self, monkeypatch):
+        monkeypatch.setenv("FRACTOSEG_MICRONET_URL", "http://127.0.0.1:9")
+
+    @pytest.fixture
+    def published(self):
+        torch.manual_seed(3)
+        encoder = smp.encoders.get_encoder("resnet18", weights=None)
+        path = find_weights("resnet18", "micronet").path
+        path.parent.mkdir(parents=True)
+        torch.save(encoder.state_dict(), path)
+        return encoder.state_dict()
+
+    def test_a_new_network_begins_with_them_and_its_card_says_so(self, data, published):
+        result = train(data, plan=self.PLAN)
+        name = "layer4.1.conv2.weight"  # the encoder is frozen
+        assert torch.equal(result.model.network.encoder.state_dict()[name], published[name])
+        card = result.model.card
+        digest = file_sha256(find_weights("resnet18", "micronet").path)
+        assert card.lineage.plan["encoder_weights"] == "micronet"
+        assert card.lineage.plan["encoder_sha256"] == digest
+        assert card.description.startswith("The encoder began with micronet weights from http")
+
+    def test_a_run_repeats_only_with_the_same_weights(self, data, published):
+        plan = replace(self.PLAN, encoder_sha256="0" * 64)
+        with pytest.raises(DownloadError, match="no connection"):  # the file here is another one
+            train(data, plan=plan)
+
+    def test_without_a_network_nothing_is_trained(self, data):
+        with pytest.raises(DownloadError, match="no connection"):
+            train(data, plan=self.PLAN)
+
+    def test_random_weights_are_used_only_if_asked_for_and_said(self, data):
+        training_set = read_training_sets([data / "images"], [data / "masks"])
+        job = train_job(training_set, plan=self.PLAN, device=choose_device("cpu"), or_random=True)
+        result = drain(job)
+        assert result.notes[0].startswith("The encoder began with random weights.")
+        assert "no connection" in result.notes[0]
+        assert result.model.card.lineage.plan["encoder_weights"] == "none"
+        assert result.model.card.description == ""
+
+    def test_data_that_cannot_teach_is_refused_before_anything_is_fetched(self, data):
+        values = {2: "intergranular"}
+        with pytest.raises(TrainingError, match="At least two"):
+            train(data, plan=self.PLAN, mask_values=values)
+
+    def test_a_child_needs_no_other_weights(self, data, tiny_model):
+        card = train(data, start=tiny_model, plan=self.PLAN).model.card
+        assert card.lineage.plan["encoder_weights"] == "none"
 
 
 class TestEvaluate:

@@ -14,7 +14,26 @@ from napari_fractoseg.training.plan import TrainingPlan
 
 __all__ = ["TrainingOptions"]
 
-_ENCODERS = ("resnet18", "resnet34", "resnet50", "mobilenet_v2", "efficientnet-b0")
+_ENCODERS = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "mobilenet_v2",
+    "efficientnet-b0",
+    "efficientnet-b3",
+    "densenet121",
+    "se_resnext50_32x4d",
+    "vgg16_bn",
+    "tu-tf_efficientnet_lite0",
+    "tu-convnext_tiny",
+)
+_ENCODER_WEIGHTS = (
+    ("nothing (random)", "none"),
+    ("photographs (ImageNet)", "imagenet"),
+    ("micrographs (NASA MicroNet)", "micronet"),
+    ("photographs, then micrographs", "imagenet-micronet"),
+)
+_REDUCTIONS = (("full", 1), ("half", 2), ("a quarter", 4))
 _RATES = tuple((f"{rate:g}", rate) for rate in (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2))
 _SPLITS = (
     ("automatic", "auto"),
@@ -31,11 +50,25 @@ class TrainingOptions(QCollapsible):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
+        self._is_new = False
         self.encoder = ComboBox(
             label="Encoder",
             choices=_ENCODERS,
             tooltip="The part of a new network that looks for structures. Larger ones are slower "
-            "and need more labels.",
+            "and need more labels. vgg16_bn is what the paper used.",
+        )
+        self.encoder_weights = ComboBox(
+            label="Encoder knows",
+            choices=_ENCODER_WEIGHTS,
+            tooltip="What the encoder has learnt before. These weights are fetched once, 10 to 500 "
+            "MB, and checked by their hash.",
+        )
+        self.reduction = ComboBox(
+            label="Resolution",
+            choices=_REDUCTIONS,
+            value=2,
+            tooltip="What a new network looks at. Fracture surfaces are told apart at half the "
+            "resolution, in a quarter of the time; precipitates and fine cracks want all of it.",
         )
         self.optimiser = ComboBox(
             label="Optimiser",
@@ -88,6 +121,8 @@ class TrainingOptions(QCollapsible):
         )
         narrow_boxes = (
             self.encoder,
+            self.encoder_weights,
+            self.reduction,
             self.optimiser,
             self.learning_rate,
             self.patch_px,
@@ -105,7 +140,9 @@ class TrainingOptions(QCollapsible):
 
     def for_start(self, is_new: bool) -> None:
         """Show what applies: a new network has an encoder to choose and no parent."""
-        self.encoder.visible = is_new
+        self._is_new = is_new
+        for choice in (self.encoder, self.encoder_weights, self.reduction):
+            choice.visible = is_new
         self.stay_close.visible = not is_new
 
     def apply(self, plan: TrainingPlan) -> TrainingPlan:
@@ -120,6 +157,8 @@ class TrainingOptions(QCollapsible):
         return replace(
             plan,
             encoder=self.encoder.value,
+            encoder_weights=self.encoder_weights.value if self._is_new else "none",
+            reduction=self.reduction.value,
             optimiser=self.optimiser.value,
             augmentation=self.augmentation.value,
             split=self.split.value,

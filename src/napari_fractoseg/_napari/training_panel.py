@@ -57,7 +57,7 @@ class TrainingPanel(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.start = ModelPicker(without_model="a new network (random weights)")
+        self.start = ModelPicker(without_model="a new network")
         self.pairs = PairsTable(viewer, scheme)
         self.name = LineEdit(name="name")
         self.name.native.setToolTip("Under this name the new model will be in the list of models")
@@ -94,6 +94,9 @@ class TrainingPanel(QScrollArea):
         )
         self.resume_button = _small("Resume", "Go on where it was interrupted")
         self.discard_button = _small("Discard", "Forget the interrupted training")
+        self.random_button = QPushButton("Train from random weights")
+        self.random_button.setToolTip("The same training, without the weights that are missing")
+        self.random_button.hide()
         self.segment_button = QPushButton("Segment with it")
         self.changes_button = QPushButton("Show what changed")
         self.changes_button.setToolTip("A layer of the pixels that got another class")
@@ -134,6 +137,7 @@ class TrainingPanel(QScrollArea):
             self.progress,
             self.curves,
             self.state_line,
+            self.random_button,
             self.result_line,
         ):
             layout.addWidget(widget)

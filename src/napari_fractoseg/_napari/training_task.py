@@ -204,7 +204,7 @@ class TrainingTask:
             should_stop=self._stop.is_set,
             checkpoint=self.folder / _CHECKPOINT,
         )
-        result = yield from _in_parts(job, request.plan, time.monotonic())
+        result = yield from _in_parts(job, request.plan)
         result.model.save(self.place)
         (self.folder / _CHECKPOINT).unlink(missing_ok=True)
         notes = (*self._notes(), *result.notes)
@@ -271,13 +271,17 @@ def saved_trainings() -> list[Path]:
     return sorted((p.parent for p in _trainings().glob(f"*/{_PAINTED}/*.json")), reverse=True)
 
 
-def _in_parts(job: Job[FineTuned], plan: TrainingPlan, began: float) -> Job[FineTuned]:
+def _in_parts(job: Job[FineTuned], plan: TrainingPlan) -> Job[FineTuned]:
     """Count progress by what ends the run: its time or its steps."""
     limit_s = 60 * plan.max_minutes if plan.max_minutes else float("inf")
-    done = 0
+    done, began = 0, time.monotonic()
     try:
         while True:
             progress = next(job)
+            if not progress.total:  # weights are being fetched
+                began = time.monotonic()
+                yield progress
+                continue
             position = max(progress.done / progress.total, (time.monotonic() - began) / limit_s)
             done = max(done, min(_PARTS - 1, round(_PARTS * position)))
             metrics = progress.metrics

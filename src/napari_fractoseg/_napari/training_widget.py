@@ -22,7 +22,7 @@ from napari_fractoseg._napari.training_task import (
 )
 from napari_fractoseg._napari.training_text import result_html
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
-from napari_fractoseg.errors import FractosegError, TrainingError
+from napari_fractoseg.errors import DownloadError, FractosegError, TrainingError
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.zoo import list_models
 from napari_fractoseg.training.defaults import suggested_plan
@@ -72,6 +72,7 @@ class TrainWidget(QWidget):
         panel.name.native.textEdited.connect(self._on_name_edited)
         panel.button.clicked.connect(self.train)
         panel.progress.cancel_button.clicked.connect(self.stop)
+        panel.random_button.clicked.connect(self.train_from_random)
         panel.resume_button.clicked.connect(self.resume)
         panel.discard_button.clicked.connect(self.discard)
         panel.command_button.clicked.connect(self.copy_command)
@@ -173,6 +174,12 @@ class TrainWidget(QWidget):
         self._run(task)
 
     @Slot()
+    def train_from_random(self) -> None:
+        """Train without the encoder's weights, which could not be fetched."""
+        self.panel.options.encoder_weights.value = "none"
+        self.train()
+
+    @Slot()
     def resume(self) -> None:
         """Go on with a training that was interrupted."""
         found = unfinished_trainings()
@@ -240,6 +247,7 @@ class TrainWidget(QWidget):
     @Slot(object)
     def _fail(self, error: FractosegError) -> None:
         self._set_state(State.FAILED, f"That did not work. {error}")
+        self.panel.random_button.setVisible(isinstance(error, DownloadError))
 
     @Slot()
     def _on_stop(self) -> None:
@@ -293,6 +301,8 @@ class TrainWidget(QWidget):
         panel.state_line.setText(text)
         panel.state_line.setVisible(bool(text))
         panel.result_line.setVisible(state is State.DONE)
+        if state is not State.FAILED:
+            panel.random_button.hide()
         panel.button.setEnabled(is_idle and state is not State.NOT_READY)
         self._escape.setEnabled(state is State.RUNNING)
         self.before.show()

@@ -105,9 +105,11 @@ def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = No
                 also(progress)
             figures = "".join(f", {k} {v:.4g}" for k, v in progress.metrics.items())
             text = f"{what}: {progress.message}{figures}"
-            bar.update(row, completed=progress.done, total=progress.total, description=text)
+            total = progress.total or None  # not known yet
+            bar.update(row, completed=progress.done, total=total, description=text)
             if not console.is_terminal and throttle.ready():
-                typer.echo(f"{text} ({progress.done} of {progress.total})", err=True)
+                where = f" ({progress.done} of {total})" if total else ""
+                typer.echo(f"{text}{where}", err=True)
 
         return drain(job, report)
 

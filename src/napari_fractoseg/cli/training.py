@@ -39,6 +39,15 @@ __all__ = ["stop_on_ctrl_c", "train"]
 _STEPS_THAT_TIME_ENDS = 1_000_000
 
 
+class EncoderWeights(enum.StrEnum):
+    """What the encoder of a new network has learnt before."""
+
+    none = "none"
+    imagenet = "imagenet"
+    micronet = "micronet"
+    imagenet_micronet = "imagenet-micronet"
+
+
 class SplitBy(enum.StrEnum):
     """How pixels are held out for validation."""
 
@@ -64,6 +73,17 @@ def train(
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Encoder of a new network, as smp names it.")
     ] = None,
+    encoder_weights: Annotated[
+        EncoderWeights | None,
+        typer.Option(
+            "--encoder-weights",
+            help="What it has learnt before; fetched once (micronet: NASA's micrographs).",
+        ),
+    ] = None,
+    or_random: Annotated[
+        bool,
+        typer.Option("--or-random", help="Go on with random weights if they cannot be fetched."),
+    ] = False,
     max_steps: Annotated[
         int | None, typer.Option("--max-steps", help="Steps at most (default: 600).")
     ] = None,
@@ -142,11 +162,12 @@ def train(
             checkpoint,
             remedy="A training of this model was interrupted: go on with --resume, or remove it.",
         )
-    if parent and encoder:
-        raise TrainingError(
-            f"--encoder {encoder} does not go with --from {parent}: the encoder is that of the "
-            "model. Leave one of them out."
-        )
+    for option, value in (("--encoder", encoder), ("--encoder-weights", encoder_weights)):
+        if parent and value:
+            raise TrainingError(
+                f"{option} {value} does not go with --from {parent}: the encoder is that of the "
+                "model. Leave one of them out."
+            )
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
     from napari_fractoseg.models.zoo import check_place
@@ -158,6 +179,7 @@ def train(
     chosen_plan = _plan(
         plan,
         encoder=encoder,
+        encoder_weights=None if encoder_weights is None else encoder_weights.value,
         max_steps=max_steps,
         max_minutes=max_minutes,
         seed=seed,
@@ -187,6 +209,7 @@ def train(
             processes=Processes(devices, nodes, strategy),
             should_stop=stop.is_set,
             checkpoint=checkpoint,
+            or_random=or_random,
         )
         result = watch(job, "training", log)
     if not is_first_process():

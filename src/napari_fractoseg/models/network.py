@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 
-__all__ = ["CONFIG", "load_network"]
+__all__ = ["CONFIG", "check_finite", "load_network", "read_weights"]
 
 CONFIG = "config.json"
 _AGAIN = "Download or export the model again."
@@ -49,7 +50,7 @@ def load_network(folder: Path, card: ModelCard) -> torch.nn.Module:
             f"{folder / CONFIG}: segmentation-models-pytorch {smp.__version__} cannot build this "
             f"network ({_reason(error)}). Update it, or choose another model."
         ) from error
-    weights = _read_weights(folder / WEIGHTS)
+    weights = read_weights(folder / WEIGHTS)
     try:
         network.load_state_dict(weights)
     except _MISFITS as error:
@@ -100,7 +101,7 @@ def _read_config(path: Path, card: ModelCard) -> dict[str, Any]:
     return {**config, "arch": architecture, "encoder_weights": None}
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read weights that are numbers; a file can be damaged and still be a safetensors file."""
     try:
         weights: dict[str, torch.Tensor] = load_file(path)
@@ -108,6 +109,12 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise ModelError(
             f"{path} is damaged or not a safetensors file ({error}). {_AGAIN}"
         ) from error
+    check_finite(weights, path)
+    return weights
+
+
+def check_finite(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise ModelError if a weight is no number."""
     for name, tensor in weights.items():
         bad = tensor.numel() - int(torch.isfinite(tensor).sum())
         if bad:
@@ -115,7 +122,6 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
                 f"{path} is damaged: {bad} of {tensor.numel()} weights of {name!r} are NaN or "
                 f"infinite. {_AGAIN}"
             )
-    return weights
 
 
 def _reason(error: Exception) -> str:

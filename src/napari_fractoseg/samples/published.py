@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import pooch
-import requests
-
+from napari_fractoseg.downloads import cache_folder, fetch_file
 from napari_fractoseg.errors import DownloadError
 
 __all__ = ["BASE_URL", "PUBLISHED_IMAGES", "fetch_published"]
@@ -81,50 +79,15 @@ def fetch_published(
     """
     hashes = PUBLISHED_IMAGES if registry is None else registry
     url = base_url or os.environ.get("FRACTOSEG_SAMPLES_URL") or BASE_URL
-    folder = cache or os.environ.get("FRACTOSEG_CACHE") or pooch.os_cache("napari-fractoseg")
     if name not in hashes:
         raise DownloadError(
             f"There is no published image {name!r}. Choose one of {', '.join(sorted(hashes))}."
         )
-    store = pooch.create(
-        Path(folder),
-        base_url=url if url.endswith("/") else f"{url}/",
-        registry={name: hashes[name]},
+    folder = cache or cache_folder()
+    return fetch_file(
+        f"{url.rstrip('/')}/{name}",
+        folder / name,
+        hashes[name].removeprefix("sha256:"),
+        remedy=f"Or put the file into {folder} by hand, or set FRACTOSEG_SAMPLES_URL to an address "
+        "that has it.",
     )
-    source = store.get_url(name)
-    try:
-        path: str = store.fetch(name, downloader=pooch.HTTPDownloader(timeout=30))
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "no status"
-        raise DownloadError(
-            f"{name} could not be fetched: {source} answered {status}. Check the address, or set "
-            "FRACTOSEG_SAMPLES_URL to a folder that has the file."
-        ) from error
-    except requests.RequestException as error:
-        raise DownloadError(
-            f"{name} could not be fetched from {source}: {_reason(error)}. Check the network and "
-            f"its proxy, or put the file into {folder} by hand."
-        ) from error
-    except ValueError as error:
-        # pooch raises this for hashes that differ, and keeps nothing.
-        raise DownloadError(
-            f"{name}, fetched from {source}, is not the expected file: {error} Try again; if it "
-            "happens again, the file was replaced there and should not be trusted."
-        ) from error
-    except OSError as error:
-        raise DownloadError(
-            f"{name} could not be stored in {folder}: {error}. Set FRACTOSEG_CACHE to a folder "
-            "that can be written."
-        ) from error
-    return Path(path)
-
-
-def _reason(error: requests.RequestException) -> str:
-    """Name the cause in a few words."""
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"the connection is not secure ({error})"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return str(error)

@@ -25,6 +25,12 @@ class TrainingPlan:
     ----------
     architecture, encoder : str
         Names in segmentation-models-pytorch, for a new network.
+    encoder_weights : str
+        What the encoder of a new network has learnt before: ``none``,
+        ``imagenet``, ``micronet`` (micrographs) or ``imagenet-micronet``.
+    encoder_sha256 : str
+        Hash that these weights must have; empty takes the published ones. The
+        plan on a model's card names it.
     decoder_channels : tuple of int or None
         Widths of a U-Net's decoder; None leaves the library's.
     reduction : int
@@ -97,6 +103,8 @@ class TrainingPlan:
 
     architecture: str = "Unet"
     encoder: str = "resnet18"
+    encoder_weights: Literal["none", "imagenet", "micronet", "imagenet-micronet"] = "none"
+    encoder_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     decoder_channels: tuple[_Positive, ...] | None = None
     reduction: Annotated[int, Field(ge=1, le=16)] = 2
     test_reductions: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()

@@ -10,9 +10,15 @@ from typing import Any
 import torch
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.errors import DownloadError
 from napari_fractoseg.jobs import Job, drain
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device, choose_device
+from napari_fractoseg.models.encoder_weights import (
+    fetch_weights_job,
+    fill_encoder,
+    find_weights,
+)
 from napari_fractoseg.models.heads import with_classes
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.dataset import TrainingSet
@@ -22,7 +28,7 @@ from napari_fractoseg.training.reading import read_training_set
 from napari_fractoseg.training.split import Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.trainer import FineTuned, Trainer
 
-__all__ = ["continued_plan", "new_model", "train", "train_job"]
+__all__ = ["continued_plan", "new_model", "pretrained_model_job", "train", "train_job"]
 
 
 def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> SegmentationModel:
@@ -41,11 +47,61 @@ def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> Segme
         return SegmentationModel.create(card, **options)
 
 
+def pretrained_model_job(
+    plan: TrainingPlan, training_set: TrainingSet, name: str, *, or_random: bool = False
+) -> Job[tuple[SegmentationModel, TrainingPlan, tuple[str, ...]]]:
+    """Make a new network, and fill in the encoder's weights that the plan names.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Names encoder and weights.
+    training_set : TrainingSet
+        Has the classes.
+    name : str
+        Title of the model.
+    or_random : bool
+        Go on with random weights if the others cannot be fetched.
+
+    Yields
+    ------
+    Progress
+        0 of 0 steps, while weights are fetched.
+
+    Returns
+    -------
+    model : SegmentationModel
+    plan : TrainingPlan
+        With the hash of the weights; without weights, if they could not be fetched.
+    notes : tuple of str
+        Says so.
+
+    Raises
+    ------
+    DownloadError, ModelError
+        If the weights cannot be had.
+    """
+    model = new_model(plan, training_set, name)
+    if plan.encoder_weights == "none":
+        return model, plan, ()
+    published = find_weights(plan.encoder, plan.encoder_weights)
+    try:
+        digest = yield from fetch_weights_job(published, plan.encoder_sha256)
+    except DownloadError as error:
+        if not or_random:
+            raise
+        plan = replace(plan, encoder_weights="none", encoder_sha256="")
+        return model, plan, (f"The encoder began with random weights. {error}",)
+    fill_encoder(model.network, published)
+    text = f"The encoder began with {published.kind} weights from {published.url}."
+    return model.with_card(description=text), replace(plan, encoder_sha256=digest), ()
+
+
 def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
     """Return a plan with the choices that a fine-tuned model takes from its parent.
 
     These are architecture, encoder, reductions and flips: the network was made
-    for them.
+    for them. Its encoder needs no other weights.
     """
     reductions = parent.inference.reductions
     learnt_at = parent.lineage.plan.get("reduction")
@@ -53,6 +109,8 @@ def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
         plan,
         architecture=parent.architecture,
         encoder=parent.encoder,
+        encoder_weights="none",
+        encoder_sha256="",
         reduction=learnt_at if learnt_at in reductions else reductions[0],
         test_reductions=reductions,
         test_flips=parent.inference.flips,
@@ -72,6 +130,7 @@ def train_job(
     processes: Processes = Processes(),  # noqa: B008 - frozen
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Path | None = None,
+    or_random: bool = False,
 ) -> Job[FineTuned]:
     """Train a new model, or fine-tune one.
 
@@ -102,11 +161,13 @@ def train_job(
         See `Trainer.run_split`.
     checkpoint : Path, optional
         See `Trainer.run_split`.
+    or_random : bool
+        Go on with random weights if those that the plan names cannot be fetched.
 
     Yields
     ------
     Progress
-        After each step.
+        After each step; 0 of 0 while weights are fetched.
 
     Returns
     -------
@@ -116,12 +177,17 @@ def train_job(
     ------
     TrainingError
         If data, plan and model do not fit together.
+    DownloadError, ModelError
+        If the encoder's weights cannot be had.
     """
     plan = plan or TrainingPlan()
-    held_out = {}
+    held_out, notes = {}, tuple[str, ...]()
     if start is None:
         training_set = training_set.with_scheme(scheme or training_set.scheme)
-        model = new_model(plan, training_set, name)
+        training_set.check_teachable()
+        model, plan, notes = yield from pretrained_model_job(
+            plan, training_set, name, or_random=or_random
+        )
     else:
         plan = continued_plan(plan, start.card)
         held_out = earlier_blocks(start.card)
@@ -139,6 +205,7 @@ def train_job(
             gap_px=plan.gap_px,
             earlier=held_out,
         )
+    split = replace(split, notes=(*notes, *split.notes))
     trainer = Trainer(model, plan, device, processes)
     return (yield from trainer.run_split(split, should_stop, checkpoint))
 

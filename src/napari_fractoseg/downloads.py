@@ -1,0 +1,183 @@
+"""Fetching files: each once, checked by its hash, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+
+from napari_fractoseg.errors import DownloadError
+from napari_fractoseg.jobs import Job, Progress
+
+__all__ = ["cache_folder", "fetch_file", "fetch_file_job"]
+
+_TIMEOUT_S = 30
+_LOOK_S = 0.2
+_CHUNK = 2**16
+_MB = 1e6
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched files: ``FRACTOSEG_CACHE``, else the user's cache folder."""
+    return Path(os.environ.get("FRACTOSEG_CACHE") or pooch.os_cache("napari-fractoseg"))
+
+
+def fetch_file(
+    url: str,
+    path: Path,
+    sha256: str | None,
+    *,
+    remedy: str,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> Path:
+    """Fetch a file, unless it is there already.
+
+    Parameters
+    ----------
+    url : str
+        Where it is.
+    path : Path
+        Where to keep it. What lies there with another hash is replaced.
+    sha256 : str or None
+        Its hash; None takes whatever comes.
+    remedy : str
+        What a user can do where the address does not work, as a sentence.
+    on_progress : callable, optional
+        Called with the bytes fetched and the bytes in all (0 where they are not
+        known). What it raises ends the download.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    DownloadError
+        If there is no connection, the file is another one, or cannot be kept.
+    """
+    progress = None if on_progress is None else _Reporter(on_progress)
+    responses: list[requests.Response] = []
+
+    def keep(response: requests.Response, **_options: Any) -> None:
+        responses.append(response)
+
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=None if sha256 is None else f"sha256:{sha256}",
+            fname=path.name,
+            path=path.parent,
+            downloader=pooch.HTTPDownloader(
+                timeout=_TIMEOUT_S,
+                progressbar=progress or False,
+                chunk_size=_CHUNK,
+                hooks={"response": keep},
+            ),
+        )
+    except requests.HTTPError as error:
+        status = error.response.status_code if error.response is not None else "no status"
+        raise DownloadError(
+            f"{path.name} could not be fetched: {url} answered {status}. {remedy}"
+        ) from error
+    except requests.RequestException as error:
+        raise DownloadError(
+            f"{path.name} could not be fetched from {url}: {_reason(error)}. Check the network and "
+            f"its proxy. {remedy}"
+        ) from error
+    except ValueError as error:
+        # pooch raises this for hashes that differ, and keeps nothing.
+        raise DownloadError(
+            f"{path.name}, fetched from {url}, is not the expected file: {error} Try again; if it "
+            "happens again, the file was replaced there and should not be trusted."
+        ) from error
+    except OSError as error:
+        raise DownloadError(
+            f"{path.name} could not be stored in {path.parent}: {error}. Set FRACTOSEG_CACHE to a "
+            "folder that can be written."
+        ) from error
+    finally:
+        for response in responses:
+            response.close()  # pooch leaves it open after an error
+    return path
+
+
+def fetch_file_job(url: str, path: Path, sha256: str | None, *, remedy: str) -> Job[Path]:
+    """Do the same in the background.
+
+    Yields
+    ------
+    Progress
+        About five times a second, 0 of 0 steps, with the megabytes in words; closing
+        the job ends the download and keeps nothing.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    state = _State(path.name)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="download")
+    download = executor.submit(fetch_file, url, path, sha256, remedy=remedy, on_progress=state.note)
+    try:
+        while True:
+            try:
+                return download.result(timeout=_LOOK_S)
+            except TimeoutError:
+                yield Progress(0, 0, state.text)
+    finally:
+        state.is_wanted = False
+        executor.shutdown(wait=False)  # it may be waiting for the network
+
+
+class _State:
+    """How far a download is, and whether it is still wanted."""
+
+    def __init__(self, name: str) -> None:
+        self.is_wanted = True
+        self.text = f"fetching {name}"
+        self._name = name
+
+    def note(self, done: int, total: int) -> None:
+        """Take note of bytes, or end the download."""
+        if not self.is_wanted:
+            raise DownloadError("The download was stopped.")
+        size = f" of {total / _MB:.0f}" if total else ""
+        self.text = f"fetching {self._name}: {done / _MB:.0f}{size} MB"
+
+
+class _Reporter:
+    """What pooch takes for a progress bar."""
+
+    def __init__(self, on_progress: Callable[[int, int], object]) -> None:
+        self.total = 0
+        self._done = 0
+        self._on_progress = on_progress
+
+    def update(self, count: int) -> None:
+        """Count bytes that came."""
+        self._done += count
+        self._on_progress(self._done, self.total)
+
+    def reset(self) -> None:
+        """Begin again; pooch does so before it counts all bytes once more at the end."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Name the cause in a few words."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"the connection is not secure ({error})"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return str(error)

@@ -1,0 +1,264 @@
+"""Encoders that have learnt from other images: fetched, checked, filled in.
+
+ImageNet weights lie on the Hugging Face hub, pinned by segmentation-models-pytorch
+to a commit whose Git LFS pointer names their SHA-256. NASA's MicroNet weights
+(Stuckner, Harder & Smith, npj Comput. Mater. 8, 200, 2022: more than 100 000
+micrographs) have no published hash: that of the first fetch is kept beside the file,
+and a plan that repeats a training names it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from torch import nn
+
+from napari_fractoseg.downloads import cache_folder, fetch_file, fetch_file_job
+from napari_fractoseg.errors import DownloadError, ModelError
+from napari_fractoseg.files import file_sha256
+from napari_fractoseg.jobs import Job
+from napari_fractoseg.models.network import check_finite, read_weights
+
+__all__ = ["PublishedWeights", "fetch_weights_job", "fill_encoder", "find_weights"]
+
+HUB_URL = "https://huggingface.co"
+"""Where ImageNet weights are fetched from, unless ``HF_ENDPOINT`` says otherwise."""
+MICRONET_URL = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models"
+"""Where MicroNet weights are fetched from, unless ``FRACTOSEG_MICRONET_URL`` says otherwise."""
+
+_WEIGHTS = "model.safetensors"
+_POINTER = "oid sha256:"
+_MICRONET = {"micronet": "microscopynet", "imagenet-micronet": "imagenet-microscopynet"}
+_MICRONET_FAMILIES = (
+    "densenet", "dpn", "efficientnet-b", "inception", "mobilenet_v2", "resnet", "resnext",
+    "se_resne", "senet154", "vgg", "xception",
+)  # fmt: skip
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError)
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights of an encoder as somebody published them.
+
+    Parameters
+    ----------
+    encoder : str
+        Its name in segmentation-models-pytorch.
+    kind : str
+        ``imagenet``, ``micronet`` or ``imagenet-micronet``.
+    url : str
+        Of the file.
+    pointer_url : str
+        Of the Git LFS pointer that names the file's SHA-256; empty if there is none.
+    file_name : str
+        Name in the cache.
+    """
+
+    encoder: str
+    kind: str
+    url: str
+    pointer_url: str
+    file_name: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is kept."""
+        return cache_folder() / "encoders" / self.file_name
+
+    @property
+    def remedy(self) -> str:
+        """What a user can do who cannot fetch the file."""
+        return f"Or put the file there by hand, as {self.path}, or start from random weights."
+
+
+def find_weights(encoder: str, kind: str) -> PublishedWeights:
+    """Return where the weights of an encoder are.
+
+    Parameters
+    ----------
+    encoder : str
+        Its name in segmentation-models-pytorch.
+    kind : str
+        ``imagenet``, ``micronet`` or ``imagenet-micronet`` (first the one, then the
+        other).
+
+    Raises
+    ------
+    ModelError
+        If none were published.
+    """
+    if kind in _MICRONET:
+        return _micronet(encoder, kind)
+    if encoder.startswith("tu-"):
+        config = timm.get_pretrained_cfg(encoder[3:], allow_unregistered=True)
+        if config is None or not config.hf_hub_id:
+            raise _none_published(encoder, kind)
+        return _on_hub(encoder, kind, _timm_repository(config), "main")
+    settings = smp.encoders.encoders.get(encoder, {}).get("pretrained_settings", {}).get(kind)
+    if not settings or "repo_id" not in settings:
+        raise _none_published(encoder, kind)
+    return _on_hub(encoder, kind, settings["repo_id"], settings["revision"])
+
+
+def _timm_repository(config: Any) -> str:
+    """Return owner and name; timm's own configurations name the owner alone."""
+    repository = str(config.hf_hub_id)
+    if repository.endswith("/"):
+        repository += ".".join(filter(None, (config.architecture, config.tag)))
+    return repository
+
+
+def _on_hub(encoder: str, kind: str, repository: str, revision: str) -> PublishedWeights:
+    base = f"{os.environ.get('HF_ENDPOINT') or HUB_URL}/{repository}".rstrip("/")
+    return PublishedWeights(
+        encoder,
+        kind,
+        f"{base}/resolve/{revision}/{_WEIGHTS}",
+        f"{base}/raw/{revision}/{_WEIGHTS}",
+        f"{encoder}.{kind}-{revision[:8]}.safetensors",
+    )
+
+
+def _micronet(encoder: str, kind: str) -> PublishedWeights:
+    if not encoder.startswith(_MICRONET_FAMILIES) or encoder not in smp.encoders.encoders:
+        raise _none_published(encoder, kind)
+    # As in NASA's pretrained_microscopy_models, `get_pretrained_microscopynet_url`.
+    version = "1.1" if (encoder, kind) == ("resnet50", "micronet") else "1.0"
+    name = "resnext101" if (encoder, kind) == ("resnext101_32x8d", "micronet") else encoder
+    file_name = f"{name}_pretrained_{_MICRONET[kind]}_v{version}.pth.tar"
+    base = (os.environ.get("FRACTOSEG_MICRONET_URL") or MICRONET_URL).rstrip("/")
+    return PublishedWeights(encoder, kind, f"{base}/{file_name}", "", file_name)
+
+
+def _none_published(encoder: str, kind: str) -> ModelError:
+    return ModelError(
+        f"No {kind} weights of encoder {encoder!r} are known. Choose another encoder, such as "
+        "resnet34, or start from random weights."
+    )
+
+
+def fetch_weights_job(published: PublishedWeights, sha256: str = "") -> Job[str]:
+    """Fetch weights into the cache, unless they are there.
+
+    Parameters
+    ----------
+    published : PublishedWeights
+        From `find_weights`.
+    sha256 : str
+        The hash that they must have; empty takes the published one, or that of the
+        first fetch.
+
+    Yields
+    ------
+    Progress
+        0 of 0, with the megabytes in words.
+
+    Returns
+    -------
+    str
+        Their SHA-256.
+
+    Raises
+    ------
+    DownloadError
+        If they cannot be fetched or are other ones.
+    """
+    path = published.path
+    seen = path.with_name(f"{path.name}.sha256")
+    known = seen.read_text(encoding="utf-8").strip() if seen.exists() else ""
+    # A file without a known hash was put there by hand.
+    expected = sha256 or known or ("" if path.exists() else _hash_in_pointer(published))
+    yield from fetch_file_job(published.url, path, expected or None, remedy=published.remedy)
+    digest = expected or file_sha256(path)
+    if not known:
+        seen.write_text(f"{digest}\n", encoding="utf-8")
+    return digest
+
+
+def _hash_in_pointer(published: PublishedWeights) -> str:
+    if not published.pointer_url:
+        return ""
+    path = published.path.parent / "pointers" / published.file_name
+    fetch_file(published.pointer_url, path, None, remedy=published.remedy)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    path.unlink()
+    found = [line.removeprefix(_POINTER) for line in text.splitlines() if line.startswith(_POINTER)]
+    if not found:
+        raise DownloadError(
+            f"{published.pointer_url} does not name the SHA-256 of the weights "
+            f"({text[:60]!r}). {published.remedy}"
+        )
+    return found[0].strip()
+
+
+def fill_encoder(network: nn.Module, published: PublishedWeights) -> None:
+    """Put weights into the encoder of a network with one input channel.
+
+    The kernels of the colours are added up: grey levels are alike in all three.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From segmentation-models-pytorch, with the encoder of `published`.
+    published : PublishedWeights
+        Fetched by `fetch_weights_job`.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged or does not fit.
+    """
+    path = published.path
+    encoder: Any = network.encoder
+    make = _timm_encoder if published.encoder.startswith("tu-") else _smp_encoder
+    try:
+        weights = read_weights(path) if path.suffix == ".safetensors" else _unpickled(path)
+        finished = make(published.encoder, encoder._depth, weights)
+        encoder.load_state_dict(finished.state_dict())
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path} does not hold the weights of encoder {published.encoder!r} ({reason}). Remove "
+            "it to fetch it again, or start from random weights."
+        ) from error
+
+
+def _smp_encoder(name: str, depth: int, weights: dict[str, torch.Tensor]) -> nn.Module:
+    encoder: Any = smp.encoders.get_encoder(name, in_channels=3, depth=depth, weights=None)
+    encoder.load_state_dict(weights)  # all of them; smp leaves the classifier out
+    encoder.set_in_channels(1, pretrained=True)
+    return cast(nn.Module, encoder)
+
+
+def _timm_encoder(name: str, depth: int, weights: dict[str, torch.Tensor]) -> nn.Module:
+    # With its classifier timm takes all weights or none; without, what happens to fit.
+    timm.create_model(name[3:], **_from_memory(weights), pretrained=True)
+    encoder: nn.Module = smp.encoders.get_encoder(
+        name, in_channels=1, depth=depth, weights=True, **_from_memory(weights)
+    )
+    return encoder
+
+
+def _from_memory(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Make timm take weights from memory; it changes the mapping."""
+    return {"pretrained_cfg_overlay": {"state_dict": dict(weights)}}
+
+
+def _unpickled(path: Path) -> dict[str, torch.Tensor]:
+    """Read NASA's files; `weights_only` lets nothing but tensors be unpickled."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
+        raise ValueError("it holds something else than named tensors")
+    weights = {str(name).removeprefix("module."): t for name, t in content.items()}
+    check_finite(weights, path)
+    return weights
