@@ -26,9 +26,10 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication
 from scipy import ndimage
 
-from napari_fractoseg._napari.inference_widget import SegmentWidget, State
+from napari_fractoseg._napari.inference_widget import SegmentWidget
+from napari_fractoseg._napari.job_dock import State
 from napari_fractoseg._napari.training_widget import TrainWidget
-from napari_fractoseg._napari.via_import_widget import ImportState, ViaImportWidget
+from napari_fractoseg._napari.via_import_widget import ViaImportWidget
 from napari_fractoseg.annotations import rasterise, read_via, write_via
 from napari_fractoseg.annotations.mapping import map_classes
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -107,10 +108,10 @@ def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
     widget = ViaImportWidget(viewer)
     viewer.window.add_dock_widget(widget, name="VIA import", area="right")
     widget.file.value = folder / "via_region_data.json"
-    while widget.state is ImportState.READING:
+    while widget.state is State.READING:
         wait(100)
     widget.import_layers()
-    while widget.state is ImportState.RUNNING:
+    while widget.state is State.RUNNING:
         wait(100)
     return widget
 
@@ -202,7 +203,7 @@ def main() -> None:
         screen.save(str(out))
         print(f"{out}: {screen.width()} x {screen.height()}")
         if isinstance(widget, TrainWidget):
-            widget.stop()
+            widget.cancel()
         wait(1000)
         viewer.close()
 

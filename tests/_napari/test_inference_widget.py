@@ -12,7 +12,8 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QStyle, QStyleOptionComboBox
 
 from napari_fractoseg._napari import jobs
-from napari_fractoseg._napari.inference_widget import SegmentWidget, State
+from napari_fractoseg._napari.inference_widget import SegmentWidget
+from napari_fractoseg._napari.job_dock import State
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.model import SegmentationModel

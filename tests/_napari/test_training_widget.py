@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.corrections import corrections_of, remember_prediction
-from napari_fractoseg._napari.inference_widget import State
+from napari_fractoseg._napari.job_dock import State
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg._napari.training_task import (
     TrainingTask,

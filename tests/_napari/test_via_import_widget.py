@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from napari_fractoseg._napari.class_table import LEFT_OUT
+from napari_fractoseg._napari.job_dock import State
 from napari_fractoseg._napari.layers import scheme_of
-from napari_fractoseg._napari.via_import_widget import ImportState, ViaImportWidget
+from napari_fractoseg._napari.via_import_widget import ViaImportWidget
 
 
 def region(x, **attributes):
@@ -46,7 +47,7 @@ def widget(make_napari_viewer, qtbot, no_job_left):
 def load(widget, qtbot, via_file):
     def load(folder=via_file.parents[1] / "sem", path=via_file):
         widget.file.value = path
-        settled = (ImportState.READY, ImportState.FAILED, ImportState.NOT_READY)
+        settled = (State.READY, State.FAILED, State.NOT_READY)
         qtbot.waitUntil(lambda: widget._handle is None and widget.state in settled)
         if folder is not None:
             widget.folder.value = folder
@@ -105,7 +106,7 @@ def test_import_makes_what_was_chosen(widget, load, qtbot, overlap, unannotated,
     widget.table.choices["rough"].setCurrentText("transgranular")
     widget.overlap.value, widget.unannotated.value = overlap, unannotated
     layers = run(widget, qtbot)
-    assert widget.state is ImportState.DONE
+    assert widget.state is State.DONE
     assert [layer.name for layer in layers] == [
         "a", "a · annotation", "a · regions", "gone · regions",
     ]  # fmt: skip
@@ -136,20 +137,20 @@ def test_files_that_cannot_be_read_are_refused(widget, load, tmp_path, capsys, t
     path = tmp_path / "other.json"
     path.write_text(text)
     load(folder=None, path=path)
-    assert widget.state is ImportState.FAILED
+    assert widget.state is State.FAILED
     assert "other.json" in widget.state_line.text()
     assert not widget.button.isEnabled()
 
 
 def test_a_file_that_is_gone_is_said(widget, load, tmp_path):
     load(folder=None, path=tmp_path / "none.json")
-    assert widget.state is ImportState.NOT_READY
+    assert widget.state is State.NOT_READY
     assert "There is no file" in widget.state_line.text()
 
 
 def test_a_folder_that_is_not_there_is_said(widget, load, tmp_path):
     load(folder=tmp_path / "nowhere")
-    assert widget.state is ImportState.NOT_READY
+    assert widget.state is State.NOT_READY
     assert f"There is no folder {tmp_path / 'nowhere'}" in widget.state_line.text()
 
 

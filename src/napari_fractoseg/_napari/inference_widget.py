@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, Qt, Slot
+from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_fractoseg._napari.advanced import AdvancedOptions
 from napari_fractoseg._napari.controls import DeviceLine, ModelPicker, ProgressRow
 from napari_fractoseg._napari.image_picker import ImagePicker
-from napari_fractoseg._napari.jobs import JobHandle, run_job
+from napari_fractoseg._napari.job_dock import JobDock, State
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.legend import ClassLegend
 from napari_fractoseg._napari.result import ShownResult
 from napari_fractoseg._napari.segmentation import Request, Segmentation, result_text
-from napari_fractoseg._napari.style import primary_style
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.zoo import ModelEntry
@@ -28,26 +26,14 @@ if TYPE_CHECKING:
     import napari.viewer
     import pandas as pd
 
-__all__ = ["SegmentWidget", "State"]
+__all__ = ["SegmentWidget"]
 
 _OPEN_FIRST = (
     "Open an image first: drop a file on the window, or use File > Open Sample > Fractoseg."
 )
 
 
-class State(Enum):
-    """What the widget is doing."""
-
-    NOT_READY = "not ready"
-    READY = "ready"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-class SegmentWidget(QWidget):
+class SegmentWidget(JobDock):
     """Segments an image layer with a model into a labels layer.
 
     Parameters
@@ -57,16 +43,13 @@ class SegmentWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._handle: JobHandle | None = None
+        super().__init__(napari_viewer)
         self._run: ShownResult | None = None
         self._preset_for: ModelEntry | None = None
-        self.state = State.NOT_READY
         self._make_controls()
         self._lay_out()
+        self._adopt(self.button, self.progress, self.state_line)
         self._connect()
-        self._restyle()
         self._update_state()
         self._update_legend()
 
@@ -106,9 +89,8 @@ class SegmentWidget(QWidget):
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.legend)
         layout.addStretch(1)
-        for line in (self.state_line, self.result_line):
-            line.setWordWrap(True)
-            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.result_line.setWordWrap(True)
+        self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.result_line.setStyleSheet("font-weight: bold")
         self.setMinimumWidth(340)
 
@@ -117,11 +99,7 @@ class SegmentWidget(QWidget):
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
         self.button.clicked.connect(self.segment)
-        self.progress.cancel_button.clicked.connect(self.cancel)
         self.brush_button.clicked.connect(self.correct)
-        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
-        self._escape.setEnabled(False)
-        self._escape.activated.connect(self.cancel)
         for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
             key = QShortcut(QKeySequence(str(value)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -129,11 +107,6 @@ class SegmentWidget(QWidget):
         layers = self._viewer.layers
         layers.events.removed.connect(self._on_removed)
         layers.selection.events.active.connect(self._update_legend)
-        self._viewer.events.theme.connect(self._restyle)
-
-    def _restyle(self, _event: Any = None) -> None:
-        """Colour the primary button as the theme colours what is current."""
-        self.button.setStyleSheet(primary_style(str(self._viewer.theme)))
 
     # ---- what is chosen -----------------------------------------------------------------
 
@@ -200,43 +173,19 @@ class SegmentWidget(QWidget):
         task = Segmentation(request, earlier.task if earlier else None)
         self._run = ShownResult(task, self._viewer, placement(self.source.layer), earlier)
         self.result_line.clear()
-        self.progress.begin()
-        self._set_state(State.RUNNING, "")
-        self._handle = run_job(
-            self._run.task.job(),
-            on_progress=self._on_progress,
-            on_return=self._on_return,
-            on_failure=self._on_failure,
-            on_stop=self._on_stop,
-            on_finish=self._on_finish,
-        )
-        self.destroyed.connect(self._handle.cancel)  # the whole window was closed
-
-    @Slot()
-    def cancel(self) -> None:
-        """Stop within the tile that is being computed; what is finished stays."""
-        if self._handle is not None and self.state is State.RUNNING:
-            self._handle.cancel()
-            self.progress.stopping()
-            self._set_state(State.STOPPING, "")
+        self._start(self._run.task.job())
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        if self._run is None:
-            return
-        if self.state is State.RUNNING:
-            self.progress.advance(progress, remaining_s)
-        self._run.show()
+        super()._on_progress(progress, remaining_s)
+        if self._run is not None:
+            self._run.show()
 
     @Slot(object)
     def _on_return(self, fractions: pd.DataFrame) -> None:
         if self._run is not None:
             self.result_line.setText(result_text(fractions, self._run.task.record))
         self._set_state(State.DONE, "")
-
-    @Slot(object)
-    def _on_failure(self, error: FractosegError) -> None:
-        self._set_state(State.FAILED, f"That did not work. {error}")
 
     @Slot()
     def _on_stop(self) -> None:
@@ -249,11 +198,9 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def _on_finish(self) -> None:
-        self._handle = None
-        self.progress.hide()
         if self._run is not None:
             self._run.finish()
-        self._set_state(self.state, self.state_line.text())
+        super()._on_finish()
         self._update_legend()
 
     def _on_removed(self, _event: Any = None) -> None:
@@ -286,37 +233,13 @@ class SegmentWidget(QWidget):
             return _OPEN_FIRST
         return self.model.missing_text if self.model.entry is None else ""
 
-    @Slot()
-    def _update_state(self) -> None:
-        """Say what is missing, unless a run is going on."""
-        if self._handle is not None:
-            return
-        missing = self._missing_text()
-        if missing:
-            self._set_state(State.NOT_READY, missing)
-        elif self.state is State.NOT_READY:
-            self._set_state(State.READY, "")
-        else:
-            self._set_state(self.state, self.state_line.text())
-
     def _set_state(self, state: State, text: str) -> None:
-        self.state = state
-        self.state_line.setText(text)
-        self.state_line.setVisible(bool(text))
+        super()._set_state(state, text)
         self.result_line.setVisible(state is State.DONE)
-        is_idle = self._handle is None and state not in (State.RUNNING, State.STOPPING)
-        self.button.setEnabled(is_idle and state is not State.NOT_READY)
-        self._escape.setEnabled(not is_idle)
-        self.brush_button.setVisible(is_idle and self.result is not None)
+        self.brush_button.setVisible(self.is_idle and self.result is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models again whenever the dock is opened."""
         super().showEvent(event)
         self.model.refresh()
         self.source.refresh()
-
-    def event(self, event: QEvent | None) -> bool:
-        """Cancel when the dock is closed: napari takes the widget out of it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.cancel()
-        return bool(super().event(event))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt, Slot
+from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout
 
 from napari_fractoseg._napari.after_training import AfterTraining
 from napari_fractoseg._napari.before_training import BeforeTraining
-from napari_fractoseg._napari.inference_widget import State
-from napari_fractoseg._napari.jobs import JobHandle, run_job
-from napari_fractoseg._napari.style import primary_style
+from napari_fractoseg._napari.job_dock import JobDock, State
 from napari_fractoseg._napari.training_panel import TrainingPanel
 from napari_fractoseg._napari.training_task import (
     Trained,
@@ -38,7 +36,7 @@ _NOTHING_PAINTED = (
 )
 
 
-class TrainWidget(QWidget):
+class TrainWidget(JobDock):
     """Fine-tunes a model on what was painted.
 
     Parameters
@@ -48,20 +46,17 @@ class TrainWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._handle: JobHandle | None = None
+        super().__init__(napari_viewer)
         self._task: TrainingTask | None = None
         self._named_by_user = False
-        self.state = State.NOT_READY
         self.panel = TrainingPanel(napari_viewer, self._fallback)
-        self.before = BeforeTraining(napari_viewer, self.panel, self._fallback, self._fail)
-        self.after = AfterTraining(napari_viewer, self.panel, self._fail)
+        self.before = BeforeTraining(napari_viewer, self.panel, self._fallback, self._on_failure)
+        self.after = AfterTraining(napari_viewer, self.panel, self._on_failure)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self._adopt(self.panel.button, self.panel.progress, self.panel.state_line)
         self._connect()
-        self._restyle()
         self._on_start()
         self._offer_unfinished()
 
@@ -71,22 +66,15 @@ class TrainWidget(QWidget):
         panel.start.changed.connect(self._on_start)
         panel.name.native.textEdited.connect(self._on_name_edited)
         panel.button.clicked.connect(self.train)
-        panel.progress.cancel_button.clicked.connect(self.stop)
         panel.random_button.clicked.connect(self.train_from_random)
         panel.resume_button.clicked.connect(self.resume)
         panel.discard_button.clicked.connect(self.discard)
         panel.command_button.clicked.connect(self.copy_command)
-        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
-        self._escape.activated.connect(self.stop)
         for key, slot in (("N", panel.places.next), ("B", panel.places.previous)):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(slot)
-        self._viewer.events.theme.connect(self._restyle)
         self._viewer.layers.selection.events.active.connect(self._update_state)
-
-    def _restyle(self, _event: Any = None) -> None:
-        self.panel.button.setStyleSheet(primary_style(str(self._viewer.theme)))
 
     # ---- what is chosen -----------------------------------------------------------------
 
@@ -169,7 +157,7 @@ class TrainWidget(QWidget):
         try:
             task = TrainingTask(self.request())
         except FractosegError as error:
-            self._fail(error)
+            self._on_failure(error)
             return
         self._run(task)
 
@@ -188,7 +176,7 @@ class TrainWidget(QWidget):
         try:
             task = TrainingTask.resume(found[0])
         except FractosegError as error:
-            self._fail(error)
+            self._on_failure(error)
             return
         self._run(task)
 
@@ -206,31 +194,17 @@ class TrainWidget(QWidget):
         self.after.forget()
         self.panel.curves.begin(task.request.scheme)
         self.panel.curves.show()
-        self.panel.progress.begin()
-        self._set_state(State.RUNNING, "")
-        self._handle = run_job(
-            task.job(),
-            on_progress=self._on_progress,
-            on_return=self._on_return,
-            on_failure=self._fail,
-            on_stop=self._on_stop,
-            on_finish=self._on_finish,
-        )
-        self.destroyed.connect(self._handle.cancel)  # the whole window was closed
+        self._start(task.job())
         self._offer_unfinished()
 
-    @Slot()
-    def stop(self) -> None:
-        """Stop after this step and keep the best so far."""
-        if self._task is not None and self.state is State.RUNNING:
+    def _ask_to_stop(self) -> None:
+        """Make the current step the last one, and keep the best so far."""
+        if self._task is not None:
             self._task.stop()
-            self.panel.progress.stopping()
-            self._set_state(State.STOPPING, "")
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        if self.state is State.RUNNING:
-            self.panel.progress.advance(progress, remaining_s)
+        super()._on_progress(progress, remaining_s)
         if progress.metrics:
             self.panel.curves.add(dict(progress.metrics))
 
@@ -245,8 +219,8 @@ class TrainWidget(QWidget):
         self._set_state(State.DONE, "")
 
     @Slot(object)
-    def _fail(self, error: FractosegError) -> None:
-        self._set_state(State.FAILED, f"That did not work. {error}")
+    def _on_failure(self, error: FractosegError) -> None:
+        super()._on_failure(error)
         self.panel.random_button.setVisible(isinstance(error, DownloadError))
 
     @Slot()
@@ -255,12 +229,10 @@ class TrainWidget(QWidget):
 
     @Slot()
     def _on_finish(self) -> None:
-        self._handle = None
+        super()._on_finish()
         if self._task is not None:
             hint = f"The same training without a window:\n{self._task.command}"
             self.panel.command_button.setToolTip(hint)
-        self.panel.progress.hide()
-        self._set_state(self.state, self.panel.state_line.text())
         self._offer_unfinished()
 
     # ---- what is shown ------------------------------------------------------------------
@@ -281,45 +253,21 @@ class TrainWidget(QWidget):
         if self._task is not None and clipboard is not None:
             clipboard.setText(self._task.command)
 
-    @Slot()
-    def _update_state(self, _event: Any = None) -> None:
-        """Say what is missing, unless a run is going on."""
-        if self._handle is not None:
-            return
-        missing = self._missing_text()
-        if missing:
-            self._set_state(State.NOT_READY, missing)
-        elif self.state is State.NOT_READY:
-            self._set_state(State.READY, "")
-        else:
-            self._set_state(self.state, self.panel.state_line.text())
-
     def _set_state(self, state: State, text: str) -> None:
-        self.state = state
+        super()._set_state(state, text)
         panel = self.panel
-        is_idle = self._handle is None and state not in (State.RUNNING, State.STOPPING)
-        panel.state_line.setText(text)
-        panel.state_line.setVisible(bool(text))
         panel.result_line.setVisible(state is State.DONE)
         if state is not State.FAILED:
             panel.random_button.hide()
-        panel.button.setEnabled(is_idle and state is not State.NOT_READY)
-        self._escape.setEnabled(state is State.RUNNING)
         self.before.show()
-        panel.command_button.setVisible(self._task is not None and is_idle)
-        self.after.show(is_idle)
+        panel.command_button.setVisible(self._task is not None and self.is_idle)
+        self.after.show(self.is_idle)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models and layers again whenever the dock is opened."""
         super().showEvent(event)
         self.panel.start.refresh()
         self._offer_unfinished()
-
-    def event(self, event: QEvent | None) -> bool:
-        """Stop when the dock is closed: napari takes the widget out of it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.stop()
-        return bool(super().event(event))
 
 
 def _free_name(base: str) -> str:

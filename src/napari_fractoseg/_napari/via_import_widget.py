@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,11 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
 from napari.layers import Layer
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_fractoseg._napari.class_table import ClassTable
 from napari_fractoseg._napari.controls import ProgressRow, narrow
-from napari_fractoseg._napari.jobs import JobHandle, run_job
+from napari_fractoseg._napari.job_dock import JobDock, State
 from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg._napari.via_layers import LayerData, layers_job
 from napari_fractoseg.annotations import ViaDocument
@@ -24,12 +23,12 @@ from napari_fractoseg.annotations.mapping import ClassMapping, attribute_values,
 from napari_fractoseg.annotations.opening import description, open_job
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, FractosegError
-from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.jobs import Progress
 
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["ImportState", "ViaImportWidget"]
+__all__ = ["ViaImportWidget"]
 
 _OVERLAPS = (
     ("the later region wins", "later"),
@@ -43,19 +42,7 @@ _TYPING_MS = 300
 """A folder that is being typed is not searched before it is complete."""
 
 
-class ImportState(Enum):
-    """What the widget is doing."""
-
-    NOT_READY = "not ready"
-    READING = "reading"
-    READY = "ready"
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-class ViaImportWidget(QWidget):
+class ViaImportWidget(JobDock):
     """Opens a VIA file as layers, with every choice in the user's hand.
 
     Parameters
@@ -65,16 +52,15 @@ class ViaImportWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
-        self._handle: JobHandle | None = None
+        super().__init__(napari_viewer)
         self._timer = QTimer(self, singleShot=True, interval=_TYPING_MS)
         self.document: ViaDocument | None = None
         self.assembly: Assembly | None = None
         self._make_controls()
         self._lay_out()
+        self._adopt(self.button, self.progress, self.state_line)
         self._connect()
-        self._show_state(ImportState.NOT_READY, "Choose a VIA file (JSON or CSV).")
+        self._set_state(State.NOT_READY, "Choose a VIA file (JSON or CSV).")
 
     # ---- construction -------------------------------------------------------------------
 
@@ -120,7 +106,7 @@ class ViaImportWidget(QWidget):
         for widget in (self.preview, self.button, self.progress, self.state_line):
             layout.addWidget(widget)
         layout.addStretch(1)
-        for line in (self.file_line, self.state_line, self.preview):
+        for line in (self.file_line, self.preview):
             line.setWordWrap(True)
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(300)
@@ -132,7 +118,6 @@ class ViaImportWidget(QWidget):
         self.attribute.changed.connect(self._on_attribute)
         self.table.changed.connect(self._on_mapping)
         self.button.clicked.connect(self.import_layers)
-        self.progress.cancel_button.clicked.connect(self.cancel)
 
     # ---- reading ------------------------------------------------------------------------
 
@@ -144,7 +129,7 @@ class ViaImportWidget(QWidget):
     def _on_folder(self, _value: Any = None) -> None:
         """Wait until the folder is typed to its end."""
         self._forget()
-        self._show_state(ImportState.READING, "reading …")
+        self._set_state(State.READING, "reading …")
         self._timer.start()
 
     def _forget(self) -> None:
@@ -163,17 +148,22 @@ class ViaImportWidget(QWidget):
             (folder.is_dir(), "folder", folder),
         ):
             if not is_there:
-                self._show_state(ImportState.NOT_READY, f"There is no {what} {where}.")
+                self._set_state(State.NOT_READY, f"There is no {what} {where}.")
                 return
-        self._show_state(ImportState.READING, "reading …")
-        self._start(open_job(path, folder), self._on_read)
+        self._start(open_job(path, folder), State.READING, "reading …")
 
     @Slot(object)
-    def _on_read(self, result: tuple[ViaDocument, Assembly]) -> None:
+    def _on_return(self, result: Any) -> None:
         if self._is_stale():
             return
-        self.document, self.assembly = result
-        self.file_line.setText(description(*result))
+        if self.state is State.READING:
+            self._on_read(*result)
+        else:
+            self._on_layers(*result)
+
+    def _on_read(self, document: ViaDocument, assembly: Assembly) -> None:
+        self.document, self.assembly = document, assembly
+        self.file_line.setText(description(document, assembly))
         with self.attribute.changed.blocked():
             self.attribute.reset_choices()
             with suppress(AnnotationError):  # then the first one; the user chooses
@@ -197,15 +187,15 @@ class ViaImportWidget(QWidget):
             return
         if self.attribute.value is None:
             self.table.clear()
-            self._show_state(
-                ImportState.READY,
+            self._set_state(
+                State.READY,
                 "Its regions have no attributes, so they are opened as shapes without a class.",
             )
             return
         counts = self.table.class_counts()
         listed = " · ".join(f"{name} {n}" for name, n in counts.items())
         self.preview.setText(f"Regions: {listed}")
-        self._show_state(ImportState.READY, "")
+        self._set_state(State.READY, "")
 
     # ---- importing ----------------------------------------------------------------------
 
@@ -226,40 +216,17 @@ class ViaImportWidget(QWidget):
             overlap=self.overlap.value,
             unannotated=self.unannotated.value,
         )
-        self._show_state(ImportState.RUNNING, "")
-        self.progress.begin()
-        self._start(job, self._on_layers)
+        self._start(job)
 
-    @Slot(object)
-    def _on_layers(self, result: tuple[list[LayerData], list[str]]) -> None:
-        if self._is_stale():
-            return
-        layers, notes = result
+    def _on_layers(self, layers: list[LayerData], notes: list[str]) -> None:
         for data, arguments, kind in layers:
             taken = [str(layer.name) for layer in self._viewer.layers]
             name = unique_name(arguments["name"], taken)
             self._viewer.add_layer(Layer.create(data, {**arguments, "name": name}, kind))
         done = f"{len(layers)} layers added." if layers else "There is nothing to open."
-        self._show_state(ImportState.DONE, "\n".join((done, *notes)))
-
-    @Slot()
-    def cancel(self) -> None:
-        """Stop after the image that is being drawn; no layer is added."""
-        if self._handle is not None:
-            self.progress.stopping()
-            self._handle.cancel()
+        self._set_state(State.DONE, "\n".join((done, *notes)))
 
     # ---- jobs ---------------------------------------------------------------------------
-
-    def _start(self, job: Job[Any], on_return: Any) -> None:
-        self._handle = run_job(
-            job,
-            on_progress=self._on_progress,
-            on_return=on_return,
-            on_failure=self._on_failure,
-            on_stop=self._on_stop,
-            on_finish=self._on_finish,
-        )
 
     def _is_stale(self) -> bool:
         """Whether the news come from a job that another one has replaced."""
@@ -267,35 +234,35 @@ class ViaImportWidget(QWidget):
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        if self.state is ImportState.RUNNING and not self._is_stale():
-            self.progress.advance(progress, remaining_s)
+        if not self._is_stale():
+            super()._on_progress(progress, remaining_s)
 
     @Slot(object)
     def _on_failure(self, error: FractosegError) -> None:
         if not self._is_stale():
-            self._show_state(ImportState.FAILED, str(error))
+            self._set_state(State.FAILED, str(error))
 
     @Slot()
     def _on_stop(self) -> None:
-        if self.state is ImportState.RUNNING and not self._is_stale():
-            self._show_state(ImportState.STOPPED, "Stopped; no layer was added.")
+        if not self._is_stale():
+            self._set_state(State.STOPPED, "Stopped; no layer was added.")
 
     @Slot()
     def _on_finish(self) -> None:
         if not self._is_stale():
-            self._handle = None
-            self._show_state(self.state, self.state_line.text())
+            super()._on_finish()
 
-    def _show_state(self, state: ImportState, text: str) -> None:
-        self.state = state
-        self.state_line.setText(text)
-        self.state_line.setVisible(bool(text))
-        is_busy = state in (ImportState.RUNNING, ImportState.READING)
-        self.button.setEnabled(self.document is not None and not is_busy)
+    def _missing_text(self) -> str:
+        return "" if self.document is not None else "Choose a VIA file (JSON or CSV)."
+
+    def _set_state(self, state: State, text: str) -> None:
+        super()._set_state(state, text)
+        self.button.setEnabled(self.document is not None and self.is_idle)
         self.file_line.setVisible(self.document is not None)
         self.preview.setVisible(self.document is not None and self.attribute.value is not None)
+        is_importing = state in (State.RUNNING, State.STOPPING)
         choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
         for widget in (*(choice.native for choice in choices), self.table):
-            widget.setEnabled(state is not ImportState.RUNNING)
-        if state is not ImportState.RUNNING:
+            widget.setEnabled(not is_importing)
+        if not is_importing:
             self.progress.hide()
