@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--plan", default="{}", help="JSON of what differs from the default plan")
     parser.add_argument("--reductions", type=int, nargs="*")
     parser.add_argument("--flips", action="store_true")
+    parser.add_argument("--seed", type=int, default=0, help="of the strokes and the training")
     options = parser.parse_args()
     model = SegmentationModel.load(options.model)
     inference = replace(
@@ -125,10 +126,15 @@ def main() -> None:
     model = model.with_card(inference=inference)
     (pair,) = published({options.image})
     others = TrainingSet(tuple(p for p in published() if p.name != options.image))
-    changed = {"max_steps": options.steps, "batch_size": 4, **json.loads(options.plan)}
+    changed = {
+        "max_steps": options.steps,
+        "batch_size": 4,
+        "seed": options.seed,
+        **json.loads(options.plan),
+    }
     plan = TrainingPlan.from_dict({**FINE_TUNING.to_dict(), **changed})
     print(options.image, changed, flush=True)
-    rows = rounds(model, pair, others, plan)
+    rows = rounds(model, pair, others, plan, options.seed)
     first, last = rows[0], rows[-1]
     for key in ("error", "mode_error", "mean_iou_elsewhere"):
         print(f"{key}: {first[key]:.3f} -> {last[key]:.3f}, {last[key] / first[key]:.2f} of it")

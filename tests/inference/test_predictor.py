@@ -12,7 +12,9 @@ from napari_fractoseg.inference.record import RunRecord
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
-from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.model import SegmentationModel, enlarged, reduced
+from napari_fractoseg.tiling import Box
+from napari_fractoseg.tiling.tiles import reflected_window
 
 CPU = choose_device("cpu")
 
@@ -167,11 +169,11 @@ def test_confidence_is_the_probability_of_the_chosen_class(tiny_model):
 
 def test_stopping_keeps_what_is_finished(tiny_model):
     stack = MicrographStack(np.stack([smooth_noise((130, 130), s) for s in range(3)]))
-    labels = np.zeros(stack.shape, np.uint8)
+    labels, record = np.zeros(stack.shape, np.uint8), RunRecord()
     predictor = Predictor(tiny_model, CPU, tile_px=64)
-    job = predictor.run_into(stack, labels)
-    for progress in job:
-        if progress.done == predictor.tiler.count((130, 130)) + 1:
+    job = predictor.run_into(stack, labels, record=record)
+    for _ in job:
+        if record.n_tiles == predictor.tiler.count((130, 130)) + 1:
             break
     job.close()
     assert labels[0].all()
@@ -180,11 +182,12 @@ def test_stopping_keeps_what_is_finished(tiny_model):
     assert not labels[2].any()
 
 
-def test_progress_counts_tiles_up_to_the_total(tiny_model):
+def test_progress_counts_what_the_network_sees_up_to_the_total(tiny_model):
     stack = MicrographStack(np.stack([IMAGE[:100, :100]] * 2))
     seen = list(Predictor(tiny_model, CPU, tile_px=64).run(stack))
-    assert [p.done for p in seen] == list(range(1, 9))
-    assert {p.total for p in seen} == {8}
+    # With their halo all four windows are the whole image: 4 x 4 blocks of 32 x 32 px.
+    assert [p.done for p in seen] == list(range(16, 129, 16))
+    assert {p.total for p in seen} == {128}
     assert seen[2].message == "plane 1 of 2, tile 4 of 4"
     assert seen[-1].message == "plane 2 of 2"
 
@@ -192,8 +195,43 @@ def test_progress_counts_tiles_up_to_the_total(tiny_model):
 def test_each_look_at_a_tile_is_a_step_that_weighs_what_it_costs(tiny_model):
     model = tiny_model.with_card(inference=Inference(reductions=(1, 2), flips=True, halo_px=64))
     seen = list(Predictor(model, CPU).run(MicrographStack(IMAGE)))
-    assert [p.done for p in seen] == [4, 8, 12, 16, 17, 18, 19, 20]
-    assert {p.total for p in seen} == {20}
+    # First 3 x 4 blocks of 32 x 32 px at half the resolution, then 5 x 7, each four times.
+    assert [p.done for p in seen] == [12, 24, 36, 48, 83, 118, 153, 188]
+    assert {p.total for p in seen} == {188}
+
+
+def whole_plane(model, image):
+    """What each look says of the whole plane at once; the mean decides."""
+    grey = MicrographStack(image).plane().normalised()
+    total = 0
+    for look in model.looks:
+        rows, columns = (-(-n // look.stride_px) * look.stride_px for n in grey.shape)
+        padded = reflected_window(grey, Box(0, rows, 0, columns))
+        inputs = reduced(torch.from_numpy(padded)[None, None], look.reduction)
+        seen = enlarged(drain(model.look_job(inputs)), look.reduction)
+        total = total + seen[0, :, : grey.shape[0], : grey.shape[1]]
+    return model.card.scheme.to_labels(total.argmax(dim=0).numpy().astype(np.uint8))
+
+
+@pytest.mark.parametrize("reductions", [(1,), (1, 2), (2, 3), (1, 2, 4)])
+@pytest.mark.parametrize("tile_px", [None, 128])
+def test_each_look_in_its_own_tiles_gives_the_labels_of_the_whole_plane(
+    tiny_model, reductions, tile_px
+):
+    # A halo as wide as the network sees.
+    inference = Inference(reductions=reductions, halo_px=256 * min(reductions))
+    model = tiny_model.with_card(inference=inference)
+    image = smooth_noise((576, 768))
+    labels = drain(Predictor(model, CPU, tile_px=tile_px).run(MicrographStack(image))).labels
+    assert (labels == whole_plane(model, image)).mean() > 0.9999
+
+
+def test_a_coarse_look_has_tiles_and_a_halo_of_its_own(tiny_model):
+    model = tiny_model.with_card(inference=Inference(reductions=(2, 6), halo_px=128))
+    coarse, fine = Predictor(model, CPU, tile_px=512).levels
+    assert (coarse.look.reduction, fine.look.reduction) == (6, 2)
+    assert (fine.tiler.tile_px, fine.tiler.halo_px) == (512, 128)
+    assert (coarse.tiler.tile_px, coarse.tiler.halo_px) == (1536, 384)
 
 
 def test_a_run_tells_which_planes_are_finished(tiny_model):

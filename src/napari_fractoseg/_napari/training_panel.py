@@ -90,7 +90,8 @@ class TrainingPanel(QScrollArea):
             "This plane is correct", "All labels of the plane that is shown teach, as they are now"
         )
         self.area_button = _small(
-            "Mark correct areas", "Paint, on a layer of its own, where the labels are right"
+            "Mark correct areas",
+            "Paint or outline (polygon tool), on a layer of its own, where the labels are right",
         )
         self.resume_button = _small("Resume", "Go on where it was interrupted")
         self.discard_button = _small("Discard", "Forget the interrupted training")

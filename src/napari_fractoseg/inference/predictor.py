@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
+from napari_fractoseg.images import Micrograph, MicrographStack, has_colours
+from napari_fractoseg.inference.looking import levels_of, work_of
+from napari_fractoseg.inference.plane import PlaneRun, numbered
 from napari_fractoseg.inference.record import LeftOut, Prediction, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel, load_model
-from napari_fractoseg.tiling import Box, Canvas, Tile, Tiler
+from napari_fractoseg.tiling import Box, Canvas, Tiler
 
 __all__ = ["Prediction", "Predictor", "segment"]
 
 _NETWORK_PX = 1024
-"""Largest edge of a core as the network sees it, after reduction; one for all devices, so that
-they agree where tiles change a label."""
+"""Largest edge of a core as the network sees it, after reduction."""
 
 
 class Predictor:
@@ -64,9 +63,13 @@ class Predictor:
         self.model = model
         self.batch_size = batch_size
         self.with_confidence = with_confidence
-        stride = model.stride_px
         tile_px = tile_px or _NETWORK_PX * min(model.card.inference.reductions)
-        self.tiler = Tiler(-(-tile_px // stride) * stride, model.halo_px, stride)
+        self.levels = levels_of(model, tile_px)
+
+    @property
+    def tiler(self) -> Tiler:
+        """The tiles that decide pixels: those of the finest look."""
+        return self.levels[-1].tiler
 
     def run(
         self, image: MicrographStack, planes: Sequence[tuple[int, ...]] | None = None
@@ -131,7 +134,7 @@ class Predictor:
         ------
         Progress
             Each time that the network has seen a batch of tiles: several times for
-            each, with mirror images.
+            each, with mirror images. Steps are blocks of 32 x 32 px that it sees.
 
         Raises
         ------
@@ -146,57 +149,32 @@ class Predictor:
         record = RunRecord() if record is None else record
         chosen = list(image.indices()) if planes is None else list(planes)
         rows, columns = image.shape[-2:]
-        steps = self.tiler.count((rows, columns), within) * self.model.cost
+        steps = work_of(self.levels, (rows, columns), within).cells * self.model.n_mirrorings
         total = steps * len(chosen)
         with translate_out_of_memory(self.device, "Close other programs, or use smaller tiles."):
             self.model.to(self.device.torch)
         for number, index in enumerate(chosen):
-            text = _numbered("plane", number, len(chosen))
+            text = numbered("plane", number, len(chosen))
             plane = _read_plane(image, index)
             if isinstance(plane, Micrograph):
                 canvases = [Canvas(a, index) for a in (labels, confidence) if a is not None]
-                job = self._label_plane(plane, within, canvases, record)
+                run = PlaneRun(
+                    self.model,
+                    self.device,
+                    self.levels,
+                    plane,
+                    canvases,
+                    record,
+                    within=within,
+                    batch_size=self.batch_size,
+                )
+                job = run.job()
                 yield from as_part(job, steps * number, total, text, span=steps)
                 record.finished.append(index)
             else:
                 record.left_out[index] = plane
                 _refuse_if_all_are_damaged(chosen, record)
             yield Progress(steps * (number + 1), total, text)
-
-    def _label_plane(
-        self, plane: Micrograph, within: Box | None, canvases: Sequence[Canvas], record: RunRecord
-    ) -> Job[None]:
-        """Label a plane; yields between two times that the network sees a batch of its tiles."""
-        cost, total = self.model.cost, self.tiler.count(plane.shape, within) * self.model.cost
-        grey_range, done = GreyRange.of(plane.data), 0
-        remedy = f"Use smaller tiles than {self.tiler.tile_px} px, or the CPU."
-        for batch in self._batches(plane, within):
-            text = _numbered("tile", done // cost, total // cost)
-            if done:
-                yield Progress(done, total, text)
-            span = cost * len(batch)
-            windows = np.stack([grey_range.apply(tile.cut(plane.data)) for tile in batch])
-            with translate_out_of_memory(self.device, remedy):
-                job = self.model.probabilities_job(windows[:, None])
-                probabilities = yield from as_part(job, done, total, text, span=span)
-                certainty, channels = probabilities.max(dim=1)
-                arrays: list[npt.NDArray[Any]] = [
-                    self.model.card.scheme.to_labels(channels.to(torch.uint8).cpu().numpy())
-                ]
-                if len(canvases) > 1:
-                    arrays.append(certainty.cpu().numpy())
-            for canvas, array in zip(canvases, arrays, strict=True):
-                for tile, result in zip(batch, array, strict=True):
-                    canvas.put(tile, tile.keep(result))
-            record.n_tiles += len(batch)
-            done += span
-
-    def _batches(self, plane: Micrograph, within: Box | None) -> Iterator[list[Tile]]:
-        """Yield tiles in batches of windows of the same shape."""
-        tiles = self.tiler.tiles(plane.shape, within)
-        for _, alike in groupby(tiles, key=lambda tile: tile.window.shape):
-            while batch := list(islice(alike, self.batch_size)):
-                yield batch
 
 
 def _read_plane(image: MicrographStack, index: tuple[int, ...]) -> Micrograph | LeftOut:
@@ -219,11 +197,6 @@ def _refuse_if_all_are_damaged(chosen: Sequence[tuple[int, ...]], record: RunRec
 
 def _is_damaged(index: tuple[int, ...], record: RunRecord) -> bool:
     return index in record.left_out and record.left_out[index].is_damaged
-
-
-def _numbered(what: str, number: int, count: int) -> str:
-    """Count for people, from 1; a single one needs no words."""
-    return f"{what} {number + 1} of {count}" if count > 1 else ""
 
 
 def segment(

@@ -50,7 +50,8 @@ class Inference:
     flips : bool
         Whether the four mirror images are averaged.
     halo_px : int
-        Width around a tile, in image pixels, that is computed and thrown away.
+        Width around a tile, in image pixels, that is computed and thrown away at
+        the smallest reduction; at others the same number of reduced pixels.
     """
 
     reductions: Annotated[

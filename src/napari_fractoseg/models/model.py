@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,36 @@ from safetensors.torch import save_file
 
 from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
 from napari_fractoseg.files import file_sha256
-from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
 from napari_fractoseg.models.network import CONFIG, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, check_place, find_model
 
-__all__ = ["CONFIG", "README", "SegmentationModel", "load_model"]
+__all__ = ["CONFIG", "README", "Look", "SegmentationModel", "enlarged", "load_model", "reduced"]
 
 README = "README.md"
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+
+
+@dataclass(frozen=True)
+class Look:
+    """A resolution at which a model sees an image; lengths in image pixels.
+
+    Parameters
+    ----------
+    reduction : int
+        Edge of the blocks that are averaged to one pixel.
+    stride_px : int
+        Windows start and end at multiples of it.
+    halo_px : int
+        Width around a tile that is computed and thrown away.
+    """
+
+    reduction: int
+    stride_px: int
+    halo_px: int
 
 
 class SegmentationModel:
@@ -176,15 +195,24 @@ class SegmentationModel:
 
     @property
     def stride_px(self) -> int:
-        """Image pixels at whose multiples tiles must start."""
-        encoder = getattr(self.network, "encoder", None)
-        stride = int(getattr(encoder, "output_stride", 32) or 32)
-        return max(stride, 32) * math.lcm(*self.card.inference.reductions)
+        """Image pixels at whose multiples windows must start and end."""
+        return math.lcm(*(look.stride_px for look in self.looks))
 
     @property
-    def halo_px(self) -> int:
-        """The card's halo, rounded up to `stride_px`."""
-        return -(-self.card.inference.halo_px // self.stride_px) * self.stride_px
+    def looks(self) -> tuple[Look, ...]:
+        """The resolutions at which the network sees an image, the coarsest first.
+
+        The card's halo is that of the finest one; coarser ones have the same
+        number of *their* pixels.
+        """
+        encoder = getattr(self.network, "encoder", None)
+        stride = max(int(getattr(encoder, "output_stride", 32) or 32), 32)
+        reductions, halo_px = self.card.inference.reductions, self.card.inference.halo_px
+        n_strides = -(-halo_px // (stride * min(reductions)))
+        return tuple(
+            Look(reduction, stride * reduction, n_strides * stride * reduction)
+            for reduction in sorted(set(reductions), reverse=True)
+        )
 
     def to(self, device: torch.device) -> SegmentationModel:
         """Move the network to a device, in the memory layout that is fastest there."""
@@ -225,32 +253,51 @@ class SegmentationModel:
         Yields
         ------
         Progress
-            Between two times that the network sees the batch, in `cost` steps.
+            Between two times that the network sees the batch.
         """
         self._check_shape(tuple(batch.shape))
-        parameter = next(self.network.parameters())
-        inputs = torch.as_tensor(batch).to(parameter.device)
-        self.network.eval()
-        parts, done = [], 0
-        for reduction in self.card.inference.reductions:
-            reduced, results = _reduced(inputs, reduction), []
-            for axes in self._mirrorings:
-                if done:
-                    yield Progress(done, self.cost)
-                mirrored = reduced.flip(axes).contiguous(memory_format=torch.channels_last)
-                results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
-                done += self._cost_at(reduction)
-            parts.append(self._enlarged(_mean(results), reduction))
+        inputs = torch.as_tensor(batch)
+        parts, looks = [], self.looks
+        for number, look in enumerate(looks):
+            job = self.look_job(reduced(inputs, look.reduction))
+            seen = yield from as_part(job, number, len(looks), "")
+            parts.append(enlarged(seen, look.reduction))
         return _mean(parts)
 
-    @property
-    def cost(self) -> int:
-        """Steps of `probabilities_job`; each time costs as much as the network sees pixels."""
-        reductions = self.card.inference.reductions
-        return len(self._mirrorings) * sum(map(self._cost_at, reductions))
+    @torch.inference_mode()
+    def look_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
+        """Let the network see a batch at one resolution, and its mirror images if so chosen.
 
-    def _cost_at(self, reduction: int) -> int:
-        return (math.lcm(*self.card.inference.reductions) // reduction) ** 2
+        Parameters
+        ----------
+        inputs : Tensor of float32, shape (N, 1, Y, X)
+            Normalised grey levels, reduced; Y and X are multiples of the network's
+            stride.
+
+        Yields
+        ------
+        Progress
+            Between two mirror images.
+
+        Returns
+        -------
+        Tensor of float32, shape (N, K, Y, X)
+            Probabilities, on the model's device.
+        """
+        inputs = inputs.to(next(self.network.parameters()).device)
+        self.network.eval()
+        results: list[torch.Tensor] = []
+        for axes in self._mirrorings:
+            if results:
+                yield Progress(len(results), len(self._mirrorings))
+            mirrored = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
+            results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
+        return _mean(results)
+
+    @property
+    def n_mirrorings(self) -> int:
+        """How often the network sees each window."""
+        return len(self._mirrorings)
 
     @property
     def _mirrorings(self) -> tuple[tuple[int, ...], ...]:
@@ -264,15 +311,17 @@ class SegmentationModel:
                 f"multiples of {stride} (stride_px). Pad it, or use `segment`, which does."
             )
 
-    @staticmethod
-    def _enlarged(probabilities: torch.Tensor, factor: int) -> torch.Tensor:
-        if factor == 1:
-            return probabilities
-        return F.interpolate(probabilities, scale_factor=factor, mode="bilinear")
 
-
-def _reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:
+def reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:
+    """Average a batch of shape (N, C, Y, X) over blocks of an edge."""
     return F.avg_pool2d(inputs, reduction) if reduction > 1 else inputs
+
+
+def enlarged(probabilities: torch.Tensor, reduction: int) -> torch.Tensor:
+    """Bring a batch of shape (N, K, y, x) back to the image's pixels, bilinearly."""
+    if reduction == 1:
+        return probabilities
+    return F.interpolate(probabilities, scale_factor=reduction, mode="bilinear")
 
 
 def _mean(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -1,0 +1,200 @@
+"""A plane seen at several resolutions: which windows, and what they say of a pixel.
+
+A coarse look needs wide surroundings but is cheap, a fine one the other way
+round. So the plane is cut into large tiles for the coarsest look, and each of
+them into smaller ones for the next: no resolution pays for the surroundings of
+another one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+import numpy as np
+import torch
+
+from napari_fractoseg.images import GreyRange, Micrograph
+from napari_fractoseg.models.model import Look, SegmentationModel, enlarged, reduced
+from napari_fractoseg.tiling import Box, Tile, Tiler
+from napari_fractoseg.tiling.tiles import reflected_window
+
+__all__ = [
+    "Level",
+    "Seen",
+    "Work",
+    "cells_of",
+    "decided",
+    "levels_of",
+    "tile_batches",
+    "windows",
+    "work_of",
+]
+
+_CELL_PX = 32
+"""Work is counted in blocks of this edge that the network sees."""
+_BAND_PX = 2**21
+"""Pixels whose probabilities are put together at once."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A look and its tiles."""
+
+    look: Look
+    tiler: Tiler
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a plane costs: blocks of 32 x 32 px to be seen, and tiles that decide pixels."""
+
+    cells: int
+    tiles: int
+
+
+def levels_of(model: SegmentationModel, tile_px: int) -> tuple[Level, ...]:
+    """Return the looks of a model with their tiles, the coarsest first.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Has the looks.
+    tile_px : int
+        Largest edge of a core at the finest look, in image pixels; rounded up to
+        its stride. At the others a core has as many reduced pixels.
+    """
+    looks = model.looks
+    finest = looks[-1].reduction
+    levels = []
+    for number, look in enumerate(looks):
+        # A core of a coarse look is where finer ones start, too.
+        stride = math.lcm(*(other.stride_px for other in looks[number:]))
+        core_px = _up(tile_px * look.reduction // finest, stride)
+        levels.append(Level(look, Tiler(core_px, _up(look.halo_px, stride), stride)))
+    return tuple(levels)
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+def cells_of(tile: Tile, look: Look) -> int:
+    """Return how much of the network's work a window is."""
+    rows, columns = tile.window.shape
+    return max(1, rows * columns // (look.reduction * _CELL_PX) ** 2)
+
+
+def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None) -> Work:
+    """Return what a plane of a shape costs, mirror images not counted."""
+    level, finer = levels[0], levels[1:]
+    cells = tiles = 0
+    for tile in level.tiler.tiles(shape, within):
+        below = work_of(finer, shape, tile.core) if finer else Work(0, 1)
+        cells += cells_of(tile, level.look) + below.cells
+        tiles += below.tiles
+    return Work(cells, tiles)
+
+
+def tile_batches(
+    level: Level, shape: tuple[int, int], within: Box | None, batch_size: int
+) -> Iterator[list[Tile]]:
+    """Yield the tiles of a level in batches of windows of the same shape."""
+    tiles = level.tiler.tiles(shape, within)
+    for _, alike in groupby(tiles, key=lambda tile: tile.window.shape):
+        while batch := list(islice(alike, batch_size)):
+            yield batch
+
+
+def windows(
+    plane: Micrograph, grey_range: GreyRange, batch: Sequence[Tile], reduction: int
+) -> torch.Tensor:
+    """Return what the network sees of tiles, shape (N, 1, Y, X), normalised and reduced."""
+    return torch.cat([_window(plane, grey_range, tile.window, reduction) for tile in batch])
+
+
+def _window(plane: Micrograph, grey_range: GreyRange, window: Box, reduction: int) -> torch.Tensor:
+    """Cut, normalise and reduce a window, band by band: coarse windows are large."""
+    parts = []
+    for band in _bands(window, reduction):
+        grey = grey_range.apply(reflected_window(plane.data, band))
+        parts.append(reduced(torch.from_numpy(grey)[None, None], reduction))
+    return torch.cat(parts, dim=2)
+
+
+def _bands(box: Box, multiple: int) -> Iterator[Box]:
+    """Cut a box into bands of rows, each as high as a multiple, but for the last one."""
+    rows, columns = box.shape
+    height = max(1, _BAND_PX // (columns * multiple)) * multiple
+    for start in range(box.row0, box.row0 + rows, height):
+        yield Box(start, min(start + height, box.row1), box.column0, box.column1)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a look says of a window.
+
+    Parameters
+    ----------
+    probabilities : Tensor of float32, shape (K, y, x)
+        Of the reduced pixels of the window.
+    window : Box
+        In image pixels; starts at a multiple of the reduction.
+    reduction : int
+        Image pixels to a reduced one.
+    """
+
+    probabilities: torch.Tensor
+    window: Box
+    reduction: int
+
+    def of(self, box: Box) -> torch.Tensor:
+        """Return the probabilities of the image pixels of a box in the window, shape (K, Y, X)."""
+        inside = box.relative_to(self.window)
+        (row0, row1), row = _span(inside.row0, inside.row1, self.reduction)
+        (column0, column1), column = _span(inside.column0, inside.column1, self.reduction)
+        part = self.probabilities[:, row0:row1, column0:column1]
+        rows, columns = box.shape
+        full = enlarged(part[None], self.reduction)[0]
+        return full[:, row : row + rows, column : column + columns]
+
+
+def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
+    """Return the reduced pixels that image pixels are interpolated from, and where these begin."""
+    if reduction == 1:
+        return (start, stop), 0
+    first = max(start // reduction - 1, 0)
+    return (first, -(-stop // reduction) + 1), start - first * reduction
+
+
+def decided(
+    seen: Sequence[Seen], core: Box, *, with_certainty: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decide the pixels of a core by the mean of all looks.
+
+    Parameters
+    ----------
+    seen : sequence of Seen
+        Each with a window that holds the core.
+    core : Box
+        Pixels to decide.
+    with_certainty : bool
+        Whether the probability of the chosen class is wanted.
+
+    Returns
+    -------
+    channels : ndarray of uint8, shape of the core
+    certainty : ndarray of float32, shape of the core, or None
+    """
+    channels = np.empty(core.shape, np.uint8)
+    certainty = np.empty(core.shape, np.float32) if with_certainty else None
+    for band in _bands(core, 1):
+        rows = band.relative_to(core).slices
+        mean = torch.stack([look.of(band) for look in seen]).mean(dim=0)
+        highest, channel = mean.max(dim=0)
+        channels[rows] = channel.to(torch.uint8).cpu().numpy()
+        if certainty is not None:
+            certainty[rows] = highest.cpu().numpy()
+    return channels, certainty

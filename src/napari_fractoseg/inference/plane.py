@@ -1,0 +1,124 @@
+"""One plane -> labels, look by look and tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from napari_fractoseg.images import GreyRange, Micrograph
+from napari_fractoseg.inference.looking import (
+    Level,
+    Seen,
+    cells_of,
+    decided,
+    tile_batches,
+    windows,
+    work_of,
+)
+from napari_fractoseg.inference.record import RunRecord
+from napari_fractoseg.jobs import Job, Progress, as_part
+from napari_fractoseg.models.devices import Device, translate_out_of_memory
+from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.tiling import Box, Canvas, Tile
+
+__all__ = ["PlaneRun", "numbered"]
+
+
+class PlaneRun:
+    """The labelling of one plane.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        On its device.
+    device : Device
+        Named in errors.
+    levels : sequence of Level
+        Looks and tiles, the coarsest first.
+    plane : Micrograph
+        What is labelled.
+    canvases : sequence of Canvas
+        For the labels and, if there is a second one, the probability of the chosen
+        class.
+    record : RunRecord
+        Its tiles are counted.
+    within : Box, optional
+        Part of the plane to label; by default all of it.
+    batch_size : int
+        Tiles of the finest look that are computed at once.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        device: Device,
+        levels: Sequence[Level],
+        plane: Micrograph,
+        canvases: Sequence[Canvas],
+        record: RunRecord,
+        *,
+        within: Box | None = None,
+        batch_size: int = 1,
+    ) -> None:
+        self._model, self._device, self._levels = model, device, levels
+        self._plane, self._canvases, self._record = plane, canvases, record
+        self._within, self._batch_size = within, batch_size
+        self._grey_range = GreyRange.of(plane.data)
+        self._work = work_of(levels, plane.shape, within)
+        self._done = self._n_tiles = 0
+
+    def job(self) -> Job[None]:
+        """Label the plane.
+
+        Yields
+        ------
+        Progress
+            Between two times that the network sees a batch of tiles.
+        """
+        yield from self._look(self._levels, self._within, ())
+
+    def _look(
+        self, levels: Sequence[Level], within: Box | None, coarser: tuple[Seen, ...]
+    ) -> Job[None]:
+        """See a part of the plane at one resolution, and each tile of it at the finer ones."""
+        level, finer = levels[0], levels[1:]
+        size = 1 if finer else self._batch_size
+        for batch in tile_batches(level, self._plane.shape, within, size):
+            found = yield from self._see(level, batch)
+            for tile, probabilities in zip(batch, found, strict=True):
+                seen = (*coarser, Seen(probabilities, tile.window, level.look.reduction))
+                if finer:
+                    yield from self._look(finer, tile.core, seen)
+                else:
+                    self._decide(tile, seen)
+
+    def _see(self, level: Level, batch: Sequence[Tile]) -> Job[torch.Tensor]:
+        """Return the probabilities of a batch of windows at one resolution."""
+        model, look = self._model, level.look
+        total = self._work.cells * model.n_mirrorings
+        text = numbered("tile", self._n_tiles, self._work.tiles)
+        if self._done:
+            yield Progress(self._done, total, text)
+        span = model.n_mirrorings * sum(cells_of(tile, look) for tile in batch)
+        remedy = f"Use smaller tiles than {self._levels[-1].tiler.tile_px} px, or the CPU."
+        with translate_out_of_memory(self._device, remedy):
+            job = model.look_job(windows(self._plane, self._grey_range, batch, look.reduction))
+            found = yield from as_part(job, self._done, total, text, span=span)
+        self._done += span
+        return found
+
+    def _decide(self, tile: Tile, seen: Sequence[Seen]) -> None:
+        labels, *confidences = self._canvases
+        channels, certainty = decided(seen, tile.core, with_certainty=bool(confidences))
+        labels.put(tile, self._model.card.scheme.to_labels(channels))
+        for canvas in confidences:
+            if certainty is not None:
+                canvas.put(tile, certainty)
+        self._n_tiles += 1
+        self._record.n_tiles += 1
+
+
+def numbered(what: str, number: int, count: int) -> str:
+    """Count for people, from 1; a single one needs no words."""
+    return f"{what} {number + 1} of {count}" if count > 1 else ""
