@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -148,6 +149,7 @@ class TestRun:
         assert report.mode_fractions.index.tolist() == [("a.png", "0"), ("b.tif", "0")]
 
     def test_the_run_is_described(self, folder, settings, model, tmp_path):
+        settings = replace(settings, tile_px=1024)
         drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
         run = json.loads((tmp_path / "out" / "run.json").read_text())
         assert run["fractoseg_version"] == nf.__version__

@@ -104,6 +104,7 @@ def test_the_result_is_ready_to_paint_on(widget, viewer, noise, qtbot):
 
 def test_the_result_says_where_it_comes_from(widget, viewer, noise, qtbot, tiny_folder):
     viewer.add_image(noise(64, 64), name="a")
+    widget.advanced.tile.value = 1024
     segment(widget, qtbot)
     origin = widget.result.metadata["fractoseg"]
     assert origin["model"] == "tiny"

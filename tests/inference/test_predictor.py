@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
+import psutil
 import pytest
 import torch
 import zarr
@@ -7,6 +10,8 @@ import zarr
 import napari_fractoseg as nf
 from napari_fractoseg.errors import ImageError, ModelError, OutOfMemoryError
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.engine import Engine
+from napari_fractoseg.inference.memory import bytes_per_px
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.inference.record import RunRecord
 from napari_fractoseg.jobs import drain
@@ -228,7 +233,7 @@ def test_each_look_in_its_own_tiles_gives_the_labels_of_the_whole_plane(
 
 def test_a_coarse_look_has_tiles_and_a_halo_of_its_own(tiny_model):
     model = tiny_model.with_card(inference=Inference(reductions=(2, 6), halo_px=128))
-    coarse, fine = Predictor(model, CPU, tile_px=512).levels
+    coarse, fine = Predictor(model, CPU, tile_px=512).engine.levels
     assert (coarse.look.reduction, fine.look.reduction) == (6, 2)
     assert (fine.tiler.tile_px, fine.tiler.halo_px) == (512, 128)
     assert (coarse.tiler.tile_px, coarse.tiler.halo_px) == (1536, 384)
@@ -258,22 +263,82 @@ def test_windows_end_where_the_image_ends(tiny_model):
         nf.segment(IMAGE, tiny_model, device="cpu")
     finally:
         hook.remove()
-    assert seen == [(160, 224)]
+    assert seen[-1] == (160, 224)
 
 
-def test_all_devices_get_the_same_tiles(tiny_model):
-    device = Device("cuda:0", "GPU")
-    assert Predictor(tiny_model, device).tiler == Predictor(tiny_model, CPU).tiler
+class _Small(torch.nn.Module):
+    """A network for which memory runs out above a number of pixels at once."""
+
+    def __init__(self, most_px):
+        super().__init__()
+        self.most_px = most_px
+        self.layer = torch.nn.Conv2d(1, 3, 1)
+
+    def forward(self, inputs):
+        if inputs.numel() > self.most_px:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.layer(inputs)
+
+
+def test_where_memory_runs_out_the_run_goes_on_with_less_and_says_so(tiny_model):
+    torch.manual_seed(0)
+    card = replace(tiny_model.card, inference=Inference(halo_px=0))
+    image = MicrographStack(smooth_noise((512, 640)))
+    roomy = SegmentationModel(card, _Small(10**9))
+    tight = SegmentationModel(card, _Small(256 * 256))
+    tight.network.layer.load_state_dict(roomy.network.layer.state_dict())
+    expected = drain(Predictor(roomy, CPU, tile_px=512).run(image))
+    assert expected.notes == ()
+    predictor = Predictor(tight, CPU, tile_px=512, batch_size=2)
+    prediction = drain(predictor.run(image))
+    np.testing.assert_array_equal(prediction.labels, expected.labels)
+    assert prediction.notes == (
+        "Memory ran out. The work went on with fewer tiles at once (1).",
+        "Memory ran out. The work went on with tiles of 256 px.",
+    )
+    assert predictor.tiler.tile_px == 256
+    with pytest.warns(UserWarning, match="The work went on with tiles of"):
+        nf.segment(image, tight, device="cpu")
+
+
+def test_at_last_the_cpu_is_used(tiny_model):
+    class OnlyOnCpu(_Small):
+        def forward(self, inputs):
+            if inputs.device.type != "cpu":
+                raise torch.OutOfMemoryError("out of memory")
+            return self.layer(inputs.abs())
+
+    model = SegmentationModel(tiny_model.card, OnlyOnCpu(0))
+    engine = Engine(model, Device("meta", "GPU"), tile_px=128)
+    text = engine.economise(OutOfMemoryError("GPU ran out of memory."))
+    assert text == "Memory ran out. The work went on with the CPU's memory."
+    assert engine.device.kind == "cpu"
+    with pytest.raises(OutOfMemoryError, match="GPU ran out"):
+        engine.economise(OutOfMemoryError("GPU ran out of memory."))
+
+
+def test_tiles_are_as_large_as_the_memory_allows(tiny_model, monkeypatch):
+    sizes = []
+    for free in (2**28, 2**31, 2**34):
+        memory = psutil.virtual_memory()._replace(available=free)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
+        sizes.append(Predictor(tiny_model, CPU).tiler.tile_px)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1] == 4096
+    needed = bytes_per_px(tiny_model) * (sizes[1] + 128) ** 2
+    assert needed <= 2**30 < bytes_per_px(tiny_model) * (2 * sizes[1] + 128) ** 2
 
 
 class _Greedy(torch.nn.Module):
-    """A network that asks for more memory than any machine has."""
+    """A network that asks for more memory than any machine has, but for small images."""
 
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, inputs):
+        if inputs.numel() <= 128 * 128:
+            return inputs.expand(-1, 3, -1, -1)
         return torch.empty((2**60,), dtype=torch.uint8)
 
 

@@ -11,7 +11,7 @@ from napari_fractoseg.classes import PALETTES
 
 __all__ = ["AdvancedOptions"]
 
-_TILES = (("automatic", 0), *((f"{px} px", px) for px in (256, 512, 1024, 2048, 4096)))
+_TILES = (("automatic", 0), *((f"{px} px", px) for px in (1024, 2048, 4096, 8192)))
 _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 
@@ -33,8 +33,9 @@ class AdvancedOptions(QCollapsible):
         self.tile = ComboBox(
             label="Tile",
             choices=_TILES,
-            tooltip="Edge of the pieces in which an image is computed. Choose smaller tiles "
-            "when memory runs out: a few labels near their borders may change.",
+            tooltip="Edge of the pieces in which an image is computed. Automatic: as large as the "
+            "memory allows, and smaller if it runs out. Small ones take longer, and one label in "
+            "ten thousand may change.",
         )
         self.palette = ComboBox(
             label="Colours",

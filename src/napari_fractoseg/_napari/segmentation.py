@@ -160,6 +160,8 @@ class Segmentation:
             list(request.planes),
             record=self.record,
         )
+        # Memory may have run out.
+        self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
         return self.fractions()
 
     def fractions(self) -> pd.DataFrame:
@@ -226,7 +228,7 @@ def result_text(table: pd.DataFrame, record: RunRecord) -> str:
         more = len(notes) - _MOST_NOTES
         notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
     found = [fractions_text(table)] if record.finished else []
-    return "\n".join([*found, *notes])
+    return "\n".join([*found, *record.notes, *notes])
 
 
 def fractions_text(table: pd.DataFrame) -> str:

@@ -172,10 +172,10 @@ def _segment_stack(task: SegmentTask, stack: MicrographStack) -> Job[FileResult]
     return FileResult(
         task.path,
         "done in part" if any(plane.is_damaged for plane in left_out) else "done",
-        device=device.label,
+        device=predictor.engine.label,
         shape=stack.shape,
         outputs=tuple(p.name for p in written),
-        notes=tuple(plane.reason for plane in left_out),
+        notes=(*prediction.notes, *(plane.reason for plane in left_out)),
         tile_px=predictor.tiler.tile_px,
         halo_px=predictor.tiler.halo_px,
         fractions=pd.concat(tables, ignore_index=True),

@@ -56,8 +56,7 @@ def segment(
         typer.Option(
             "--tile-px",
             min=32,
-            help="Edge of a tile. Smaller ones need less memory, but change a few labels near "
-            "their borders.",
+            help="Edge of a tile (default: as the memory allows). Smaller ones take longer.",
         ),
     ] = None,
     flips: Annotated[

@@ -22,6 +22,7 @@ from napari_fractoseg.tiling import Box, Tile, Tiler
 from napari_fractoseg.tiling.tiles import reflected_window
 
 __all__ = [
+    "CELL_PX",
     "Level",
     "Seen",
     "Work",
@@ -33,7 +34,7 @@ __all__ = [
     "work_of",
 ]
 
-_CELL_PX = 32
+CELL_PX = 32
 """Work is counted in blocks of this edge that the network sees."""
 _BAND_PX = 2**21
 """Pixels whose probabilities are put together at once."""
@@ -53,6 +54,8 @@ class Work:
 
     cells: int
     tiles: int
+    largest: int = 0
+    """Cells of the largest window: what has to be in memory at once."""
 
 
 def levels_of(model: SegmentationModel, tile_px: int) -> tuple[Level, ...]:
@@ -84,18 +87,19 @@ def _up(length: int, multiple: int) -> int:
 def cells_of(tile: Tile, look: Look) -> int:
     """Return how much of the network's work a window is."""
     rows, columns = tile.window.shape
-    return max(1, rows * columns // (look.reduction * _CELL_PX) ** 2)
+    return max(1, rows * columns // (look.reduction * CELL_PX) ** 2)
 
 
 def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None) -> Work:
     """Return what a plane of a shape costs, mirror images not counted."""
     level, finer = levels[0], levels[1:]
-    cells = tiles = 0
+    cells = tiles = largest = 0
     for tile in level.tiler.tiles(shape, within):
+        own = cells_of(tile, level.look)
         below = work_of(finer, shape, tile.core) if finer else Work(0, 1)
-        cells += cells_of(tile, level.look) + below.cells
-        tiles += below.tiles
-    return Work(cells, tiles)
+        cells, tiles = cells + own + below.cells, tiles + below.tiles
+        largest = max(largest, own, below.largest)
+    return Work(cells, tiles, largest)
 
 
 def tile_batches(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from napari_fractoseg.images import GreyRange, Micrograph
+from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import (
     Level,
     Seen,
@@ -18,8 +19,7 @@ from napari_fractoseg.inference.looking import (
 )
 from napari_fractoseg.inference.record import RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part
-from napari_fractoseg.models.devices import Device, translate_out_of_memory
-from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.devices import translate_out_of_memory
 from napari_fractoseg.tiling import Box, Canvas, Tile
 
 __all__ = ["PlaneRun", "numbered"]
@@ -30,12 +30,8 @@ class PlaneRun:
 
     Parameters
     ----------
-    model : SegmentationModel
-        On its device.
-    device : Device
-        Named in errors.
-    levels : sequence of Level
-        Looks and tiles, the coarsest first.
+    engine : Engine
+        What sees the tiles.
     plane : Micrograph
         What is labelled.
     canvases : sequence of Canvas
@@ -43,29 +39,27 @@ class PlaneRun:
         class.
     record : RunRecord
         Its tiles are counted.
+    total : int
+        Blocks of 32 x 32 px that the network will see in the whole run.
     within : Box, optional
         Part of the plane to label; by default all of it.
-    batch_size : int
-        Tiles of the finest look that are computed at once.
     """
 
     def __init__(
         self,
-        model: SegmentationModel,
-        device: Device,
-        levels: Sequence[Level],
+        engine: Engine,
         plane: Micrograph,
         canvases: Sequence[Canvas],
         record: RunRecord,
         *,
+        total: int,
         within: Box | None = None,
-        batch_size: int = 1,
     ) -> None:
-        self._model, self._device, self._levels = model, device, levels
+        self._engine, self._model = engine, engine.model_for(total)
         self._plane, self._canvases, self._record = plane, canvases, record
-        self._within, self._batch_size = within, batch_size
+        self._within = within
         self._grey_range = GreyRange.of(plane.data)
-        self._work = work_of(levels, plane.shape, within)
+        self._work = work_of(engine.levels, plane.shape, within)
         self._done = self._n_tiles = 0
 
     def job(self) -> Job[None]:
@@ -76,14 +70,14 @@ class PlaneRun:
         Progress
             Between two times that the network sees a batch of tiles.
         """
-        yield from self._look(self._levels, self._within, ())
+        yield from self._look(self._engine.levels, self._within, ())
 
     def _look(
         self, levels: Sequence[Level], within: Box | None, coarser: tuple[Seen, ...]
     ) -> Job[None]:
         """See a part of the plane at one resolution, and each tile of it at the finer ones."""
         level, finer = levels[0], levels[1:]
-        size = 1 if finer else self._batch_size
+        size = 1 if finer else self._engine.batch_size
         for batch in tile_batches(level, self._plane.shape, within, size):
             found = yield from self._see(level, batch)
             for tile, probabilities in zip(batch, found, strict=True):
@@ -101,8 +95,9 @@ class PlaneRun:
         if self._done:
             yield Progress(self._done, total, text)
         span = model.n_mirrorings * sum(cells_of(tile, look) for tile in batch)
-        remedy = f"Use smaller tiles than {self._levels[-1].tiler.tile_px} px, or the CPU."
-        with translate_out_of_memory(self._device, remedy):
+        tile_px = self._engine.levels[-1].tiler.tile_px
+        remedy = f"Use smaller tiles than {tile_px} px, or the CPU."
+        with translate_out_of_memory(self._engine.device, remedy):
             job = model.look_job(windows(self._plane, self._grey_range, batch, look.reduction))
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.errors import ImageError
+from napari_fractoseg.errors import ImageError, OutOfMemoryError
 from napari_fractoseg.images import Micrograph, MicrographStack, has_colours
-from napari_fractoseg.inference.looking import levels_of, work_of
+from napari_fractoseg.inference.engine import Engine
+from napari_fractoseg.inference.looking import work_of
 from napari_fractoseg.inference.plane import PlaneRun, numbered
 from napari_fractoseg.inference.record import LeftOut, Prediction, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
-from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
+from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
 from napari_fractoseg.tiling import Box, Canvas, Tiler
 
 __all__ = ["Prediction", "Predictor", "segment"]
 
-_NETWORK_PX = 1024
-"""Largest edge of a core as the network sees it, after reduction."""
+_WORTH_SAYING = 2**30
 
 
 class Predictor:
@@ -33,12 +33,12 @@ class Predictor:
     Parameters
     ----------
     model : SegmentationModel
-        The model; it is moved to the device.
+        The model; a copy of its network is made fast and moved to the device.
     device : Device, optional
         By default `choose_device`.
     tile_px : int, optional
         Largest edge of a tile's core; rounded up to the model's stride. By
-        default 1024 px as the network sees them, on every device.
+        default as large as the memory allows (`suggested_tile_px`).
     batch_size : int
         Tiles computed at once; those at the image's edge may be fewer.
     with_confidence : bool
@@ -59,17 +59,14 @@ class Predictor:
     ) -> None:
         if flips is not None and flips != model.card.inference.flips:
             model = model.with_card(inference=replace(model.card.inference, flips=flips))
-        self.device = device or choose_device()
         self.model = model
-        self.batch_size = batch_size
+        self.engine = Engine(model, device or choose_device(), tile_px, batch_size)
         self.with_confidence = with_confidence
-        tile_px = tile_px or _NETWORK_PX * min(model.card.inference.reductions)
-        self.levels = levels_of(model, tile_px)
 
     @property
     def tiler(self) -> Tiler:
         """The tiles that decide pixels: those of the finest look."""
-        return self.levels[-1].tiler
+        return self.engine.levels[-1].tiler
 
     def run(
         self, image: MicrographStack, planes: Sequence[tuple[int, ...]] | None = None
@@ -101,7 +98,8 @@ class Predictor:
         confidence = np.zeros(image.shape, np.float32) if self.with_confidence else None
         record = RunRecord()
         yield from self.run_into(image, labels, confidence, planes, record=record)
-        return Prediction(labels, confidence, self.model.card.scheme, record.left_out)
+        scheme = self.model.card.scheme
+        return Prediction(labels, confidence, scheme, record.left_out, tuple(record.notes))
 
     def run_into(
         self,
@@ -148,33 +146,40 @@ class Predictor:
         """
         record = RunRecord() if record is None else record
         chosen = list(image.indices()) if planes is None else list(planes)
-        rows, columns = image.shape[-2:]
-        steps = work_of(self.levels, (rows, columns), within).cells * self.model.n_mirrorings
+        engine = self.engine
+        work = work_of(engine.levels, (image.shape[-2], image.shape[-1]), within)
+        steps = work.cells * self.model.n_mirrorings
         total = steps * len(chosen)
-        with translate_out_of_memory(self.device, "Close other programs, or use smaller tiles."):
-            self.model.to(self.device.torch)
+        if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
+            yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
         for number, index in enumerate(chosen):
             text = numbered("plane", number, len(chosen))
             plane = _read_plane(image, index)
             if isinstance(plane, Micrograph):
                 canvases = [Canvas(a, index) for a in (labels, confidence) if a is not None]
-                run = PlaneRun(
-                    self.model,
-                    self.device,
-                    self.levels,
-                    plane,
-                    canvases,
-                    record,
-                    within=within,
-                    batch_size=self.batch_size,
-                )
-                job = run.job()
+                job = self._plane_job(plane, canvases, record, within, total)
                 yield from as_part(job, steps * number, total, text, span=steps)
                 record.finished.append(index)
             else:
                 record.left_out[index] = plane
                 _refuse_if_all_are_damaged(chosen, record)
             yield Progress(steps * (number + 1), total, text)
+
+    def _plane_job(
+        self,
+        plane: Micrograph,
+        canvases: Sequence[Canvas],
+        record: RunRecord,
+        within: Box | None,
+        total: int,
+    ) -> Job[None]:
+        """Label a plane; where memory runs out, begin it again with less."""
+        while True:
+            try:
+                run = PlaneRun(self.engine, plane, canvases, record, total=total, within=within)
+                return (yield from run.job())
+            except OutOfMemoryError as error:
+                record.notes.append(self.engine.economise(error))
 
 
 def _read_plane(image: MicrographStack, index: tuple[int, ...]) -> Micrograph | LeftOut:
@@ -239,7 +244,8 @@ def segment(
     UserWarning
         Where a plane is left unlabelled (0): because all its grey levels are the
         same, or because it holds NaN or infinite values in a stack that is read
-        plane by plane (dask, zarr). `Predictor` tells which.
+        plane by plane (dask, zarr). `Predictor` tells which. Also where memory ran
+        out and smaller tiles, or the CPU, were used.
 
     Examples
     --------
@@ -255,8 +261,8 @@ def segment(
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
     prediction = drain(Predictor(model, choose_device(device)).run(stack))
-    for left_out in prediction.left_out.values():
-        warnings.warn(left_out.reason, stacklevel=2)
+    for reason in (*prediction.notes, *(p.reason for p in prediction.left_out.values())):
+        warnings.warn(reason, stacklevel=2)
     return prediction.labels
 
 

@@ -41,11 +41,14 @@ class RunRecord:
         Planes that are labelled completely.
     left_out : dict of tuple of int to LeftOut
         Planes that were left unlabelled.
+    notes : list of str
+        What the user should know of the run, in sentences.
     """
 
     n_tiles: int = 0
     finished: list[tuple[int, ...]] = field(default_factory=list)
     left_out: dict[tuple[int, ...], LeftOut] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +65,12 @@ class Prediction:
         Meaning of the values.
     left_out : mapping of tuple of int to LeftOut
         Planes that show nothing or are damaged; their labels are 0.
+    notes : tuple of str
+        What else the user should know, in sentences.
     """
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.float32] | None
     scheme: ClassScheme
     left_out: Mapping[tuple[int, ...], LeftOut] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

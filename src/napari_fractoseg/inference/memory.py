@@ -1,0 +1,81 @@
+"""How much memory a network needs for a pixel, and how large tiles may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from napari_fractoseg.models.devices import Device
+from napari_fractoseg.models.model import SegmentationModel
+
+__all__ = ["bytes_per_px", "free_bytes", "suggested_tile_px"]
+
+_PROBE_PX = 128
+_OVERHEAD = 1.9
+"""Memory that is taken to that of the largest layer, skip connections included: measured on
+two CPU cores with U-Nets of 2 to 14 million weights (docs/benchmarks.md)."""
+_SHARE = {"cpu": 0.5, "mps": 0.4, "cuda": 0.8}
+"""Part of the free memory that is used: a computer's is wanted by others, too."""
+_EDGES_PX = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
+"""Edges of a tile as the network sees it, after reduction."""
+
+
+def free_bytes(device: Device) -> int:
+    """Return the memory that is free on a device."""
+    if device.kind == "cuda":
+        return int(torch.cuda.mem_get_info(device.torch)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def bytes_per_px(model: SegmentationModel) -> float:
+    """Estimate the memory that the network takes for each pixel that it sees.
+
+    The network sees a small image once: the largest input and output of a layer,
+    and what the encoder hands to the decoder.
+    """
+    network, largest = model.network, 0
+
+    def note(_layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal largest
+        largest = max(largest, _numel(inputs) + _numel(output))
+
+    handles = [
+        layer.register_forward_hook(note)
+        for layer in network.modules()
+        if not any(True for _ in layer.children())
+    ]
+    first = next(network.parameters())
+    was_training = network.training
+    try:
+        with torch.inference_mode():
+            probe = torch.zeros(1, 1, _PROBE_PX, _PROBE_PX, device=first.device)
+            network.eval()(probe.contiguous(memory_format=torch.channels_last))
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return _OVERHEAD * 4 * largest / _PROBE_PX**2
+
+
+def _numel(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel()
+    if isinstance(value, list | tuple):
+        return sum(map(_numel, value))
+    return 0
+
+
+def suggested_tile_px(model: SegmentationModel, device: Device) -> int:
+    """Return the largest tile for which there is memory now, in image pixels.
+
+    Large tiles waste little on their halos, and change no label at borders that
+    are not there.
+    """
+    usable = _SHARE[device.kind] * free_bytes(device)
+    look, cost = model.looks[-1], bytes_per_px(model)
+    halo = look.halo_px // look.reduction
+    fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * cost <= usable)
+    return next(fitting, _EDGES_PX[-1]) * look.reduction

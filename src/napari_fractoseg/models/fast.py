@@ -1,0 +1,144 @@
+"""Networks that give the same probabilities in less time, for inference only."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import warnings
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+__all__ = ["OpenVinoNetwork", "folded", "has_openvino"]
+
+_PROBE_PX = 64
+_TOLERANCE = 1e-3
+"""Largest difference of a logit by which a folded network may differ; usual are 1e-5."""
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """Return a copy whose batch normalisation is part of the convolutions before it.
+
+    The network sees a small image, so that it is known which normalisation follows
+    which convolution, whatever the architecture. Where the copy does not agree with
+    the network, the network itself is returned.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode, one input channel.
+
+    Notes
+    -----
+    A normalisation with running mean m and variance v, weight g and bias b turns
+    ``W x + c`` into ``g (W x + c - m) / sqrt(v + eps) + b``, which is a convolution,
+    too: Jacob et al., "Quantization and training of neural networks for efficient
+    integer-arithmetic-only inference", CVPR 2018, section 3.2.
+    """
+    fast = copy.deepcopy(network).eval()
+    pairs = _pairs(fast)
+    if not pairs:
+        return network
+    names = {layer: name for name, layer in fast.named_modules()}
+    for convolution, normalisation in pairs:
+        weight, bias = fuse_conv_bn_weights(
+            convolution.weight,
+            convolution.bias,
+            cast(torch.Tensor, normalisation.running_mean),
+            cast(torch.Tensor, normalisation.running_var),
+            normalisation.eps,
+            normalisation.weight,
+            normalisation.bias,
+        )
+        convolution.weight, convolution.bias = weight, bias
+        parent, _, name = names[normalisation].rpartition(".")
+        # timm's normalisations hold the activation that follows.
+        setattr(fast.get_submodule(parent), name, nn.Sequential(*normalisation.children()))
+    return fast if _agree(network, fast) else network
+
+
+def _pairs(network: nn.Module) -> list[tuple[nn.Conv2d, _BatchNorm]]:
+    """Find the convolutions whose output goes into a normalisation; each once."""
+    made: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}
+    pairs: list[tuple[nn.Conv2d, _BatchNorm]] = []
+
+    def after(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        made[id(output)] = cast(nn.Conv2d, layer), output  # kept, so that no id is used again
+
+    def before(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if id(inputs[0]) in made:
+            pairs.append((made[id(inputs[0])][0], cast(_BatchNorm, layer)))
+
+    handles = [
+        layer.register_forward_hook(after)
+        if isinstance(layer, nn.Conv2d)
+        else layer.register_forward_pre_hook(before)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d | _BatchNorm)
+    ]
+    try:
+        _probe(network)
+    finally:
+        for handle in handles:
+            handle.remove()
+    convolutions = [convolution for convolution, _ in pairs]
+    is_used_once = len(set(convolutions)) == len(convolutions)
+    return pairs if is_used_once else []
+
+
+def _agree(network: nn.Module, fast: nn.Module) -> bool:
+    was_training = network.training
+    try:
+        difference = (_probe(network.eval()) - _probe(fast)).abs().max()
+    finally:
+        network.train(was_training)
+    return bool(difference < _TOLERANCE)
+
+
+@torch.inference_mode()
+def _probe(network: nn.Module) -> torch.Tensor:
+    device = next(network.parameters()).device
+    across = torch.linspace(-1, 1, _PROBE_PX, device=device)
+    result: torch.Tensor = network((across[:, None] * across[None, :]).sin()[None, None])
+    return result
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed (the extra ``[cpu]``)."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+class OpenVinoNetwork(nn.Module):
+    """A network that OpenVINO runs on the CPU, in single precision.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On the CPU, in evaluation mode.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        import openvino
+
+        self.weights = nn.ParameterList(network.parameters())
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # of tracing: sizes are not known to be constant
+            example = torch.zeros(1, 1, _PROBE_PX, _PROBE_PX)
+            model = openvino.convert_model(network, example_input=example)
+        model.reshape([-1, 1, -1, -1])
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self._compiled = openvino.Core().compile_model(model, "CPU", settings)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the logits, shape (N, K, Y, X)."""
+        found = self._compiled(inputs.contiguous().numpy())
+        return torch.from_numpy(found[0])

@@ -1,0 +1,113 @@
+"""Fast networks say what the networks say that they were made from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+import napari_fractoseg as nf
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.models.fast import OpenVinoNetwork, folded
+
+
+def trained(architecture, encoder):
+    """A network whose normalisations have seen something."""
+    torch.manual_seed(0)
+    network = smp.create_model(
+        architecture, encoder, encoder_weights=None, in_channels=1, classes=3
+    ).train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(4, 1, 64, 64) * 2 + 1)
+    return network.eval()
+
+
+def normalisations(network):
+    return sum(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        ("Unet", "resnet18"),
+        ("Unet", "tu-tf_efficientnet_lite0"),
+        ("Unet", "mobilenet_v2"),
+        ("UnetPlusPlus", "resnet18"),
+        ("FPN", "efficientnet-b0"),
+        ("DeepLabV3Plus", "resnet18"),
+    ],
+)
+@torch.inference_mode()
+def test_a_folded_network_gives_the_same_logits(architecture, encoder):
+    network = trained(architecture, encoder)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    fast = folded(network)
+    assert normalisations(fast) < normalisations(network)
+    image = torch.randn(2, 1, 96, 128)
+    torch.testing.assert_close(fast(image), network(image), rtol=1e-3, atol=1e-3)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+class _Twice(nn.Module):
+    """One convolution before two normalisations: it cannot be part of both."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 3, 3, padding=1)
+        self.one, self.two = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+        self.two.running_mean += 1
+
+    def forward(self, inputs):
+        return self.one(self.convolution(inputs)) + self.two(self.convolution(inputs))
+
+
+class _Elsewhere(nn.Module):
+    """The output of the convolution is used behind the back of the normalisation, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.normalisation = nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)
+        self.normalisation.running_mean += 1
+
+    def forward(self, inputs):
+        seen = self.convolution(inputs)
+        return self.normalisation(seen) + seen
+
+
+@pytest.mark.parametrize("network", [_Twice(), _Elsewhere(), nn.Conv2d(1, 3, 1)])
+def test_what_cannot_be_folded_stays_as_it_is(network):
+    assert folded(network.eval()) is network
+
+
+def test_openvino_gives_the_same_labels(tiny_model):
+    pytest.importorskip("openvino")
+    fast = OpenVinoNetwork(folded(tiny_model.network))
+    for shape in ((1, 1, 96, 128), (2, 1, 64, 64)):
+        image = torch.randn(shape)
+        with torch.inference_mode():
+            torch.testing.assert_close(fast(image), tiny_model.network(image), rtol=1e-3, atol=1e-3)
+
+
+def test_long_work_on_the_cpu_is_done_by_openvino(tiny_model):
+    pytest.importorskip("openvino")
+    planes = np.random.default_rng(0).integers(0, 255, (2, 96, 128), dtype=np.uint8)
+    predictor = Predictor(tiny_model, choose_device("cpu"))
+    expected = drain(predictor.run(MicrographStack(planes))).labels
+    assert not predictor.engine.label.endswith("OpenVINO")
+    predictor.engine.model_for(10**6)
+    assert predictor.engine.label.endswith(" with OpenVINO")
+    many = np.broadcast_to(planes[:1], (1700, 96, 128))  # 1700 x 12 blocks of 32 x 32 px
+    labels = np.zeros(many.shape, np.uint8)
+    job = predictor.run_into(MicrographStack(many), labels)
+    while not labels[1].any():
+        next(job)
+    job.close()
+    assert (labels[0] == expected[0]).mean() > 0.999
+    assert nf.segment(planes[0], tiny_model, device="cpu").shape == (96, 128)
