@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.errors import ClassSchemeError
 
 __all__ = [
@@ -295,11 +296,10 @@ class ClassScheme:
                 f"Labels are of type {labels.dtype}; they must be whole numbers. Convert them "
                 "with astype('uint8')."
             )
-        found, counts = np.unique(labels, return_counts=True)
         unknown = {
-            int(v): int(n)
-            for v, n in zip(found, counts, strict=True)
-            if v != UNLABELLED and v not in self.values
+            value: n
+            for value, n in value_counts(labels).items()
+            if value != UNLABELLED and value not in self.values
         }
         if unknown:
             listed = ", ".join(f"{value} ({n} px)" for value, n in unknown.items())

@@ -324,9 +324,36 @@ def test_tiles_are_as_large_as_the_memory_allows(tiny_model, monkeypatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
         sizes.append(Predictor(tiny_model, CPU).tiler.tile_px)
     assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[-1] == 4096
+    assert sizes[0] < sizes[-1] == 2048
     needed = bytes_per_px(tiny_model) * (sizes[1] + 128) ** 2
     assert needed <= 2**30 < bytes_per_px(tiny_model) * (2 * sizes[1] + 128) ** 2
+
+
+class _Watched:
+    """An array on disk that remembers how much was read at once."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.most = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, key):
+        block = np.asarray(self.array[key])
+        self.most = max(self.most, block.size)
+        return block
+
+
+def test_a_large_plane_on_disk_is_read_in_parts_and_labelled_on_disk(
+    tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("napari_fractoseg.images.micrograph._LAZY_PX", 10_000)
+    monkeypatch.setattr("napari_fractoseg.arrays._BLOCK_PX", 20_000)
+    image = smooth_noise((300, 400))
+    watched = _Watched(zarr.create_array(tmp_path / "a.zarr", data=image, chunks=(64, 64)))
+    labels = zarr.create_array(tmp_path / "b.zarr", shape=image.shape, chunks=(64, 64),
+                               dtype="uint8")  # fmt: skip
+    drain(Predictor(tiny_model, CPU, tile_px=64).run_into(MicrographStack(watched), labels))
+    assert watched.most <= 192 * 192  # a tile with its halo
+    expected = drain(Predictor(tiny_model, CPU, tile_px=64).run(MicrographStack(image))).labels
+    np.testing.assert_array_equal(labels[...], expected)
 
 
 class _Greedy(torch.nn.Module):

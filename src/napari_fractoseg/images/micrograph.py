@@ -10,6 +10,7 @@ stack by itself, so that a plane gives the same labels alone and in its stack.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,12 +18,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.arrays import is_constant, n_not_finite, percentiles
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["GreyRange", "Micrograph", "MicrographStack", "has_colours", "to_grey"]
+__all__ = ["GreyRange", "LazyPlane", "Micrograph", "MicrographStack", "has_colours", "to_grey"]
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
 CUT = 2.0
+_LAZY_PX = 2**26
 
 
 class ArrayLike(Protocol):
@@ -111,17 +114,16 @@ class GreyRange:
     high: float
 
     @classmethod
-    def of(cls, plane: npt.NDArray[Any]) -> GreyRange:
-        """Measure a plane: its 1st and 99th percentile.
+    def of(cls, plane: ArrayLike) -> GreyRange:
+        """Measure a plane of shape (Y, X): its 1st and 99th percentile.
 
         Where these two are equal (nearly constant planes), minimum and maximum
         are taken.
         """
-        levels = plane.astype(np.float64, copy=False)
-        low, high = np.percentile(levels, (LOW_PERCENTILE, HIGH_PERCENTILE))
+        low, high = percentiles(plane, (LOW_PERCENTILE, HIGH_PERCENTILE))
         if low == high:
-            low, high = levels.min(), levels.max()
-        return cls(float(low), float(high))
+            low, high = percentiles(plane, (0, 100))
+        return cls(low, high)
 
     def apply(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Normalise grey levels; a constant image gives zeros.
@@ -149,21 +151,22 @@ class Micrograph:
 
     Parameters
     ----------
-    data : ndarray of shape (Y, X)
-        Finite grey levels of any real type.
+    data : array of shape (Y, X)
+        Finite grey levels of any real type: numpy, or what is read when it is
+        sliced (`LazyPlane`).
     pixel_size_um : float or None
         Edge of a pixel in micrometres; None where it is not known.
     name : str
         Used in messages and file names.
     """
 
-    data: npt.NDArray[Any]
+    data: Any
     pixel_size_um: float | None = None
     name: str = "image"
 
     def __post_init__(self) -> None:
         data = self.data
-        if data.ndim != 2:
+        if len(data.shape) != 2:
             raise ImageError(
                 f"{self.name}: expected an image of shape (Y, X), got {data.shape}. Select one "
                 "plane, or mark the last axis as RGB."
@@ -175,13 +178,11 @@ class Micrograph:
             )
         if 0 in data.shape:
             raise ImageError(f"{self.name}: the image is empty, its shape is {data.shape}.")
-        if data.dtype.kind == "f":
-            bad = int(data.size - np.count_nonzero(np.isfinite(data)))
-            if bad:
-                raise ImageError(
-                    f"{self.name}: {bad} of {data.size} pixels are NaN or infinite. Replace them "
-                    "by grey levels, or leave this image out."
-                )
+        if bad := n_not_finite(data):
+            raise ImageError(
+                f"{self.name}: {bad} of {math.prod(data.shape)} pixels are NaN or infinite. "
+                "Replace them by grey levels, or leave this image out."
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -192,11 +193,36 @@ class Micrograph:
     @property
     def is_constant(self) -> bool:
         """Whether it shows nothing: all grey levels are the same."""
-        return bool((self.data == self.data[0, 0]).all())
+        return is_constant(self.data)
 
     def normalised(self) -> npt.NDArray[np.float32]:
         """Return the grey levels as the networks see them, shape (Y, X)."""
-        return GreyRange.of(self.data).apply(self.data)
+        return GreyRange.of(self.data).apply(np.asarray(self.data[...]))
+
+
+class LazyPlane:
+    """A plane of an array on disk; what is sliced is read, and turned to grey.
+
+    Parameters
+    ----------
+    data : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
+        Such as dask or zarr.
+    index : tuple of int
+        The plane on the leading axes.
+    rgb : bool
+        Whether the last axis holds colours.
+    """
+
+    def __init__(self, data: ArrayLike, index: tuple[int, ...] = (), rgb: bool = False) -> None:
+        self._data, self._index, self._rgb = data, index, rgb
+        rows, columns = data.shape[len(index) :][:2]
+        self.shape = int(rows), int(columns)
+        self.dtype = np.dtype(np.float64) if rgb else np.dtype(data.dtype)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        keys = key if isinstance(key, tuple) else (key,)
+        block = np.asarray(self._data[(*self._index, *keys)])
+        return to_grey(block) if self._rgb else block
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +232,8 @@ class MicrographStack:
     Parameters
     ----------
     data : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
-        A numpy, dask or zarr array. Only single planes are loaded.
+        A numpy, dask or zarr array. Only single planes are loaded, of large ones
+        only parts.
     rgb : bool
         Whether the last axis holds colours.
     pixel_size_um : float or None
@@ -256,15 +283,17 @@ class MicrographStack:
         yield from np.ndindex(self.shape[:-2])
 
     def plane(self, index: tuple[int, ...] = ()) -> Micrograph:
-        """Load one plane.
+        """Load one plane; one of more than 64 megapixels on disk is read when it is sliced.
 
         Parameters
         ----------
         index : tuple of int
             One number for each leading axis; empty for a single image.
         """
-        data = np.asarray(self.data[index] if index else self.data[...])
         name = f"{self.name}, {self.plane_name(index)}" if index else self.name
+        if not isinstance(self.data, np.ndarray) and math.prod(self.shape[-2:]) > _LAZY_PX:
+            return Micrograph(LazyPlane(self.data, index, self.rgb), self.pixel_size_um, name)
+        data = np.asarray(self.data[index] if index else self.data[...])
         return Micrograph(to_grey(data) if self.rgb else data, self.pixel_size_um, name)
 
     def plane_name(self, index: tuple[int, ...]) -> str:

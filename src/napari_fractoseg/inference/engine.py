@@ -34,6 +34,8 @@ class Engine:
         Largest edge of a core; by default as large as the memory allows.
     batch_size : int
         Tiles at once.
+    max_bytes : float, optional
+        Memory that a tile may take at most; by default half of what is free.
 
     Attributes
     ----------
@@ -47,11 +49,12 @@ class Engine:
         device: Device,
         tile_px: int | None = None,
         batch_size: int = 1,
+        max_bytes: float | None = None,
     ) -> None:
         self.device, self.batch_size = device, batch_size
         self._model = model
         with translate_out_of_memory(device, _REMEDY):
-            tile_px = tile_px or suggested_tile_px(model, device)
+            tile_px = tile_px or suggested_tile_px(model, device, max_bytes)
         self.levels: tuple[Level, ...] = levels_of(model, tile_px)
         self._ready: dict[str, SegmentationModel] = {}
 

@@ -19,7 +19,7 @@ _OVERHEAD = 1.9
 two CPU cores with U-Nets of 2 to 14 million weights (docs/benchmarks.md)."""
 _SHARE = {"cpu": 0.5, "mps": 0.4, "cuda": 0.8}
 """Part of the free memory that is used: a computer's is wanted by others, too."""
-_EDGES_PX = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
+_EDGES_PX = (2048, 1536, 1024, 768, 512, 384, 256)
 """Edges of a tile as the network sees it, after reduction."""
 
 
@@ -68,13 +68,24 @@ def _numel(value: Any) -> int:
     return 0
 
 
-def suggested_tile_px(model: SegmentationModel, device: Device) -> int:
+def suggested_tile_px(
+    model: SegmentationModel, device: Device, max_bytes: float | None = None
+) -> int:
     """Return the largest tile for which there is memory now, in image pixels.
 
     Large tiles waste little on their halos, and change no label at borders that
     are not there.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        What sees the tiles.
+    device : Device
+        Half of its free memory is used (four fifths on a GPU).
+    max_bytes : float, optional
+        Use no more than this.
     """
-    usable = _SHARE[device.kind] * free_bytes(device)
+    usable = min(_SHARE[device.kind] * free_bytes(device), max_bytes or float("inf"))
     look, cost = model.looks[-1], bytes_per_px(model)
     halo = look.halo_px // look.reduction
     fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * cost <= usable)

@@ -45,6 +45,9 @@ class Predictor:
         Whether to keep the probability of the chosen class.
     flips : bool, optional
         Average the four mirror images; by default as the model's card says.
+    max_bytes : float, optional
+        Memory that a tile may take at most, if `tile_px` is not given; by default
+        half of what is free.
     """
 
     def __init__(
@@ -56,11 +59,12 @@ class Predictor:
         batch_size: int = 1,
         with_confidence: bool = False,
         flips: bool | None = None,
+        max_bytes: float | None = None,
     ) -> None:
         if flips is not None and flips != model.card.inference.flips:
             model = model.with_card(inference=replace(model.card.inference, flips=flips))
         self.model = model
-        self.engine = Engine(model, device or choose_device(), tile_px, batch_size)
+        self.engine = Engine(model, device or choose_device(), tile_px, batch_size, max_bytes)
         self.with_confidence = with_confidence
 
     @property

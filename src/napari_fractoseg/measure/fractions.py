@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_fractoseg.arrays import level_counts
 from napari_fractoseg.classes import ClassScheme
 
 __all__ = ["class_fractions"]
@@ -64,7 +65,7 @@ def class_fractions(labels: npt.NDArray[Any], scheme: ClassScheme) -> pd.DataFra
     """
     labels = np.asarray(labels)
     scheme.check_labels(labels)
-    counts = np.bincount(labels.astype(np.uint8, copy=False).ravel(), minlength=256)
+    _, counts = level_counts(labels.astype(np.uint8, copy=False))
     area_px = counts[list(scheme.values)]
     is_mode = np.array([c.is_fracture_mode for c in scheme])
     return pd.DataFrame(
