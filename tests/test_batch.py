@@ -67,7 +67,7 @@ class TestPlan:
     def test_a_zarr_is_an_image_not_a_folder(self, tmp_path, settings):
         zarr.save(str(tmp_path / "s.zarr"), image(0))
         (task,) = batch.plan([tmp_path / "s.zarr"], tmp_path / "out", settings)
-        assert task.labels_path == tmp_path / "out" / "s_labels.tif"
+        assert task.labels_path == tmp_path / "out" / "s_labels.zarr"
 
     def test_tasks_can_be_pickled_and_hold_absolute_paths(self, folder, settings, monkeypatch):
         monkeypatch.chdir(folder)

@@ -8,6 +8,7 @@ that earlier runs wrote for it, also files that the new run does not write.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,11 @@ class EarlierRuns:
         for file in (f for run in self.runs for f in run["files"]):
             stem = stem_of(file["file"])
             for name in set(_names(file)) - set(outputs.get(stem, _names(file))):
-                (self.out / name).unlink(missing_ok=True)
+                path = self.out / name
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> Mapping[str, Any]:
@@ -97,7 +102,7 @@ def _names(file: Mapping[str, Any]) -> list[str]:
 
 
 def _is_there(out: Path, file: Mapping[str, Any]) -> bool:
-    return any((out / name).is_file() for name in _names(file))
+    return any((out / name).exists() for name in _names(file))
 
 
 def _read_fractions(out: Path, names: Collection[str]) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class SegmentSettings:
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     tile_px : int or None
-        Edge of a tile; None takes the same on every device.
+        Edge of a tile; None takes what the memory allows.
     flips : bool or None
         Average mirror images; None does as the model's card says.
     overlay, confidence : bool
@@ -44,6 +44,8 @@ class SegmentSettings:
     palette : str or None
         Colours of the overlay, a key of `classes.PALETTES`; None takes those of
         the model.
+    max_memory_gb : float or None
+        Gigabytes that a tile may take, if `tile_px` is None.
     """
 
     model: str | Path = DEFAULT_MODEL
@@ -53,6 +55,7 @@ class SegmentSettings:
     overlay: bool = False
     confidence: bool = False
     palette: str | None = None
+    max_memory_gb: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ from napari_fractoseg.batch.report import (
     FileResult,
     SegmentSettings,
 )
+from napari_fractoseg.batch.streaming import ZarrRun
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.files import draft_of, file_sha256
-from napari_fractoseg.images import MicrographStack, read_image
+from napari_fractoseg.images import LazyPlane, MicrographStack, read_image
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.measure import class_fractions, overlay
@@ -143,41 +145,51 @@ def _segment_job(task: SegmentTask) -> Job[FileResult]:
     began, sha256 = time.perf_counter(), ""
     try:
         sha256 = file_sha256(task.path) if task.path.exists() else ""
-        result = yield from _segment_stack(task, read_image(task.path))
+        result = yield from _segment_stack(task, read_image(task.path), sha256)
     except Exception as error:  # noqa: BLE001 - any file may hold anything
         details = "" if isinstance(error, FractosegError) else traceback.format_exc()
         result = FileResult(task.path, "failed", error=_sentence(error), details=details)
     return replace(result, seconds=round(time.perf_counter() - began, 3), sha256=sha256)
 
 
-def _segment_stack(task: SegmentTask, stack: MicrographStack) -> Job[FileResult]:
+def _segment_stack(task: SegmentTask, stack: MicrographStack, sha256: str) -> Job[FileResult]:
     settings = task.settings
     model, device = _load(settings)
-    predictor = Predictor(
+    predictor = partial(
+        Predictor,
         model,
         device,
-        tile_px=settings.tile_px,
         with_confidence=settings.confidence,
         flips=settings.flips,
+        max_bytes=settings.max_memory_gb and settings.max_memory_gb * 2**30,
     )
-    prediction = yield from predictor.run(stack)
     task.out.mkdir(parents=True, exist_ok=True)
-    written = [_write_tiff(task.labels_path, prediction.labels, prediction.scheme)]
-    if prediction.confidence is not None:
-        written.append(_write_tiff(task.confidence_path, prediction.confidence))
-    if settings.overlay:
+    if task.is_zarr:
+        run = ZarrRun(task, stack, predictor, sha256)
+        prediction = yield from run.job()
+        written, used = run.written, run.predictor
+    else:
+        used = predictor(tile_px=settings.tile_px)
+        prediction = yield from used.run(stack)
+        written = [_write_tiff(task.labels_path, prediction.labels, prediction.scheme)]
+        if prediction.confidence is not None:
+            written.append(_write_tiff(task.confidence_path, prediction.confidence))
+    notes = [*prediction.notes, *(plane.reason for plane in prediction.left_out.values())]
+    if settings.overlay and task.is_zarr:
+        notes.append(f"{task.path.name}: no overlay is drawn of a zarr; open the labels in napari.")
+    elif settings.overlay:
         written += _write_overlays(task, stack, prediction)
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
     return FileResult(
         task.path,
         "done in part" if any(plane.is_damaged for plane in left_out) else "done",
-        device=predictor.engine.label,
+        device=used.engine.label,
         shape=stack.shape,
         outputs=tuple(p.name for p in written),
-        notes=(*prediction.notes, *(plane.reason for plane in left_out)),
-        tile_px=predictor.tiler.tile_px,
-        halo_px=predictor.tiler.halo_px,
+        notes=tuple(notes),
+        tile_px=used.tiler.tile_px,
+        halo_px=used.tiler.halo_px,
         fractions=pd.concat(tables, ignore_index=True),
     )
 
@@ -200,7 +212,9 @@ def _write_overlays(
 
 
 def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Prediction) -> pd.DataFrame:
-    table = class_fractions(prediction.labels[index], prediction.scheme)
+    labels: Any = prediction.labels
+    plane = labels[index] if isinstance(labels, np.ndarray) else LazyPlane(labels, index)
+    table = class_fractions(plane, prediction.scheme)
     table.insert(0, "file", file)
     table.insert(1, "plane", " ".join(map(str, index)) or "0")
     left_out = prediction.left_out.get(index)

@@ -38,14 +38,19 @@ class SegmentTask:
     settings: SegmentSettings
 
     @property
+    def is_zarr(self) -> bool:
+        """Whether image and results are zarr: the results are then written tile by tile."""
+        return self.path.suffix.lower() == ".zarr"
+
+    @property
     def labels_path(self) -> Path:
         """Where the class values are written."""
-        return self.out / f"{self.path.stem}_labels.tif"
+        return self.out / f"{self.path.stem}_labels{'.zarr' if self.is_zarr else '.tif'}"
 
     @property
     def confidence_path(self) -> Path:
         """Where the probability of the chosen class is written, if asked for."""
-        return self.out / f"{self.path.stem}_confidence.tif"
+        return self.out / f"{self.path.stem}_confidence{'.zarr' if self.is_zarr else '.tif'}"
 
     def overlay_path(self, index: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Path:
         """Where the overlay of a plane is written, if asked for.

@@ -62,21 +62,28 @@ def segment(
     flips: Annotated[
         bool | None, typer.Option("--flips/--no-flips", help="Average mirror images.")
     ] = None,
+    max_memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--max-memory-gb", min=0.1, help="Memory of a tile (default: half of what is free)."
+        ),
+    ] = None,
     palette: Annotated[
         Palette, typer.Option("--palette", help="Colours of the overlay.")
     ] = Palette.model,
 ) -> None:
     """Label the pixels of images and folders of images.
 
-    Writes NAME_labels.tif (class values), fractions.csv and run.json. A file
-    or plane that fails is reported, the others are done, and the exit code is 1.
+    Writes NAME_labels.tif (class values; of a zarr NAME_labels.zarr, tile by
+    tile), fractions.csv and run.json. A file or plane that fails is reported,
+    the others are done, and the exit code is 1.
     With --overwrite, all results of an image that is segmented again are
     replaced; those of other images stay in the folder and in the reports.
     """
     from napari_fractoseg import batch
 
     settings = batch.SegmentSettings(
-        model, device, tile_px, flips, overlay, confidence, palette.key
+        model, device, tile_px, flips, overlay, confidence, palette.key, max_memory_gb
     )
     tasks = batch.plan(inputs, out, settings, overwrite=overwrite)
     try:

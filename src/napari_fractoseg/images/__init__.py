@@ -2,6 +2,7 @@
 
 from napari_fractoseg.images.micrograph import (
     GreyRange,
+    LazyPlane,
     Micrograph,
     MicrographStack,
     has_colours,
@@ -11,6 +12,7 @@ from napari_fractoseg.images.reading import find_images, image_shape, read_image
 
 __all__ = [
     "GreyRange",
+    "LazyPlane",
     "Micrograph",
     "MicrographStack",
     "find_images",

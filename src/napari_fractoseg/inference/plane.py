@@ -17,7 +17,7 @@ from napari_fractoseg.inference.looking import (
     windows,
     work_of,
 )
-from napari_fractoseg.inference.record import RunRecord
+from napari_fractoseg.inference.record import RunRecord, TileJournal
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import translate_out_of_memory
 from napari_fractoseg.tiling import Box, Canvas, Tile
@@ -43,6 +43,10 @@ class PlaneRun:
         Blocks of 32 x 32 px that the network will see in the whole run.
     within : Box, optional
         Part of the plane to label; by default all of it.
+    index : tuple of int
+        The plane on the leading axes of its stack.
+    journal : TileJournal, optional
+        Tiles in it are not computed again; others are added when they are written.
     """
 
     def __init__(
@@ -54,7 +58,10 @@ class PlaneRun:
         *,
         total: int,
         within: Box | None = None,
+        index: tuple[int, ...] = (),
+        journal: TileJournal | None = None,
     ) -> None:
+        self._index, self._journal = index, journal
         self._engine, self._model = engine, engine.model_for(total)
         self._plane, self._canvases, self._record = plane, canvases, record
         self._within = within
@@ -78,7 +85,11 @@ class PlaneRun:
         """See a part of the plane at one resolution, and each tile of it at the finer ones."""
         level, finer = levels[0], levels[1:]
         size = 1 if finer else self._engine.batch_size
-        for batch in tile_batches(level, self._plane.shape, within, size):
+        for tiles in tile_batches(level, self._plane.shape, within, size):
+            batch = [tile for tile in tiles if not self._is_written(tile, finer)]
+            self._done += sum(self._cost(t, level, finer) for t in tiles if t not in batch)
+            if not batch:
+                continue
             found = yield from self._see(level, batch)
             for tile, probabilities in zip(batch, found, strict=True):
                 seen = (*coarser, Seen(probabilities, tile.window, level.look.reduction))
@@ -86,6 +97,20 @@ class PlaneRun:
                     yield from self._look(finer, tile.core, seen)
                 else:
                     self._decide(tile, seen)
+
+    def _is_written(self, tile: Tile, finer: Sequence[Level]) -> bool:
+        """Whether a tile, or all the finer ones in it, were written by an earlier run."""
+        if self._journal is None:
+            return False
+        if not finer:
+            return (self._index, tile.core) in self._journal
+        inner = finer[0].tiler.tiles(self._plane.shape, tile.core)
+        return all(self._is_written(part, finer[1:]) for part in inner)
+
+    def _cost(self, tile: Tile, level: Level, finer: Sequence[Level]) -> int:
+        """Return the work that a tile is, the finer ones in it included."""
+        below = work_of(finer, self._plane.shape, tile.core).cells if finer else 0
+        return self._model.n_mirrorings * (cells_of(tile, level.look) + below)
 
     def _see(self, level: Level, batch: Sequence[Tile]) -> Job[torch.Tensor]:
         """Return the probabilities of a batch of windows at one resolution."""
@@ -110,6 +135,8 @@ class PlaneRun:
         for canvas in confidences:
             if certainty is not None:
                 canvas.put(tile, certainty)
+        if self._journal is not None:
+            self._journal.note(self._index, tile.core)
         self._n_tiles += 1
         self._record.n_tiles += 1
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from napari_fractoseg.images import Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import work_of
 from napari_fractoseg.inference.plane import PlaneRun, numbered
-from napari_fractoseg.inference.record import LeftOut, Prediction, RunRecord
+from napari_fractoseg.inference.record import LeftOut, Prediction, RunRecord, TileJournal
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
@@ -113,6 +114,7 @@ class Predictor:
         planes: Sequence[tuple[int, ...]] | None = None,
         within: Box | None = None,
         record: RunRecord | None = None,
+        journal: TileJournal | None = None,
     ) -> Job[None]:
         """Label an image into arrays that are given; finished tiles stay when it is stopped.
 
@@ -131,6 +133,8 @@ class Predictor:
             the same as those of the whole plane there.
         record : RunRecord, optional
             Filled on the way.
+        journal : TileJournal, optional
+            Tiles in it are there already; those that are written are added.
 
         Yields
         ------
@@ -161,7 +165,18 @@ class Predictor:
             plane = _read_plane(image, index)
             if isinstance(plane, Micrograph):
                 canvases = [Canvas(a, index) for a in (labels, confidence) if a is not None]
-                job = self._plane_job(plane, canvases, record, within, total)
+                run = partial(
+                    PlaneRun,
+                    self.engine,
+                    plane,
+                    canvases,
+                    record,
+                    total=total,
+                    within=within,
+                    index=index,
+                    journal=journal,
+                )
+                job = self._plane_job(run, record)
                 yield from as_part(job, steps * number, total, text, span=steps)
                 record.finished.append(index)
             else:
@@ -169,19 +184,11 @@ class Predictor:
                 _refuse_if_all_are_damaged(chosen, record)
             yield Progress(steps * (number + 1), total, text)
 
-    def _plane_job(
-        self,
-        plane: Micrograph,
-        canvases: Sequence[Canvas],
-        record: RunRecord,
-        within: Box | None,
-        total: int,
-    ) -> Job[None]:
+    def _plane_job(self, make_run: Callable[[], PlaneRun], record: RunRecord) -> Job[None]:
         """Label a plane; where memory runs out, begin it again with less."""
         while True:
             try:
-                run = PlaneRun(self.engine, plane, canvases, record, total=total, within=within)
-                return (yield from run.job())
+                return (yield from make_run().job())
             except OutOfMemoryError as error:
                 record.notes.append(self.engine.economise(error))
 

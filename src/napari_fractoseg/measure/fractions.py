@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_fractoseg.arrays import level_counts
+from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import ClassScheme
 
 __all__ = ["class_fractions"]
 
 
-def class_fractions(labels: npt.NDArray[Any], scheme: ClassScheme) -> pd.DataFrame:
+def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
     r"""Measure the area fraction of each class.
 
     Parameters
     ----------
-    labels : ndarray of int, any shape
-        Class values of `scheme`; 0 is unlabelled.
+    labels : array of int, any shape
+        Class values of `scheme`; 0 is unlabelled. A `LazyPlane` is read in parts.
     scheme : ClassScheme
         The classes.
 
@@ -63,10 +64,11 @@ def class_fractions(labels: npt.NDArray[Any], scheme: ClassScheme) -> pd.DataFra
     >>> table.fraction_of_modes.tolist()
     [0.25, 0.75, nan]
     """
-    labels = np.asarray(labels)
+    if not hasattr(labels, "dtype"):
+        labels = np.asarray(labels)
     scheme.check_labels(labels)
-    _, counts = level_counts(labels.astype(np.uint8, copy=False))
-    area_px = counts[list(scheme.values)]
+    counts = value_counts(labels)
+    area_px = np.array([counts.get(value, 0) for value in scheme.values], dtype=np.int64)
     is_mode = np.array([c.is_fracture_mode for c in scheme])
     return pd.DataFrame(
         {
@@ -74,7 +76,7 @@ def class_fractions(labels: npt.NDArray[Any], scheme: ClassScheme) -> pd.DataFra
             "class_name": scheme.names,
             "is_fracture_mode": is_mode,
             "area_px": area_px,
-            "fraction_of_image": _parts(area_px, labels.size),
+            "fraction_of_image": _parts(area_px, math.prod(labels.shape)),
             "fraction_of_modes": np.where(is_mode, _parts(area_px, area_px[is_mode].sum()), np.nan),
         }
     )

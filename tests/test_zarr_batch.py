@@ -1,0 +1,178 @@
+"""Zarr in, zarr out: the result, its metadata, and what a killed run leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+import napari_fractoseg as nf
+from napari_fractoseg import batch
+from napari_fractoseg.images import read_image
+from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.card import Inference
+from napari_fractoseg.models.devices import choose_device
+
+SHAPE = (2, 300, 420)
+
+
+@pytest.fixture
+def model(tiny_model, tmp_path):
+    inference = Inference(reductions=(1, 2), halo_px=64)
+    return tiny_model.with_card(inference=inference).save(tmp_path / "model")
+
+
+@pytest.fixture
+def image(tmp_path):
+    """A stack of two planes as OME-Zarr would have it, without its metadata."""
+    data = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
+    path = tmp_path / "stack.zarr"
+    zarr.create_array(path, data=data, chunks=(1, 128, 128), dimension_names=("z", "y", "x"))
+    return path
+
+
+@pytest.fixture
+def settings(model):
+    return batch.SegmentSettings(model, device="cpu", tile_px=64)
+
+
+def segment(image, out, settings, **options):
+    (task,) = batch.plan([image], out, settings, **options)
+    return task, drain(batch.run([task]))
+
+
+def labels_of(path):
+    return zarr.open_group(path, mode="r")["0"][...]
+
+
+def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
+    task, report = segment(image, tmp_path / "out", replace(settings, confidence=True))
+    labels = labels_of(task.labels_path)
+    predictor = Predictor(nf.load_model(settings.model), choose_device("cpu"), tile_px=64)
+    expected = drain(predictor.run(read_image(image))).labels
+    np.testing.assert_array_equal(labels, expected)
+    confidence = labels_of(task.confidence_path)
+    assert confidence.dtype == np.float32
+    assert (confidence > 0.3).all()
+    table = pd.read_csv(tmp_path / "out" / "fractions.csv")
+    counts = [int((labels[plane] == value).sum()) for plane in (0, 1) for value in (1, 2, 3)]
+    assert table.area_px.tolist() == counts
+    assert report.results[0].outputs == ("stack_labels.zarr", "stack_confidence.zarr")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "fractions.csv", "run.json", "stack_confidence.zarr", "stack_labels.zarr",
+    ]  # fmt: skip
+
+
+def test_the_result_is_an_ome_zarr_label_image(image, settings, tmp_path):
+    task, _ = segment(image, tmp_path / "out", replace(settings, palette="colour-blind safe"))
+    metadata = zarr.open_group(task.labels_path, mode="r").attrs["ome"]
+    assert metadata["version"] == "0.5"
+    (scales,) = metadata["multiscales"]
+    assert [axis["name"] for axis in scales["axes"]] == ["z", "y", "x"]
+    assert scales["datasets"][0]["path"] == "0"
+    label = metadata["image-label"]
+    scheme = nf.load_model(settings.model).card.scheme.with_palette("colour-blind safe")
+    assert [c["label-value"] for c in label["colors"]] == [1, 2, 3]
+    assert label["colors"][0]["rgba"] == [*bytes.fromhex(scheme.classes[0].color[1:7]), 255]
+    assert label["colors"][2]["rgba"][3] == 0  # background is transparent
+    assert [p["class"] for p in label["properties"]] == list(scheme.names)
+    assert (task.labels_path / label["source"]["image"]).resolve() == image
+
+
+def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
+    out = tmp_path / "out"
+    task, _ = segment(image, out, settings)
+    with pytest.raises(nf.FractosegError, match=r"stack_labels\.zarr"):
+        batch.plan([image], out, settings)
+    zarr.open_array(image)[...] = 255 - zarr.open_array(image)[...]
+    before = labels_of(task.labels_path)
+    segment(image, out, replace(settings, confidence=True), overwrite=True)
+    assert not np.array_equal(labels_of(task.labels_path), before)
+    segment(image, out, settings, overwrite=True)
+    assert not task.confidence_path.exists()
+
+
+def test_an_overlay_of_a_zarr_is_refused_in_words(image, settings, tmp_path):
+    _, report = segment(image, tmp_path / "out", replace(settings, overlay=True))
+    assert report.results[0].notes == (
+        "stack.zarr: no overlay is drawn of a zarr; open the labels in napari.",
+    )
+
+
+PROGRAM = """
+import json, sys, time
+from napari_fractoseg import batch
+
+model, image, out = sys.argv[1:]
+settings = batch.SegmentSettings(model, device="cpu", tile_px=64)
+for progress in batch.run(batch.plan([image], out, settings)):
+    print(progress.done, flush=True)
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings, tmp_path):
+    whole, _ = segment(image, tmp_path / "whole", settings)
+    out = tmp_path / "out"
+    child = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-c", PROGRAM, str(settings.model), str(image), str(out)],
+        stdout=subprocess.PIPE,
+    )
+    journal = out / ".stack_labels.zarr.part" / "journal.txt"
+    while not journal.exists() or len(journal.read_text().splitlines()) < 40:
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    with journal.open("a") as file:
+        file.write("1 0 6")  # the line that was being written
+    n_written = len(journal.read_text().splitlines()) - 1
+    assert not (out / "stack_labels.zarr").exists()
+
+    # What is done is not done again: a tile that was written keeps what is in it now.
+    draft = zarr.open_group(out / ".stack_labels.zarr.part", mode="r+")["0"]
+    draft[0, :64, :64] = 3
+    task, report = segment(image, out, settings)
+    labels, expected = labels_of(task.labels_path), labels_of(whole.labels_path)
+    assert (labels[0, :64, :64] == 3).all()
+    expected[0, :64, :64] = 3
+    np.testing.assert_array_equal(labels, expected)
+    assert 40 <= n_written < 70
+    assert report.results[0].status == "done"
+    assert not journal.parent.exists()
+
+
+@pytest.mark.parametrize("change", [{"flips": True}, {"tile_px": 128}, {"confidence": True}])
+def test_a_draft_of_another_run_is_not_gone_on_with(image, settings, tmp_path, change):
+    out = tmp_path / "out"
+    job = batch.run(batch.plan([image], out, settings))
+    for _ in range(20):
+        next(job)
+    job.close()
+    draft = zarr.open_group(out / ".stack_labels.zarr.part", mode="r+")["0"]
+    assert draft[0, :64, :64].all()
+    draft[0, :64, :64] = 0
+    task, _ = segment(image, out, replace(settings, **change), overwrite=True)
+    assert labels_of(task.labels_path).all()
+
+
+def test_a_run_that_goes_on_has_the_tiles_it_began_with(image, settings, tmp_path):
+    out = tmp_path / "out"
+    job = batch.run(batch.plan([image], out, settings))
+    for _ in range(20):
+        next(job)
+    job.close()
+    segment(image, out, replace(settings, tile_px=None), overwrite=True)
+    run = json.loads((out / "run.json").read_text())
+    assert run["files"][0]["tile_px"] == 64
