@@ -124,7 +124,7 @@ class TestSegment:
         out, image = data / "out", data / "images" / "one.png"
         run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
             "--confidence", "--tile-px", "64", "--flips",
-            "--palette", "colour-blind-safe")  # fmt: skip
+            "--palette", "colour-blind-safe", "--max-memory-gb", "2.5")  # fmt: skip
         settings = json.loads((out / "run.json").read_text())["settings"]
         assert settings == {
             "model": str(model),
@@ -134,6 +134,7 @@ class TestSegment:
             "overlay": True,
             "confidence": True,
             "palette": "colour-blind safe",
+            "max_memory_gb": 2.5,
         }
         assert (out / "one_overlay.png").exists()
         assert (out / "one_confidence.tif").exists()

@@ -289,7 +289,7 @@ def test_stopping_after_the_last_tile_is_done_not_stopped(widget, viewer, noise,
 
 
 def test_a_run_can_be_stopped_between_two_mirror_images(widget, viewer, noise, qtbot):
-    viewer.add_image(noise(64, 64), name="a")
+    viewer.add_image(noise(96, 96), name="a")
     widget.advanced.flips.value = True
     looks = []
 
@@ -379,7 +379,6 @@ def test_the_window_stays_alive(widget, viewer, noise, qtbot):
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.start(20)
     viewer.add_image(noise(768, 1024))
-    widget.advanced.tile.value = 256
     began = time.monotonic()
     segment(widget, qtbot)
     timer.stop()
@@ -389,9 +388,9 @@ def test_the_window_stays_alive(widget, viewer, noise, qtbot):
 
 def test_progress_names_planes_tiles_and_remaining_time(widget, viewer, noise, qtbot):
     texts = []
-    viewer.add_image(noise(6, 64, 300))
+    viewer.add_image(noise(3, 64, 1500))
     widget.source.extent.value = "all"
-    widget.advanced.tile.value = 256
+    widget.advanced.tile.value = 1024
     click(qtbot, widget.button)
     widget._handle.progressed.connect(lambda *_: texts.append(widget.progress.text.text()))
     qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
@@ -401,11 +400,12 @@ def test_progress_names_planes_tiles_and_remaining_time(widget, viewer, noise, q
 
 
 def test_out_of_memory_says_what_to_do_and_the_button_works_again(widget, viewer, noise, qtbot):
-    viewer.add_image(noise(64, 64), name="a")
+    viewer.add_image(noise(96, 96), name="a")
     notification_manager.records.clear()
 
     def run_out(module, inputs):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        if isinstance(module, torch.nn.Conv2d) and inputs[0].shape[-1] == 96:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(run_out)
     try:
