@@ -204,6 +204,8 @@ def main() -> None:
         print(f"{out}: {screen.width()} x {screen.height()}")
         if isinstance(widget, TrainWidget):
             widget.cancel()
+            while widget.state in (State.RUNNING, State.STOPPING):
+                wait(200)
         wait(1000)
         viewer.close()
 
