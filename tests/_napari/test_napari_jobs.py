@@ -148,3 +148,17 @@ def test_the_last_news_arrives_when_nobody_else_keeps_the_listener(qtbot, qapp):
 
     run_job(Work(2, seconds=0.05).job(), on_finish=Short().on_finish)
     qtbot.waitUntil(lambda: news == ["finished"], timeout=5000)
+
+
+@pytest.mark.parametrize("error", [None, ImageError("bad")])
+def test_of_an_abandoned_job_nothing_is_heard(listener, qtbot, error):
+    from napari_fractoseg._napari import jobs
+
+    notification_manager.records.clear()
+    work = Work(3, seconds=0.05, error=error)
+    handle = listener.run(work.job())
+    handle.abandon()
+    qtbot.waitUntil(lambda: not jobs._running, timeout=5000)
+    assert listener.news == []
+    assert not list(notification_manager.records)
+    assert work.closed_in is not None or work.done == 0

@@ -66,7 +66,8 @@ class _JobWorker(GeneratorWorker):
 class JobHandle(QObject):
     """A job that runs in a thread. All signals arrive in the GUI thread.
 
-    Exactly one of `returned`, `failed` and `stopped` is followed by `finished`.
+    Exactly one of `returned`, `failed` and `stopped` is followed by `finished`, unless the
+    job was abandoned.
     """
 
     progressed = Signal(object, object)
@@ -82,7 +83,7 @@ class JobHandle(QObject):
     def __init__(self, job: Job[Any]) -> None:
         super().__init__()
         self._remaining = RemainingTime()
-        self._has_outcome = False
+        self._has_outcome = self._is_abandoned = False
         self.slots: tuple[Any, ...] = ()
         """Kept until the end: a widget that is closed still gets the last news."""
         self._worker = _JobWorker(job)
@@ -102,18 +103,27 @@ class JobHandle(QObject):
         """Stop the job before its next step; `stopped` follows."""
         self._worker.quit()
 
+    def abandon(self) -> None:
+        """Stop the job, and hear no more of it: another one has taken its place."""
+        self._is_abandoned = True
+        self.cancel()
+
     @Slot(object)
     def _on_progress(self, progress: Progress) -> None:
-        self.progressed.emit(progress, self._remaining.update(progress))
+        if not self._is_abandoned:
+            self.progressed.emit(progress, self._remaining.update(progress))
 
     @Slot(object)
     def _on_return(self, result: Any) -> None:
         self._has_outcome = True
-        self.returned.emit(result)
+        if not self._is_abandoned:
+            self.returned.emit(result)
 
     @Slot(object)
     def _on_error(self, error: Exception) -> None:
         self._has_outcome = True
+        if self._is_abandoned:
+            return
         notification_manager.receive_error(type(error), error, error.__traceback__)
         self.failed.emit(error)
 
@@ -125,6 +135,8 @@ class JobHandle(QObject):
     @Slot()
     def _on_finish(self) -> None:
         _running.discard(self)
+        if self._is_abandoned:
+            return
         if not self._has_outcome:
             self.stopped.emit()
         self.finished.emit()

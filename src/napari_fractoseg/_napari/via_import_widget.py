@@ -23,7 +23,6 @@ from napari_fractoseg.annotations.mapping import ClassMapping, attribute_values,
 from napari_fractoseg.annotations.opening import description, open_job
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, FractosegError
-from napari_fractoseg.jobs import Progress
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -135,8 +134,8 @@ class ViaImportWidget(JobDock):
     def _forget(self) -> None:
         self.document = self.assembly = None
         if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None  # its news are stale from now on
+            self._handle.abandon()
+            self._handle = None
 
     @Slot()
     def _read(self) -> None:
@@ -154,8 +153,6 @@ class ViaImportWidget(JobDock):
 
     @Slot(object)
     def _on_return(self, result: Any) -> None:
-        if self._is_stale():
-            return
         if self.state is State.READING:
             self._on_read(*result)
         else:
@@ -228,29 +225,13 @@ class ViaImportWidget(JobDock):
 
     # ---- jobs ---------------------------------------------------------------------------
 
-    def _is_stale(self) -> bool:
-        """Whether the news come from a job that another one has replaced."""
-        return self.sender() is not self._handle
-
-    @Slot(object, object)
-    def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        if not self._is_stale():
-            super()._on_progress(progress, remaining_s)
-
     @Slot(object)
     def _on_failure(self, error: FractosegError) -> None:
-        if not self._is_stale():
-            self._set_state(State.FAILED, str(error))
+        self._set_state(State.FAILED, str(error))
 
     @Slot()
     def _on_stop(self) -> None:
-        if not self._is_stale():
-            self._set_state(State.STOPPED, "Stopped; no layer was added.")
-
-    @Slot()
-    def _on_finish(self) -> None:
-        if not self._is_stale():
-            super()._on_finish()
+        self._set_state(State.STOPPED, "Stopped; no layer was added.")
 
     def _missing_text(self) -> str:
         return "" if self.document is not None else "Choose a VIA file (JSON or CSV)."
