@@ -61,7 +61,7 @@ class TrainingOptions(QCollapsible):
             label="Encoder knows",
             choices=_ENCODER_WEIGHTS,
             tooltip="What the encoder has learnt before. These weights are fetched once, 10 to 500 "
-            "MB, and checked by their hash.",
+            "MB.",
         )
         self.reduction = ComboBox(
             label="Resolution",

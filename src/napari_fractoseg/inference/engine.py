@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from napari_fractoseg.errors import OutOfMemoryError
@@ -53,8 +55,9 @@ class Engine:
     ) -> None:
         self.device, self.batch_size = device, batch_size
         self._model = model
-        with translate_out_of_memory(device, _REMEDY):
-            tile_px = tile_px or suggested_tile_px(model, device, max_bytes)
+        tile_px = tile_px or suggested_tile_px(
+            model.looks[-1], self._bytes_per_px, device, max_bytes
+        )
         self.levels: tuple[Level, ...] = levels_of(model, tile_px)
         self._ready: dict[str, SegmentationModel] = {}
 
@@ -85,8 +88,12 @@ class Engine:
 
     def bytes_for(self, work: Work) -> float:
         """Estimate the memory that the largest batch of windows takes."""
+        return work.largest * CELL_PX**2 * self.batch_size * self._bytes_per_px
+
+    @functools.cached_property
+    def _bytes_per_px(self) -> float:
         with translate_out_of_memory(self.device, _REMEDY):
-            return work.largest * CELL_PX**2 * self.batch_size * bytes_per_px(self._model)
+            return bytes_per_px(self._model)
 
     def economise(self, error: OutOfMemoryError) -> str:
         """Use less memory: fewer tiles at once, smaller ones, at last the CPU.

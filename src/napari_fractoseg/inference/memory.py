@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from napari_fractoseg.models.devices import Device
-from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.model import Look, SegmentationModel
 
 __all__ = ["bytes_per_px", "free_bytes", "suggested_tile_px"]
 
@@ -69,7 +69,7 @@ def _numel(value: Any) -> int:
 
 
 def suggested_tile_px(
-    model: SegmentationModel, device: Device, max_bytes: float | None = None
+    look: Look, px_bytes: float, device: Device, max_bytes: float | None = None
 ) -> int:
     """Return the largest tile for which there is memory now, in image pixels.
 
@@ -78,15 +78,16 @@ def suggested_tile_px(
 
     Parameters
     ----------
-    model : SegmentationModel
-        What sees the tiles.
+    look : Look
+        The finest one.
+    px_bytes : float
+        From `bytes_per_px`.
     device : Device
         Half of its free memory is used (four fifths on a GPU).
     max_bytes : float, optional
         Use no more than this.
     """
     usable = min(_SHARE[device.kind] * free_bytes(device), max_bytes or float("inf"))
-    look, cost = model.looks[-1], bytes_per_px(model)
     halo = look.halo_px // look.reduction
-    fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * cost <= usable)
+    fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * px_bytes <= usable)
     return next(fitting, _EDGES_PX[-1]) * look.reduction
