@@ -89,6 +89,15 @@ def test_the_result_is_an_ome_zarr_label_image(image, settings, tmp_path):
     assert (task.labels_path / label["source"]["image"]).resolve() == image
 
 
+def test_two_leading_axes_are_time_and_depth(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (2, 2, 40, 50), dtype=np.uint8)
+    zarr.create_array(tmp_path / "stacks.zarr", data=data, dimension_names=("t", "z", "y", "x"))
+    task, _ = segment(tmp_path / "stacks.zarr", tmp_path / "out", settings)
+    (scales,) = zarr.open_group(task.labels_path, mode="r").attrs["ome"]["multiscales"]
+    kinds = [(axis["name"], axis["type"]) for axis in scales["axes"]]
+    assert kinds == [("t", "time"), ("z", "space"), ("y", "space"), ("x", "space")]
+
+
 def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     out = tmp_path / "out"
     task, _ = segment(image, out, settings)

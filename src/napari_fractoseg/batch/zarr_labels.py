@@ -18,7 +18,8 @@ __all__ = ["ZarrLabels", "read_header"]
 
 _CHUNK = 1024
 _ARRAY, _JOURNAL, _HEADER = "0", "journal.txt", "run.json"
-_LEADING_AXES = ("t", "c", "z")
+_LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
+"""Names of axes before Y and X, by their number: a stack, and stacks over time."""
 _VERSION = "0.5"
 
 
@@ -122,10 +123,10 @@ def _draft_of(path: Path) -> Path:
 
 
 def _axis_names(n_axes: int) -> tuple[str, ...]:
-    leading = n_axes - 2
-    if leading <= len(_LEADING_AXES):
-        return (*_LEADING_AXES[len(_LEADING_AXES) - leading :], "y", "x")
-    return (*(f"axis{number}" for number in range(leading)), "y", "x")
+    n_leading = n_axes - 2
+    if n_leading < len(_LEADING_AXES):
+        return (*_LEADING_AXES[n_leading], "y", "x")
+    return (*(f"axis{number}" for number in range(n_leading)), "y", "x")
 
 
 def _axis(name: str, unit: dict[str, str]) -> dict[str, str]:
