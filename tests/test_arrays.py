@@ -30,6 +30,17 @@ def test_percentiles_are_those_of_numpy(kind, data):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, np.float16, np.int64, np.uint64, ">f4", ">u2"])
+@given(data=st.data())
+def test_ranked_elements_are_those_of_a_sorted_array(kind, data):
+    is_float = np.dtype(kind).kind == "f"
+    finite = {"allow_nan": False, "allow_infinity": False} if is_float else {}
+    elements = npst.from_dtype(np.dtype(kind), **finite)
+    array = data.draw(npst.arrays(kind, npst.array_shapes(max_dims=1), elements=elements))
+    found = arrays.ranked(array, range(array.size))
+    assert [found[rank] for rank in range(array.size)] == [float(v) for v in np.sort(array)]
+
+
 @given(npst.arrays(np.int16, npst.array_shapes(max_dims=3)))
 def test_values_are_counted_as_numpy_counts_them(array):
     values, counts = np.unique(array, return_counts=True)
@@ -55,6 +66,16 @@ def test_planes_on_disk_are_read_in_blocks(on_disk):
     assert sum(sizes) == data[1].size
     assert arrays.percentiles(plane, (1, 99)) == list(np.percentile(data[1], (1, 99)))
     np.testing.assert_array_equal(plane[100:300, 40:50], data[1, 100:300, 40:50])
+
+
+def test_percentiles_of_a_plane_of_floats_on_disk_are_found_block_by_block(on_disk, monkeypatch):
+    stored, data = on_disk
+    floats = zarr.create_array(
+        stored.store_path.store.root.parent / "f.zarr", data=(data[0] - 1000.5).astype(np.float32)
+    )
+    monkeypatch.setattr(arrays, "_BLOCK_PX", 2**18)
+    expected = np.percentile(floats[...].astype(np.float64), (1, 99))
+    assert arrays.percentiles(LazyPlane(floats), (1, 99)) == list(expected)
 
 
 def test_what_is_not_finite_is_counted():

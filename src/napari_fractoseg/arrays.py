@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["blocks", "is_constant", "level_counts", "n_not_finite", "percentiles", "value_counts"]
+__all__ = [
+    "blocks",
+    "is_constant",
+    "level_counts",
+    "n_not_finite",
+    "percentiles",
+    "ranked",
+    "value_counts",
+]
 
 _BLOCK_PX = 2**22
+_LOADED_PX = 2**26
+"""Arrays in memory up to this size are sorted by numpy, which is faster."""
+_DIGIT_BITS = 16
 
 
 def blocks(data: Any) -> Iterator[npt.NDArray[Any]]:
@@ -87,27 +99,99 @@ def value_counts(data: Any) -> dict[int, int]:
 
 
 def percentiles(data: Any, wanted: Sequence[float]) -> list[float]:
-    """Return percentiles, interpolated linearly; exactly those of `numpy.percentile`.
+    """Return percentiles, interpolated linearly; those of `numpy.percentile`.
 
-    Levels of at most 16 bits are counted block by block; others are loaded.
+    Arrays that are not in memory, or large, are counted block by block and never
+    loaded as a whole.
 
     Parameters
     ----------
-    data : array of real numbers
+    data : array of real, finite numbers
     wanted : sequence of float
         0-100.
     """
     kind = np.dtype(data.dtype)
-    if kind.kind not in "bui" or kind.itemsize > 2:
-        levels = np.asarray(data[...]).astype(np.float64, copy=False)
-        return [float(v) for v in np.percentile(levels, wanted)]
-    lowest, counts = level_counts(data)
-    below = counts.cumsum()
-    position = np.asarray(wanted) / 100 * (below[-1] - 1)
-    first = np.floor(position)
-    # The k-th smallest element is the first level up to which more than k elements are counted.
-    low, high = (
-        np.searchsorted(below, np.minimum(k, below[-1] - 1), side="right") + lowest
-        for k in (first, first + 1)
-    )
+    n_elements = math.prod(data.shape)
+    if isinstance(data, np.ndarray) and kind.itemsize > 2 and n_elements <= _LOADED_PX:
+        return [float(v) for v in np.percentile(data.astype(np.float64, copy=False), wanted)]
+    position = np.asarray(wanted) / 100 * (n_elements - 1)
+    first = np.floor(position).astype(int)
+    second = np.minimum(first + 1, n_elements - 1)
+    found = ranked(data, {*first.tolist(), *second.tolist()})
+    low, high = (np.array([found[k] for k in ranks.tolist()]) for ranks in (first, second))
     return [float(v) for v in low + (high - low) * (position - first)]
+
+
+def ranked(data: Any, ranks: Collection[int]) -> dict[int, float]:
+    """Return the elements that would stand at some places if all were sorted.
+
+    Parameters
+    ----------
+    data : array of real, finite numbers
+    ranks : collection of int
+        From 0, the smallest element.
+
+    Notes
+    -----
+    Radix selection: the elements become unsigned integers of the same order, whose
+    digits of 16 bits are counted, the first digit in the first pass over the data,
+    and in each further pass the next one of those that begin as a wanted one does.
+    """
+    bits = 8 * min(np.dtype(data.dtype).itemsize, 8)
+    digit = min(bits, _DIGIT_BITS)
+    begins = dict.fromkeys(ranks, 0)
+    places = {rank: rank for rank in ranks}
+    """Of a wanted element among those that begin as it does."""
+    for shift in range(bits - digit, -1, -digit):
+        counts = _digit_counts(data, set(begins.values()), shift, digit)
+        for rank in ranks:
+            up_to = counts[begins[rank]].cumsum()
+            value = int(np.searchsorted(up_to, places[rank], side="right"))
+            places[rank] -= int(up_to[value - 1]) if value else 0
+            begins[rank] = begins[rank] << digit | value
+    return {rank: _of_key(key, np.dtype(data.dtype)) for rank, key in begins.items()}
+
+
+def _digit_counts(
+    data: Any, begins: Collection[int], shift: int, digit: int
+) -> dict[int, npt.NDArray[np.int64]]:
+    """Count a digit of the keys, for each beginning that is asked for."""
+    counts = {begin: np.zeros(2**digit, np.int64) for begin in begins}
+    for block in blocks(data):
+        keys = _keys(block.reshape(-1))
+        digits = (keys >> shift & (2**digit - 1)).astype(np.int64)
+        is_first = keys.dtype.itemsize * 8 == shift + digit
+        above = None if is_first else keys >> (shift + digit)
+        for begin, count in counts.items():
+            chosen = digits if above is None else digits[above == begin]
+            count += np.bincount(chosen, minlength=len(count))
+    return counts
+
+
+def _keys(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn numbers into unsigned integers of the same order."""
+    kind = _native(block.dtype)
+    unsigned = np.dtype(f"u{kind.itemsize}")
+    keys: npt.NDArray[Any] = block.astype(kind).view(unsigned)
+    sign = unsigned.type(1 << (8 * kind.itemsize - 1))
+    if kind.kind == "i":
+        return keys ^ sign
+    if kind.kind == "f":  # IEEE 754: negative numbers are ordered the other way round
+        return np.where(keys & sign, ~keys, keys ^ sign)
+    return keys
+
+
+def _of_key(key: int, kind: np.dtype[Any]) -> float:
+    """Return the number of which `_keys` made a key."""
+    kind = _native(kind)
+    unsigned, sign = np.dtype(f"u{kind.itemsize}"), 1 << (8 * kind.itemsize - 1)
+    if kind.kind == "i" or (kind.kind == "f" and key & sign):
+        key ^= sign
+    elif kind.kind == "f":
+        key ^= 2 * sign - 1
+    return float(np.array([key], unsigned).view(kind)[0])
+
+
+def _native(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type in the order of this machine's bytes, and of 64 bits at most."""
+    return np.dtype(np.float64) if kind.itemsize > 8 else kind.newbyteorder("=")

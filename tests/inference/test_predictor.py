@@ -88,6 +88,16 @@ def test_tiny_and_odd_sizes(tiny_model, shape):
     assert nf.segment(smooth_noise(shape), tiny_model, device="cpu").shape == shape
 
 
+def test_confidence_and_margin_are_those_of_the_probabilities(tiny_model):
+    image = MicrographStack(IMAGE[:128, :192])  # nothing is mirrored at its border
+    predictor = Predictor(tiny_model, CPU, with_confidence=True, with_margin=True)
+    prediction = drain(predictor.run(image))
+    ranked = np.sort(tiny_model.probabilities(image.plane().normalised()[None, None])[0], axis=0)
+    np.testing.assert_allclose(prediction.confidence, ranked[-1], atol=1e-5)
+    np.testing.assert_allclose(prediction.margin, ranked[-1] - ranked[-2], atol=1e-5)
+    assert prediction.margin.min() < 0.1 < prediction.margin.max()
+
+
 @pytest.mark.parametrize("image", [np.full((40, 50), 128, np.uint8), np.zeros((1, 1))])
 def test_an_image_that_shows_nothing_is_left_unlabelled(tiny_model, image):
     with pytest.warns(UserWarning, match="all grey levels are .*; left unlabelled"):

@@ -99,6 +99,7 @@ class ZarrRun:
         return Prediction(
             arrays[0],
             arrays[1] if more else None,
+            None,
             scheme,
             record.left_out,
             tuple(record.notes),

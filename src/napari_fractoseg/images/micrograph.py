@@ -10,6 +10,7 @@ stack by itself, so that a plane gives the same labels alone and in its stack.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -153,16 +154,19 @@ class Micrograph:
     ----------
     data : array of shape (Y, X)
         Finite grey levels of any real type: numpy, or what is read when it is
-        sliced (`LazyPlane`).
+        sliced (`LazyPlane`, whose levels `grey_range` checks).
     pixel_size_um : float or None
         Edge of a pixel in micrometres; None where it is not known.
     name : str
         Used in messages and file names.
+    known_range : GreyRange, optional
+        Its `grey_range`, if it was measured before.
     """
 
     data: Any
     pixel_size_um: float | None = None
     name: str = "image"
+    known_range: GreyRange | None = None
 
     def __post_init__(self) -> None:
         data = self.data
@@ -178,11 +182,30 @@ class Micrograph:
             )
         if 0 in data.shape:
             raise ImageError(f"{self.name}: the image is empty, its shape is {data.shape}.")
-        if bad := n_not_finite(data):
+        if not isinstance(data, LazyPlane):
+            self._refuse_not_finite()
+
+    def _refuse_not_finite(self) -> None:
+        if bad := n_not_finite(self.data):
             raise ImageError(
-                f"{self.name}: {bad} of {math.prod(data.shape)} pixels are NaN or infinite. "
+                f"{self.name}: {bad} of {math.prod(self.shape)} pixels are NaN or infinite. "
                 "Replace them by grey levels, or leave this image out."
             )
+
+    @functools.cached_property
+    def grey_range(self) -> GreyRange:
+        """The grey levels that become -1 and 1.
+
+        Raises
+        ------
+        ImageError
+            If a plane on disk, which is read for this, holds NaN or infinite values.
+        """
+        if self.known_range is not None:
+            return self.known_range
+        if isinstance(self.data, LazyPlane):
+            self._refuse_not_finite()
+        return GreyRange.of(self.data)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -197,7 +220,7 @@ class Micrograph:
 
     def normalised(self) -> npt.NDArray[np.float32]:
         """Return the grey levels as the networks see them, shape (Y, X)."""
-        return GreyRange.of(self.data).apply(np.asarray(self.data[...]))
+        return self.grey_range.apply(np.asarray(self.data[...]))
 
 
 class LazyPlane:
@@ -282,19 +305,28 @@ class MicrographStack:
         """Yield the index of each plane on the leading axes, in order."""
         yield from np.ndindex(self.shape[:-2])
 
-    def plane(self, index: tuple[int, ...] = ()) -> Micrograph:
+    def plane(
+        self, index: tuple[int, ...] = (), known_range: GreyRange | None = None
+    ) -> Micrograph:
         """Load one plane; one of more than 64 megapixels on disk is read when it is sliced.
 
         Parameters
         ----------
         index : tuple of int
             One number for each leading axis; empty for a single image.
+        known_range : GreyRange, optional
+            Its grey range, if it was measured before; then only what is sliced of a
+            plane on disk is read, whatever its size.
         """
         name = f"{self.name}, {self.plane_name(index)}" if index else self.name
-        if not isinstance(self.data, np.ndarray) and math.prod(self.shape[-2:]) > _LAZY_PX:
-            return Micrograph(LazyPlane(self.data, index, self.rgb), self.pixel_size_um, name)
-        data = np.asarray(self.data[index] if index else self.data[...])
-        return Micrograph(to_grey(data) if self.rgb else data, self.pixel_size_um, name)
+        is_large = math.prod(self.shape[-2:]) > _LAZY_PX or known_range is not None
+        data: Any
+        if is_large and not isinstance(self.data, np.ndarray):
+            data = LazyPlane(self.data, index, self.rgb)
+        else:
+            data = np.asarray(self.data[index] if index else self.data[...])
+            data = to_grey(data) if self.rgb else data
+        return Micrograph(data, self.pixel_size_um, name, known_range)
 
     def plane_name(self, index: tuple[int, ...]) -> str:
         """Return the name of a plane for people, counted from 1: ``plane 3 of 5 (index 2)``."""

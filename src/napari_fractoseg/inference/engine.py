@@ -43,6 +43,8 @@ class Engine:
     ----------
     levels : tuple of Level
         The model's looks with their tiles, the coarsest first.
+    expected_cells : int
+        Work to come in all, where single runs are parts of it.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Engine:
     ) -> None:
         self.device, self.batch_size = device, batch_size
         self._model = model
+        self.expected_cells = 0
         tile_px = tile_px or suggested_tile_px(
             model.looks[-1], self._bytes_per_px, device, max_bytes
         )
@@ -69,7 +72,7 @@ class Engine:
         cells : int
             Blocks of 32 x 32 px that the network will see.
         """
-        is_long = cells >= _OPENVINO_CELLS and self.device.kind == "cpu"
+        is_long = max(cells, self.expected_cells) >= _OPENVINO_CELLS and self.device.kind == "cpu"
         kind = _OPENVINO if is_long and has_openvino() else self.device.name
         if kind not in self._ready:
             with translate_out_of_memory(self.device, _REMEDY):

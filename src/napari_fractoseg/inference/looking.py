@@ -9,14 +9,16 @@ another one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from napari_fractoseg.images import GreyRange, Micrograph
+from napari_fractoseg.images import Micrograph
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 from napari_fractoseg.models.model import Look, SegmentationModel, enlarged, reduced
 from napari_fractoseg.tiling import Box, Tile, Tiler
 from napari_fractoseg.tiling.tiles import reflected_window
@@ -112,18 +114,16 @@ def tile_batches(
             yield batch
 
 
-def windows(
-    plane: Micrograph, grey_range: GreyRange, batch: Sequence[Tile], reduction: int
-) -> torch.Tensor:
+def windows(plane: Micrograph, batch: Sequence[Tile], reduction: int) -> torch.Tensor:
     """Return what the network sees of tiles, shape (N, 1, Y, X), normalised and reduced."""
-    return torch.cat([_window(plane, grey_range, tile.window, reduction) for tile in batch])
+    return torch.cat([_window(plane, tile.window, reduction) for tile in batch])
 
 
-def _window(plane: Micrograph, grey_range: GreyRange, window: Box, reduction: int) -> torch.Tensor:
+def _window(plane: Micrograph, window: Box, reduction: int) -> torch.Tensor:
     """Cut, normalise and reduce a window, band by band: coarse windows are large."""
     parts = []
     for band in _bands(window, reduction):
-        grey = grey_range.apply(reflected_window(plane.data, band))
+        grey = plane.grey_range.apply(reflected_window(plane.data, band))
         parts.append(reduced(torch.from_numpy(grey)[None, None], reduction))
     return torch.cat(parts, dim=2)
 
@@ -174,8 +174,8 @@ def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
 
 
 def decided(
-    seen: Sequence[Seen], core: Box, *, with_certainty: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
+    seen: Sequence[Seen], core: Box, certainties: Collection[str] = ()
+) -> tuple[npt.NDArray[np.uint8], dict[str, npt.NDArray[np.float32]]]:
     """Decide the pixels of a core by the mean of all looks.
 
     Parameters
@@ -184,21 +184,26 @@ def decided(
         Each with a window that holds the core.
     core : Box
         Pixels to decide.
-    with_certainty : bool
-        Whether the probability of the chosen class is wanted.
+    certainties : collection of str
+        What else is wanted: `CONFIDENCE`, the probability of the chosen class, and
+        `MARGIN`, by how much it is above that of the next one.
 
     Returns
     -------
     channels : ndarray of uint8, shape of the core
-    certainty : ndarray of float32, shape of the core, or None
+    certainty : dict of str to ndarray of float32, shape of the core
+        What is wanted.
     """
     channels = np.empty(core.shape, np.uint8)
-    certainty = np.empty(core.shape, np.float32) if with_certainty else None
+    certainty = {kind: np.empty(core.shape, np.float32) for kind in certainties}
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
         mean = torch.stack([look.of(band) for look in seen]).mean(dim=0)
         highest, channel = mean.max(dim=0)
         channels[rows] = channel.to(torch.uint8).cpu().numpy()
-        if certainty is not None:
-            certainty[rows] = highest.cpu().numpy()
+        if CONFIDENCE in certainty:
+            certainty[CONFIDENCE][rows] = highest.cpu().numpy()
+        if MARGIN in certainty:
+            others = mean.scatter(0, channel[None], 0.0)
+            certainty[MARGIN][rows] = (highest - others.amax(dim=0)).cpu().numpy()
     return channels, certainty

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from napari_fractoseg.images import GreyRange, Micrograph
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
 from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import (
     Level,
@@ -17,12 +18,12 @@ from napari_fractoseg.inference.looking import (
     windows,
     work_of,
 )
-from napari_fractoseg.inference.record import RunRecord, TileJournal
+from napari_fractoseg.inference.record import LeftOut, RunRecord, TileJournal
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import translate_out_of_memory
 from napari_fractoseg.tiling import Box, Canvas, Tile
 
-__all__ = ["PlaneRun", "numbered"]
+__all__ = ["PlaneRun", "measured_plane", "numbered"]
 
 
 class PlaneRun:
@@ -34,9 +35,10 @@ class PlaneRun:
         What sees the tiles.
     plane : Micrograph
         What is labelled.
-    canvases : sequence of Canvas
-        For the labels and, if there is a second one, the probability of the chosen
-        class.
+    labels : Canvas
+        For the class values.
+    certainties : mapping of str to Canvas
+        For `CONFIDENCE` and `MARGIN`, where they are wanted.
     record : RunRecord
         Its tiles are counted.
     total : int
@@ -53,7 +55,8 @@ class PlaneRun:
         self,
         engine: Engine,
         plane: Micrograph,
-        canvases: Sequence[Canvas],
+        labels: Canvas,
+        certainties: Mapping[str, Canvas],
         record: RunRecord,
         *,
         total: int,
@@ -63,9 +66,9 @@ class PlaneRun:
     ) -> None:
         self._index, self._journal = index, journal
         self._engine, self._model = engine, engine.model_for(total)
-        self._plane, self._canvases, self._record = plane, canvases, record
+        self._plane, self._record = plane, record
+        self._labels, self._certainties = labels, certainties
         self._within = within
-        self._grey_range = GreyRange.of(plane.data)
         self._work = work_of(engine.levels, plane.shape, within)
         self._done = self._n_tiles = 0
 
@@ -123,22 +126,45 @@ class PlaneRun:
         tile_px = self._engine.levels[-1].tiler.tile_px
         remedy = f"Use smaller tiles than {tile_px} px, or the CPU."
         with translate_out_of_memory(self._engine.device, remedy):
-            job = model.look_job(windows(self._plane, self._grey_range, batch, look.reduction))
+            job = model.look_job(windows(self._plane, batch, look.reduction))
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span
         return found
 
     def _decide(self, tile: Tile, seen: Sequence[Seen]) -> None:
-        labels, *confidences = self._canvases
-        channels, certainty = decided(seen, tile.core, with_certainty=bool(confidences))
-        labels.put(tile, self._model.card.scheme.to_labels(channels))
-        for canvas in confidences:
-            if certainty is not None:
-                canvas.put(tile, certainty)
+        channels, certainty = decided(seen, tile.core, self._certainties)
+        self._labels.put(tile, self._model.card.scheme.to_labels(channels))
+        for kind, canvas in self._certainties.items():
+            canvas.put(tile, certainty[kind])
         if self._journal is not None:
             self._journal.note(self._index, tile.core)
         self._n_tiles += 1
         self._record.n_tiles += 1
+
+
+def measured_plane(
+    image: MicrographStack, index: tuple[int, ...] = (), known_range: GreyRange | None = None
+) -> Micrograph | LeftOut:
+    """Return a plane whose grey range is known, or why it is left unlabelled.
+
+    Parameters
+    ----------
+    image : MicrographStack
+        Has the plane.
+    index : tuple of int
+        On the leading axes.
+    known_range : GreyRange, optional
+        If the plane was measured before.
+    """
+    try:
+        plane = image.plane(index, known_range)
+        if known_range is None and plane.is_constant:
+            reason = f"{plane.name}: all grey levels are {plane.data[0, 0]:g}; left unlabelled."
+            return LeftOut(reason, is_damaged=False)
+        plane.grey_range  # noqa: B018 - measured, and refused, here
+    except ImageError as error:
+        return LeftOut(str(error), is_damaged=True)
+    return plane
 
 
 def numbered(what: str, number: int, count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.errors import ImageError, OutOfMemoryError
-from napari_fractoseg.images import Micrograph, MicrographStack, has_colours
+from napari_fractoseg.errors import OutOfMemoryError
+from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import work_of
-from napari_fractoseg.inference.plane import PlaneRun, numbered
-from napari_fractoseg.inference.record import LeftOut, Prediction, RunRecord, TileJournal
+from napari_fractoseg.inference.plane import PlaneRun, measured_plane, numbered
+from napari_fractoseg.inference.record import (
+    CONFIDENCE,
+    MARGIN,
+    Prediction,
+    RunRecord,
+    TileJournal,
+)
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
@@ -42,8 +48,9 @@ class Predictor:
         default as large as the memory allows (`suggested_tile_px`).
     batch_size : int
         Tiles computed at once; those at the image's edge may be fewer.
-    with_confidence : bool
-        Whether to keep the probability of the chosen class.
+    with_confidence, with_margin : bool
+        Whether to keep the probability of the chosen class, and by how much it is
+        above that of the next one.
     flips : bool, optional
         Average the four mirror images; by default as the model's card says.
     max_bytes : float, optional
@@ -59,6 +66,7 @@ class Predictor:
         tile_px: int | None = None,
         batch_size: int = 1,
         with_confidence: bool = False,
+        with_margin: bool = False,
         flips: bool | None = None,
         max_bytes: float | None = None,
     ) -> None:
@@ -66,7 +74,7 @@ class Predictor:
             model = model.with_card(inference=replace(model.card.inference, flips=flips))
         self.model = model
         self.engine = Engine(model, device or choose_device(), tile_px, batch_size, max_bytes)
-        self.with_confidence = with_confidence
+        self.with_confidence, self.with_margin = with_confidence, with_margin
 
     @property
     def tiler(self) -> Tiler:
@@ -101,10 +109,20 @@ class Predictor:
         """
         labels = np.zeros(image.shape, dtype=np.uint8)
         confidence = np.zeros(image.shape, np.float32) if self.with_confidence else None
+        margin = np.zeros(image.shape, np.float32) if self.with_margin else None
         record = RunRecord()
-        yield from self.run_into(image, labels, confidence, planes, record=record)
-        scheme = self.model.card.scheme
-        return Prediction(labels, confidence, scheme, record.left_out, tuple(record.notes))
+        yield from self.run_into(image, labels, confidence, planes, record=record, margin=margin)
+        scheme, notes = self.model.card.scheme, tuple(record.notes)
+        return Prediction(labels, confidence, margin, scheme, record.left_out, notes)
+
+    def expect(self, image: MicrographStack) -> None:
+        """Choose what is fastest for a whole image, although its parts come one by one.
+
+        Parts of an image give the labels of the whole one only if the same code
+        computes them.
+        """
+        cells = work_of(self.engine.levels, (image.shape[-2], image.shape[-1]), None).cells
+        self.engine.expected_cells = cells * self.model.n_mirrorings * image.n_planes
 
     def run_into(
         self,
@@ -115,6 +133,8 @@ class Predictor:
         within: Box | None = None,
         record: RunRecord | None = None,
         journal: TileJournal | None = None,
+        margin: Any | None = None,
+        known_ranges: Mapping[tuple[int, ...], GreyRange] | None = None,
     ) -> Job[None]:
         """Label an image into arrays that are given; finished tiles stay when it is stopped.
 
@@ -135,6 +155,10 @@ class Predictor:
             Filled on the way.
         journal : TileJournal, optional
             Tiles in it are there already; those that are written are added.
+        margin : array of float32, shape ``image.shape``, optional
+            Written tile by tile.
+        known_ranges : mapping of tuple of int to GreyRange, optional
+            Of planes that were measured before (`measured_plane`).
 
         Yields
         ------
@@ -162,14 +186,15 @@ class Predictor:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
         for number, index in enumerate(chosen):
             text = numbered("plane", number, len(chosen))
-            plane = _read_plane(image, index)
+            plane = measured_plane(image, index, (known_ranges or {}).get(index))
             if isinstance(plane, Micrograph):
-                canvases = [Canvas(a, index) for a in (labels, confidence) if a is not None]
+                certainties = {CONFIDENCE: confidence, MARGIN: margin}
                 run = partial(
                     PlaneRun,
                     self.engine,
                     plane,
-                    canvases,
+                    Canvas(labels, index),
+                    {k: Canvas(a, index) for k, a in certainties.items() if a is not None},
                     record,
                     total=total,
                     within=within,
@@ -181,7 +206,7 @@ class Predictor:
                 record.finished.append(index)
             else:
                 record.left_out[index] = plane
-                _refuse_if_all_are_damaged(chosen, record)
+                record.refuse_if_all_are_damaged(chosen)
             yield Progress(steps * (number + 1), total, text)
 
     def _plane_job(self, make_run: Callable[[], PlaneRun], record: RunRecord) -> Job[None]:
@@ -191,28 +216,6 @@ class Predictor:
                 return (yield from make_run().job())
             except OutOfMemoryError as error:
                 record.notes.append(self.engine.economise(error))
-
-
-def _read_plane(image: MicrographStack, index: tuple[int, ...]) -> Micrograph | LeftOut:
-    """Return a plane, or why it is left unlabelled."""
-    try:
-        plane = image.plane(index)
-    except ImageError as error:
-        return LeftOut(str(error), is_damaged=True)
-    if plane.is_constant:
-        reason = f"{plane.name}: all grey levels are {plane.data[0, 0]:g}; left unlabelled."
-        return LeftOut(reason, is_damaged=False)
-    return plane
-
-
-def _refuse_if_all_are_damaged(chosen: Sequence[tuple[int, ...]], record: RunRecord) -> None:
-    reasons = [record.left_out[i].reason for i in chosen if _is_damaged(i, record)]
-    if len(reasons) == len(chosen):
-        raise ImageError(reasons[0])
-
-
-def _is_damaged(index: tuple[int, ...], record: RunRecord) -> bool:
-    return index in record.left_out and record.left_out[index].is_damaged
 
 
 def segment(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import ImageError
 from napari_fractoseg.tiling import Box
 
-__all__ = ["LeftOut", "Prediction", "RunRecord", "TileJournal"]
+__all__ = ["CONFIDENCE", "MARGIN", "LeftOut", "Prediction", "RunRecord", "TileJournal"]
+
+CONFIDENCE, MARGIN = "confidence", "margin"
+"""How sure a model is of a pixel: the softmax probability of the class that was chosen, and by how
+much it is above that of the next class."""
 
 
 class TileJournal:
@@ -86,6 +91,20 @@ class RunRecord:
     left_out: dict[tuple[int, ...], LeftOut] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def refuse_if_all_are_damaged(self, planes: Sequence[tuple[int, ...]]) -> None:
+        """Raise if there is nothing to label.
+
+        Raises
+        ------
+        ImageError
+            With the reason of the first plane, if each of them was left out because
+            it is damaged.
+        """
+        left_out = [self.left_out.get(index) for index in planes]
+        reasons = [plane.reason for plane in left_out if plane is not None and plane.is_damaged]
+        if reasons and len(reasons) == len(planes):
+            raise ImageError(reasons[0])
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -97,6 +116,8 @@ class Prediction:
         Class values of the scheme; planes that were not computed are 0.
     confidence : ndarray of float32, same shape, or None
         Softmax probability of the class that was chosen. It is not calibrated.
+    margin : ndarray of float32, same shape, or None
+        Confidence less the probability of the next class: 0 where two are alike.
     scheme : ClassScheme
         Meaning of the values.
     left_out : mapping of tuple of int to LeftOut
@@ -107,6 +128,7 @@ class Prediction:
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.float32] | None
+    margin: npt.NDArray[np.float32] | None
     scheme: ClassScheme
     left_out: Mapping[tuple[int, ...], LeftOut] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
