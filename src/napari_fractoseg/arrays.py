@@ -172,12 +172,12 @@ def _keys(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn numbers into unsigned integers of the same order."""
     kind = _native(block.dtype)
     unsigned = np.dtype(f"u{kind.itemsize}")
-    keys: npt.NDArray[Any] = block.astype(kind).view(unsigned)
+    keys = np.asarray(block.astype(kind).view(unsigned))
     sign = unsigned.type(1 << (8 * kind.itemsize - 1))
     if kind.kind == "i":
-        return keys ^ sign
+        keys = keys ^ sign
     if kind.kind == "f":  # IEEE 754: negative numbers are ordered the other way round
-        return np.where(keys & sign, ~keys, keys ^ sign)
+        keys = np.where(keys & sign, ~keys, keys ^ sign)
     return keys
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "AnnotationError",
     "ClassSchemeError",
+    "ClusterError",
     "DeviceError",
     "DownloadError",
     "FractosegError",
@@ -64,3 +65,7 @@ class OutputExistsError(FractosegError):
 
 class UnexpectedError(FractosegError):
     """Wraps an error of another library so that no window loses it."""
+
+
+class ClusterError(FractosegError):
+    """The processes that should do the work cannot be reached."""

@@ -39,7 +39,7 @@ class SegmentSettings:
         Edge of a tile; None takes what the memory allows.
     flips : bool or None
         Average mirror images; None does as the model's card says.
-    overlay, confidence : bool
+    overlay, confidence, margin : bool
         Whether to write these files as well.
     palette : str or None
         Colours of the overlay, a key of `classes.PALETTES`; None takes those of
@@ -56,6 +56,7 @@ class SegmentSettings:
     confidence: bool = False
     palette: str | None = None
     max_memory_gb: float | None = None
+    margin: bool = False
 
 
 @dataclass(frozen=True, eq=False)

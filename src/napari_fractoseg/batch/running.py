@@ -4,49 +4,49 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
-import functools
 import time
 import traceback
+from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import tifffile
 
+from napari_fractoseg.batch.cluster import use_own_threads
 from napari_fractoseg.batch.earlier import EarlierRuns
+from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, work_through
+from napari_fractoseg.batch.loading import load, predictor_of
 from napari_fractoseg.batch.report import (
     BatchReport,
     FileResult,
-    SegmentSettings,
 )
-from napari_fractoseg.batch.streaming import ZarrRun
-from napari_fractoseg.batch.tasks import SegmentTask
+from napari_fractoseg.batch.streaming import StreamedRun
+from napari_fractoseg.batch.tasks import LABELS, SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.files import draft_of, file_sha256
-from napari_fractoseg.images import LazyPlane, MicrographStack, read_image
-from napari_fractoseg.inference.predictor import Prediction, Predictor
+from napari_fractoseg.images import LazyPlane, MicrographStack
+from napari_fractoseg.inference.predictor import Prediction
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.measure import class_fractions, overlay
-from napari_fractoseg.models.card import WEIGHTS
-from napari_fractoseg.models.devices import Device, choose_device
-from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.zoo import find_model
 
 __all__ = ["run", "segment_file"]
 
+_LARGEST_TIFF = 2**31
+"""Bytes up to which a classic TIFF is written; tifffile does not ask when it compresses."""
 STEPS_PER_FILE = 100
 """What a file counts for in the progress of a run."""
 
 
 def run(
-    tasks: Sequence[SegmentTask], executor: concurrent.futures.Executor | None = None
+    tasks: Sequence[SegmentTask], workers: Workers | concurrent.futures.Executor | None = None
 ) -> Job[BatchReport]:
     """Segment the files and write the report.
 
@@ -54,8 +54,9 @@ def run(
     ----------
     tasks : sequence of SegmentTask
         From `plan`.
-    executor : concurrent.futures.Executor, optional
-        Where to run; by default in this process.
+    workers : Workers or concurrent.futures.Executor, optional
+        Where to run; by default in this process. Each file is one call, but images
+        that are written block by block (zarr) are one for each block.
 
     Yields
     ------
@@ -77,8 +78,10 @@ def run(
         there, before any work.
     """
     out, settings = tasks[0].out, tasks[0].settings
-    if executor is None:
-        _load(settings)
+    if isinstance(workers, concurrent.futures.Executor):
+        workers = Workers(workers)
+    if workers is None:
+        load(settings)
     out.mkdir(parents=True, exist_ok=True)
     results, earlier = [FileResult(t.path, "not done") for t in tasks], EarlierRuns.read(out)
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
@@ -88,92 +91,88 @@ def run(
         return BatchReport(tuple(results), out, settings, started, seconds, earlier)
 
     try:
-        if executor is None:
-            yield from _run_here(tasks, results)
-        else:
-            yield from _run_in(executor, tasks, results)
+        whole = [] if workers is None else [i for i, t in enumerate(tasks) if not t.is_zarr]
+        if workers is not None:
+            yield from _run_in(workers, tasks, whole, results)
+        here = [number for number in range(len(tasks)) if number not in whole]
+        yield from _run_here(tasks, here, results, workers)
     finally:
         report().write()
     return report()
 
 
 def segment_file(task: SegmentTask) -> FileResult:
-    """Segment one file; errors become part of the result."""
-    return drain(_segment_job(task))
+    """Segment one file in a process that has been given to us; errors become part of the result."""
+    with ONE_AT_A_TIME:
+        use_own_threads()
+        return drain(_segment_job(task))
 
 
-def _run_here(tasks: Sequence[SegmentTask], results: list[FileResult]) -> Job[None]:
+def _run_here(
+    tasks: Sequence[SegmentTask],
+    numbers: Sequence[int],
+    results: list[FileResult],
+    workers: Workers | None,
+) -> Job[None]:
+    """Segment files one after the other; workers compute the blocks of those that have any."""
     total = STEPS_PER_FILE * len(tasks)
-    for number, task in enumerate(tasks):
-        done, name = STEPS_PER_FILE * number, task.path.name
-        job = _segment_job(task)
-        results[number] = yield from as_part(job, done, total, name, span=STEPS_PER_FILE)
-        yield Progress(done + STEPS_PER_FILE, total, name)
+    for done, number in enumerate(numbers, start=len(tasks) - len(numbers)):
+        begun, name = STEPS_PER_FILE * done, tasks[number].path.name
+        job = _segment_job(tasks[number], workers)
+        results[number] = yield from as_part(job, begun, total, name, span=STEPS_PER_FILE)
+        yield Progress(begun + STEPS_PER_FILE, total, name)
 
 
 def _run_in(
-    executor: concurrent.futures.Executor, tasks: Sequence[SegmentTask], results: list[FileResult]
+    workers: Workers,
+    tasks: Sequence[SegmentTask],
+    numbers: Sequence[int],
+    results: list[FileResult],
 ) -> Job[None]:
-    futures = {executor.submit(segment_file, task): i for i, task in enumerate(tasks)}
-    pending = set(futures)
-    try:
-        while pending:
-            # The time limit makes a cancel point of each second.
-            finished, pending = concurrent.futures.wait(
-                pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            for future in finished:
-                number, error = futures[future], future.exception()
-                results[number] = (
-                    FileResult(tasks[number].path, "failed", error=_sentence(error))
+    """Have each file segmented as a whole by a worker."""
+    units = deque(Unit(segment_file, (tasks[number],), key=number) for number in numbers)
+    done, total = 0, STEPS_PER_FILE * len(tasks)
+    with closing(work_through(workers, units)) as finished:
+        for item in finished:
+            if item is not None:
+                unit, future = item
+                error = future.exception()
+                results[unit.key] = (
+                    FileResult(tasks[unit.key].path, "failed", error=_sentence(error))
                     if error
                     else future.result()
                 )
-            done = len(tasks) - len(pending)
-            yield Progress(
-                STEPS_PER_FILE * done,
-                STEPS_PER_FILE * len(tasks),
-                f"{done} of {len(tasks)} files",
-            )
-    finally:
-        for future in pending:
-            future.cancel()
+                done += 1
+            yield Progress(STEPS_PER_FILE * done, total, f"{done} of {len(numbers)} files")
 
 
-def _segment_job(task: SegmentTask) -> Job[FileResult]:
+def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileResult]:
     """Segment one file; the boundary behind which a failed file does no harm."""
     began, sha256 = time.perf_counter(), ""
     try:
         sha256 = file_sha256(task.path) if task.path.exists() else ""
-        result = yield from _segment_stack(task, read_image(task.path), sha256)
+        result = yield from _segment_stack(task, task.read(), sha256, workers)
     except Exception as error:  # noqa: BLE001 - any file may hold anything
         details = "" if isinstance(error, FractosegError) else traceback.format_exc()
         result = FileResult(task.path, "failed", error=_sentence(error), details=details)
     return replace(result, seconds=round(time.perf_counter() - began, 3), sha256=sha256)
 
 
-def _segment_stack(task: SegmentTask, stack: MicrographStack, sha256: str) -> Job[FileResult]:
+def _segment_stack(
+    task: SegmentTask, stack: MicrographStack, sha256: str, workers: Workers | None
+) -> Job[FileResult]:
     settings = task.settings
-    model, device = _load(settings)
-    predictor = partial(
-        Predictor,
-        model,
-        device,
-        with_confidence=settings.confidence,
-        flips=settings.flips,
-        max_bytes=settings.max_memory_gb and settings.max_memory_gb * 2**30,
-    )
     task.out.mkdir(parents=True, exist_ok=True)
     if task.is_zarr:
-        run = ZarrRun(task, stack, predictor, sha256)
+        run = StreamedRun(task, stack, sha256, workers)
         prediction = yield from run.job()
         written, used = run.written, run.predictor
+        device, tile_px = ", ".join(run.devices), run.tile_px
     else:
-        used = predictor(tile_px=settings.tile_px)
+        used = predictor_of(settings, settings.tile_px)
         prediction = yield from used.run(stack)
-        written = [_write_tiff(task.labels_path, prediction.labels, prediction.scheme)]
-        if prediction.confidence is not None:
-            written.append(_write_tiff(task.confidence_path, prediction.confidence))
+        written, device = _write_tiffs(task, prediction), used.engine.label
+        tile_px = used.tiler.tile_px
     notes = [*prediction.notes, *(plane.reason for plane in prediction.left_out.values())]
     if settings.overlay and task.is_zarr:
         notes.append(f"{task.path.name}: no overlay is drawn of a zarr; open the labels in napari.")
@@ -184,19 +183,17 @@ def _segment_stack(task: SegmentTask, stack: MicrographStack, sha256: str) -> Jo
     return FileResult(
         task.path,
         "done in part" if any(plane.is_damaged for plane in left_out) else "done",
-        device=used.engine.label,
+        device=device,
         shape=stack.shape,
-        outputs=tuple(p.name for p in written),
+        outputs=tuple(written),
         notes=tuple(notes),
-        tile_px=used.tiler.tile_px,
+        tile_px=tile_px,
         halo_px=used.tiler.halo_px,
         fractions=pd.concat(tables, ignore_index=True),
     )
 
 
-def _write_overlays(
-    task: SegmentTask, stack: MicrographStack, prediction: Prediction
-) -> list[Path]:
+def _write_overlays(task: SegmentTask, stack: MicrographStack, prediction: Prediction) -> list[str]:
     scheme, palette = prediction.scheme, task.settings.palette
     if palette is not None:
         scheme = scheme.with_palette(palette)
@@ -207,7 +204,7 @@ def _write_overlays(
         path = task.overlay_path(index, stack.shape[:-2])
         with draft_of(path, overwrite=True) as draft:
             iio.imwrite(draft, overlay(stack.plane(index).data, prediction.labels[index], scheme))
-        written.append(path)
+        written.append(path.name)
     return written
 
 
@@ -224,30 +221,27 @@ def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Predictio
     return table
 
 
-def _load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
-    """Return model and device; loaded once in each process."""
-    folder = find_model(settings.model)
-    weights = folder / WEIGHTS
-    changed = weights.stat().st_mtime_ns if weights.is_file() else 0
-    return _load_once(folder, settings.device, changed)
+def _write_tiffs(task: SegmentTask, prediction: Prediction) -> list[str]:
+    found = {CONFIDENCE: prediction.confidence, MARGIN: prediction.margin}
+    for kind, path in task.arrays.items():
+        if kind == LABELS:
+            _write_tiff(path, prediction.labels, prediction.scheme)
+        else:
+            _write_tiff(path, found[kind])
+    return [path.name for path in task.arrays.values()]
 
 
-@functools.lru_cache(maxsize=1)
-def _load_once(
-    folder: Path,
-    device: str,
-    changed: int,  # noqa: ARG001 - part of the key: a model that was trained again is another one
-) -> tuple[SegmentationModel, Device]:
-    return SegmentationModel.load(folder), choose_device(device)
-
-
-def _write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = None) -> Path:
+def _write_tiff(path: Path, data: Any, scheme: ClassScheme | None = None) -> None:
     classes = {"classes": {c.value: c.name for c in scheme}} if scheme else {}
     with draft_of(path, overwrite=True) as draft:
         tifffile.imwrite(
-            draft, data, compression="zlib", photometric="minisblack", metadata=classes
+            draft,
+            data,
+            compression="zlib",
+            photometric="minisblack",
+            metadata=classes,
+            bigtiff=data.nbytes > _LARGEST_TIFF,
         )
-    return path
 
 
 def _sentence(error: BaseException) -> str:

@@ -11,12 +11,14 @@ from napari_fractoseg.batch.earlier import FRACTIONS, RUN, stem_of
 from napari_fractoseg.batch.report import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
-from napari_fractoseg.images import find_images
+from napari_fractoseg.images import MicrographStack, find_images, read_image
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 from napari_fractoseg.models.zoo import find_model
 
-__all__ = ["SegmentTask", "plan"]
+__all__ = ["LABELS", "SegmentTask", "plan"]
 
-_RESULT_ENDINGS = ("_labels", "_confidence", "_overlay")
+LABELS = "labels"
+_RESULT_ENDINGS = tuple(f"_{kind}" for kind in (LABELS, CONFIDENCE, MARGIN, "overlay"))
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,37 @@ class SegmentTask:
     @property
     def labels_path(self) -> Path:
         """Where the class values are written."""
-        return self.out / f"{self.path.stem}_labels{'.zarr' if self.is_zarr else '.tif'}"
+        return self._path_of(LABELS)
 
     @property
     def confidence_path(self) -> Path:
         """Where the probability of the chosen class is written, if asked for."""
-        return self.out / f"{self.path.stem}_confidence{'.zarr' if self.is_zarr else '.tif'}"
+        return self._path_of(CONFIDENCE)
+
+    @property
+    def margin_path(self) -> Path:
+        """Where it is written how far the chosen class is above the next one, if asked for."""
+        return self._path_of(MARGIN)
+
+    @property
+    def arrays(self) -> dict[str, Path]:
+        """What is written of shape (..., Y, X), and where: the labels first."""
+        wanted = {CONFIDENCE: self.settings.confidence, MARGIN: self.settings.margin}
+        kinds = [LABELS, *(kind for kind, is_wanted in wanted.items() if is_wanted)]
+        return {kind: self._path_of(kind) for kind in kinds}
+
+    def _path_of(self, kind: str) -> Path:
+        return self.out / f"{self.path.stem}_{kind}{'.zarr' if self.is_zarr else '.tif'}"
+
+    def read(self) -> MicrographStack:
+        """Open the image.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read.
+        """
+        return read_image(self.path)
 
     def overlay_path(self, index: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Path:
         """Where the overlay of a plane is written, if asked for.
@@ -65,9 +92,7 @@ class SegmentTask:
 
     def existing_outputs(self) -> list[Path]:
         """Return the files that the task would overwrite."""
-        found = [self.labels_path]
-        if self.settings.confidence:
-            found.append(self.confidence_path)
+        found = list(self.arrays.values())
         if self.settings.overlay:
             found += [self.overlay_path(), *self._overlays_of_planes()]
         return [p for p in found if p.exists()]

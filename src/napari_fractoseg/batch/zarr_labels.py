@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.inference.record import TileJournal
+from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.tiling import Box
 
-__all__ = ["ZarrLabels", "read_header"]
+__all__ = ["CHUNK_PX", "ZarrLabels", "read_header"]
 
-_CHUNK = 1024
-_ARRAY, _JOURNAL, _HEADER = "0", "journal.txt", "run.json"
+CHUNK_PX = 1024
+_ARRAY, _JOURNALS, _HEADER = "0", "journals", "run.json"
+_SMALLEST_PX = 1024
+"""Smaller copies are added until a plane fits on a screen."""
 _LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
 """Names of axes before Y and X, by their number: a stack, and stacks over time."""
 _VERSION = "0.5"
@@ -30,34 +37,63 @@ class ZarrLabels:
     ----------
     path : Path
         Its place, once it is finished.
-    header : dict
-        What the result is, as JSON types, ``shape`` and ``dtype`` among it.
+    header : dict, optional
+        What the result is, as JSON types, ``shape`` and ``dtype`` among it. Only needed
+        to begin anew.
     anew : bool
-        Throw an earlier draft away.
+        Begin a new draft, and throw an earlier one away; otherwise go on with it.
 
     Attributes
     ----------
     array : zarr.Array
         To be written into.
-    journal : TileJournal
-        Tiles that are written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], *, anew: bool) -> None:
+    def __init__(
+        self, path: Path, header: Mapping[str, Any] | None = None, *, anew: bool = False
+    ) -> None:
         self.path, self.draft = path, _draft_of(path)
-        if anew:
+        self._n_levels = 1
+        if anew and header is not None:
             shutil.rmtree(self.draft, ignore_errors=True)
             shape = tuple(header["shape"])
-            zarr.create_group(self.draft).create_array(
-                _ARRAY,
-                shape=shape,
-                chunks=(*(1 for _ in shape[:-2]), *(min(_CHUNK, n) for n in shape[-2:])),
-                dtype=header["dtype"],
-                dimension_names=_axis_names(len(shape)),
-            )
+            _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"])
+            (self.draft / _JOURNALS).mkdir()
             (self.draft / _HEADER).write_text(json.dumps(header), encoding="utf-8")
         self.array: Any = zarr.open_group(self.draft, mode="r+")[_ARRAY]
-        self.journal = TileJournal(self.draft / _JOURNAL)
+
+    def journal(self, index: tuple[int, ...], box: Box) -> TileJournal:
+        """Return the journal of a block: the tiles in it that are written.
+
+        Each block has one of its own, for it may be another process that writes it.
+        """
+        place = "_".join(map(str, (*index, box.row0, box.column0)))
+        return TileJournal(self.draft / _JOURNALS / f"{place}.txt")
+
+    def add_levels(self) -> Job[None]:
+        """Add smaller copies of large planes, each half as large as the one before, for display.
+
+        Yields
+        ------
+        Progress
+            After each block.
+        """
+        group = zarr.open_group(self.draft, mode="r+")
+        levels, finest = list(_level_shapes(self.array.shape)), self.array
+        total = sum(math.prod(shape) for shape in levels)
+        done = 0
+        for number, shape in enumerate(levels, start=1):
+            coarser = _create(group, str(number), shape, self.array.dtype)
+            for index in np.ndindex(shape[:-2]):
+                for rows, columns in _chunks(*shape[-2:]):
+                    doubled = (slice(2 * rows.start, 2 * rows.stop), slice(
+                        2 * columns.start, 2 * columns.stop))  # fmt: skip
+                    # The pixel that is kept stays where it is: no class is made up in between.
+                    block = np.asarray(finest[(*index, *doubled)])[::2, ::2]
+                    coarser[(*index, rows, columns)] = block
+                    done += block.size
+                    yield Progress(done, total, "smaller copies for display")
+            finest, self._n_levels = coarser, number + 1
 
     def describe(
         self, name: str, source: Path, scheme: ClassScheme | None, pixel_size_um: float | None
@@ -83,13 +119,11 @@ class ZarrLabels:
         unit = {"unit": "micrometer"} if pixel_size_um else {}
         scale = [1.0] * (len(names) - 2) + [pixel_size_um or 1.0] * 2
         axes = [_axis(axis, unit if axis in "yx" else {}) for axis in names]
-        dataset = {
-            "path": _ARRAY,
-            "coordinateTransformations": [{"type": "scale", "scale": scale}],
-        }
+        group = zarr.open_group(self.draft, mode="r+")
+        datasets = [_dataset(level, scale) for level in range(self._n_levels)]
         metadata: dict[str, Any] = {
             "version": _VERSION,
-            "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}],
+            "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
         }
         if scheme is not None:
             metadata["image-label"] = {
@@ -97,11 +131,11 @@ class ZarrLabels:
                 "properties": [{"label-value": c.value, "class": c.name} for c in scheme],
                 "source": {"image": os.path.relpath(source, self.path)},
             }
-        zarr.open_group(self.draft, mode="r+").attrs["ome"] = metadata
+        group.attrs["ome"] = metadata
 
     def finish(self) -> Any:
         """Put the draft in its place, instead of what was there; return the array there."""
-        (self.draft / _JOURNAL).unlink()
+        shutil.rmtree(self.draft / _JOURNALS)
         (self.draft / _HEADER).unlink()
         if self.path.exists():
             shutil.rmtree(self.path)
@@ -120,6 +154,37 @@ def read_header(path: Path) -> Any:
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
+
+
+def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=(*(1 for _ in shape[:-2]), *(min(CHUNK_PX, n) for n in shape[-2:])),
+        dtype=dtype,
+        dimension_names=_axis_names(len(shape)),
+    )
+
+
+def _level_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of the smaller copies, the largest first."""
+    while max(shape[-2:]) > _SMALLEST_PX:
+        shape = (*shape[:-2], *(-(-n // 2) for n in shape[-2:]))
+        yield shape
+
+
+def _chunks(n_rows: int, n_columns: int) -> Iterator[tuple[slice, slice]]:
+    for row, column in itertools.product(*(range(0, n, CHUNK_PX) for n in (n_rows, n_columns))):
+        yield (
+            slice(row, min(row + CHUNK_PX, n_rows)),
+            slice(column, min(column + CHUNK_PX, n_columns)),
+        )
+
+
+def _dataset(level: int, scale: list[float]) -> dict[str, Any]:
+    coarse = [*scale[:-2], *(2**level * size for size in scale[-2:])]
+    transformations = [{"type": "scale", "scale": coarse}]
+    return {"path": str(level), "coordinateTransformations": transformations}
 
 
 def _axis_names(n_axes: int) -> tuple[str, ...]:

@@ -1,0 +1,143 @@
+"""Blocks: parts of planes that are labelled by themselves, in this process or in others.
+
+A block is as large as a tile of the coarsest look, or some of them, and begins at
+a chunk of the zarr: no two processes write into the same chunk. The same blocks
+give the same labels, whoever computes them; bit for bit, if the processes have as
+many threads, for the last digit of a sum depends on their number.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from napari_fractoseg.batch.cluster import memory_for_a_tile, use_own_threads
+from napari_fractoseg.batch.executing import ONE_AT_A_TIME
+from napari_fractoseg.batch.loading import predictor_of
+from napari_fractoseg.batch.tasks import LABELS, SegmentTask
+from napari_fractoseg.batch.zarr_labels import CHUNK_PX, ZarrLabels
+from napari_fractoseg.images import GreyRange
+from napari_fractoseg.inference.looking import Level
+from napari_fractoseg.inference.plane import measured_plane
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN, LeftOut, RunRecord
+from napari_fractoseg.jobs import Job, drain
+from napari_fractoseg.tiling import Box
+
+__all__ = [
+    "Block",
+    "BlockResult",
+    "block_edge_px",
+    "block_job",
+    "boxes",
+    "measure",
+    "segment_block",
+    "suggest_tile",
+]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a plane.
+
+    Parameters
+    ----------
+    task : SegmentTask
+        Names image and results.
+    tile_px : int
+        As for `Predictor`; the same for all blocks of a run.
+    index : tuple of int
+        The plane on the leading axes.
+    box : Box
+        The part.
+    known_range : GreyRange
+        Of the whole plane.
+    """
+
+    task: SegmentTask
+    tile_px: int
+    index: tuple[int, ...]
+    box: Box
+    known_range: GreyRange
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """What there is to say of a finished block.
+
+    Parameters
+    ----------
+    device : str
+        What computed it, for people.
+    tile_px : int
+        Edge of the tiles at the end: memory may have run out.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    device: str
+    tile_px: int
+    notes: tuple[str, ...]
+
+
+def block_edge_px(levels: Sequence[Level]) -> int:
+    """Return the edge of a block: a multiple of all strides and of the chunks."""
+    multiple = math.lcm(CHUNK_PX, *(level.look.stride_px for level in levels))
+    return -(-levels[0].tiler.tile_px // multiple) * multiple
+
+
+def boxes(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
+    """Yield the boxes of a plane's blocks, row by row."""
+    rows, columns = shape
+    for row, column in itertools.product(range(0, rows, edge_px), range(0, columns, edge_px)):
+        yield Box(row, min(row + edge_px, rows), column, min(column + edge_px, columns))
+
+
+def block_job(block: Block) -> Job[BlockResult]:
+    """Label a block; tiles that an earlier run wrote are not computed again.
+
+    Yields
+    ------
+    Progress
+        As of `Predictor`.
+    """
+    task, settings, record = block.task, block.task.settings, RunRecord()
+    predictor = predictor_of(settings, block.tile_px)
+    image = task.read()
+    predictor.expect(image)
+    outputs = {kind: ZarrLabels(path) for kind, path in task.arrays.items()}
+    labels = outputs.pop(LABELS)
+    yield from predictor.run_into(
+        image,
+        labels.array,
+        outputs[CONFIDENCE].array if CONFIDENCE in outputs else None,
+        [block.index],
+        block.box,
+        record,
+        labels.journal(block.index, block.box),
+        margin=outputs[MARGIN].array if MARGIN in outputs else None,
+        known_ranges={block.index: block.known_range},
+    )
+    return BlockResult(
+        predictor.engine.label, predictor.tiler.tile_px, tuple(dict.fromkeys(record.notes))
+    )
+
+
+def segment_block(block: Block) -> BlockResult:
+    """Label a block in a process that has been given to us."""
+    with ONE_AT_A_TIME:
+        use_own_threads()
+        return drain(block_job(block))
+
+
+def measure(task: SegmentTask, index: tuple[int, ...]) -> GreyRange | LeftOut:
+    """Return the grey range of a plane, or why it is left unlabelled."""
+    plane = measured_plane(task.read(), index)
+    return plane if isinstance(plane, LeftOut) else plane.grey_range
+
+
+def suggest_tile(task: SegmentTask) -> int:
+    """Return the largest tile for which this process has memory."""
+    with ONE_AT_A_TIME:
+        return predictor_of(task.settings, None, memory_for_a_tile()).tiler.tile_px

@@ -1,0 +1,134 @@
+"""Dask: processes on this machine, or those of a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import torch
+
+from napari_fractoseg.batch.executing import Workers
+from napari_fractoseg.errors import ClusterError
+
+__all__ = ["dask_workers", "local_workers", "memory_for_a_tile", "use_own_threads"]
+
+_CONNECT_S = 20
+_SHARE = 0.5
+"""Part of a worker's memory for a tile: Dask stops workers that come near to their limit."""
+
+
+@contextmanager
+def local_workers(count: int) -> Iterator[Workers]:
+    """Start processes on this machine; they share its processors and its free memory.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+
+    Yields
+    ------
+    Workers
+        For `batch.run`. A process that is killed is started again, and what it did
+        is done again.
+
+    Raises
+    ------
+    ClusterError
+        If Dask is not installed.
+    """
+    distributed = _import_distributed()
+    from dask.system import CPU_COUNT  # those that this process may use
+
+    with (
+        distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=max(1, CPU_COUNT // count),
+            memory_limit=psutil.virtual_memory().available // count,
+            dashboard_address=None,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield _workers_of(client)
+
+
+@contextmanager
+def dask_workers(address: str) -> Iterator[Workers]:
+    """Use the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``tcp://node7:8786``. Its workers need the same files under the same
+        paths, and napari-fractoseg.
+
+    Yields
+    ------
+    Workers
+        For `batch.run`.
+
+    Raises
+    ------
+    ClusterError
+        If Dask is not installed, or there is no scheduler or no worker.
+    """
+    distributed = _import_distributed()
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_S)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"There is no Dask scheduler at {address}: {error or type(error).__name__}. Start one "
+            "(dask scheduler), or check the address."
+        ) from error
+    with client:
+        workers = _workers_of(client)
+        if not workers.count or not workers.count():
+            raise ClusterError(
+                f"The Dask scheduler at {address} has no workers. Start some: dask worker {address}"
+            )
+        yield workers
+
+
+def _import_distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise ClusterError(
+            "Dask is not installed. Install it with: pip install 'napari-fractoseg[dask]'"
+        ) from error
+    return distributed
+
+
+def _workers_of(client: Any) -> Workers:
+    return Workers(client.get_executor(pure=False), lambda: len(client.nthreads()))
+
+
+def _this_worker() -> Any:
+    """Return the Dask worker that this runs in, None elsewhere."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_worker
+
+    try:
+        return get_worker()
+    except ValueError:
+        return None
+
+
+def use_own_threads() -> None:
+    """Compute with as many threads as the Dask worker has; Dask tells PyTorch to use one."""
+    worker = _this_worker()
+    if worker is not None and torch.get_num_threads() != worker.state.nthreads:
+        torch.set_num_threads(worker.state.nthreads)
+
+
+def memory_for_a_tile() -> float | None:
+    """Return what a tile may take in a Dask worker, in bytes; None where there is no limit."""
+    worker = _this_worker()
+    limit = worker.memory_manager.memory_limit if worker is not None else None
+    if limit is None:
+        return None
+    return float(_SHARE * max(limit - psutil.Process().memory_info().rss, 0))

@@ -1,0 +1,92 @@
+"""Work for other processes: handed over a little at a time, taken back as it is done."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["ONE_AT_A_TIME", "Unit", "Workers", "work_through"]
+
+ONE_AT_A_TIME = threading.Lock()
+"""A process with several threads computes one thing at a time, with all of them: what it takes of
+the memory was reckoned for one, and they share the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Workers:
+    """Processes that do the work.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        Takes functions and arguments that can be pickled.
+    count : callable, optional
+        Says how many there are now; they are given no more than that at once, so
+        that none has a queue of its own while others are idle.
+    """
+
+    executor: concurrent.futures.Executor
+    count: Callable[[], int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A call that one worker makes.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, so that it can be pickled.
+    arguments : tuple
+        For the function.
+    size : int
+        What it counts for in the progress.
+    key : object
+        Tells whoever gets the result what it belongs to.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    size: int = 1
+    key: Any = None
+
+
+def work_through(
+    workers: Workers, units: deque[Unit]
+) -> Generator[tuple[Unit, concurrent.futures.Future[Any]] | None, None, None]:
+    """Have all units done.
+
+    Parameters
+    ----------
+    workers : Workers
+        Who does them.
+    units : deque of Unit
+        Is emptied; more may be added on the way.
+
+    Yields
+    ------
+    tuple of Unit and Future, or None
+        What is finished, in the order in which it is; None about once a second, to
+        be stopped then. What was not begun is cancelled when the iterator is closed.
+    """
+    pending: dict[concurrent.futures.Future[Any], Unit] = {}
+    try:
+        while units or pending:
+            room = workers.count() if workers.count else len(pending) + len(units)
+            while units and len(pending) < max(room, 1):
+                unit = units.popleft()
+                pending[workers.executor.submit(unit.function, *unit.arguments)] = unit
+            finished, _ = concurrent.futures.wait(
+                pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in finished:
+                yield pending.pop(future), future
+            if not finished:
+                yield None
+    finally:
+        for future in pending:
+            future.cancel()
