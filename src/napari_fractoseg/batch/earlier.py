@@ -21,6 +21,7 @@ from napari_fractoseg.files import RUN_FILE
 __all__ = ["FRACTIONS", "RUN", "EarlierRuns", "stem_of"]
 
 FRACTIONS, RUN = "fractions.csv", RUN_FILE
+_NOT_DECIDING = ("model", "device", "max_memory_gb")
 
 
 def stem_of(name: str | Path) -> str:
@@ -61,6 +62,27 @@ class EarlierRuns:
         names = {f["file"] for run in kept for f in run["files"]}
         return cls(out, tuple(r for r in kept if r["files"]), _read_fractions(out, names))
 
+    def finished(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
+        """Return which images need not be segmented again: stem -> SHA-256 of the image then.
+
+        Parameters
+        ----------
+        settings : mapping
+            As in ``run.json``: all that decide a result must be the same.
+        model_sha256 : str
+            Of the model's weights.
+        """
+        wanted = _deciding(settings)
+        return {
+            stem_of(file["file"]): str(file.get("sha256"))
+            for run in reversed(self.runs)
+            if run.get("model", {}).get("sha256") == model_sha256
+            and _deciding(run.get("settings", {})) == wanted
+            for file in run["files"]
+            if file.get("status") == "done"
+            and all((self.out / name).exists() for name in _names(file))
+        }
+
     def without(self, stems: Collection[str]) -> EarlierRuns:
         """Return the runs without images that were segmented again."""
         kept = [_with_files(run, lambda f: stem_of(f["file"]) not in stems) for run in self.runs]
@@ -85,6 +107,11 @@ class EarlierRuns:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide a result; the model is known by its hash."""
+    return {name: value for name, value in settings.items() if name not in _NOT_DECIDING}
 
 
 def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> Mapping[str, Any]:

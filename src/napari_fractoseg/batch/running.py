@@ -29,7 +29,7 @@ from napari_fractoseg.batch.report import (
 from napari_fractoseg.batch.streaming import StreamedRun
 from napari_fractoseg.batch.tasks import LABELS, SegmentTask
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.predictor import Prediction
@@ -73,10 +73,14 @@ def run(
 
     Raises
     ------
+    ImageError
+        If there are no tasks.
     ModelError, DeviceError
         If the model cannot be loaded in this process or its device is not
         there, before any work.
     """
+    if not tasks:
+        raise ImageError("There is nothing to do: the plan is empty.")
     out, settings = tasks[0].out, tasks[0].settings
     if isinstance(workers, concurrent.futures.Executor):
         workers = Workers(workers)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from napari_fractoseg.batch.earlier import FRACTIONS, RUN, stem_of
+from napari_fractoseg.batch.earlier import FRACTIONS, RUN, EarlierRuns, stem_of
 from napari_fractoseg.batch.report import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
+from napari_fractoseg.files import file_sha256
 from napari_fractoseg.images import MicrographStack, find_images, read_image
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
+from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.zoo import find_model
 
 __all__ = ["LABELS", "SegmentTask", "plan"]
@@ -108,6 +110,7 @@ def plan(
     settings: SegmentSettings | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> list[SegmentTask]:
     """List what is to be done; writes nothing.
 
@@ -123,11 +126,15 @@ def plan(
     overwrite : bool
         Whether results that are already there may be replaced: all those of an
         image that is segmented again. The inputs never are.
+    resume : bool
+        Whether to leave out images that an earlier run finished with the same model
+        and settings, and that are the same still.
 
     Returns
     -------
     list of SegmentTask
-        One for each image; a file named twice is done once.
+        One for each image; a file named twice is done once. Empty if an earlier run
+        finished all.
 
     Raises
     ------
@@ -160,8 +167,26 @@ def plan(
         raise ImageError(f"There is no {_listed(list(paths.values()))}. Check the path.")
     tasks = [SegmentTask(path, Path(out).absolute(), settings) for path in paths.values()]
     _check_names(tasks)
-    _check_outputs(tasks, set(paths), overwrite)
+    earlier = EarlierRuns.read(tasks[0].out) if resume else None
+    if earlier is not None:
+        tasks = _without_finished(tasks, earlier)
+    if tasks:
+        reports_may_change = overwrite or (earlier is not None and bool(earlier.runs))
+        _check_outputs(tasks, set(paths), overwrite, reports_may_change)
     return tasks
+
+
+def _without_finished(tasks: Sequence[SegmentTask], earlier: EarlierRuns) -> list[SegmentTask]:
+    settings = tasks[0].settings
+    weights = find_model(settings.model) / WEIGHTS
+    finished = earlier.finished(asdict(settings), file_sha256(weights))
+    return [t for t in tasks if finished.get(stem_of(t.path)) != _sha256(t, finished)]
+
+
+def _sha256(task: SegmentTask, finished: Mapping[str, str]) -> str | None:
+    """Return the hash of an image that may be finished; of others it need not be known."""
+    is_candidate = stem_of(task.path) in finished and task.path.exists()
+    return file_sha256(task.path) if is_candidate else ""
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -188,10 +213,13 @@ def _check_names(tasks: Sequence[SegmentTask]) -> None:
             )
 
 
-def _check_outputs(tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool) -> None:
+def _check_outputs(
+    tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool, reports_may_change: bool
+) -> None:
     out = tasks[0].out
     existing = [p for task in tasks for p in task.existing_outputs()]
-    existing += [out / name for name in (FRACTIONS, RUN) if (out / name).exists()]
+    if not reports_may_change or overwrite:
+        existing += [out / name for name in (FRACTIONS, RUN) if (out / name).exists()]
     replaced = [p for p in existing if p.resolve() in inputs]
     if replaced:
         raise OutputExistsError(
@@ -200,8 +228,8 @@ def _check_outputs(tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: b
         )
     if existing and not overwrite:
         raise OutputExistsError(
-            f"{out} holds results already: {_listed(existing)}. Choose another folder, or allow "
-            "to overwrite them (--overwrite)."
+            f"{out} holds results already: {_listed(existing)}. Choose another folder, go on with "
+            "the run that wrote them (--resume), or allow to overwrite them (--overwrite)."
         )
 
 

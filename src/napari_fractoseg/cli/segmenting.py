@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from napari_fractoseg.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from napari_fractoseg.batch import BatchReport
+    from napari_fractoseg.batch import BatchReport, Workers
     from napari_fractoseg.training.metrics import Confusion
 
 __all__ = ["demo", "segment"]
@@ -50,7 +51,15 @@ def segment(
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
     ] = False,
+    margin: Annotated[
+        bool,
+        typer.Option("--margin", help="Also write by how much it is above that of the next class."),
+    ] = False,
     overwrite: OverwriteOption = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run that was stopped; skip what is done."),
+    ] = False,
     tile_px: Annotated[
         int | None,
         typer.Option(
@@ -65,7 +74,19 @@ def segment(
     max_memory_gb: Annotated[
         float | None,
         typer.Option(
-            "--max-memory-gb", min=0.1, help="Memory of a tile (default: half of what is free)."
+            "--max-memory-gb",
+            min=0.1,
+            help="Memory of a tile, in each process (default: half of what is free).",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes on this machine (extra [dask])."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster: tcp://..."
         ),
     ] = None,
     palette: Annotated[
@@ -83,17 +104,36 @@ def segment(
     from napari_fractoseg import batch
 
     settings = batch.SegmentSettings(
-        model, device, tile_px, flips, overlay, confidence, palette.key, max_memory_gb
+        model, device, tile_px, flips, overlay, confidence, palette.key, max_memory_gb, margin
     )
-    tasks = batch.plan(inputs, out, settings, overwrite=overwrite)
+    tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume)
+    if not tasks:
+        typer.echo(f"Nothing to do: all is done already, in {out}.")
+        return
     try:
-        report = watch(batch.run(tasks), "segmenting")
+        with _who_works(workers, scheduler) as crew:
+            report = watch(batch.run(tasks, crew), "segmenting")
     except KeyboardInterrupt:
-        typer.echo(f"Stopped. What is finished stays in {out}.", err=True)
+        typer.echo(
+            f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True
+        )
         raise
     _print_batch(report)
     if report.failed or any(r.status == "done in part" for r in report.results):
         raise typer.Exit(1)
+
+
+def _who_works(
+    workers: int | None, scheduler: str | None
+) -> AbstractContextManager[Workers | None]:
+    """Return who computes: this process, others on this machine, or a cluster."""
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("Choose one: --workers starts processes, --scheduler uses others.")
+    if workers is None and scheduler is None:
+        return nullcontext()
+    from napari_fractoseg.batch import dask_workers, local_workers
+
+    return local_workers(workers) if workers is not None else dask_workers(str(scheduler))
 
 
 def demo(
