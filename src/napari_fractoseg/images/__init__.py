@@ -1,5 +1,6 @@
 """Micrographs: reading, grey levels, normalisation."""
 
+from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,
@@ -11,6 +12,7 @@ from napari_fractoseg.images.micrograph import (
 from napari_fractoseg.images.reading import find_images, image_shape, read_image, read_mask
 
 __all__ = [
+    "Axis",
     "GreyRange",
     "LazyPlane",
     "Micrograph",

@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import is_constant, n_not_finite, percentiles
 from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images._views import LazyArray
+from napari_fractoseg.images.axes import Axis
 
 __all__ = ["GreyRange", "LazyPlane", "Micrograph", "MicrographStack", "has_colours", "to_grey"]
 
@@ -200,7 +202,7 @@ class Micrograph:
         return GreyRange.of(self.data).apply(np.asarray(self.data[...]))
 
 
-class LazyPlane:
+class LazyPlane(LazyArray):
     """A plane of an array on disk; what is sliced is read, and turned to grey.
 
     Parameters
@@ -214,13 +216,10 @@ class LazyPlane:
     """
 
     def __init__(self, data: ArrayLike, index: tuple[int, ...] = (), rgb: bool = False) -> None:
+        super().__init__(data.shape[len(index) :][:2], np.float64 if rgb else data.dtype)
         self._data, self._index, self._rgb = data, index, rgb
-        rows, columns = data.shape[len(index) :][:2]
-        self.shape = int(rows), int(columns)
-        self.dtype = np.dtype(np.float64) if rgb else np.dtype(data.dtype)
 
-    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        keys = key if isinstance(key, tuple) else (key,)
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
         block = np.asarray(self._data[(*self._index, *keys)])
         return to_grey(block) if self._rgb else block
 
@@ -232,14 +231,16 @@ class MicrographStack:
     Parameters
     ----------
     data : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
-        A numpy, dask or zarr array. Only single planes are loaded, of large ones
-        only parts.
+        A numpy, dask or zarr array, or a memory map. Only single planes are loaded,
+        of large ones only parts.
     rgb : bool
         Whether the last axis holds colours.
     pixel_size_um : float or None
         Edge of a pixel in micrometres.
     name : str
         Used in messages and file names.
+    axes : tuple of Axis or None
+        One for each axis of `shape`; None where it is not known what they are.
 
     Examples
     --------
@@ -254,6 +255,7 @@ class MicrographStack:
     rgb: bool = False
     pixel_size_um: float | None = None
     name: str = "image"
+    axes: tuple[Axis, ...] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)
@@ -266,6 +268,12 @@ class MicrographStack:
             raise ImageError(f"{self.name}: expected at least two axes (Y, X), got {shape}.")
         if 0 in shape:
             raise ImageError(f"{self.name}: the image is empty, its shape is {shape}.")
+        if self.axes is not None and len(self.axes) != len(self.shape):
+            raise ImageError(
+                f"{self.name}: {len(self.axes)} axes were named ("
+                f"{', '.join(axis.name for axis in self.axes)}) of an image of shape {self.shape}. "
+                "Name each of them, but not that of the colours."
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -285,13 +293,17 @@ class MicrographStack:
     def plane(self, index: tuple[int, ...] = ()) -> Micrograph:
         """Load one plane; one of more than 64 megapixels on disk is read when it is sliced.
 
+        A plane of a memory map is a memory map, too. Colours of large planes become grey levels
+        when they are sliced.
+
         Parameters
         ----------
         index : tuple of int
             One number for each leading axis; empty for a single image.
         """
         name = f"{self.name}, {self.plane_name(index)}" if index else self.name
-        if not isinstance(self.data, np.ndarray) and math.prod(self.shape[-2:]) > _LAZY_PX:
+        stays = isinstance(self.data, np.ndarray) and not self.rgb  # a view, nothing is copied
+        if not stays and math.prod(self.shape[-2:]) > _LAZY_PX:
             return Micrograph(LazyPlane(self.data, index, self.rgb), self.pixel_size_um, name)
         data = np.asarray(self.data[index] if index else self.data[...])
         return Micrograph(to_grey(data) if self.rgb else data, self.pixel_size_um, name)
