@@ -1,6 +1,7 @@
 """Micrographs: reading, grey levels, normalisation."""
 
 from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.folders import read_stack
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,
@@ -22,5 +23,6 @@ __all__ = [
     "image_shape",
     "read_image",
     "read_mask",
+    "read_stack",
     "to_grey",
 ]
