@@ -163,8 +163,13 @@ def test_a_plane_on_disk_becomes_an_array_where_one_is_needed():
     np.testing.assert_array_equal(plane[2], to_grey(colours[1, 2]))
 
 
-def test_large_colours_become_grey_levels_in_parts():
-    colours = np.broadcast_to(np.array([0, 255, 0], np.uint8), (8193, 8193, 3))
-    plane = MicrographStack(colours, rgb=True).plane().data
+def test_a_large_plane_of_a_memory_map_is_read_in_parts(tmp_path):
+    shape = (2, 8193, 8193, 3)
+    colours = np.memmap(tmp_path / "colours", np.uint8, "w+", shape=shape)
+    colours[1, 0, 8190:] = [[0, 255, 0], [255, 0, 0], [0, 0, 0]]
+    plane = MicrographStack(colours, rgb=True).plane((1,)).data
     assert isinstance(plane, LazyPlane)
-    np.testing.assert_allclose(plane[:2, 8190:], np.full((2, 3), 0.7154 * 255))
+    expected = [[0.7154 * 255, 0.2125 * 255, 0], [0, 0, 0]]
+    np.testing.assert_allclose(plane[:2, 8190:], expected)
+    small = MicrographStack(colours[..., :50, 1]).plane((1,)).data
+    assert np.shares_memory(small, colours)

@@ -293,17 +293,13 @@ class MicrographStack:
     def plane(self, index: tuple[int, ...] = ()) -> Micrograph:
         """Load one plane; one of more than 64 megapixels on disk is read when it is sliced.
 
-        A plane of a memory map is a memory map, too. Colours of large planes become grey levels
-        when they are sliced.
-
         Parameters
         ----------
         index : tuple of int
             One number for each leading axis; empty for a single image.
         """
         name = f"{self.name}, {self.plane_name(index)}" if index else self.name
-        stays = isinstance(self.data, np.ndarray) and not self.rgb  # a view, nothing is copied
-        if not stays and math.prod(self.shape[-2:]) > _LAZY_PX:
+        if not _in_memory(self.data) and math.prod(self.shape[-2:]) > _LAZY_PX:
             return Micrograph(LazyPlane(self.data, index, self.rgb), self.pixel_size_um, name)
         data = np.asarray(self.data[index] if index else self.data[...])
         return Micrograph(to_grey(data) if self.rgb else data, self.pixel_size_um, name)
@@ -313,3 +309,7 @@ class MicrographStack:
         number = int(np.ravel_multi_index(index, self.shape[:-2])) + 1 if index else 1
         where = f" (index {', '.join(map(str, index))})" if index else ""
         return f"plane {number} of {self.n_planes}{where}"
+
+
+def _in_memory(data: Any) -> bool:
+    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
