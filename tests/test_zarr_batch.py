@@ -98,6 +98,46 @@ def test_two_leading_axes_are_time_and_depth(settings, tmp_path):
     assert kinds == [("t", "time"), ("z", "space"), ("y", "space"), ("x", "space")]
 
 
+def test_the_axes_of_the_labels_are_those_of_the_image(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (2, 3, 40, 50), dtype=np.uint8)
+    group = zarr.create_group(tmp_path / "series.zarr")
+    group.create_array("full", data=data[:, :, None], chunks=(1, 1, 1, 40, 50))
+    space = {"type": "space", "unit": "nanometer"}
+    axes = [
+        {"name": "time", "type": "time", "unit": "second"},
+        {"name": "depth", "type": "space", "unit": "micrometer"},
+        {"name": "c", "type": "channel"},
+        {"name": "y", **space},
+        {"name": "x", **space},
+    ]
+    scale = [{"type": "scale", "scale": [60, 0.5, 1, 20, 20]}]
+    datasets = [{"path": "full", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {
+        "version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}],
+    }  # fmt: skip
+    task, _ = segment(tmp_path / "series.zarr", tmp_path / "out", settings)
+    result = zarr.open_group(task.labels_path, mode="r")
+    (scales,) = result.attrs["ome"]["multiscales"]
+    assert scales["axes"] == [*axes[:2], *axes[3:]]
+    (transformation,) = scales["datasets"][0]["coordinateTransformations"]
+    assert transformation == {"type": "scale", "scale": [60, 0.5, 20, 20]}
+    assert result["0"].metadata.dimension_names == ("time", "depth", "y", "x")
+    labels = read_image(task.labels_path)
+    assert labels.pixel_size_um == 0.02
+    assert labels.axes == read_image(tmp_path / "series.zarr").axes
+
+
+def test_axes_that_the_image_does_not_name_are_the_usual_ones(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (2, 40, 50), dtype=np.uint8)
+    zarr.create_array(tmp_path / "plain.zarr", data=data)
+    task, _ = segment(tmp_path / "plain.zarr", tmp_path / "out", settings)
+    result = zarr.open_group(task.labels_path, mode="r")
+    (scales,) = result.attrs["ome"]["multiscales"]
+    assert scales["axes"] == [{"name": name, "type": "space"} for name in "zyx"]
+    assert scales["datasets"][0]["coordinateTransformations"][0]["scale"] == [1, 1, 1]
+    assert result["0"].metadata.dimension_names == ("z", "y", "x")
+
+
 def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     out = tmp_path / "out"
     task, _ = segment(image, out, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class ZarrRun:
         inference = self.predictor.model.card.inference
         return {
             "shape": list(self._stack.shape),
+            "axes": [asdict(axis) for axis in self._stack.axes or ()],
             "dtype": dtype,
             "image": sha256,
             "model": self.predictor.model.digest,

@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import zarr
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images import Axis
 from napari_fractoseg.inference.record import TileJournal
 
 __all__ = ["ZarrLabels", "read_header"]
@@ -31,7 +33,8 @@ class ZarrLabels:
     path : Path
         Its place, once it is finished.
     header : dict
-        What the result is, as JSON types, ``shape`` and ``dtype`` among it.
+        What the result is, as JSON types, ``shape``, ``dtype`` and ``axes`` (those of
+        the image, empty if it does not name them) among it.
     anew : bool
         Throw an earlier draft away.
 
@@ -53,10 +56,11 @@ class ZarrLabels:
                 shape=shape,
                 chunks=(*(1 for _ in shape[:-2]), *(min(_CHUNK, n) for n in shape[-2:])),
                 dtype=header["dtype"],
-                dimension_names=_axis_names(len(shape)),
+                dimension_names=[axis.name for axis in _axes_of(header, len(shape))],
             )
             (self.draft / _HEADER).write_text(json.dumps(header), encoding="utf-8")
         self.array: Any = zarr.open_group(self.draft, mode="r+")[_ARRAY]
+        self._axes = _axes_of(header, self.array.ndim)
         self.journal = TileJournal(self.draft / _JOURNAL)
 
     def describe(
@@ -73,16 +77,18 @@ class ZarrLabels:
         scheme : ClassScheme or None
             Classes of the values; None for probabilities.
         pixel_size_um : float or None
-            Edge of a pixel.
+            Edge of a pixel, of an image whose axes say nothing of it.
 
         Notes
         -----
-        OME-NGFF 0.5, multiscales and image-label metadata.
+        OME-NGFF 0.5, multiscales and image-label metadata. The axes are those of the
+        image.
         """
-        names = _axis_names(self.array.ndim)
-        unit = {"unit": "micrometer"} if pixel_size_um else {}
-        scale = [1.0] * (len(names) - 2) + [pixel_size_um or 1.0] * 2
-        axes = [_axis(axis, unit if axis in "yx" else {}) for axis in names]
+        *leading, y, x = self._axes
+        if pixel_size_um and not (y.unit and x.unit):
+            y, x = (replace(axis, unit="micrometer", scale=pixel_size_um) for axis in (y, x))
+        axes = [_axis(axis) for axis in (*leading, y, x)]
+        scale = [axis.scale for axis in (*leading, y, x)]
         dataset = {
             "path": _ARRAY,
             "coordinateTransformations": [{"type": "scale", "scale": scale}],
@@ -122,16 +128,22 @@ def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _axis_names(n_axes: int) -> tuple[str, ...]:
+def _axes_of(header: Mapping[str, Any], n_axes: int) -> list[Axis]:
+    """Return the axes of the image; the usual ones if it does not name them."""
+    if header.get("axes"):
+        return [Axis(**axis) for axis in header["axes"]]
     n_leading = n_axes - 2
     if n_leading < len(_LEADING_AXES):
-        return (*_LEADING_AXES[n_leading], "y", "x")
-    return (*(f"axis{number}" for number in range(n_leading)), "y", "x")
-
-
-def _axis(name: str, unit: dict[str, str]) -> dict[str, str]:
+        leading: tuple[str, ...] = _LEADING_AXES[n_leading]
+    else:
+        leading = tuple(f"axis{number}" for number in range(n_leading))
     kinds = {"t": "time", "c": "channel"}
-    return {"name": name, "type": kinds.get(name, "space"), **unit}
+    return [Axis(name, kinds.get(name, "space")) for name in (*leading, "y", "x")]
+
+
+def _axis(axis: Axis) -> dict[str, str]:
+    known = {"name": axis.name, "type": axis.type, "unit": axis.unit}
+    return {key: value for key, value in known.items() if value}
 
 
 def _rgba(color: str) -> list[int]:
