@@ -48,6 +48,15 @@ def test_values_are_counted_as_numpy_counts_them(array):
     assert arrays.value_counts(array.astype(np.int64)) == arrays.value_counts(array)
 
 
+@pytest.mark.parametrize("view", [(..., 0), (slice(None), slice(1, 4)), (slice(None, None, 2),)])
+def test_a_view_with_gaps_is_counted_without_a_copy(view):
+    data = np.random.default_rng(0).integers(0, 9, (4, 5, 6), np.uint8)[view]
+    assert not data.flags.c_contiguous
+    assert all(np.shares_memory(block, data) for block in arrays.blocks(data))
+    values, counts = np.unique(data, return_counts=True)
+    assert arrays.value_counts(data) == dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
 @pytest.fixture
 def on_disk(tmp_path):
     """Three planes with more rows than a block holds, and the array itself."""

@@ -198,7 +198,7 @@ class TestRun:
             Path(path).write_bytes(b"II*")
             raise OSError("no space left on device")
 
-        monkeypatch.setattr("napari_fractoseg.batch.running.tifffile.imwrite", half_written)
+        monkeypatch.setattr("napari_fractoseg.batch.tiff_results.tifffile.imwrite", half_written)
         report = drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "out", settings)))
         assert "no space left" in report.failed[0].error
         left = sorted(p.name for p in (tmp_path / "out").iterdir())
@@ -340,6 +340,46 @@ class TestPlanesLeftOut:
         assert report.results[0].status == "done"
         assert report.results[0].notes == ("blank: all grey levels are 9; left unlabelled.",)
         assert not tifffile.imread(tmp_path / "out" / "blank_labels.tif").any()
+
+
+class TestResume:
+    def test_what_is_done_is_skipped_and_stays_in_the_reports(self, folder, model, tmp_path):
+        out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
+        job = batch.run(batch.plan([folder], out, settings))
+        while not (out / "a_labels.tif").exists():
+            next(job)
+        next(job)
+        job.close()
+        labels = out / "a_labels.tif"
+        labels.write_bytes(b"corrected by hand")
+        (task,) = batch.plan([folder], out, settings, resume=True)
+        assert task.path.name == "b.tif"
+        drain(batch.run([task]))
+        assert set(pd.read_csv(out / "fractions.csv").file) == {"a.png", "b.tif"}
+        assert batch.plan([folder], out, settings, resume=True) == []
+        assert labels.read_bytes() == b"corrected by hand"
+
+    def test_what_was_done_otherwise_is_not_taken_for_done(self, folder, model, tmp_path):
+        out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
+        drain(batch.run(batch.plan([folder], out, settings)))
+        for other in (replace(settings, flips=True), replace(settings, confidence=True)):
+            with pytest.raises(OutputExistsError, match=r"a_labels\.tif.*--overwrite"):
+                batch.plan([folder], out, other, resume=True)
+        assert batch.plan([folder], out, replace(settings, device="auto"), resume=True) == []
+        iio.imwrite(folder / "a.png", image(7))
+        with pytest.raises(OutputExistsError, match=r"already: a_labels\.tif\. Choose"):
+            batch.plan([folder], out, settings, resume=True)
+        (task,) = batch.plan([folder], out, settings, resume=True, overwrite=True)
+        assert task.path.name == "a.png"
+
+    def test_reports_of_others_are_not_written_into(self, folder, settings, tmp_path):
+        (tmp_path / "run.json").write_text("mine")
+        with pytest.raises(OutputExistsError, match=r"run\.json"):
+            batch.plan([folder], tmp_path, settings, resume=True)
+
+    def test_nothing_to_do_is_said(self):
+        with pytest.raises(ImageError, match="nothing to do"):
+            drain(batch.run([]))
 
 
 class TestOverwrite:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from typer.testing import CliRunner
 
 import napari_fractoseg as nf
@@ -124,7 +125,8 @@ class TestSegment:
         out, image = data / "out", data / "images" / "one.png"
         run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
             "--confidence", "--tile-px", "64", "--flips",
-            "--palette", "colour-blind-safe", "--max-memory-gb", "2.5")  # fmt: skip
+            "--palette", "colour-blind-safe", "--max-memory-gb", "2.5", "--margin",
+            "--zarr")  # fmt: skip
         settings = json.loads((out / "run.json").read_text())["settings"]
         assert settings == {
             "model": str(model),
@@ -135,9 +137,39 @@ class TestSegment:
             "confidence": True,
             "palette": "colour-blind safe",
             "max_memory_gb": 2.5,
+            "margin": True,
+            "channel": None,
+            "zarr": True,
+            "name": None,
         }
         assert (out / "one_overlay.png").exists()
-        assert (out / "one_confidence.tif").exists()
+        assert (out / "one_confidence.zarr").exists()
+        assert (out / "one_margin.zarr").exists()
+
+    def test_workers_write_where_they_are_told(self, data, model):
+        (data / "big").mkdir()
+        image = iio.imread(data / "images" / "one.png")
+        zarr.create_array(data / "big.zarr", data=image, dimension_names=("y", "x"))
+        text = run("segment", data / "big.zarr", "-o", data / "big" / "mine.zarr", "--model",
+                   model, "--device", "cpu", "--workers", "2")  # fmt: skip
+        assert "1 of 1 files segmented" in text
+        labels = zarr.open_group(data / "big" / "mine.zarr", mode="r")["0"][...]
+        expected = nf.segment(image, nf.load_model(model), device="cpu")
+        np.testing.assert_array_equal(labels, expected)
+
+    def test_two_kinds_of_workers_are_one_too_many(self, data, model):
+        text = run("segment", data / "images", "-o", data / "out", "--model", model,
+                   "--workers", "2", "--scheduler", "tcp://nowhere:1", code=2)  # fmt: skip
+        assert "Choose one" in text
+        assert not (data / "out").exists()
+
+    def test_a_folder_is_a_stack_and_is_gone_on_with(self, data, model):
+        arguments = ["segment", data / "images", "-o", data / "out", "--model", model, "--stack"]
+        assert "1 of 1 files segmented" in run(*arguments)
+        assert tifffile.imread(data / "out" / "images_labels.tif").shape == (2, 96, 96)
+        assert "already there" not in run(*arguments, "--resume")
+        assert "Nothing to do" in run(*arguments, "--resume")
+        assert "--resume" in run(*arguments, code=2)
 
     def test_each_palette_can_be_chosen(self):
         assert {p.key for p in Palette} == {None, *PALETTES}

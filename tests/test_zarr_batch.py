@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 
+import imageio.v3 as iio
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import zarr
 
 import napari_fractoseg as nf
@@ -98,6 +102,46 @@ def test_two_leading_axes_are_time_and_depth(settings, tmp_path):
     assert kinds == [("t", "time"), ("z", "space"), ("y", "space"), ("x", "space")]
 
 
+def test_the_axes_of_the_labels_are_those_of_the_image(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (2, 3, 40, 50), dtype=np.uint8)
+    group = zarr.create_group(tmp_path / "series.zarr")
+    group.create_array("full", data=data[:, :, None], chunks=(1, 1, 1, 40, 50))
+    space = {"type": "space", "unit": "nanometer"}
+    axes = [
+        {"name": "time", "type": "time", "unit": "second"},
+        {"name": "depth", "type": "space", "unit": "micrometer"},
+        {"name": "c", "type": "channel"},
+        {"name": "y", **space},
+        {"name": "x", **space},
+    ]
+    scale = [{"type": "scale", "scale": [60, 0.5, 1, 20, 20]}]
+    datasets = [{"path": "full", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {
+        "version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}],
+    }  # fmt: skip
+    task, _ = segment(tmp_path / "series.zarr", tmp_path / "out", settings)
+    result = zarr.open_group(task.labels_path, mode="r")
+    (scales,) = result.attrs["ome"]["multiscales"]
+    assert scales["axes"] == [*axes[:2], *axes[3:]]
+    (transformation,) = scales["datasets"][0]["coordinateTransformations"]
+    assert transformation == {"type": "scale", "scale": [60, 0.5, 20, 20]}
+    assert result["0"].metadata.dimension_names == ("time", "depth", "y", "x")
+    labels = read_image(task.labels_path)
+    assert labels.pixel_size_um == 0.02
+    assert labels.axes == read_image(tmp_path / "series.zarr").axes
+
+
+def test_axes_that_the_image_does_not_name_are_the_usual_ones(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (2, 40, 50), dtype=np.uint8)
+    zarr.create_array(tmp_path / "plain.zarr", data=data)
+    task, _ = segment(tmp_path / "plain.zarr", tmp_path / "out", settings)
+    result = zarr.open_group(task.labels_path, mode="r")
+    (scales,) = result.attrs["ome"]["multiscales"]
+    assert scales["axes"] == [{"name": name, "type": "space"} for name in "zyx"]
+    assert scales["datasets"][0]["coordinateTransformations"][0]["scale"] == [1, 1, 1]
+    assert result["0"].metadata.dimension_names == ("z", "y", "x")
+
+
 def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     out = tmp_path / "out"
     task, _ = segment(image, out, settings)
@@ -111,11 +155,102 @@ def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     assert not task.confidence_path.exists()
 
 
-def test_an_overlay_of_a_zarr_is_refused_in_words(image, settings, tmp_path):
+def test_overlays_of_planes_are_drawn_and_left_out_where_they_would_be_huge(
+    image, settings, tmp_path, monkeypatch
+):
     _, report = segment(image, tmp_path / "out", replace(settings, overlay=True))
+    assert report.results[0].outputs[1:] == ("stack_overlay_0.png", "stack_overlay_1.png")
+    assert iio.imread(tmp_path / "out" / "stack_overlay_0.png").shape == (*SHAPE[1:], 3)
+    monkeypatch.setattr("napari_fractoseg.images.micrograph._LAZY_PX", 1000)
+    _, report = segment(image, tmp_path / "huge", replace(settings, overlay=True))
     assert report.results[0].notes == (
-        "stack.zarr: no overlay is drawn of a zarr; open the labels in napari.",
+        "stack.zarr: no overlay is drawn of planes of more than 64 megapixels; open image and "
+        "labels in napari.",
     )
+
+
+def test_smaller_copies_show_the_labels_of_a_large_plane(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (1300, 2051), dtype=np.uint8)
+    zarr.create_array(tmp_path / "large.zarr", data=data, dimension_names=("y", "x"))
+    task, _ = segment(tmp_path / "large.zarr", tmp_path / "out", replace(settings, tile_px=1024))
+    group = zarr.open_group(task.labels_path, mode="r")
+    (scales,) = group.attrs["ome"]["multiscales"]
+    levels = [group[dataset["path"]][...] for dataset in scales["datasets"]]
+    assert [level.shape for level in levels] == [(1300, 2051), (650, 1026), (325, 513)]
+    for finer, coarser in pairwise(levels):
+        np.testing.assert_array_equal(finer[::2, ::2], coarser)
+    steps = [d["coordinateTransformations"][0]["scale"] for d in scales["datasets"]]
+    assert steps == [[1, 1], [2, 2], [4, 4]]
+
+
+class TestOtherImagesThatAreStreamed:
+    """Folders of planes and large TIFFs: read in parts, and TIFF in the end."""
+
+    @pytest.fixture
+    def planes(self, tmp_path):
+        folder = tmp_path / "series"
+        folder.mkdir()
+        data = np.random.default_rng(1).integers(0, 255, (3, 90, 70), dtype=np.uint8)
+        for number, plane in enumerate(data, start=9):
+            iio.imwrite(folder / f"s{number}.png", plane)
+        return folder, data
+
+    def test_a_folder_is_a_stack(self, planes, settings, tmp_path):
+        folder, data = planes
+        task, report = segment(folder, tmp_path / "out", settings, stack=True)
+        assert report.results[0].shape == data.shape
+        labels = tifffile.imread(tmp_path / "out" / "series_labels.tif")
+        expected = nf.segment(data, nf.load_model(settings.model), device="cpu", rgb=False)
+        np.testing.assert_array_equal(labels, expected)
+        with tifffile.TiffFile(task.labels_path) as tif:
+            assert tif.shaped_metadata[0]["classes"]["2"] == "transgranular"
+        assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+            "fractions.csv", "run.json", "series_labels.tif",
+        ]  # fmt: skip
+
+    def test_the_same_as_zarr(self, planes, settings, tmp_path):
+        folder, data = planes
+        task, _ = segment(folder, tmp_path / "out", replace(settings, zarr=True), stack=True)
+        assert task.labels_path.name == "series_labels.zarr"
+        assert labels_of(task.labels_path).shape == data.shape
+
+    def test_a_large_tiff_is_not_loaded(self, settings, tmp_path, monkeypatch):
+        data = np.random.default_rng(1).integers(0, 255, (200, 1100), dtype=np.uint8)
+        tifffile.imwrite(tmp_path / "large.tif", data, tile=(64, 64), compression="zlib")
+        zarr.create_array(tmp_path / "same.zarr", data=data, dimension_names=("y", "x"))
+        same, _ = segment(tmp_path / "same.zarr", tmp_path / "same", settings)
+        monkeypatch.setattr("napari_fractoseg.batch.tasks._STREAMED_PX", 1000)
+        monkeypatch.setattr("napari_fractoseg.images._tiff.LOADED_VALUES", 1000)
+        monkeypatch.setattr("napari_fractoseg.batch.tiff_results._CLASSIC_BYTES", 1000)
+        task, _ = segment(tmp_path / "large.tif", tmp_path / "out", settings)
+        with tifffile.TiffFile(task.labels_path) as tif:
+            assert tif.is_bigtiff
+            np.testing.assert_array_equal(tif.asarray(), labels_of(same.labels_path))
+
+    def test_the_channel_that_is_chosen_is_segmented(self, settings, tmp_path):
+        data = np.random.default_rng(1).integers(0, 255, (2, 90, 70), dtype=np.uint8)
+        path = tmp_path / "two.zarr"
+        zarr.create_array(path, data=data, dimension_names=("c", "y", "x"))
+        _, report = segment(path, tmp_path / "out", settings)
+        assert "channel" in report.failed[0].error
+        task, _ = segment(path, tmp_path / "second", replace(settings, channel="1"))
+        expected = nf.segment(data[1], nf.load_model(settings.model), device="cpu")
+        np.testing.assert_array_equal(labels_of(task.labels_path), expected)
+
+
+def test_the_labels_get_the_name_that_is_wanted(image, settings, tmp_path):
+    wanted = replace(settings, name="mine", zarr=True, confidence=True)
+    _task, report = segment(image, tmp_path / "out", wanted)
+    assert report.results[0].outputs == ("mine.zarr", "mine_confidence.zarr")
+    assert labels_of(tmp_path / "out" / "mine.zarr").shape == SHAPE
+    # Another image beside it: the reports tell of both.
+    other = shutil.copytree(image, tmp_path / "other.zarr")
+    segment(other, tmp_path / "out", replace(settings, name="two", zarr=True))
+    assert set(pd.read_csv(tmp_path / "out" / "fractions.csv").file) == {"stack.zarr", "other.zarr"}
+    with pytest.raises(nf.FractosegError, match=r"mine\.zarr.*--overwrite"):
+        batch.plan([image], tmp_path / "out", wanted)
+    with pytest.raises(nf.FractosegError, match=r"labels of one image, 2 are given"):
+        batch.plan([image, other], tmp_path / "out", wanted)
 
 
 PROGRAM = """

@@ -33,10 +33,14 @@ def blocks(data: Any) -> Iterator[npt.NDArray[Any]]:
     data : array of shape (..., X)
         Numpy, or anything of shape (Y, X) whose rows can be sliced.
     """
-    if isinstance(data, np.ndarray):
-        flat = data.reshape(-1)
+    if isinstance(data, np.ndarray) and (data.flags.c_contiguous or data.ndim < 2):
+        flat = data.reshape(-1)  # a view
         for start in range(0, flat.size, _BLOCK_PX):
             yield flat[start : start + _BLOCK_PX]
+        return
+    if len(data.shape) > 2:
+        for part in data:
+            yield from blocks(part)
         return
     rows, columns = data.shape
     height = max(1, _BLOCK_PX // columns)

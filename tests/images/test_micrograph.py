@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours, to_grey
+from napari_fractoseg.images import (
+    Axis,
+    GreyRange,
+    LazyPlane,
+    Micrograph,
+    MicrographStack,
+    has_colours,
+    to_grey,
+)
 
 LEVELS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 
@@ -137,3 +145,31 @@ def test_bad_shapes_are_refused():
         MicrographStack(np.zeros(5))
     with pytest.raises(ImageError, match="empty"):
         MicrographStack(np.zeros((0, 4, 5)))
+
+
+def test_a_stack_knows_its_axes_without_that_of_the_colours():
+    axes = (Axis.named("z"), Axis.named("y"), Axis.named("x"))
+    assert MicrographStack(np.zeros((2, 4, 5)), axes=axes).axes == axes
+    assert MicrographStack(np.zeros((2, 4, 5, 3)), rgb=True, axes=axes).shape == (2, 4, 5)
+    with pytest.raises(ImageError, match=r"s1: 3 axes were named \(z, y, x\) of .* \(4, 5\)"):
+        MicrographStack(np.zeros((4, 5)), name="s1", axes=axes)
+
+
+def test_a_plane_on_disk_becomes_an_array_where_one_is_needed():
+    colours = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    plane = LazyPlane(zarr.array(colours), (1,), rgb=True)
+    assert (plane.shape, plane.ndim, plane.dtype) == ((4, 5), 2, np.float64)
+    np.testing.assert_array_equal(np.asarray(plane), to_grey(colours[1]))
+    np.testing.assert_array_equal(plane[2], to_grey(colours[1, 2]))
+
+
+def test_a_large_plane_of_a_memory_map_is_read_in_parts(tmp_path):
+    shape = (2, 8193, 8193, 3)
+    colours = np.memmap(tmp_path / "colours", np.uint8, "w+", shape=shape)
+    colours[1, 0, 8190:] = [[0, 255, 0], [255, 0, 0], [0, 0, 0]]
+    plane = MicrographStack(colours, rgb=True).plane((1,)).data
+    assert isinstance(plane, LazyPlane)
+    expected = [[0.7154 * 255, 0.2125 * 255, 0], [0, 0, 0]]
+    np.testing.assert_allclose(plane[:2, 8190:], expected)
+    small = MicrographStack(colours[..., :50, 1]).plane((1,)).data
+    assert np.shares_memory(small, colours)

@@ -236,3 +236,29 @@ def test_the_shape_of_grey_with_alpha_is_that_of_its_grey_levels(tmp_path):
     iio.imwrite(path, np.zeros((5, 6, 2), np.uint8))
     assert image_shape(path) == ((5, 6), np.uint8)
     assert read_image(path).shape == (5, 6)
+
+
+def test_a_channel_of_a_picture_is_refused(tmp_path):
+    iio.imwrite(tmp_path / "grey.png", GREY)
+    iio.imwrite(tmp_path / "colour.png", np.stack([GREY] * 3, axis=-1))
+    tifffile.imwrite(tmp_path / "colour.tif", np.stack([GREY] * 3, axis=-1), photometric="rgb")
+    for name, reason in (
+        ("grey.png", "has no channel axis"),
+        ("colour.png", "has colours"),
+        ("colour.tif", "has colours"),
+    ):
+        for read in (read_image, image_shape):
+            with pytest.raises(ImageError, match=rf"{name}: channel 0 was chosen, .*{reason}"):
+                read(tmp_path / name, channel=0)
+
+
+def test_a_damaged_compressed_tiff_is_said(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        offset = tif.pages[0].dataoffsets[0]
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * 20)
+    with pytest.raises(ImageError, match=r"a\.tif cannot be read as an image"):
+        read_image(path)

@@ -55,7 +55,8 @@ class EarlierRuns:
             latest = dict(json.loads((out / RUN).read_text(encoding="utf-8")))
             runs = [latest, *latest.pop("earlier_runs", ())]
             kept = [
-                {**run, "files": [f for f in run["files"] if _is_there(out, f)]} for run in runs
+                {**run, "files": [f for f in run["files"] if _is_there(out, f, run)]}
+                for run in runs
             ]
         except (OSError, ValueError, KeyError, TypeError):
             return cls(out)
@@ -80,7 +81,7 @@ class EarlierRuns:
             and _deciding(run.get("settings", {})) == wanted
             for file in run["files"]
             if file.get("status") == "done"
-            and all((self.out / name).exists() for name in _names(file))
+            and all((self.out / name).exists() for name in _names(file, run))
         }
 
     def without(self, stems: Collection[str]) -> EarlierRuns:
@@ -99,9 +100,11 @@ class EarlierRuns:
         outputs : mapping of str to collection of str
             Stem of an image -> names of the files that were written now.
         """
-        for file in (f for run in self.runs for f in run["files"]):
+        files = ((earlier, file) for earlier in self.runs for file in earlier["files"])
+        for run, file in files:
             stem = stem_of(file["file"])
-            for name in set(_names(file)) - set(outputs.get(stem, _names(file))):
+            names = _names(file, run)
+            for name in set(names) - set(outputs.get(stem, names)):
                 path = self.out / name
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -118,18 +121,20 @@ def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> Mappin
     return {**run, "files": [file for file in run["files"] if wanted(file)]}
 
 
-def _names(file: Mapping[str, Any]) -> list[str]:
+def _names(file: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Return the names of an image's result files; none that leads elsewhere."""
-    start = f"{stem_of(file['file'])}_"
+    given = dict(run.get("settings") or {}).get("name")
+    start = f"{str(given).casefold() if given else stem_of(file['file'])}_"
     return [
         name
         for name in map(str, file.get("outputs", ()))
-        if Path(name).name == name and name.casefold().startswith(start)
+        if Path(name).name == name
+        and (name.casefold().startswith(start) or name == f"{given}.zarr")
     ]
 
 
-def _is_there(out: Path, file: Mapping[str, Any]) -> bool:
-    return any((out / name).exists() for name in _names(file))
+def _is_there(out: Path, file: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
+    return any((out / name).exists() for name in _names(file, run))
 
 
 def _read_fractions(out: Path, names: Collection[str]) -> pd.DataFrame:

@@ -46,6 +46,13 @@ class SegmentSettings:
         the model.
     max_memory_gb : float or None
         Gigabytes that a tile may take, if `tile_px` is None.
+    channel : str or None
+        Name or number of the channel to segment, of images that have several.
+    zarr : bool
+        Write OME-Zarr, also for images that are not; those of zarr images always are.
+    name : str or None
+        What the results of the one image are named by, instead of the image: the
+        labels are ``<name>.zarr``.
     """
 
     model: str | Path = DEFAULT_MODEL
@@ -57,6 +64,9 @@ class SegmentSettings:
     palette: str | None = None
     max_memory_gb: float | None = None
     margin: bool = False
+    channel: str | None = None
+    zarr: bool = False
+    name: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import pandas as pd
-import tifffile
 
 from napari_fractoseg.batch.cluster import use_own_threads
 from napari_fractoseg.batch.earlier import EarlierRuns
@@ -28,7 +26,7 @@ from napari_fractoseg.batch.report import (
 )
 from napari_fractoseg.batch.streaming import StreamedRun
 from napari_fractoseg.batch.tasks import LABELS, SegmentTask
-from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.batch.tiff_results import write_tiff
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.images import LazyPlane, MicrographStack
@@ -39,8 +37,6 @@ from napari_fractoseg.measure import class_fractions, overlay
 
 __all__ = ["run", "segment_file"]
 
-_LARGEST_TIFF = 2**31
-"""Bytes up to which a classic TIFF is written; tifffile does not ask when it compresses."""
 STEPS_PER_FILE = 100
 """What a file counts for in the progress of a run."""
 
@@ -95,7 +91,7 @@ def run(
         return BatchReport(tuple(results), out, settings, started, seconds, earlier)
 
     try:
-        whole = [] if workers is None else [i for i, t in enumerate(tasks) if not t.is_zarr]
+        whole = [] if workers is None else [i for i, t in enumerate(tasks) if not t.is_streamed]
         if workers is not None:
             yield from _run_in(workers, tasks, whole, results)
         here = [number for number in range(len(tasks)) if number not in whole]
@@ -167,7 +163,7 @@ def _segment_stack(
 ) -> Job[FileResult]:
     settings = task.settings
     task.out.mkdir(parents=True, exist_ok=True)
-    if task.is_zarr:
+    if task.is_streamed:
         run = StreamedRun(task, stack, sha256, workers)
         prediction = yield from run.job()
         written, used = run.written, run.predictor
@@ -178,10 +174,9 @@ def _segment_stack(
         written, device = _write_tiffs(task, prediction), used.engine.label
         tile_px = used.tiler.tile_px
     notes = [*prediction.notes, *(plane.reason for plane in prediction.left_out.values())]
-    if settings.overlay and task.is_zarr:
-        notes.append(f"{task.path.name}: no overlay is drawn of a zarr; open the labels in napari.")
-    elif settings.overlay:
-        written += _write_overlays(task, stack, prediction)
+    if settings.overlay:
+        overlays, left = _write_overlays(task, stack, prediction)
+        written, notes = [*written, *overlays], [*notes, *left]
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
     return FileResult(
@@ -197,7 +192,10 @@ def _segment_stack(
     )
 
 
-def _write_overlays(task: SegmentTask, stack: MicrographStack, prediction: Prediction) -> list[str]:
+def _write_overlays(
+    task: SegmentTask, stack: MicrographStack, prediction: Prediction
+) -> tuple[list[str], list[str]]:
+    """Return the names of the overlays, and why there is none."""
     scheme, palette = prediction.scheme, task.settings.palette
     if palette is not None:
         scheme = scheme.with_palette(palette)
@@ -205,11 +203,17 @@ def _write_overlays(task: SegmentTask, stack: MicrographStack, prediction: Predi
     for index in stack.indices():
         if index in prediction.left_out and prediction.left_out[index].is_damaged:
             continue  # there is nothing to show
+        plane = stack.plane(index).data
+        if isinstance(plane, LazyPlane):
+            return [], [
+                f"{task.path.name}: no overlay is drawn of planes of more than 64 megapixels; open "
+                "image and labels in napari."
+            ]
         path = task.overlay_path(index, stack.shape[:-2])
         with draft_of(path, overwrite=True) as draft:
-            iio.imwrite(draft, overlay(stack.plane(index).data, prediction.labels[index], scheme))
+            iio.imwrite(draft, overlay(plane, np.asarray(prediction.labels[index]), scheme))
         written.append(path.name)
-    return written
+    return written, []
 
 
 def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Prediction) -> pd.DataFrame:
@@ -229,23 +233,10 @@ def _write_tiffs(task: SegmentTask, prediction: Prediction) -> list[str]:
     found = {CONFIDENCE: prediction.confidence, MARGIN: prediction.margin}
     for kind, path in task.arrays.items():
         if kind == LABELS:
-            _write_tiff(path, prediction.labels, prediction.scheme)
+            write_tiff(path, prediction.labels, prediction.scheme)
         else:
-            _write_tiff(path, found[kind])
+            write_tiff(path, found[kind])
     return [path.name for path in task.arrays.values()]
-
-
-def _write_tiff(path: Path, data: Any, scheme: ClassScheme | None = None) -> None:
-    classes = {"classes": {c.value: c.name for c in scheme}} if scheme else {}
-    with draft_of(path, overwrite=True) as draft:
-        tifffile.imwrite(
-            draft,
-            data,
-            compression="zlib",
-            photometric="minisblack",
-            metadata=classes,
-            bigtiff=data.nbytes > _LARGEST_TIFF,
-        )
 
 
 def _sentence(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from napari_fractoseg.batch.blocks import (
@@ -144,6 +145,7 @@ class StreamedRun:
         inference = self.predictor.model.card.inference
         return {
             "shape": list(self._stack.shape),
+            "axes": [asdict(axis) for axis in self._stack.axes or ()],
             "dtype": "uint8" if kind == LABELS else "float32",
             "image": self._sha256,
             "model": self.predictor.model.digest,

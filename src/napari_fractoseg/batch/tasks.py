@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,14 @@ from napari_fractoseg.batch.report import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
 from napari_fractoseg.files import file_sha256
-from napari_fractoseg.images import MicrographStack, find_images, read_image
+from napari_fractoseg.images import (
+    TIFF_SUFFIXES,
+    MicrographStack,
+    find_images,
+    image_shape,
+    read_image,
+    read_stack,
+)
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.zoo import find_model
@@ -20,6 +28,9 @@ from napari_fractoseg.models.zoo import find_model
 __all__ = ["LABELS", "SegmentTask", "plan"]
 
 LABELS = "labels"
+_ZARR = ".zarr"
+_STREAMED_PX = 2**26
+"""Larger images are not loaded."""
 _RESULT_ENDINGS = tuple(f"_{kind}" for kind in (LABELS, CONFIDENCE, MARGIN, "overlay"))
 
 
@@ -42,9 +53,27 @@ class SegmentTask:
     settings: SegmentSettings
 
     @property
-    def is_zarr(self) -> bool:
-        """Whether image and results are zarr: the results are then written tile by tile."""
-        return self.path.suffix.lower() == ".zarr"
+    def is_stack(self) -> bool:
+        """Whether the image is a folder whose files are planes."""
+        return self.path.suffix.lower() != _ZARR and self.path.is_dir()
+
+    @property
+    def writes_zarr(self) -> bool:
+        """Whether the results are zarr, else TIFF."""
+        return self.settings.zarr or self.path.suffix.lower() == _ZARR
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the image is read in parts and the results are written in parts."""
+        if self.writes_zarr or self.is_stack:
+            return True
+        if self.path.suffix.lower() not in TIFF_SUFFIXES:
+            return False  # others are loaded anyway
+        try:
+            shape, _ = image_shape(self.path, channel=self.settings.channel)
+        except ImageError:  # is reported when it is segmented
+            return False
+        return math.prod(shape) > _STREAMED_PX
 
     @property
     def labels_path(self) -> Path:
@@ -69,7 +98,10 @@ class SegmentTask:
         return {kind: self._path_of(kind) for kind in kinds}
 
     def _path_of(self, kind: str) -> Path:
-        return self.out / f"{self.path.stem}_{kind}{'.zarr' if self.is_zarr else '.tif'}"
+        suffix, name = _ZARR if self.writes_zarr else ".tif", self.settings.name
+        if name and kind == LABELS:
+            return self.out / f"{name}{suffix}"
+        return self.out / f"{name or self.path.stem}_{kind}{suffix}"
 
     def read(self) -> MicrographStack:
         """Open the image.
@@ -79,7 +111,10 @@ class SegmentTask:
         ImageError
             If it cannot be read.
         """
-        return read_image(self.path)
+        channel = self.settings.channel
+        if self.is_stack:
+            return read_stack(self.path, channel=channel)
+        return read_image(self.path, channel=channel)
 
     def overlay_path(self, index: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Path:
         """Where the overlay of a plane is written, if asked for.
@@ -111,6 +146,7 @@ def plan(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    stack: bool = False,
 ) -> list[SegmentTask]:
     """List what is to be done; writes nothing.
 
@@ -129,6 +165,9 @@ def plan(
     resume : bool
         Whether to leave out images that an earlier run finished with the same model
         and settings, and that are the same still.
+
+    stack : bool
+        Whether the images of a folder are the planes of one stack.
 
     Returns
     -------
@@ -158,20 +197,27 @@ def plan(
         DEFAULT_SCHEME.with_palette(settings.palette)
     paths: dict[Path, Path] = {}
     for given in map(Path, inputs):
-        for path in _images_in(given) if _is_folder_of_images(given) else [given]:
+        is_one = stack or not _is_folder_of_images(given)
+        for path in [given] if is_one else _images_in(given):
             # Absolute: a worker may run in another folder. A link keeps its own name.
             paths.setdefault(path.resolve(), path.absolute())
+    if settings.name and len(paths) > 1:
+        raise ImageError(
+            f"{settings.name}.zarr can hold the labels of one image, {len(paths)} are given. Name "
+            "a folder for the results, or one image."
+        )
     if not paths:
         raise ImageError("No image was given. Name image files or folders.")
     if not any(path.exists() for path in paths.values()):
         raise ImageError(f"There is no {_listed(list(paths.values()))}. Check the path.")
     tasks = [SegmentTask(path, Path(out).absolute(), settings) for path in paths.values()]
     _check_names(tasks)
-    earlier = EarlierRuns.read(tasks[0].out) if resume else None
-    if earlier is not None:
+    earlier = EarlierRuns.read(tasks[0].out)
+    if resume:
         tasks = _without_finished(tasks, earlier)
     if tasks:
-        reports_may_change = overwrite or (earlier is not None and bool(earlier.runs))
+        # Reports of ours go on telling of the other images.
+        reports_may_change = bool(earlier.runs) and (resume or settings.name is not None)
         _check_outputs(tasks, set(paths), overwrite, reports_may_change)
     return tasks
 
@@ -218,7 +264,7 @@ def _check_outputs(
 ) -> None:
     out = tasks[0].out
     existing = [p for task in tasks for p in task.existing_outputs()]
-    if not reports_may_change or overwrite:
+    if not reports_may_change:
         existing += [out / name for name in (FRACTIONS, RUN) if (out / name).exists()]
     replaced = [p for p in existing if p.resolve() in inputs]
     if replaced:

@@ -7,14 +7,17 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
+from napari_fractoseg.batch.tiff_results import write_tiff
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images import Axis, read_image
 from napari_fractoseg.inference.record import TileJournal
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.tiling import Box
@@ -22,6 +25,7 @@ from napari_fractoseg.tiling import Box
 __all__ = ["CHUNK_PX", "ZarrLabels", "read_header"]
 
 CHUNK_PX = 1024
+_ZARR = ".zarr"
 _ARRAY, _JOURNALS, _HEADER = "0", "journals", "run.json"
 _SMALLEST_PX = 1024
 """Smaller copies are added until a plane fits on a screen."""
@@ -36,10 +40,11 @@ class ZarrLabels:
     Parameters
     ----------
     path : Path
-        Its place, once it is finished.
+        Its place, once it is finished. One that does not end in ``.zarr`` becomes a
+        TIFF in the end.
     header : dict, optional
-        What the result is, as JSON types, ``shape`` and ``dtype`` among it. Only needed
-        to begin anew.
+        What the result is, as JSON types, ``shape``, ``dtype`` and ``axes`` (those of
+        the image, empty if it does not name them) among it. Only needed to begin anew.
     anew : bool
         Begin a new draft, and throw an earlier one away; otherwise go on with it.
 
@@ -54,13 +59,16 @@ class ZarrLabels:
     ) -> None:
         self.path, self.draft = path, _draft_of(path)
         self._n_levels = 1
+        self._scheme: ClassScheme | None = None
         if anew and header is not None:
             shutil.rmtree(self.draft, ignore_errors=True)
             shape = tuple(header["shape"])
-            _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"])
+            names = [axis.name for axis in _axes_of(header, len(shape))]
+            _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"], names)
             (self.draft / _JOURNALS).mkdir()
             (self.draft / _HEADER).write_text(json.dumps(header), encoding="utf-8")
         self.array: Any = zarr.open_group(self.draft, mode="r+")[_ARRAY]
+        self._axes = _axes_of(header or read_header(path) or {}, self.array.ndim)
 
     def journal(self, index: tuple[int, ...], box: Box) -> TileJournal:
         """Return the journal of a block: the tiles in it that are written.
@@ -80,10 +88,13 @@ class ZarrLabels:
         """
         group = zarr.open_group(self.draft, mode="r+")
         levels, finest = list(_level_shapes(self.array.shape)), self.array
+        if self.path.suffix != _ZARR:
+            levels = []
         total = sum(math.prod(shape) for shape in levels)
         done = 0
         for number, shape in enumerate(levels, start=1):
-            coarser = _create(group, str(number), shape, self.array.dtype)
+            names = [axis.name for axis in self._axes]
+            coarser = _create(group, str(number), shape, self.array.dtype, names)
             for index in np.ndindex(shape[:-2]):
                 for rows, columns in _chunks(*shape[-2:]):
                     doubled = (slice(2 * rows.start, 2 * rows.stop), slice(
@@ -109,16 +120,19 @@ class ZarrLabels:
         scheme : ClassScheme or None
             Classes of the values; None for probabilities.
         pixel_size_um : float or None
-            Edge of a pixel.
+            Edge of a pixel, of an image whose axes say nothing of it.
 
         Notes
         -----
-        OME-NGFF 0.5, multiscales and image-label metadata.
+        OME-NGFF 0.5, multiscales and image-label metadata. The axes are those of the
+        image.
         """
-        names = _axis_names(self.array.ndim)
-        unit = {"unit": "micrometer"} if pixel_size_um else {}
-        scale = [1.0] * (len(names) - 2) + [pixel_size_um or 1.0] * 2
-        axes = [_axis(axis, unit if axis in "yx" else {}) for axis in names]
+        self._scheme = scheme
+        *leading, y, x = self._axes
+        if pixel_size_um and not (y.unit and x.unit):
+            y, x = (replace(axis, unit="micrometer", scale=pixel_size_um) for axis in (y, x))
+        axes = [_axis(axis) for axis in (*leading, y, x)]
+        scale = [axis.scale for axis in (*leading, y, x)]
         group = zarr.open_group(self.draft, mode="r+")
         datasets = [_dataset(level, scale) for level in range(self._n_levels)]
         metadata: dict[str, Any] = {
@@ -134,7 +148,15 @@ class ZarrLabels:
         group.attrs["ome"] = metadata
 
     def finish(self) -> Any:
-        """Put the draft in its place, instead of what was there; return the array there."""
+        """Put the draft in its place, instead of what was there; return the array there.
+
+        Of a TIFF, the draft is turned into it plane by plane, tile by tile.
+        """
+        if self.path.suffix != _ZARR:
+            write_tiff(self.path, self.array, self._scheme)
+            shutil.rmtree(self.draft)
+            self.array = read_image(self.path).data
+            return self.array
         shutil.rmtree(self.draft / _JOURNALS)
         (self.draft / _HEADER).unlink()
         if self.path.exists():
@@ -156,13 +178,14 @@ def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: Sequence[str]) -> Any:
     return group.create_array(
         name,
         shape=shape,
         chunks=(*(1 for _ in shape[:-2]), *(min(CHUNK_PX, n) for n in shape[-2:])),
         dtype=dtype,
-        dimension_names=_axis_names(len(shape)),
+        dimension_names=list(axes),
+        overwrite=True,  # a run may have been killed at its very end
     )
 
 
@@ -187,16 +210,22 @@ def _dataset(level: int, scale: list[float]) -> dict[str, Any]:
     return {"path": str(level), "coordinateTransformations": transformations}
 
 
-def _axis_names(n_axes: int) -> tuple[str, ...]:
+def _axes_of(header: Mapping[str, Any], n_axes: int) -> list[Axis]:
+    """Return the axes of the image; the usual ones if it does not name them."""
+    if header.get("axes"):
+        return [Axis(**axis) for axis in header["axes"]]
     n_leading = n_axes - 2
     if n_leading < len(_LEADING_AXES):
-        return (*_LEADING_AXES[n_leading], "y", "x")
-    return (*(f"axis{number}" for number in range(n_leading)), "y", "x")
-
-
-def _axis(name: str, unit: dict[str, str]) -> dict[str, str]:
+        leading: tuple[str, ...] = _LEADING_AXES[n_leading]
+    else:
+        leading = tuple(f"axis{number}" for number in range(n_leading))
     kinds = {"t": "time", "c": "channel"}
-    return {"name": name, "type": kinds.get(name, "space"), **unit}
+    return [Axis(name, kinds.get(name, "space")) for name in (*leading, "y", "x")]
+
+
+def _axis(axis: Axis) -> dict[str, str]:
+    known = {"name": axis.name, "type": axis.type, "unit": axis.unit}
+    return {key: value for key, value in known.items() if value}
 
 
 def _rgba(color: str) -> list[int]:

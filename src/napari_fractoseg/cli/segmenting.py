@@ -44,9 +44,24 @@ class Palette(enum.StrEnum):
 
 def segment(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUTDIR", help="Results folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="OUTDIR", help="Results folder; or NAME.zarr, of one image."
+        ),
+    ],
     model: ModelOption = "default",
     device: DeviceOption = "auto",
+    stack: Annotated[
+        bool, typer.Option("--stack", help="The images of a folder are planes of one stack.")
+    ] = False,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", help="Name or number (from 0) of the channel to segment."),
+    ] = None,
+    as_zarr: Annotated[
+        bool, typer.Option("--zarr", help="Write OME-Zarr instead of TIFF.")
+    ] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlay PNGs.")] = False,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
@@ -95,18 +110,31 @@ def segment(
 ) -> None:
     """Label the pixels of images and folders of images.
 
-    Writes NAME_labels.tif (class values; of a zarr NAME_labels.zarr, tile by
-    tile), fractions.csv and run.json. A file or plane that fails is reported,
-    the others are done, and the exit code is 1.
+    Writes NAME_labels.tif (class values; of a zarr NAME_labels.zarr),
+    fractions.csv and run.json. Large images are read and written in parts. A file
+    or plane that fails is reported, the others are done, and the exit code is 1.
     With --overwrite, all results of an image that is segmented again are
     replaced; those of other images stay in the folder and in the reports.
     """
     from napari_fractoseg import batch
 
+    is_name = out.suffix.lower() == ".zarr"
     settings = batch.SegmentSettings(
-        model, device, tile_px, flips, overlay, confidence, palette.key, max_memory_gb, margin
+        model=model,
+        device=device,
+        tile_px=tile_px,
+        flips=flips,
+        overlay=overlay,
+        confidence=confidence,
+        margin=margin,
+        palette=palette.key,
+        max_memory_gb=max_memory_gb,
+        channel=channel,
+        zarr=as_zarr or is_name,
+        name=out.stem if is_name else None,
     )
-    tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume)
+    out = out.parent if is_name else out
+    tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume, stack=stack)
     if not tasks:
         typer.echo(f"Nothing to do: all is done already, in {out}.")
         return

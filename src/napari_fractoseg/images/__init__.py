@@ -1,5 +1,7 @@
 """Micrographs: reading, grey levels, normalisation."""
 
+from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.folders import read_stack
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,
@@ -8,9 +10,17 @@ from napari_fractoseg.images.micrograph import (
     has_colours,
     to_grey,
 )
-from napari_fractoseg.images.reading import find_images, image_shape, read_image, read_mask
+from napari_fractoseg.images.reading import (
+    TIFF_SUFFIXES,
+    find_images,
+    image_shape,
+    read_image,
+    read_mask,
+)
 
 __all__ = [
+    "TIFF_SUFFIXES",
+    "Axis",
     "GreyRange",
     "LazyPlane",
     "Micrograph",
@@ -20,5 +30,6 @@ __all__ = [
     "image_shape",
     "read_image",
     "read_mask",
+    "read_stack",
     "to_grey",
 ]

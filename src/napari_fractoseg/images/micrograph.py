@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import is_constant, n_not_finite, percentiles
 from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images._views import LazyArray
+from napari_fractoseg.images.axes import Axis
 
 __all__ = ["GreyRange", "LazyPlane", "Micrograph", "MicrographStack", "has_colours", "to_grey"]
 
@@ -223,7 +225,7 @@ class Micrograph:
         return self.grey_range.apply(np.asarray(self.data[...]))
 
 
-class LazyPlane:
+class LazyPlane(LazyArray):
     """A plane of an array on disk; what is sliced is read, and turned to grey.
 
     Parameters
@@ -237,13 +239,10 @@ class LazyPlane:
     """
 
     def __init__(self, data: ArrayLike, index: tuple[int, ...] = (), rgb: bool = False) -> None:
+        super().__init__(data.shape[len(index) :][:2], np.float64 if rgb else data.dtype)
         self._data, self._index, self._rgb = data, index, rgb
-        rows, columns = data.shape[len(index) :][:2]
-        self.shape = int(rows), int(columns)
-        self.dtype = np.dtype(np.float64) if rgb else np.dtype(data.dtype)
 
-    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        keys = key if isinstance(key, tuple) else (key,)
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
         block = np.asarray(self._data[(*self._index, *keys)])
         return to_grey(block) if self._rgb else block
 
@@ -255,14 +254,16 @@ class MicrographStack:
     Parameters
     ----------
     data : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
-        A numpy, dask or zarr array. Only single planes are loaded, of large ones
-        only parts.
+        A numpy, dask or zarr array, or a memory map. Only single planes are loaded,
+        of large ones only parts.
     rgb : bool
         Whether the last axis holds colours.
     pixel_size_um : float or None
         Edge of a pixel in micrometres.
     name : str
         Used in messages and file names.
+    axes : tuple of Axis or None
+        One for each axis of `shape`; None where it is not known what they are.
 
     Examples
     --------
@@ -277,6 +278,7 @@ class MicrographStack:
     rgb: bool = False
     pixel_size_um: float | None = None
     name: str = "image"
+    axes: tuple[Axis, ...] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)
@@ -289,6 +291,12 @@ class MicrographStack:
             raise ImageError(f"{self.name}: expected at least two axes (Y, X), got {shape}.")
         if 0 in shape:
             raise ImageError(f"{self.name}: the image is empty, its shape is {shape}.")
+        if self.axes is not None and len(self.axes) != len(self.shape):
+            raise ImageError(
+                f"{self.name}: {len(self.axes)} axes were named ("
+                f"{', '.join(axis.name for axis in self.axes)}) of an image of shape {self.shape}. "
+                "Name each of them, but not that of the colours."
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -315,13 +323,12 @@ class MicrographStack:
         index : tuple of int
             One number for each leading axis; empty for a single image.
         known_range : GreyRange, optional
-            Its grey range, if it was measured before; then only what is sliced of a
-            plane on disk is read, whatever its size.
+            Its grey range, if it was measured before; a plane on disk is then not read
+            for it again.
         """
         name = f"{self.name}, {self.plane_name(index)}" if index else self.name
-        is_large = math.prod(self.shape[-2:]) > _LAZY_PX or known_range is not None
         data: Any
-        if is_large and not isinstance(self.data, np.ndarray):
+        if math.prod(self.shape[-2:]) > _LAZY_PX and not _in_memory(self.data):
             data = LazyPlane(self.data, index, self.rgb)
         else:
             data = np.asarray(self.data[index] if index else self.data[...])
@@ -333,3 +340,7 @@ class MicrographStack:
         number = int(np.ravel_multi_index(index, self.shape[:-2])) + 1 if index else 1
         where = f" (index {', '.join(map(str, index))})" if index else ""
         return f"plane {number} of {self.n_planes}{where}"
+
+
+def _in_memory(data: Any) -> bool:
+    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
-import tifffile
-import zarr
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.micrograph import MicrographStack, has_colours
+from napari_fractoseg.images._source import Source, choose_channel
+from napari_fractoseg.images._tiff import LOADED_VALUES, TIFF_ERRORS, read_tiff
+from napari_fractoseg.images._zarr import is_zarr, read_zarr
+from napari_fractoseg.images.micrograph import MicrographStack
 
-__all__ = ["IMAGE_SUFFIXES", "find_images", "image_shape", "read_image", "read_mask"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "find_images",
+    "image_header",
+    "image_shape",
+    "read_image",
+    "read_mask",
+]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 _COLOUR_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
 """Pillow's names of colours that are not red, green, blue."""
-_MINISWHITE, _SEPARATED = 0, 5
-"""TIFF photometric interpretations: black is the largest value; cyan, magenta, yellow, black."""
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 
 
@@ -55,51 +58,80 @@ def find_images(folder: Path) -> list[Path]:
     return found
 
 
-def read_image(path: Path | str, *, rgb: bool | None = None) -> MicrographStack:
+def read_image(
+    path: Path | str, *, rgb: bool | None = None, channel: int | str | None = None
+) -> MicrographStack:
     """Read an image file as a stack of one or more planes.
 
     Parameters
     ----------
     path : Path or str
-        TIFF, PNG, JPEG, BMP, or a zarr array or OME-Zarr image (level 0). Zarr
-        is read lazily.
+        TIFF, PNG, JPEG, BMP, or a zarr array or OME-Zarr image (level 0). Zarr,
+        and TIFF of more than 64 million values, is read when it is sliced.
     rgb : bool, optional
         Whether the last axis holds colours, where a zarr array does not say what
-        its axes are.
+        its axes are, or a TIFF says it wrongly.
+    channel : int or str, optional
+        Number (from 0) or name of the channel, of files with several.
 
     Returns
     -------
     MicrographStack
+        With its axes, as far as the file names them. The pixel size is that of
+        OME-Zarr.
 
     Raises
     ------
     ImageError
-        If the file does not exist or cannot be read as an image, or if it cannot
-        be told whether the last axis of a zarr array holds colours.
+        If the file does not exist or cannot be read as an image, if it has
+        several channels and none or another one is chosen, if a channel is chosen
+        of a file that has no channel axis, or if it cannot be told whether the
+        last axis of a zarr array holds colours.
 
     Notes
     -----
-    The pixel size is unknown (None): it is not guessed from print resolution.
-    Dark is dark, whatever the file stores: TIFFs in which 0 is white are
-    inverted, and CMYK becomes RGB. The first of two samples (grey and alpha) is
-    taken. Channels of an OME-Zarr that are not its last axis are planes.
+    The pixel size is not guessed from print resolution. Dark is dark, whatever
+    the file stores: TIFFs in which 0 is white are inverted, and CMYK becomes RGB.
+    Of grey and alpha the grey levels are taken.
+
+    Large TIFFs: uncompressed ones whose data are in one piece are memory maps. Of
+    others the strips and tiles that are needed are decoded, and up to 256 MB of
+    them are kept. A strip is decoded as a whole: a large image that was
+    compressed as a single strip takes the memory of all of it.
     """
     path = Path(path)
-    data, is_rgb = _read_array(path, rgb)
-    return MicrographStack(data, rgb=is_rgb, name=path.stem)
+    source = _read_source(path, rgb=rgb, channel=channel)
+    return MicrographStack(
+        source.data, source.rgb, source.pixel_size_um, path.stem, source.plane_axes
+    )
 
 
-def image_shape(path: Path | str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def image_shape(
+    path: Path | str, *, channel: int | str | None = None
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Return shape and type of an image file's array without decoding its pixels.
+
+    Parameters
+    ----------
+    path : Path or str
+        As of `read_image`.
+    channel : int or str, optional
+        As of `read_image`.
 
     Raises
     ------
     ImageError
-        If the file does not exist or cannot be read as an image.
+        As `read_image`, but for damage of the pixels.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (*TIFF_SUFFIXES, ".zarr") and path.exists():
+    shape, dtype, _ = image_header(Path(path), channel)
+    return shape, dtype
+
+
+def image_header(
+    path: Path, channel: int | str | None = None
+) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """Return shape, type, and whether the last axis is colour, without decoding pixels."""
+    if path.exists() and not is_zarr(path) and path.suffix.lower() not in TIFF_SUFFIXES:
         try:
             header = iio.improps(path, plugin="pillow")
             mode = iio.immeta(path, plugin="pillow")["mode"]
@@ -110,9 +142,11 @@ def image_shape(path: Path | str) -> tuple[tuple[int, ...], np.dtype[Any]]:
             shape = shape[:2]
         elif mode in _COLOUR_MODES:
             shape = (*shape[:2], 3)
-        return shape, np.dtype(header.dtype)
-    data, _ = _read_array(path)
-    return tuple(data.shape), np.dtype(data.dtype)
+        dtype, rgb = np.dtype(header.dtype), len(shape) == 3 and shape[-1] in (3, 4)
+        choose_channel(Source(np.broadcast_to(np.empty((), dtype), shape), rgb), channel, path)
+        return shape, dtype, rgb
+    source = _read_source(path, channel=channel, most_values=0)
+    return source.shape, np.dtype(source.data.dtype).newbyteorder("="), source.rgb
 
 
 def read_mask(path: Path | str) -> npt.NDArray[Any]:
@@ -124,8 +158,8 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
         If it is no greyscale image of whole numbers.
     """
     path = Path(path)
-    data, rgb = _read_array(path, as_shown=False)
-    mask = np.asarray(data[...])
+    source = _read_source(path, as_shown=False)
+    mask, rgb = np.asarray(source.data[...]), source.rgb
     if (
         rgb
         and np.array_equal(mask[..., 0], mask[..., 1])
@@ -140,24 +174,38 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
     return mask.astype(np.uint8) if mask.dtype.kind == "b" else mask
 
 
-def _read_array(path: Path, rgb: bool | None = None, *, as_shown: bool = True) -> tuple[Any, bool]:
-    """Return the array and whether its last axis is colour."""
+def _read_source(
+    path: Path,
+    *,
+    rgb: bool | None = None,
+    channel: int | str | None = None,
+    as_shown: bool = True,
+    most_values: int = LOADED_VALUES,
+) -> Source:
+    """Return the array of a file, of one channel; see `read_tiff` for the last two."""
     if not path.exists():
         raise ImageError(f"{path} does not exist. Check the path.")
-    suffix = path.suffix.lower()
     try:
-        if suffix == ".zarr":
-            return _open_zarr(path, rgb)
-        if suffix in TIFF_SUFFIXES:
-            with _quiet_tifffile():
-                return _read_tiff(path, as_shown)
-        mode = iio.immeta(path, plugin="pillow")["mode"]
-        data = iio.imread(path, plugin="pillow", mode="RGB" if mode in _COLOUR_MODES else None)
-    except (OSError, ValueError, SyntaxError, KeyError, IndexError, EOFError) as error:
+        if is_zarr(path):
+            source = read_zarr(path, rgb, channel)
+        elif path.suffix.lower() in TIFF_SUFFIXES:
+            source = read_tiff(
+                path, rgb=rgb, channel=channel, as_shown=as_shown, most_values=most_values
+            )
+        else:
+            source = _read_picture(path)
+    except (*TIFF_ERRORS, SyntaxError) as error:
         raise _unreadable(path, error) from error
+    return choose_channel(source, channel, path)
+
+
+def _read_picture(path: Path) -> Source:
+    """Read PNG, JPEG or BMP."""
+    mode = iio.immeta(path, plugin="pillow")["mode"]
+    data = iio.imread(path, plugin="pillow", mode="RGB" if mode in _COLOUR_MODES else None)
     if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
         data = data[..., 0]
-    return data, data.ndim == 3 and data.shape[-1] in (3, 4)
+    return Source(data, data.ndim == 3 and data.shape[-1] in (3, 4))
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:
@@ -165,80 +213,3 @@ def _unreadable(path: Path, error: Exception) -> ImageError:
     if isinstance(error, IndexError) or str(path) in reason:  # says no more than that
         reason = "it is damaged, incomplete or no image"
     return ImageError(f"{path} cannot be read as an image: {reason.rstrip('.')}.")
-
-
-@contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile from writing to the terminal what the error says."""
-    logger = logging.getLogger("tifffile")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _read_tiff(path: Path, as_shown: bool) -> tuple[Any, bool]:
-    with tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
-        axes, page = series.axes, series.keyframe
-        data, photometric, bits = series.asarray(), int(page.photometric), int(page.bitspersample)
-    # A Zeiss or JEOL palette runs from black to white: the index is the grey level.
-    if as_shown and photometric == _MINISWHITE:
-        data = _inverted(data, bits)
-    if "S" in axes and data.shape[axes.index("S")] in (2, 3, 4):
-        data = np.moveaxis(data, axes.index("S"), -1)
-        if photometric == _SEPARATED and data.shape[-1] == 4:
-            return _from_cmyk(data), True
-        return (data[..., 0], False) if data.shape[-1] == 2 else (data, True)
-    return data, False
-
-
-def _inverted(data: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
-    """Turn white on black into black on white; the type stays."""
-    if data.dtype.kind == "f":
-        return -data
-    inverted: npt.NDArray[Any] = np.invert(data)
-    return inverted & data.dtype.type(2**bits - 1) if data.dtype.kind == "u" else inverted
-
-
-def _from_cmyk(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn cyan, magenta, yellow, black on the last axis into red, green, blue."""
-    is_float = data.dtype.kind == "f"
-    full = 1.0 if is_float else np.iinfo(data.dtype).max
-    light = 1 - data.astype(np.float64) / full
-    rgb = light[..., :3] * light[..., 3:] * full
-    return (rgb if is_float else np.rint(rgb)).astype(data.dtype)
-
-
-def _open_zarr(path: Path, rgb: bool | None) -> tuple[Any, bool]:
-    """Open a zarr array, or level 0 of an OME-Zarr image."""
-    node = zarr.open(path, mode="r")
-    axes: list[str] = []
-    if not isinstance(node, zarr.Array):
-        attributes = dict(node.attrs)
-        multiscales = attributes.get("ome", attributes).get("multiscales")
-        if not multiscales:
-            raise ImageError(
-                f"{path} is a zarr group without OME-Zarr multiscales. Name the array inside it."
-            )
-        axes = [_axis_name(axis) for axis in multiscales[0].get("axes", ())]
-        node = node[multiscales[0]["datasets"][0]["path"]]
-    axes = axes or list(getattr(node.metadata, "dimension_names", None) or ())
-    if rgb is None and len(axes) == node.ndim:
-        if axes[-1] in ("c", "channel") and node.shape[-1] <= 2:  # grey, perhaps with alpha
-            return node[..., 0], False  # loaded: a zarr array has no views
-        rgb = axes[-1] in ("c", "channel")
-    remedy = (
-        "Name its axes (dimension_names, or as OME-Zarr), save it as TIFF or PNG, or say what it "
-        "is in Python: read_image(path, rgb=True)."
-    )
-    return node, has_colours(node.shape, rgb, name=str(path), remedy=remedy)
-
-
-def _axis_name(axis: Any) -> str:
-    """Return ``c`` for a channel axis, else the name; up to OME-Zarr 0.3 an axis is a text."""
-    if isinstance(axis, dict):
-        return "c" if axis.get("type") == "channel" else str(axis.get("name"))
-    return str(axis)

@@ -1,0 +1,134 @@
+"""Arrays on disk as they are wanted: what is sliced is read, and changed on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["AtIndex", "Converted", "LazyArray", "at_index", "converted"]
+
+Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+
+class LazyArray:
+    """Base of arrays that are read when they are sliced, with integers and slices.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : numpy dtype
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape = tuple(int(n) for n in shape)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        keys = key if isinstance(key, tuple) else (key,)
+        at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
+        before, after = keys[:at], keys[at + 1 :]
+        rest = self.ndim - len(before) - len(after)
+        if rest < 0:
+            raise IndexError(f"{len(keys)} indices for an array of shape {self.shape}")
+        return self._read((*before, *[slice(None)] * rest, *after))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("An array on disk cannot be used without reading it.")
+        return np.asarray(self[...], dtype=dtype)
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        """Return what is asked for; there is a key for each axis."""
+        raise NotImplementedError
+
+
+class AtIndex(LazyArray):
+    """An array with the index on one axis fixed, such as one channel of several.
+
+    Parameters
+    ----------
+    data : array
+        Such as zarr.
+    axis, index : int
+        The axis that is left out, and where on it.
+    """
+
+    def __init__(self, data: Any, axis: int, index: int) -> None:
+        super().__init__((*data.shape[:axis], *data.shape[axis + 1 :]), data.dtype)
+        self._data, self._axis, self._index = data, axis, index
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        at = self._axis
+        return np.asarray(self._data[(*keys[:at], self._index, *keys[at:])])
+
+
+class Converted(LazyArray):
+    """An array whose elements, or whose samples, are computed from those of another one.
+
+    Parameters
+    ----------
+    data : array
+        Such as zarr.
+    convert : callable
+        Takes an ndarray and returns one of the same type. Without a sample
+        axis it works on each element by itself.
+    sample_axis : int, optional
+        Moved to the end before `convert` is called, always with all samples.
+    n_samples : int, optional
+        Samples that `convert` returns; by default as many as there are.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        convert: Convert,
+        sample_axis: int | None = None,
+        n_samples: int | None = None,
+    ) -> None:
+        shape = list(data.shape)
+        if sample_axis is not None:
+            samples = shape.pop(sample_axis)
+            shape.append(n_samples or samples)
+        super().__init__(tuple(shape), data.dtype)
+        self._data, self._convert, self._sample_axis = data, convert, sample_axis
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        if self._sample_axis is None:
+            return self._convert(np.asarray(self._data[keys]))
+        *places, sample = keys
+        before, after = places[: self._sample_axis], places[self._sample_axis :]
+        block = np.asarray(self._data[(*before, slice(None), *after)])
+        n_kept = sum(isinstance(k, slice) for k in before)  # integers take an axis away
+        return self._convert(np.moveaxis(block, n_kept, -1))[..., sample]
+
+
+def at_index(data: Any, axis: int, index: int) -> Any:
+    """Fix the index on one axis: a view of a numpy array, `AtIndex` of others."""
+    if isinstance(data, np.ndarray):
+        keys: tuple[Any, ...] = (slice(None),) * axis + (index,)
+        return data[keys]
+    return AtIndex(data, axis, index)
+
+
+def converted(
+    data: Any,
+    convert: Convert | None,
+    sample_axis: int | None = None,
+    n_samples: int | None = None,
+) -> Any:
+    """Convert an array, see `Converted`: at once in memory, when it is sliced on disk.
+
+    Without `convert` only the sample axis is moved.
+    """
+    if not isinstance(data, np.ndarray) or (convert and isinstance(data, np.memmap)):
+        return Converted(data, convert or np.asarray, sample_axis, n_samples)
+    moved = data if sample_axis is None else np.moveaxis(data, sample_axis, -1)
+    return convert(moved) if convert else moved
