@@ -1,77 +1,128 @@
-"""A plane larger than memory allows at once: zarr to zarr, with the memory curve.
+"""An image larger than memory allows at once: zarr to zarr, with the memory curve.
 
-    python benchmarks/large.py --size 20000 --gigabytes 1
+    python benchmarks/large.py --size 20000 --gigabytes 0.9
+    python benchmarks/large.py --size 2048 --planes 500 --gigabytes 0.9
+    python benchmarks/large.py --size 20000 --workers 2
 
-The mosaic of benchmarks/inference.py is written to a zarr array of uint8, and its
-labels to another one, tile by tile. Memory is what the process has above an
-interpreter that has imported PyTorch and loaded the model, sampled. Needs the shared data.
+The mosaic of benchmarks/inference.py is written to a zarr array of uint8, and segmented by
+`batch.run` as `fractoseg segment` does it. Memory is what this process (and its workers) have
+above an interpreter that has imported PyTorch and loaded the model, sampled. Needs the shared data.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import psutil
 import zarr
 
-from inference import MemoryWatch, mosaic
-from napari_fractoseg.images import read_image
-from napari_fractoseg.inference.predictor import Predictor
+from inference import mosaic
+from napari_fractoseg import batch
 from napari_fractoseg.jobs import Throttle
-from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import load_model
 
 BLOCK = 2560
 
 
-def write_mosaic(path: Path, size: int) -> None:
-    """Write real images side by side, block by block."""
-    array = zarr.create_array(path, shape=(size, size), chunks=(1024, 1024), dtype="uint8",
-                              dimension_names=("y", "x"))  # fmt: skip
+def write_mosaic(path: Path, size: int, planes: int) -> None:
+    """Write real images side by side, block by block; each plane begins elsewhere."""
+    chunk = min(1024, size)
+    shape = (size, size) if planes == 1 else (planes, size, size)
+    array = zarr.create_array(
+        path,
+        shape=shape,
+        chunks=(*(1 for _ in shape[:-2]), chunk, chunk),
+        dtype="uint8",
+        dimension_names=list("zyx"[-len(shape) :]),
+    )
     block = mosaic(BLOCK)
-    for row in range(0, size, BLOCK):
-        for column in range(0, size, BLOCK):
-            rows, columns = min(BLOCK, size - row), min(BLOCK, size - column)
-            array[row : row + rows, column : column + columns] = block[:rows, :columns]
+    for plane in range(planes):
+        turned = np.roll(block, 97 * plane, axis=(0, 1))
+        for row in range(0, size, BLOCK):
+            for column in range(0, size, BLOCK):
+                rows, columns = min(BLOCK, size - row), min(BLOCK, size - column)
+                where = (slice(row, row + rows), slice(column, column + columns))
+                array[where if planes == 1 else (plane, *where)] = turned[:rows, :columns]
+
+
+class Memory(threading.Thread):
+    """Samples the memory of this process and of its children until it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._process, self._is_done = psutil.Process(), threading.Event()
+        self.own = self.most = self.most_of_workers = 0
+
+    def run(self) -> None:
+        """Sample."""
+        while not self._is_done.wait(0.05):
+            self.own = self._process.memory_info().rss
+            self.most = max(self.most, self.own)
+            for child in self._process.children(recursive=True):
+                try:
+                    self.most_of_workers = max(self.most_of_workers, child.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue
+
+    def stop(self) -> None:
+        """Stop."""
+        self._is_done.set()
+        self.join()
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=20000)
-    parser.add_argument("--gigabytes", type=float, default=1.0, help="for a tile")
+    parser.add_argument("--planes", type=int, default=1)
+    parser.add_argument("--gigabytes", type=float, default=None, help="for a tile")
+    parser.add_argument("--tile-px", type=int, default=None)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "image.zarr", Path(folder) / "labels.zarr"
-        write_mosaic(source, options.size)
-        size = (options.size, options.size)
-        labels = zarr.create_array(target, shape=size, chunks=(1024, 1024), dtype="uint8")
-        model = load_model()
-        before = psutil.Process().memory_info().rss
-        device = choose_device(options.device)
-        predictor = Predictor(model, device, flips=False, max_bytes=options.gigabytes * 2**30)
-        print(f"{device.label}, tiles of {predictor.tiler.tile_px} px, halo "
-              f"{predictor.tiler.halo_px} px; {before / 2**30:.2f} GB before")  # fmt: skip
-        watch, throttle, began = MemoryWatch(), Throttle(10), time.monotonic()
-        watch.start()
-        print("seconds | done | memory above the start, GB")
-        for progress in predictor.run_into(read_image(source), labels):
-            if throttle.ready():
-                now = psutil.Process().memory_info().rss
-                print(f"{time.monotonic() - began:.0f} | {progress.done / progress.total:.1%} | "
-                      f"{(now - before) / 2**30:.2f}", flush=True)  # fmt: skip
-        seconds, peak = time.monotonic() - began, watch.stop() + (watch.before - before) / 2**30
-        gigapixels = options.size**2 / 1e9
-        unlabelled = sum(int(np.count_nonzero(labels[row : row + 1024] == 0))
-                         for row in range(0, options.size, 1024))  # fmt: skip
+        source, out = Path(folder) / "image.zarr", Path(folder) / "out"
+        write_mosaic(source, options.size, options.planes)
+        load_model()
+        before, memory = psutil.Process().memory_info().rss, Memory()
+        settings = batch.SegmentSettings(
+            device=options.device,
+            flips=False,
+            tile_px=options.tile_px,
+            max_memory_gb=options.gigabytes,
+        )
+        crew = batch.local_workers(options.workers) if options.workers else nullcontext()
+        print(f"{before / 2**30:.2f} GB before\nseconds | done | GB above the start")
+        memory.start()
+        with crew as workers:
+            throttle, began = Throttle(10), time.monotonic()
+            job = batch.run(batch.plan([source], out, settings), workers)
+            while True:
+                try:
+                    progress = next(job)
+                except StopIteration as stop:
+                    (result,) = stop.value.results
+                    break
+                if throttle.ready():
+                    print(f"{time.monotonic() - began:.0f} | {progress.done / progress.total:.1%} "
+                          f"| {(memory.own - before) / 2**30:.2f}", flush=True)  # fmt: skip
+            seconds = time.monotonic() - began
+        memory.stop()
+        gigapixels = options.planes * options.size**2 / 1e9
+        unlabelled = result.fractions["note"].ne("").sum()
+        n_bytes = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
         print(
-            f"{seconds:.0f} s ({seconds / gigapixels:.0f} s a gigapixel), peak {peak:.2f} GB "
-            f"above the start, {unlabelled} pixels without a label; {predictor.engine.label}"
+            f"{result.status} {result.error}: {seconds:.0f} s ({seconds / gigapixels:.0f} s a "
+            f"gigapixel), tiles of {result.tile_px} px, {result.device}; peak "
+            f"{(memory.most - before) / 2**30:.2f} GB above the start, largest other process "
+            f"{memory.most_of_workers / 2**30:.2f} GB in all; {unlabelled} planes unlabelled; "
+            f"{n_bytes / gigapixels / 1e6:.0f} MB written a gigapixel"
         )
 
 

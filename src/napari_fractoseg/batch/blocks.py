@@ -8,6 +8,7 @@ many threads, for the last digit of a sum depends on their number.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from napari_fractoseg.batch.executing import ONE_AT_A_TIME
 from napari_fractoseg.batch.loading import predictor_of
 from napari_fractoseg.batch.tasks import LABELS, SegmentTask
 from napari_fractoseg.batch.zarr_labels import CHUNK_PX, ZarrLabels
-from napari_fractoseg.images import GreyRange
+from napari_fractoseg.images import GreyRange, MicrographStack
 from napari_fractoseg.inference.looking import Level
 from napari_fractoseg.inference.plane import measured_plane
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN, LeftOut, RunRecord
@@ -88,10 +89,20 @@ def block_edge_px(levels: Sequence[Level]) -> int:
 
 
 def boxes(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
-    """Yield the boxes of a plane's blocks, row by row."""
-    rows, columns = shape
-    for row, column in itertools.product(range(0, rows, edge_px), range(0, columns, edge_px)):
-        yield Box(row, min(row + edge_px, rows), column, min(column + edge_px, columns))
+    """Yield the boxes of a plane's blocks, row by row.
+
+    The last one of a row or column is up to half as long again, so that none is a
+    sliver, most of which would be halo.
+    """
+    spans = (list(_spans(length, edge_px)) for length in shape)
+    for (row0, row1), (column0, column1) in itertools.product(*spans):
+        yield Box(row0, row1, column0, column1)
+
+
+def _spans(length: int, edge_px: int) -> Iterator[tuple[int, int]]:
+    count = max(1, round(length / edge_px))
+    for number in range(count):
+        yield number * edge_px, length if number == count - 1 else (number + 1) * edge_px
 
 
 def block_job(block: Block) -> Job[BlockResult]:
@@ -104,7 +115,7 @@ def block_job(block: Block) -> Job[BlockResult]:
     """
     task, settings, record = block.task, block.task.settings, RunRecord()
     predictor = predictor_of(settings, block.tile_px)
-    image = task.read()
+    image = _image_of(task)
     predictor.expect(image)
     outputs = {kind: ZarrLabels(path) for kind, path in task.arrays.items()}
     labels = outputs.pop(LABELS)
@@ -133,8 +144,21 @@ def segment_block(block: Block) -> BlockResult:
 
 def measure(task: SegmentTask, index: tuple[int, ...]) -> GreyRange | LeftOut:
     """Return the grey range of a plane, or why it is left unlabelled."""
-    plane = measured_plane(task.read(), index)
+    plane = measured_plane(_image_of(task), index)
     return plane if isinstance(plane, LeftOut) else plane.grey_range
+
+
+def _image_of(task: SegmentTask) -> MicrographStack:
+    return _read_once(task, task.path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(
+    task: SegmentTask,
+    changed: int,  # noqa: ARG001 - part of the key
+) -> MicrographStack:
+    """Open an image for all its blocks: of a folder, each file is looked at."""
+    return task.read()
 
 
 def suggest_tile(task: SegmentTask) -> int:
