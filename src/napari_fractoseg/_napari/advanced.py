@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from magicgui.widgets import CheckBox, ComboBox, Container
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
@@ -17,6 +18,8 @@ _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 class AdvancedOptions(QCollapsible):
     """Confidence layer, mirror images, tile size and colours of a segmentation."""
+
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
@@ -49,5 +52,6 @@ class AdvancedOptions(QCollapsible):
             widgets=[self.confidence, self.flips, self.tile, self.palette], labels=True
         )
         self._form.margins = (0, 0, 0, 0)
+        self._form.changed.connect(lambda: self.changed.emit())
         self.addWidget(self._form.native)
         self.layout().setContentsMargins(0, 0, 0, 0)

@@ -13,15 +13,13 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.record import RunRecord
-from napari_fractoseg.jobs import Job, Progress, duration_text
+from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.zoo import ModelEntry
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Request", "Segmentation", "fractions_text", "progress_text", "result_text"]
-
-_MOST_NOTES = 3
+__all__ = ["Request", "Segmentation"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,14 @@ class Request:
     def method(self) -> tuple[Any, ...]:
         """What decides the labels of a plane."""
         return self.model, self.flips, self.tile_px, self.with_confidence
+
+    def is_same_work_as(self, other: Request) -> bool:
+        """Whether another request would give the same labels of the same planes."""
+        return (
+            self.image.data is other.image.data
+            and self.planes == other.planes
+            and self.method == other.method
+        )
 
 
 class Segmentation:
@@ -201,57 +207,3 @@ class Segmentation:
         planes = self.finished_planes
         whole = len(planes) == self.request.image.n_planes
         return {"planes": "all" if whole else [list(index) for index in planes]}
-
-
-def progress_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a run is: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
-    if progress.total == 0:
-        return f"{progress.message} …"
-    parts = [progress.message or f"{progress.done / progress.total:.0%}".replace("%", " %")]
-    if remaining_s is not None and progress.done < progress.total:
-        parts.append(f"{duration_text(remaining_s)} left")
-    return " · ".join(parts)
-
-
-def result_text(table: pd.DataFrame, record: RunRecord) -> str:
-    """Say what a run found, and which planes it left unlabelled.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `class_fractions`.
-    record : RunRecord
-        Of the run.
-    """
-    notes = [left_out.reason for left_out in record.left_out.values()]
-    if len(notes) > _MOST_NOTES:
-        more = len(notes) - _MOST_NOTES
-        notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
-    found = [fractions_text(table)] if record.finished else []
-    return "\n".join([*found, *record.notes, *notes])
-
-
-def fractions_text(table: pd.DataFrame) -> str:
-    """Write area fractions in one line: each mode's share of what is a fracture mode.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `class_fractions`.
-    """
-    modes = table[table["is_fracture_mode"]]
-    classified = float(modes["fraction_of_image"].sum())
-    if classified == 0:
-        names = " or ".join(modes["class_name"])
-        return f"No {names} area was found."
-    shares = [
-        f"{str(name).capitalize()} {share:.1%}"
-        for name, share in zip(modes["class_name"], modes["fraction_of_modes"], strict=True)
-    ]
-    # Lines break between the parts only.
-    parts = [_unbroken(part) for part in (*shares, f"of {classified:.0%} classified")]
-    return "   ".join(parts)
-
-
-def _unbroken(text: str) -> str:
-    return text.replace("%", " %").replace(" ", "\u00a0")
