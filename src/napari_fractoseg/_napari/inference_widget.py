@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -102,6 +103,7 @@ class SegmentWidget(QueueDock):
         self.advanced.changed.connect(self._update_button)
         self.button.clicked.connect(self.segment)
         self.brush_button.clicked.connect(self.correct)
+        self.queue.finished.connect(self._on_result)
         for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
             key = QShortcut(QKeySequence(str(value)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -156,6 +158,8 @@ class SegmentWidget(QueueDock):
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
             palette=self._palette,
+            folder=self.advanced.folder,
+            source=Path(layer.source.path) if layer.source.path else None,
         )
 
     # ---- a run --------------------------------------------------------------------------
@@ -165,21 +169,17 @@ class SegmentWidget(QueueDock):
         """Start segmenting, after what goes on already; what is in the queue is not added again."""
         try:
             request = self.request()
+            if self.queue.holds(request):
+                return
+            request.require_room(self.queue.reserved_bytes)
         except FractosegError as error:
             self._refuse(error)
-            return
-        if self.queue.holds(request):
             return
         earlier = None if self.queue.is_busy or self.result is None else self._run
         if earlier is not None and not earlier.task.has_room_for(request):
             earlier = None
         task = Segmentation(request, earlier.task if earlier else None)
         self._add(ShownResult(task, self._viewer, placement(self.source.layer), earlier))
-
-    @Slot(object)
-    def _on_run_finish(self, run: Run) -> None:
-        super()._on_run_finish(run)
-        self._update_legend()
 
     def _on_removed(self, _event: Any = None) -> None:
         self._update_legend()
@@ -194,6 +194,10 @@ class SegmentWidget(QueueDock):
             self._viewer.layers.selection.active = self.result
             self.result.visible = True
             self.result.mode = "paint"
+
+    @Slot(object)
+    def _on_result(self, _run: Run) -> None:
+        self._update_legend()
 
     def _update_legend(self, _event: Any = None) -> None:
         active = self._viewer.layers.selection.active

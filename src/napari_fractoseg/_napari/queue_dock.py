@@ -120,7 +120,8 @@ class QueueDock(JobDock):
 
     @Slot(object, object)
     def _on_run_return(self, run: Run, fractions: pd.DataFrame) -> None:
-        self.result_line.setText(self._named(run, result_text(fractions, run.shown.task.record)))
+        lines = result_text(fractions, run.shown.task.record), run.shown.saved_text()
+        self.result_line.setText(self._named(run, "\n".join(filter(None, lines))))
         self._set_state(State.DONE, "")
 
     @Slot(object, object)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ShownResult"]
 
 _REFRESH_INTERVAL_S = 0.5
+_REFRESH_SHARE = 10
+"""At most one part in so many of the time is spent on drawing what grows."""
 
 
 class ShownResult:
@@ -64,7 +67,10 @@ class ShownResult:
         if self.labels is None:
             self._add_layers()
         elif self._refresh.ready():
+            began = time.monotonic()
             self.refresh()
+            # Large planes on disk take long to draw; the window is for the user.
+            self._refresh.slow_down(_REFRESH_SHARE * (time.monotonic() - began))
 
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
@@ -96,10 +102,11 @@ class ShownResult:
 
     def finish(self) -> None:
         """Show everything and hand the labels over to the brush."""
+        self.task.close()
         self.refresh()
         if self.labels is not None:
-            self.task.keep_prediction()
-            remember_prediction(self.labels, self.task.predicted)
+            if self.task.arrays.predicted is not None:
+                remember_prediction(self.labels, self.task.arrays.predicted)
             self.labels.editable = True
         for layer in (self.labels, self.confidence):
             if layer is not None:
@@ -123,6 +130,11 @@ class ShownResult:
     def lost_its_layer(self) -> bool:
         """Whether the user removed the layer that is being filled."""
         return self.labels is not None and self.labels not in self._viewer.layers
+
+    def saved_text(self) -> str:
+        """Say where the result is on disk; empty if it is in memory."""
+        place = self.task.arrays.place
+        return f"Saved as {place.name}, and so is each brush stroke." if place else ""
 
     def kept_text(self) -> str:
         """Say what a stopped run leaves."""

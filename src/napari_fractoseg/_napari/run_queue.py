@@ -137,6 +137,11 @@ class RunQueue(QObject):
         """Those that were not begun."""
         return [run for run in self.runs if run.state is RunState.WAITING]
 
+    @property
+    def reserved_bytes(self) -> int:
+        """Memory that the results of those that wait or run will take."""
+        return sum(r.shown.task.request.memory_bytes for r in self.runs if r.can_be_cancelled)
+
     def holds(self, request: Request) -> bool:
         """Whether the same is running or waiting already."""
         going_on = [run for run in self.runs if run.can_be_cancelled]
