@@ -11,16 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_fractoseg._napari.layers import unique_name
+from napari_fractoseg.annotations.ngff_labels import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.annotations.saved_array import SavedArray
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.result_size import result_bytes, too_large
 
-__all__ = ["FRACTOSEG_ATTRIBUTE", "ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
-
-FRACTOSEG_ATTRIBUTE = "fractoseg"
-"""Attribute of a zarr group that says where the labels come from."""
+__all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
 
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.errors import AnnotationError
+
 __all__ = ["SavedArray"]
 
 _PREDICTED = "predicted"
@@ -71,6 +73,11 @@ class SavedArray:
         return self._array[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if self._array.read_only:
+            raise AnnotationError(
+                f"{self._group} cannot be changed: it may only be read. Copy it to a folder of "
+                "yours and open it there."
+            )
         if self.is_prediction and not (self._group / _PREDICTED).exists():
             self._keep_prediction()
         self._array[key] = value
