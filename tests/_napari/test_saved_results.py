@@ -1,11 +1,13 @@
 """Results written to disk while they grow (Advanced > Save to zarr), with a real network."""
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 import zarr
+from napari.layers import Layer
 from qtpy.QtCore import Qt
 
 from napari_fractoseg._napari.corrections import corrections_of, prediction_of
@@ -129,6 +131,34 @@ def test_brush_strokes_are_saved_and_what_the_model_said_is_kept(
     assert TaughtPixels.of(corrections_of(viewer, result)).by_value == {new: 1}
     result.undo()
     assert saved[1, 30, 30] == old
+
+
+def test_a_duplicate_is_a_file_of_its_own(dock, viewer, noise, qtbot, folder):
+    viewer.add_image(noise(48, 64), name="a")
+    segment(dock, qtbot)
+    before = np.asarray(dock.result.data)
+    data, state, kind = dock.result.as_layer_data_tuple()
+    copy = Layer.create(deepcopy(data), state, kind)  # as napari's Duplicate Layer does
+    copy.paint((5, 5), int(before[5, 5]) % 3 + 1)
+    assert names(folder) == ["a [2]_labels.zarr", "a_labels.zarr"]
+    np.testing.assert_array_equal(np.asarray(dock.result.data), before)
+    np.testing.assert_array_equal(prediction_of(copy), before)
+
+
+def test_the_train_dock_counts_what_was_corrected(dock, viewer, noise, qtbot):
+    from napari_fractoseg._napari.pairs import PairsTable
+
+    viewer.add_image(noise(48, 64), name="a")
+    segment(dock, qtbot)
+    table = PairsTable(viewer, lambda: None)
+    qtbot.addWidget(table)
+    (row,) = table.rows
+    assert row.taught.n_taught == 0
+    dock.result.brush_size = 1
+    dock.result.paint((5, 5), int(dock.result.data[5, 5]) % 3 + 1)
+    table.recount()
+    assert row.taught.n_taught == 1
+    assert row.painted(None).corrections.predicted is not None
 
 
 def test_results_that_are_there_are_not_overwritten(dock, viewer, noise, qtbot, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,15 @@ class SavedArray:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self._array[...], dtype=dtype)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> SavedArray:
+        """Copy the files: a layer that is duplicated can be painted on by itself."""
+        import zarr
+
+        place = _free_place(self._group)
+        shutil.copytree(self._group, place)
+        array = zarr.open_group(place, mode="r+")[self._array.path]
+        return SavedArray(array, is_prediction=self.is_prediction)
+
     @property
     def predicted(self) -> Any | None:
         """What the model said, an array on disk; None if it is no prediction."""
@@ -102,3 +112,12 @@ class SavedArray:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(self._group / self._array.path, draft)
         draft.rename(self._group / _PREDICTED)
+
+
+def _free_place(group: Path) -> Path:
+    """Return ``a [2]_labels.zarr`` for ``a_labels.zarr``, or a higher number."""
+    name = group.name.removeprefix(".").removesuffix(".part")
+    at = name.rfind("_") if "_" in name else name.rfind(".")
+    stem, kind = name[:at], name[at:]
+    numbered = (group.with_name(f"{stem} [{number}]{kind}") for number in itertools.count(2))
+    return next(place for place in numbered if not place.exists())
