@@ -227,6 +227,23 @@ def test_a_plane_that_is_added_does_not_take_the_brush_away(dock, viewer, noise,
     assert [sum(planes) for planes in filled] == [1, 1, 1]
 
 
+def test_results_of_the_background_neither_take_the_brush_nor_cover_what_is_shown(
+    dock, viewer, noise, qtbot, gate
+):
+    painted = viewer.add_labels(np.zeros((9, 9), np.uint8), name="mine")
+    start_long(qtbot, dock, noise)
+    add(qtbot, dock, noise(48, 48), "shown")
+    add(qtbot, dock, noise(48, 48), "hidden")
+    viewer.layers["hidden"].visible = False
+    viewer.layers.selection.active = painted
+    painted.mode = "paint"
+    wait_for_end(qtbot, dock, gate)
+    assert viewer.layers.selection.active is painted
+    assert painted.mode == "paint"
+    assert viewer.layers["shown · fracture modes"].visible
+    assert not viewer.layers["hidden · fracture modes"].visible
+
+
 def test_a_queue_that_was_finished_begins_anew(dock, viewer, noise, qtbot, gate):
     start_long(qtbot, dock, noise, planes=4)
     add(qtbot, dock, noise(48, 48), "b")

@@ -179,7 +179,8 @@ class SegmentWidget(QueueDock):
         if earlier is not None and not earlier.task.has_room_for(request):
             earlier = None
         task = Segmentation(request, earlier.task if earlier else None)
-        self._add(ShownResult(task, self._viewer, placement(self.source.layer), earlier))
+        layer = self.source.layer
+        self._add(ShownResult(task, self._viewer, placement(layer), earlier, layer))
 
     def _on_removed(self, _event: Any = None) -> None:
         self._update_legend()

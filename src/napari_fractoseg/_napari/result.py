@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
 from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layers import (
@@ -42,6 +42,14 @@ class ShownResult:
         Where the layers lie, from `placement`.
     earlier : ShownResult, optional
         The run whose layers show `task`'s arrays already.
+    image : Layer, optional
+        The image that is segmented.
+
+    Attributes
+    ----------
+    in_background : bool
+        The run starts by itself: its layers are not selected, so that the user can go
+        on painting, and those of a hidden image are hidden.
     """
 
     def __init__(
@@ -50,9 +58,11 @@ class ShownResult:
         viewer: napari.viewer.Viewer,
         place: dict[str, Any] | None = None,
         earlier: ShownResult | None = None,
+        image: Layer | None = None,
     ) -> None:
         self.task, self._viewer = task, viewer
-        self._place = place or {}
+        self._place, self._image = place or {}, image
+        self.in_background = False
         self.labels: Labels | None = None
         self.confidence: Image | None = None
         self._refresh = Throttle(_REFRESH_INTERVAL_S)
@@ -65,7 +75,12 @@ class ShownResult:
         if self.task.record.n_tiles == 0:
             return
         if self.labels is None:
+            selection = self._viewer.layers.selection
+            before = set(selection)
             self._add_layers()
+            if self.in_background:
+                selection.update(before)
+                selection.intersection_update(before)
         elif self._refresh.ready():
             began = time.monotonic()
             self.refresh()
@@ -92,6 +107,8 @@ class ShownResult:
         )
         # Strokes on a plane that is still to come would be painted over.
         self.labels.editable = False
+        if self.in_background and self._image is not None:
+            self.labels.visible = self._image.visible
         self._viewer.add_layer(self.labels)
 
     def refresh(self) -> None:

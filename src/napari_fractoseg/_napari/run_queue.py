@@ -152,6 +152,7 @@ class RunQueue(QObject):
     def add(self, shown: ShownResult) -> Run:
         """Add a segmentation; it starts at once if nothing else runs."""
         run, is_first = Run(shown), not self.is_busy
+        shown.in_background = not is_first
         if is_first:
             self.runs.clear()
         self.runs.append(run)
