@@ -199,6 +199,26 @@ def test_of_a_run_that_fails_at_once_nothing_is_left(dock, viewer, noise, qtbot,
     assert names(folder) == []
 
 
+def test_a_result_that_cannot_be_put_in_its_place_is_kept_and_said(
+    dock, viewer, noise, qtbot, folder
+):
+    viewer.add_image(noise(80, 64, 64), name="z")
+    dock.source.extent.value = "all"
+    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.result is not None, timeout=LONG)
+    (folder / "z_labels.zarr").write_text("somebody else's")
+    dock.cancel()
+    dock.source.extent.value = "current"
+    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
+    first, second = dock.queue.runs
+    assert f"The result is in {folder / '.z_labels.zarr.part'}" in first.remark
+    assert np.asarray(first.shown.labels.data[0]).any()
+    assert (folder / "z_labels.zarr").read_text() == "somebody else's"
+    assert (first.text, second.text) == ("failed", "done")
+    assert second.shown.labels.data.folder.name == "z [2]_labels.zarr"
+
+
 def test_a_folder_that_is_not_there_is_refused(dock, viewer, noise, qtbot, folder):
     dock.advanced.save.value = folder / "missing"
     viewer.add_image(noise(48, 64), name="a")

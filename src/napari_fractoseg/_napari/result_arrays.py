@@ -30,11 +30,14 @@ class ResultArrays(Protocol):
     ----------
     labels, confidence, predicted : array or None
         None until they are opened, or where they are not wanted.
+    place : Path or None
+        Where the labels are saved.
     """
 
     labels: Any
     confidence: Any
     predicted: Any
+    place: Path | None
 
     def open(self) -> tuple[Any, Any]:
         """Make the arrays; return those that labels and confidence are written into."""
@@ -47,10 +50,6 @@ class ResultArrays(Protocol):
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane, to be read once."""
-
-    @property
-    def place(self) -> Path | None:
-        """Where the labels are saved."""
 
 
 class ArraysInMemory:
@@ -118,7 +117,7 @@ class ArraysOnDisk:
         File of the image.
     """
 
-    predicted = None
+    predicted: Any = None
 
     def __init__(
         self, image: MicrographStack, with_confidence: bool, folder: Path, source: Path | None
@@ -127,13 +126,9 @@ class ArraysOnDisk:
         self._kinds = ("labels", "confidence") if with_confidence else ("labels",)
         self._source = source or folder / image.name
         self._groups: list[Any] = []
+        self.place: Path | None = None
         self.labels: Any = None
         self.confidence: Any = None
-
-    @property
-    def place(self) -> Path | None:
-        """Where the labels are saved."""
-        return self._groups[0].path if self._groups else None
 
     def open(self) -> tuple[Any, Any]:
         """Make the drafts of the groups."""
@@ -148,6 +143,7 @@ class ArraysOnDisk:
                 self._groups.append(ZarrLabels(path, header, anew=True))
         except OSError as error:
             raise self._cannot_write(error) from error
+        self.place = self._groups[0].path
         targets = [group.array for group in self._groups]
         self.labels = SavedArray(targets[0], is_prediction=True)
         if len(targets) > 1:
@@ -182,13 +178,20 @@ class ArraysOnDisk:
 
     def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:  # noqa: ARG002
         """Put the groups in their place; if nothing was written, remove the drafts."""
+        groups, self._groups = self._groups, []
         if is_empty:
-            for group in self._groups:
+            for group in groups:
                 shutil.rmtree(group.draft, ignore_errors=True)
-            self._groups = []
+            self.place = None
             return
-        for group, shown in zip(self._groups, (self.labels, self.confidence), strict=False):
-            shown.move_to(_writable(group.finish()))
+        for group, shown in zip(groups, (self.labels, self.confidence), strict=False):
+            try:
+                shown.move_to(_writable(group.finish()))
+            except OSError as error:
+                raise FractosegError(
+                    f"{group.path} cannot be written ({error}). The result is in {group.draft}: "
+                    "move that folder to another name."
+                ) from error
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane, read in parts."""

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from qtpy.QtCore import QCoreApplication, QObject, Signal, Slot
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, Signal, Slot
 
 from napari_fractoseg._napari.jobs import JobHandle, run_job
 from napari_fractoseg._napari.result import ShownResult
@@ -33,6 +34,7 @@ class RunState(Enum):
     FAILED = "failed"
 
 
+_QUIT_WITHIN_MS = 20_000
 _UNDER_WAY = (RunState.RUNNING, RunState.STOPPING)
 
 
@@ -117,7 +119,7 @@ class RunQueue(QObject):
         viewer.layers.events.removed.connect(self._on_removed)
         application = QCoreApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(self.cancel_all)
+            application.aboutToQuit.connect(self._on_quit)
         _queues.add(self)
 
     # ---- what is in it ------------------------------------------------------------------
@@ -182,6 +184,16 @@ class RunQueue(QObject):
             self._ends_with_window = True
             window.destroyed.connect(self.cancel_all)
 
+    @Slot()
+    def _on_quit(self) -> None:
+        """Cancel every run; what is saved on disk is put in its place."""
+        run = self.running
+        self.cancel_all()
+        pool = QThreadPool.globalInstance()
+        # No news arrives any more once the program ends, so the thread itself is waited for.
+        if run is not None and pool is not None and pool.waitForDone(_QUIT_WITHIN_MS):
+            run.shown.task.close()
+
     # ---- the run that is under way ------------------------------------------------------
 
     def _start(self, run: Run) -> None:
@@ -229,13 +241,21 @@ class RunQueue(QObject):
     def _on_finish(self) -> None:
         run, self.handle = self._ended, None
         if run is not None:
-            run.shown.finish()
+            self._hand_over(run)
             self.finished.emit(run)
         if self.waiting:
             self._start(self.waiting[0])
         else:
             _busy.discard(self)
         self.changed.emit()
+
+    def _hand_over(self, run: Run) -> None:
+        try:
+            run.shown.finish()
+        except FractosegError as error:  # such as a folder that cannot be written to any more
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+            run.state, run.remark = RunState.FAILED, str(error)
+            self.failed.emit(run, error)
 
     def _on_removed(self, _event: Any = None) -> None:
         """Stop a run whose result the user threw away."""
