@@ -5,10 +5,12 @@
         --theme light --size 1366x768 -o build/segment-light.png
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what import
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what train
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what queue
 
 A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
-model fine-tuned (``--when ready | running | done``). Without the data beside the checkout
+model fine-tuned (``--when ready | running | done``). Of the queue, the picture shows a run,
+others that wait, and their end (``--when running | done``). Without the data beside the checkout
 (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
 """
 
@@ -97,6 +99,34 @@ def segment(viewer: napari.Viewer, when: str) -> SegmentWidget:
     return widget
 
 
+def queue(viewer: napari.Viewer, when: str) -> SegmentWidget:
+    """Segment a stack, and let single images wait."""
+    folder = fracture_folder() / "images"
+    planes = [read_image(folder / f"s4_{i}.jpg").data for i in (2, 4, 5, 6)]
+    rows, columns = (min(plane.shape[axis] for plane in planes) for axis in (0, 1))
+    stack = np.stack([plane[:rows, :columns] for plane in planes])
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Segment fracture modes", area="right")
+    wait(8000)
+    viewer.add_image(stack, name="s4 stack")
+    widget.source.extent.value = "all"
+    widget.segment()
+    for name in ("t13_4", "s17_3", "u22_2"):
+        if (folder / f"{name}.jpg").is_file():
+            viewer.add_image(read_image(folder / f"{name}.jpg").data, name=name, visible=False)
+            widget.segment()
+    widget.source.choice.value = viewer.layers["s4 stack"]
+    widget.source.extent.value = "current"
+    viewer.dims.set_current_step(0, 0)
+    if when == "done":
+        while widget.queue.is_busy:
+            wait(200)
+    else:
+        while widget.queue.running.progress is None or widget.result is None:
+            wait(200)
+    return widget
+
+
 def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
     """Import the polygons of one image."""
     document = read_via(fracture_folder() / "via_region_data.json")
@@ -170,7 +200,8 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    parser.add_argument("--what", choices=("segment", "import", "train"), default="segment")
+    pictures = ("segment", "import", "train", "queue")
+    parser.add_argument("--what", choices=pictures, default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
     parser.add_argument("--when", choices=("ready", "running", "done", "advanced"), default="done")
@@ -191,6 +222,8 @@ def main() -> None:
             widget = segment(viewer, options.when)
         elif options.what == "train":
             widget = train(viewer, options.when)
+        elif options.what == "queue":
+            widget = queue(viewer, options.when)
         else:
             widget = import_annotations(viewer, Path(folder))
         viewer.window.resize(width, height)
@@ -202,6 +235,8 @@ def main() -> None:
         screen = QGuiApplication.primaryScreen().grabWindow(int(window.winId()))
         screen.save(str(out))
         print(f"{out}: {screen.width()} x {screen.height()}")
+        if isinstance(widget, SegmentWidget):
+            widget.queue.cancel_all()
         if isinstance(widget, TrainWidget):
             widget.cancel()
             while widget.state in (State.RUNNING, State.STOPPING):

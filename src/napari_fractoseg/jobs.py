@@ -188,8 +188,13 @@ class Throttle:
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval_s, self._clock = interval_s, clock
+        self._least_s = self._interval_s = interval_s
+        self._clock = clock
         self._last: float | None = None
+
+    def slow_down(self, interval_s: float) -> None:
+        """Let so much time pass until the next time, but not less than was asked for at first."""
+        self._interval_s = max(self._least_s, interval_s)
 
     def ready(self) -> bool:
         """Whether the interval has passed since this was last true; true the first time."""

@@ -60,3 +60,18 @@ def noise():
         return np.broadcast_to(plane, shape).copy()
 
     return make
+
+
+@pytest.fixture
+def segment_dock(make_napari_viewer, qtbot, tiny_installed):
+    """The Segment dock in a window, with the tiny model chosen and the devices found."""
+    from napari_fractoseg._napari import jobs
+    from napari_fractoseg._napari.inference_widget import SegmentWidget
+
+    viewer = make_napari_viewer()
+    dock = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment")
+    qtbot.waitUntil(lambda: not jobs._running, timeout=60_000)
+    dock.model.choice.value = str(tiny_installed)
+    dock.device.choice.value = "cpu"
+    return dock

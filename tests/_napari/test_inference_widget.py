@@ -461,19 +461,6 @@ def test_removing_the_result_stops_the_run(widget, viewer, noise, qtbot):
     assert "removed" in widget.state_line.text()
 
 
-def test_closing_the_dock_cancels_and_hands_over_the_labels(widget, viewer, noise, qtbot):
-    viewer.add_image(noise(80, 64, 64), name="z")
-    widget.source.extent.value = "all"
-    click(qtbot, widget.button)
-    qtbot.waitUntil(lambda: widget.result is not None, timeout=LONG)
-    result = widget.result
-    viewer.window.remove_dock_widget(widget)
-    assert widget.state is State.STOPPING
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
-    assert not result.data[-1].any()
-    assert result.editable
-
-
 def test_without_a_model_a_line_says_what_to_do(viewer, noise, qtbot, monkeypatch, tmp_path):
     monkeypatch.setattr("napari_fractoseg.models.zoo.bundled_folder", lambda: tmp_path / "none")
     monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "mine"))

@@ -33,7 +33,8 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
     names = ["Segment fracture modes", "VIA import", "Train on corrections"]
     assert [w.display_name for w in offered.widgets] == names
     assert len(offered.sample_data) == 3
-    assert [p for r in offered.readers for p in r.filename_patterns] == ["*.json", "*.csv"]
+    patterns = [p for r in offered.readers for p in r.filename_patterns]
+    assert patterns == ["*.json", "*.csv", "*.zarr"]
     assert [e for w in offered.writers for e in w.filename_extensions] == [".json", ".json", ".csv"]
 
 
@@ -43,6 +44,7 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
         "import napari_fractoseg",
         "import npe2; npe2.PluginManifest.from_distribution('napari-fractoseg')",
         "from napari_fractoseg._napari.reader import get_reader; get_reader('no such.json')",
+        "from napari_fractoseg._napari.result_reader import get_labels_reader as g; g('no.zarr')",
         "import napari_fractoseg._napari.inference_widget",
         "import napari_fractoseg._napari.training_widget",
     ],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_fractoseg._napari.segmentation import fractions_text, progress_text, result_text
+from napari_fractoseg._napari.segmentation_text import fractions_text, progress_text, result_text
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.inference.record import LeftOut, RunRecord
 from napari_fractoseg.jobs import Progress

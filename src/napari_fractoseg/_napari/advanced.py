@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import CheckBox, ComboBox, Container
+from pathlib import Path
+
+from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
@@ -16,7 +19,9 @@ _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 
 class AdvancedOptions(QCollapsible):
-    """Confidence layer, mirror images, tile size and colours of a segmentation."""
+    """Confidence, mirror images, tile size, colours and place of a segmentation."""
+
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
@@ -43,11 +48,30 @@ class AdvancedOptions(QCollapsible):
             tooltip="Colours of the classes. Those of the last choice are told apart by "
             "colour-blind readers.",
         )
+        self.save = FileEdit(
+            label="Save to zarr",
+            mode="d",
+            nullable=True,
+            tooltip="Folder into which the result is written while it is made. For results that do "
+            "not fit in the memory. Brush strokes are saved there, too. Empty: the result is in "
+            "memory until you save it.",
+        )
+        self.save.choose_btn.text = "…"
+        self.save.choose_btn.max_width = 32
+        line = self.save.line_edit.native
+        line.setPlaceholderText("no, keep it in memory")
+        line.setClearButtonEnabled(True)
         for choice in (self.tile, self.palette):
             narrow(choice)
         self._form = Container(
-            widgets=[self.confidence, self.flips, self.tile, self.palette], labels=True
+            widgets=[self.confidence, self.flips, self.tile, self.palette, self.save], labels=True
         )
         self._form.margins = (0, 0, 0, 0)
+        self._form.changed.connect(lambda: self.changed.emit())
         self.addWidget(self._form.native)
         self.layout().setContentsMargins(0, 0, 0, 0)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the result is saved; None to keep it in memory."""
+        return self.save.value

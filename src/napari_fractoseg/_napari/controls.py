@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.jobs import run_job
-from napari_fractoseg._napari.segmentation import progress_text
+from napari_fractoseg._napari.segmentation_text import progress_text
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress

@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fractoseg._napari.layers import METADATA_KEY, placement, unique_name
 from napari_fractoseg.annotations.masks import LABEL_SUFFIX
+from napari_fractoseg.annotations.saved_array import SavedArray
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.files import RUN_FILE
 from napari_fractoseg.training.corrections import Corrections
@@ -46,8 +47,13 @@ def remember_prediction(layer: Labels, predicted: npt.NDArray[np.uint8]) -> None
     layer.metadata = {**layer.metadata, PREDICTION_KEY: predicted}
 
 
-def prediction_of(layer: Layer) -> npt.NDArray[np.uint8] | None:
-    """Return what the model said, None if the layer did not begin as a prediction."""
+def prediction_of(layer: Layer) -> Any:
+    """Return what the model said, None if the layer did not begin as a prediction.
+
+    Of labels on disk it is an array on disk, read as it is sliced.
+    """
+    if isinstance(layer.data, SavedArray):
+        return layer.data.predicted
     predicted = layer.metadata.get(PREDICTION_KEY)
     if predicted is None or predicted.shape != layer.data.shape:
         return None

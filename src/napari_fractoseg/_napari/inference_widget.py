@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -13,18 +14,18 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
 from napari_fractoseg._napari.advanced import AdvancedOptions
 from napari_fractoseg._napari.controls import DeviceLine, ModelPicker, ProgressRow
 from napari_fractoseg._napari.image_picker import ImagePicker
-from napari_fractoseg._napari.job_dock import JobDock, State
+from napari_fractoseg._napari.job_dock import State
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.legend import ClassLegend
+from napari_fractoseg._napari.queue_dock import QueueDock
 from napari_fractoseg._napari.result import ShownResult
-from napari_fractoseg._napari.segmentation import Request, Segmentation, result_text
+from napari_fractoseg._napari.run_queue import Run
+from napari_fractoseg._napari.segmentation import Request, Segmentation
 from napari_fractoseg.errors import FractosegError, ImageError
-from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.zoo import ModelEntry
 
 if TYPE_CHECKING:
     import napari.viewer
-    import pandas as pd
 
 __all__ = ["SegmentWidget"]
 
@@ -33,7 +34,7 @@ _OPEN_FIRST = (
 )
 
 
-class SegmentWidget(JobDock):
+class SegmentWidget(QueueDock):
     """Segments an image layer with a model into a labels layer.
 
     Parameters
@@ -44,7 +45,6 @@ class SegmentWidget(JobDock):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self._run: ShownResult | None = None
         self._preset_for: ModelEntry | None = None
         self._make_controls()
         self._lay_out()
@@ -52,6 +52,7 @@ class SegmentWidget(JobDock):
         self._connect()
         self._update_state()
         self._update_legend()
+        self._find_run()
 
     # ---- construction -------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ class SegmentWidget(JobDock):
         self.advanced = AdvancedOptions()
         self.button = QPushButton("Segment")
         self.progress = ProgressRow()
-        self.state_line, self.result_line = QLabel(), QLabel()
+        self.state_line = QLabel()
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
         self.legend = ClassLegend()
@@ -80,6 +81,7 @@ class SegmentWidget(JobDock):
             self.advanced,
             self.button,
             self.progress,
+            self.queue_list,
             self.state_line,
             self.result_line,
             self.brush_button,
@@ -98,8 +100,10 @@ class SegmentWidget(JobDock):
         self.source.changed.connect(self._update_state)
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
+        self.advanced.changed.connect(self._update_button)
         self.button.clicked.connect(self.segment)
         self.brush_button.clicked.connect(self.correct)
+        self.queue.finished.connect(self._on_result)
         for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
             key = QShortcut(QKeySequence(str(value)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -107,6 +111,7 @@ class SegmentWidget(JobDock):
         layers = self._viewer.layers
         layers.events.removed.connect(self._on_removed)
         layers.selection.events.active.connect(self._update_legend)
+        self._viewer.dims.events.current_step.connect(self._update_button)
 
     # ---- what is chosen -----------------------------------------------------------------
 
@@ -153,59 +158,31 @@ class SegmentWidget(JobDock):
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
             palette=self._palette,
+            folder=self.advanced.folder,
+            source=Path(layer.source.path) if layer.source.path else None,
         )
 
     # ---- a run --------------------------------------------------------------------------
 
     @Slot()
     def segment(self) -> None:
-        """Start segmenting; does nothing while a run is going on."""
-        if self._handle is not None:
-            return
+        """Start segmenting, after what goes on already; what is in the queue is not added again."""
         try:
             request = self.request()
+            if self.queue.holds(request):
+                return
+            request.require_room(self.queue.reserved_bytes)
         except FractosegError as error:
-            self._on_failure(error)
+            self._refuse(error)
             return
-        earlier = self._run if self.result is not None else None
+        earlier = None if self.queue.is_busy or self.result is None else self._run
         if earlier is not None and not earlier.task.has_room_for(request):
             earlier = None
         task = Segmentation(request, earlier.task if earlier else None)
-        self._run = ShownResult(task, self._viewer, placement(self.source.layer), earlier)
-        self.result_line.clear()
-        self._start(self._run.task.job())
-
-    @Slot(object, object)
-    def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        super()._on_progress(progress, remaining_s)
-        if self._run is not None:
-            self._run.show()
-
-    @Slot(object)
-    def _on_return(self, fractions: pd.DataFrame) -> None:
-        if self._run is not None:
-            self.result_line.setText(result_text(fractions, self._run.task.record))
-        self._set_state(State.DONE, "")
-
-    @Slot()
-    def _on_stop(self) -> None:
-        if self._run is not None and self._run.task.is_complete and self.result is not None:
-            self._on_return(self._run.task.fractions())
-            self._set_state(State.DONE, "Everything was finished before it could be stopped.")
-            return
-        kept = "" if self._run is None else self._run.kept_text()
-        self._set_state(State.STOPPED, f"Stopped. {kept}")
-
-    @Slot()
-    def _on_finish(self) -> None:
-        if self._run is not None:
-            self._run.finish()
-        super()._on_finish()
-        self._update_legend()
+        layer = self.source.layer
+        self._add(ShownResult(task, self._viewer, placement(layer), earlier, layer))
 
     def _on_removed(self, _event: Any = None) -> None:
-        if self._run is not None and self._run.lost_its_layer():
-            self.cancel()  # the user threw the result away
         self._update_legend()
         self._set_state(self.state, self.state_line.text())
 
@@ -218,6 +195,10 @@ class SegmentWidget(JobDock):
             self._viewer.layers.selection.active = self.result
             self.result.visible = True
             self.result.mode = "paint"
+
+    @Slot(object)
+    def _on_result(self, _run: Run) -> None:
+        self._update_legend()
 
     def _update_legend(self, _event: Any = None) -> None:
         active = self._viewer.layers.selection.active
@@ -235,7 +216,6 @@ class SegmentWidget(JobDock):
 
     def _set_state(self, state: State, text: str) -> None:
         super()._set_state(state, text)
-        self.result_line.setVisible(state is State.DONE)
         self.brush_button.setVisible(self.is_idle and self.result is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name

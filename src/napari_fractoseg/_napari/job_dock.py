@@ -75,8 +75,7 @@ class JobDock(QWidget):
 
     def _start(self, job: Job[Any], state: State = State.RUNNING, text: str = "") -> None:
         """Run a job in a thread."""
-        self._progress.begin()
-        self._handle = run_job(
+        handle = run_job(
             job,
             on_progress=self._on_progress,
             on_return=self._on_return,
@@ -84,7 +83,13 @@ class JobDock(QWidget):
             on_stop=self._on_stop,
             on_finish=self._on_finish,
         )
-        self.destroyed.connect(self._handle.cancel)  # the whole window was closed
+        self.destroyed.connect(handle.cancel)  # the whole window was closed
+        self._follow(handle, state, text)
+
+    def _follow(self, handle: JobHandle, state: State = State.RUNNING, text: str = "") -> None:
+        """Show that a job is going on."""
+        self._handle = handle
+        self._progress.begin()
         self._set_state(state, text)
 
     @Slot()
@@ -154,8 +159,12 @@ class JobDock(QWidget):
         self._button.setEnabled(self.is_idle and state is not State.NOT_READY)
         self._escape.setEnabled(state is State.RUNNING)
 
+    def _on_closed(self) -> None:
+        """Do what has to be done when the dock is closed: by default, stop."""
+        self.cancel()
+
     def event(self, event: QEvent | None) -> bool:
-        """Stop when the dock is closed: napari takes the widget out of it."""
+        """Notice that the dock is closed: napari takes the widget out of it."""
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self.cancel()
+            self._on_closed()
         return bool(super().event(event))

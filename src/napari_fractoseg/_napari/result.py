@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
 from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layers import (
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ShownResult"]
 
 _REFRESH_INTERVAL_S = 0.5
+_REFRESH_SHARE = 10
+"""At most one part in so many of the time is spent on drawing what grows."""
 
 
 class ShownResult:
@@ -39,6 +42,14 @@ class ShownResult:
         Where the layers lie, from `placement`.
     earlier : ShownResult, optional
         The run whose layers show `task`'s arrays already.
+    image : Layer, optional
+        The image that is segmented.
+
+    Attributes
+    ----------
+    in_background : bool
+        The run starts by itself: its layers are not selected, so that the user can go
+        on painting, and those of a hidden image are hidden.
     """
 
     def __init__(
@@ -47,9 +58,11 @@ class ShownResult:
         viewer: napari.viewer.Viewer,
         place: dict[str, Any] | None = None,
         earlier: ShownResult | None = None,
+        image: Layer | None = None,
     ) -> None:
         self.task, self._viewer = task, viewer
-        self._place = place or {}
+        self._place, self._image = place or {}, image
+        self.in_background = False
         self.labels: Labels | None = None
         self.confidence: Image | None = None
         self._refresh = Throttle(_REFRESH_INTERVAL_S)
@@ -62,9 +75,17 @@ class ShownResult:
         if self.task.record.n_tiles == 0:
             return
         if self.labels is None:
+            selection = self._viewer.layers.selection
+            before = set(selection)
             self._add_layers()
+            if self.in_background:
+                selection.update(before)
+                selection.intersection_update(before)
         elif self._refresh.ready():
+            began = time.monotonic()
             self.refresh()
+            # Large planes on disk take long to draw; the window is for the user.
+            self._refresh.slow_down(_REFRESH_SHARE * (time.monotonic() - began))
 
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
@@ -86,6 +107,8 @@ class ShownResult:
         )
         # Strokes on a plane that is still to come would be painted over.
         self.labels.editable = False
+        if self.in_background and self._image is not None:
+            self.labels.visible = self._image.visible
         self._viewer.add_layer(self.labels)
 
     def refresh(self) -> None:
@@ -96,10 +119,11 @@ class ShownResult:
 
     def finish(self) -> None:
         """Show everything and hand the labels over to the brush."""
+        self.task.close()
         self.refresh()
         if self.labels is not None:
-            self.task.keep_prediction()
-            remember_prediction(self.labels, self.task.predicted)
+            if self.task.arrays.predicted is not None:
+                remember_prediction(self.labels, self.task.arrays.predicted)
             self.labels.editable = True
         for layer in (self.labels, self.confidence):
             if layer is not None:
@@ -123,6 +147,11 @@ class ShownResult:
     def lost_its_layer(self) -> bool:
         """Whether the user removed the layer that is being filled."""
         return self.labels is not None and self.labels not in self._viewer.layers
+
+    def saved_text(self) -> str:
+        """Say where the result is on disk; empty if it is in memory."""
+        place = self.task.arrays.place
+        return f"Saved as {place.name}, and so is each brush stroke." if place else ""
 
     def kept_text(self) -> str:
         """Say what a stopped run leaves."""

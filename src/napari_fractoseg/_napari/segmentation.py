@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from napari_fractoseg import __version__
+from napari_fractoseg._napari.result_arrays import ArraysInMemory, ArraysOnDisk, ResultArrays
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.record import RunRecord
-from napari_fractoseg.jobs import Job, Progress, duration_text
+from napari_fractoseg.inference.result_size import require_memory, result_bytes
+from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.zoo import ModelEntry
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Request", "Segmentation", "fractions_text", "progress_text", "result_text"]
-
-_MOST_NOTES = 3
+__all__ = ["Request", "Segmentation"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,10 @@ class Request:
         As for `Predictor`.
     palette : str or None
         Colours of the classes, a key of `PALETTES`; None takes those of the model.
+    folder : Path or None
+        Where the result is saved as zarr while it is made; None keeps it in memory.
+    source : Path or None
+        File of the image.
     """
 
     image: MicrographStack
@@ -54,6 +57,8 @@ class Request:
     flips: bool = False
     tile_px: int | None = None
     palette: str | None = None
+    folder: Path | None = None
+    source: Path | None = None
 
     @property
     def scheme(self) -> ClassScheme:
@@ -64,7 +69,50 @@ class Request:
     @property
     def method(self) -> tuple[Any, ...]:
         """What decides the labels of a plane."""
-        return self.model, self.flips, self.tile_px, self.with_confidence
+        return self.model, self.flips, self.tile_px, self.with_confidence, self.folder
+
+    def is_same_work_as(self, other: Request) -> bool:
+        """Whether another request would give the same labels of the same planes."""
+        return (
+            self.image.data is other.image.data
+            and self.planes == other.planes
+            and self.method == other.method
+        )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that the result takes."""
+        if self.folder is not None:
+            return 0
+        return result_bytes(self.image, len(self.planes), with_confidence=self.with_confidence)
+
+    def require_room(self, reserved: int = 0) -> None:
+        """Raise if there is no room for the result.
+
+        Parameters
+        ----------
+        reserved : int
+            Memory in bytes that other results will take.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If it does not fit in the memory, with what to do.
+        FractosegError
+            If the folder is not there.
+        """
+        if self.folder is None:
+            require_memory(
+                self.image,
+                len(self.planes),
+                with_confidence=self.with_confidence,
+                reserved=reserved,
+            )
+        elif not self.folder.is_dir():
+            raise FractosegError(
+                f"There is no folder {self.folder}. Choose another one under Advanced > Save to "
+                "zarr, or leave it empty to keep the result in memory."
+            )
 
 
 class Segmentation:
@@ -83,17 +131,18 @@ class Segmentation:
         self.record = RunRecord()
         self.model_digest = self.device_label = ""
         self.tile_px = self.halo_px = 0
-        shape = request.image.shape
-        self.labels: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.predicted: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.confidence: npt.NDArray[np.float32] | None = None
-        if request.with_confidence:
-            self.confidence = np.zeros(shape, np.float32)
-        self._before: tuple[tuple[int, ...], ...] = ()
-        if earlier is not None:
-            self.labels, self.confidence = earlier.labels, earlier.confidence
-            self.predicted = earlier.predicted
-            self._before = earlier.finished_planes
+        self.arrays: ResultArrays = _arrays_for(request) if earlier is None else earlier.arrays
+        self._before = () if earlier is None else earlier.finished_planes
+
+    @property
+    def labels(self) -> Any:
+        """The class values, None until the run has begun."""
+        return self.arrays.labels
+
+    @property
+    def confidence(self) -> Any:
+        """The probability of the class that was chosen, None if it is not kept."""
+        return self.arrays.confidence
 
     @property
     def finished_planes(self) -> tuple[tuple[int, ...], ...]:
@@ -115,6 +164,8 @@ class Segmentation:
         """
         return (
             len(request.planes) == 1 < request.image.n_planes
+            and isinstance(self.arrays, ArraysInMemory)
+            and self.labels is not None
             and request.image.data is self.request.image.data
             and request.image.pixel_size_um == self.request.image.pixel_size_um
             and request.method == self.request.method
@@ -153,31 +204,26 @@ class Segmentation:
             flips=request.flips,
         )
         self.tile_px, self.halo_px = predictor.tiler.tile_px, predictor.tiler.halo_px
-        yield from predictor.run_into(
-            request.image,
-            self.labels,
-            self.confidence,
-            list(request.planes),
-            record=self.record,
-        )
-        # Memory may have run out.
-        self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
+        labels, confidence = self.arrays.open()
+        try:
+            yield from predictor.run_into(
+                request.image, labels, confidence, list(request.planes), record=self.record
+            )
+        finally:  # memory may have run out, or the run was stopped: what is finished is kept
+            self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
+            self.arrays.describe(request.scheme, self.provenance())
         return self.fractions()
 
     def fractions(self) -> pd.DataFrame:
         """Measure the planes that this run labelled; see `class_fractions`."""
-        from napari_fractoseg.measure.fractions import class_fractions
+        from napari_fractoseg.measure.fractions import fractions_of_planes
 
-        planes, labels = self.record.finished, self.labels
-        if len(planes) < self.request.image.n_planes:
-            chosen = [labels[index] for index in planes]
-            labels = np.stack(chosen) if chosen else np.zeros(0, np.uint8)
-        return class_fractions(labels, self.request.model.card.scheme)
+        planes = map(self.arrays.plane, self.record.finished)
+        return fractions_of_planes(planes, self.request.model.card.scheme)
 
-    def keep_prediction(self) -> None:
-        """Copy what the model said, before anybody paints on it."""
-        for plane in self.request.planes:
-            self.predicted[plane] = self.labels[plane]
+    def close(self) -> None:
+        """Hand the arrays over to the brush; nobody writes into them any more."""
+        self.arrays.close(self.request.planes, is_empty=self.record.n_tiles == 0)
 
     def provenance(self) -> dict[str, Any]:
         """Return where the result comes from, as plain JSON types, for the layer's metadata."""
@@ -203,55 +249,7 @@ class Segmentation:
         return {"planes": "all" if whole else [list(index) for index in planes]}
 
 
-def progress_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a run is: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
-    if progress.total == 0:
-        return f"{progress.message} …"
-    parts = [progress.message or f"{progress.done / progress.total:.0%}".replace("%", " %")]
-    if remaining_s is not None and progress.done < progress.total:
-        parts.append(f"{duration_text(remaining_s)} left")
-    return " · ".join(parts)
-
-
-def result_text(table: pd.DataFrame, record: RunRecord) -> str:
-    """Say what a run found, and which planes it left unlabelled.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `class_fractions`.
-    record : RunRecord
-        Of the run.
-    """
-    notes = [left_out.reason for left_out in record.left_out.values()]
-    if len(notes) > _MOST_NOTES:
-        more = len(notes) - _MOST_NOTES
-        notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
-    found = [fractions_text(table)] if record.finished else []
-    return "\n".join([*found, *record.notes, *notes])
-
-
-def fractions_text(table: pd.DataFrame) -> str:
-    """Write area fractions in one line: each mode's share of what is a fracture mode.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `class_fractions`.
-    """
-    modes = table[table["is_fracture_mode"]]
-    classified = float(modes["fraction_of_image"].sum())
-    if classified == 0:
-        names = " or ".join(modes["class_name"])
-        return f"No {names} area was found."
-    shares = [
-        f"{str(name).capitalize()} {share:.1%}"
-        for name, share in zip(modes["class_name"], modes["fraction_of_modes"], strict=True)
-    ]
-    # Lines break between the parts only.
-    parts = [_unbroken(part) for part in (*shares, f"of {classified:.0%} classified")]
-    return "   ".join(parts)
-
-
-def _unbroken(text: str) -> str:
-    return text.replace("%", " %").replace(" ", "\u00a0")
+def _arrays_for(request: Request) -> ResultArrays:
+    if request.folder is None:
+        return ArraysInMemory(request.image, request.with_confidence)
+    return ArraysOnDisk(request.image, request.with_confidence, request.folder, request.source)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import ClassScheme
 
-__all__ = ["class_fractions"]
+__all__ = ["class_fractions", "fractions_of_planes"]
 
 
 def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
@@ -64,10 +66,35 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
     >>> table.fraction_of_modes.tolist()
     [0.25, 0.75, nan]
     """
-    if not hasattr(labels, "dtype"):
-        labels = np.asarray(labels)
-    scheme.check_labels(labels)
-    counts = value_counts(labels)
+    return fractions_of_planes([labels if hasattr(labels, "dtype") else np.asarray(labels)], scheme)
+
+
+def fractions_of_planes(planes: Iterable[Any], scheme: ClassScheme) -> pd.DataFrame:
+    """Measure the area fraction of each class in all planes together.
+
+    Parameters
+    ----------
+    planes : iterable of array of int
+        Class values of `scheme`; they are read one at a time.
+    scheme : ClassScheme
+        The classes.
+
+    Returns
+    -------
+    DataFrame
+        As of `class_fractions`.
+
+    Raises
+    ------
+    ClassSchemeError
+        If a value belongs to no class.
+    """
+    counts: Counter[int] = Counter()
+    n_px = 0
+    for plane in planes:
+        scheme.check_labels(plane)
+        counts.update(value_counts(plane))
+        n_px += math.prod(plane.shape)
     area_px = np.array([counts.get(value, 0) for value in scheme.values], dtype=np.int64)
     is_mode = np.array([c.is_fracture_mode for c in scheme])
     return pd.DataFrame(
@@ -76,7 +103,7 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
             "class_name": scheme.names,
             "is_fracture_mode": is_mode,
             "area_px": area_px,
-            "fraction_of_image": _parts(area_px, math.prod(labels.shape)),
+            "fraction_of_image": _parts(area_px, n_px),
             "fraction_of_modes": np.where(is_mode, _parts(area_px, area_px[is_mode].sum()), np.nan),
         }
     )

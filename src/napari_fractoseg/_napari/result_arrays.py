@@ -1,0 +1,211 @@
+"""Where the labels of a run are: in memory, or in zarr groups on disk. No layer, no Qt."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_fractoseg._napari.layers import unique_name
+from napari_fractoseg.annotations.ngff_labels import FRACTOSEG_ATTRIBUTE
+from napari_fractoseg.annotations.saved_array import SavedArray
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.images import LazyPlane, MicrographStack
+from napari_fractoseg.inference.result_size import result_bytes, too_large
+
+__all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
+
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+
+
+class ResultArrays(Protocol):
+    """The arrays of a result.
+
+    Attributes
+    ----------
+    labels, confidence, predicted : array or None
+        None until they are opened, or where they are not wanted.
+    place : Path or None
+        Where the labels are saved.
+    """
+
+    labels: Any
+    confidence: Any
+    predicted: Any
+    place: Path | None
+
+    def open(self) -> tuple[Any, Any]:
+        """Make the arrays; return those that labels and confidence are written into."""
+
+    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
+        """Write down what the arrays are, in the thread that filled them."""
+
+    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:
+        """Hand the arrays over to the brush; planes are those of the run."""
+
+    def plane(self, index: tuple[int, ...]) -> Any:
+        """Return the labels of a plane, to be read once."""
+
+
+class ArraysInMemory:
+    """Arrays of the computer's memory.
+
+    Parameters
+    ----------
+    image : MicrographStack
+        What is segmented.
+    with_confidence : bool
+        Whether the confidence is wanted.
+    """
+
+    place: Path | None = None
+
+    def __init__(self, image: MicrographStack, with_confidence: bool) -> None:
+        self._image, self._with_confidence = image, with_confidence
+        self.labels: Any = None
+        self.confidence: Any = None
+        self.predicted: Any = None
+
+    def open(self) -> tuple[Any, Any]:
+        """Make the arrays, unless an earlier run did."""
+        shape, confidence = self._image.shape, self._with_confidence
+        if self.labels is None:
+            try:
+                self.predicted = np.zeros(shape, np.uint8)
+                self.confidence = np.zeros(shape, np.float32) if confidence else None
+                self.labels = np.zeros(shape, np.uint8)
+            except MemoryError as error:
+                n_bytes = result_bytes(
+                    self._image, self._image.n_planes, with_confidence=confidence
+                )
+                raise too_large(self._image.name, n_bytes) from error
+        return self.labels, self.confidence
+
+    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
+        """Do nothing: the layer's metadata say it."""
+
+    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:
+        """Copy what the model said, before anybody paints on it."""
+        if not is_empty:
+            for plane in planes:
+                self.predicted[plane] = self.labels[plane]
+
+    def plane(self, index: tuple[int, ...]) -> Any:
+        """Return the labels of a plane."""
+        return self.labels[index]
+
+
+class ArraysOnDisk:
+    """OME-Zarr groups ``<image>_labels.zarr`` and ``<image>_confidence.zarr``.
+
+    Nothing is overwritten: where there is one, the name gets a number.
+
+    Parameters
+    ----------
+    image : MicrographStack
+        What is segmented.
+    with_confidence : bool
+        Whether the confidence is wanted.
+    folder : Path
+        Where the groups are made.
+    source : Path, optional
+        File of the image.
+    """
+
+    predicted: Any = None
+
+    def __init__(
+        self, image: MicrographStack, with_confidence: bool, folder: Path, source: Path | None
+    ) -> None:
+        self._image, self._folder = image, folder
+        self._kinds = ("labels", "confidence") if with_confidence else ("labels",)
+        self._source = source or folder / image.name
+        self._groups: list[Any] = []
+        self.place: Path | None = None
+        self.labels: Any = None
+        self.confidence: Any = None
+
+    def open(self) -> tuple[Any, Any]:
+        """Make the drafts of the groups."""
+        # Imported here because it takes PyTorch along.
+        from napari_fractoseg.batch.zarr_labels import ZarrLabels
+
+        stem, dtypes = self._free_stem(), {"labels": "uint8", "confidence": "float32"}
+        try:
+            for kind in self._kinds:
+                header = {"shape": list(self._image.shape), "dtype": dtypes[kind]}
+                path = self._folder / f"{stem}_{kind}.zarr"
+                self._groups.append(ZarrLabels(path, header, anew=True))
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        self.place = self._groups[0].path
+        targets = [group.array for group in self._groups]
+        self.labels = SavedArray(targets[0], is_prediction=True)
+        if len(targets) > 1:
+            self.confidence = SavedArray(targets[1], is_prediction=False)
+        return targets[0], targets[1] if len(targets) > 1 else None
+
+    def _free_stem(self) -> str:
+        """Return the image's name, or ``name [2]`` where there are results of that name."""
+        from napari_fractoseg.batch.zarr_labels import read_header
+
+        stem = _NOT_IN_NAMES.sub("_", self._image.name).strip(" .") or "image"
+        taken: list[str] = []
+        while True:
+            free = unique_name(stem, taken)
+            paths = [self._folder / f"{free}_{kind}.zarr" for kind in ("labels", "confidence")]
+            if not any(path.exists() or read_header(path) is not None for path in paths):
+                return free
+            taken.append(free)
+
+    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
+        """Write axes, scale, classes and where the labels come from."""
+        import zarr
+
+        try:
+            for group, classes in zip(self._groups, (scheme, None), strict=False):
+                size = self._image.pixel_size_um
+                group.describe(group.path.stem, self._source, classes, size)
+                draft = zarr.open_group(group.array.store.root, mode="r+")
+                draft.attrs[FRACTOSEG_ATTRIBUTE] = provenance
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:  # noqa: ARG002
+        """Put the groups in their place; if nothing was written, remove the drafts."""
+        groups, self._groups = self._groups, []
+        if is_empty:
+            for group in groups:
+                shutil.rmtree(group.draft, ignore_errors=True)
+            self.place = None
+            return
+        for group, shown in zip(groups, (self.labels, self.confidence), strict=False):
+            try:
+                shown.move_to(_writable(group.finish()))
+            except OSError as error:
+                raise FractosegError(
+                    f"{group.path} cannot be written ({error}). The result is in {group.draft}: "
+                    "move that folder to another name."
+                ) from error
+
+    def plane(self, index: tuple[int, ...]) -> Any:
+        """Return the labels of a plane, read in parts."""
+        return LazyPlane(self.labels, index)
+
+    def _cannot_write(self, error: OSError) -> FractosegError:
+        return FractosegError(
+            f"{self._folder}: the result cannot be written there ({error}). Choose another folder "
+            "under Advanced > Save to zarr."
+        )
+
+
+def _writable(array: Any) -> Any:
+    """Open an array again, so that it can be painted on."""
+    import zarr
+
+    return zarr.open_group(array.store.root, mode="r+")[array.path]

@@ -1,0 +1,103 @@
+"""napari reader of results on disk: labels and confidence in OME-Zarr. Never imports PyTorch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_info
+
+from napari_fractoseg._napari.layers import (
+    LABELS_OPACITY,
+    METADATA_KEY,
+    class_colormap,
+    class_features,
+)
+from napari_fractoseg._napari.via_layers import LayerData
+from napari_fractoseg.annotations.ngff_labels import NgffImage, read_ngff
+from napari_fractoseg.annotations.saved_array import SavedArray
+from napari_fractoseg.files import RUN_FILE
+
+__all__ = ["get_labels_reader", "read_results"]
+
+_MAX_PAINTABLE_PX = 8192
+"""Longer planes are shown in several resolutions, on which napari cannot paint."""
+_CONFIDENCE = "_confidence.zarr"
+
+
+def get_labels_reader(
+    path: str | list[str],
+) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """Return `read_results` if all folders are label images with named classes, else None."""
+    paths = _paths(path)
+    return read_results if paths and all(_found(p) for p in paths) else None
+
+
+def read_results(path: str | list[str]) -> list[LayerData]:
+    """Read label images and our confidence maps; pixels are read as they are shown.
+
+    Parameters
+    ----------
+    path : str or list of str
+        OME-Zarr groups.
+
+    Returns
+    -------
+    list of (data, arguments, layer type)
+        Brush strokes on the labels are saved in the file. Planes of more than 8192 px
+        of which the file has smaller versions are shown in those, too, and cannot be
+        painted on.
+    """
+    found = [(p, _found(p)) for p in _paths(path)]
+    return [_layer(p, image) for p, image in found if image is not None]
+
+
+def _paths(path: str | list[str]) -> list[Path]:
+    return [Path(p) for p in ([path] if isinstance(path, str) else path)]
+
+
+def _found(path: Path) -> NgffImage | None:
+    """Return what a path says of itself, if it is for this reader."""
+    image = read_ngff(path) if path.is_dir() else None
+    if image is None:
+        return None
+    is_confidence = path.name.endswith(_CONFIDENCE) and bool(image.provenance)
+    return image if image.scheme is not None or is_confidence else None
+
+
+def _layer(path: Path, image: NgffImage) -> LayerData:
+    arguments: dict[str, Any] = {
+        "name": path.stem,
+        "scale": image.scale,
+        "axis_labels": image.axes,
+        "metadata": {METADATA_KEY: dict(image.provenance)},
+    }
+    if image.units is not None:
+        arguments["units"] = image.units
+    if path.name.endswith(_CONFIDENCE):
+        shown = {"colormap": "viridis", "contrast_limits": (0, 1), "visible": False}
+        return _data(path, image, is_prediction=False), {**arguments, **shown}, "image"
+    scheme = image.scheme
+    if scheme is not None:
+        arguments["metadata"][METADATA_KEY]["scheme"] = scheme.to_dict()
+        arguments["colormap"] = class_colormap(scheme)
+        arguments["features"] = class_features(scheme)
+    arguments["opacity"] = LABELS_OPACITY
+    is_prediction = bool(image.provenance) or (path.parent / RUN_FILE).is_file()
+    data = _data(path, image, is_prediction=is_prediction)
+    if isinstance(data, SavedArray):
+        show_info(f"Brush strokes on {path.stem} are saved in {path.name} at once.")
+    return data, arguments, "labels"
+
+
+def _data(path: Path, image: NgffImage, *, is_prediction: bool) -> Any:
+    """Open the arrays; nothing is read."""
+    import zarr
+
+    group = zarr.open_group(path, mode="r+" if os.access(path, os.W_OK) else "r")
+    arrays: list[Any] = [group[name] for name in image.paths]
+    if len(arrays) > 1 and max(arrays[0].shape[-2:]) > _MAX_PAINTABLE_PX:
+        return arrays
+    return SavedArray(arrays[0], is_prediction=is_prediction)

@@ -1,0 +1,90 @@
+"""Whether there is memory for a result. Never imports PyTorch."""
+
+from __future__ import annotations
+
+import math
+
+import psutil
+
+from napari_fractoseg.errors import OutOfMemoryError
+from napari_fractoseg.images import MicrographStack
+
+__all__ = ["require_memory", "result_bytes", "too_large"]
+
+_SHARE = 0.5
+"""Part of the free memory that results may take: tiles and the window need some, too."""
+_LABEL_BYTES = 2
+"""The labels, and a copy of what the model said, to tell later what was corrected."""
+_CONFIDENCE_BYTES = 4
+
+
+def result_bytes(image: MicrographStack, n_planes: int, *, with_confidence: bool = False) -> int:
+    """Return the memory that a result takes.
+
+    Parameters
+    ----------
+    image : MicrographStack
+        What is segmented.
+    n_planes : int
+        How many of its planes.
+    with_confidence : bool
+        Whether the confidence is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.images import MicrographStack
+    >>> from napari_fractoseg.inference.result_size import result_bytes
+    >>> result_bytes(MicrographStack(np.zeros((5, 10, 10))), 2, with_confidence=True)
+    1200
+    """
+    px_bytes = _LABEL_BYTES + (_CONFIDENCE_BYTES if with_confidence else 0)
+    return n_planes * math.prod(image.shape[-2:]) * px_bytes
+
+
+def require_memory(
+    image: MicrographStack,
+    n_planes: int,
+    *,
+    with_confidence: bool = False,
+    reserved: int = 0,
+    free: int | None = None,
+) -> None:
+    """Raise unless a result, and those that wait, take at most half of the free memory.
+
+    Parameters
+    ----------
+    image, n_planes, with_confidence
+        As for `result_bytes`.
+    reserved : int
+        Bytes that other results will take.
+    free : int, optional
+        Free memory in bytes; by default that of this computer now.
+
+    Raises
+    ------
+    OutOfMemoryError
+        With the size, and what to do.
+    """
+    free = int(psutil.virtual_memory().available) if free is None else free
+    needed = result_bytes(image, n_planes, with_confidence=with_confidence)
+    if needed + reserved > _SHARE * free:
+        raise too_large(image.name, needed, free)
+
+
+def too_large(name: str, needed: int, free: int | None = None) -> OutOfMemoryError:
+    """Return the error that says how large a result is, and what to do."""
+    have = "" if free is None else f", and only {_size_text(free)} are free"
+    return OutOfMemoryError(
+        f"{name}: the result takes {_size_text(needed)} of memory{have}. Choose a folder under "
+        "Advanced > Save to zarr: then it is written there and read as it is needed."
+    )
+
+
+def _size_text(n_bytes: float) -> str:
+    """Write a size for people."""
+    for unit in ("bytes", "KB", "MB"):
+        if n_bytes < 1024:
+            return f"{n_bytes:.0f} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.1f} GB"
