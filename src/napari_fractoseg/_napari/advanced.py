@@ -11,6 +11,7 @@ from superqt import QCollapsible
 
 from napari_fractoseg._napari.controls import narrow
 from napari_fractoseg.classes import PALETTES
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 
 __all__ = ["AdvancedOptions"]
 
@@ -19,7 +20,7 @@ _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 
 class AdvancedOptions(QCollapsible):
-    """Confidence, mirror images, tile size, colours and place of a segmentation."""
+    """Confidence and margin, mirror images, tile size, colours and place of a segmentation."""
 
     changed = Signal()
 
@@ -29,6 +30,11 @@ class AdvancedOptions(QCollapsible):
             text="Confidence layer",
             tooltip="Also keep the probability of the class that was chosen, 0 to 1. "
             "It is not calibrated.",
+        )
+        self.margin = CheckBox(
+            text="Margin layer",
+            tooltip="Also keep by how much the class that was chosen is more probable than the "
+            "next one: near 0 where two classes are alike.",
         )
         self.flips = CheckBox(
             text="Average mirror images (4 times slower)",
@@ -63,13 +69,18 @@ class AdvancedOptions(QCollapsible):
         line.setClearButtonEnabled(True)
         for choice in (self.tile, self.palette):
             narrow(choice)
-        self._form = Container(
-            widgets=[self.confidence, self.flips, self.tile, self.palette, self.save], labels=True
-        )
+        options = [self.confidence, self.margin, self.flips, self.tile, self.palette, self.save]
+        self._form = Container(widgets=options, labels=True)
         self._form.margins = (0, 0, 0, 0)
         self._form.changed.connect(lambda: self.changed.emit())
         self.addWidget(self._form.native)
         self.layout().setContentsMargins(0, 0, 0, 0)
+
+    @property
+    def certainties(self) -> tuple[str, ...]:
+        """What is wanted of `CONFIDENCE` and `MARGIN`."""
+        wanted = {CONFIDENCE: self.confidence, MARGIN: self.margin}
+        return tuple(kind for kind, choice in wanted.items() if choice.value)
 
     @property
     def folder(self) -> Path | None:

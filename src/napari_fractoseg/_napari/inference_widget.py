@@ -154,7 +154,7 @@ class SegmentWidget(QueueDock):
             model=entry,
             planes=self.source.planes(),
             device=self.device.device,
-            with_confidence=bool(self.advanced.confidence.value),
+            certainties=self.advanced.certainties,
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
             palette=self._palette,

@@ -20,9 +20,9 @@ __all__ = [
     "METADATA_KEY",
     "apply_scheme",
     "bind_class_keys",
+    "certainty_layer",
     "class_colormap",
     "class_features",
-    "confidence_layer",
     "current_plane",
     "image_text",
     "is_segmentable",
@@ -243,16 +243,16 @@ def labels_layer(
     return layer
 
 
-def confidence_layer(
-    confidence: npt.NDArray[np.float32],
+def certainty_layer(
+    certainty: npt.NDArray[np.float32],
     *,
     name: str,
     place: dict[str, Any] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Image:
-    """Make a layer of the probability (0-1) of the class that was chosen; hidden at first."""
+    """Make a layer of how sure a model is (0-1): confidence or margin; hidden at first."""
     return Image(
-        confidence,
+        certainty,
         name=name,
         colormap="viridis",
         contrast_limits=(0, 1),

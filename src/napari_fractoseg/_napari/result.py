@@ -11,7 +11,7 @@ from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layers import (
     METADATA_KEY,
     apply_scheme,
-    confidence_layer,
+    certainty_layer,
     labels_layer,
     scheme_of,
     unique_name,
@@ -64,10 +64,10 @@ class ShownResult:
         self._place, self._image = place or {}, image
         self.in_background = False
         self.labels: Labels | None = None
-        self.confidence: Image | None = None
+        self.certainties: list[Image] = []
         self._refresh = Throttle(_REFRESH_INTERVAL_S)
         if earlier is not None and earlier.labels is not None:
-            self.labels, self.confidence = earlier.labels, earlier.confidence
+            self.labels, self.certainties = earlier.labels, earlier.certainties
             self.labels.editable = False
 
     def show(self) -> None:
@@ -90,14 +90,15 @@ class ShownResult:
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
         taken = [layer.name for layer in self._viewer.layers]
-        if self.task.confidence is not None:
-            self.confidence = confidence_layer(
-                self.task.confidence,
-                name=unique_name(f"{image.name} · confidence", taken),
+        for kind, certainty in self.task.certainties.items():
+            layer = certainty_layer(
+                certainty,
+                name=unique_name(f"{image.name} · {kind}", taken),
                 place=self._place,
                 metadata=self.task.provenance(),
             )
-            self._viewer.add_layer(self.confidence)
+            self.certainties.append(layer)
+            self._viewer.add_layer(layer)
         self.labels = labels_layer(
             self.task.labels,
             scheme,
@@ -113,7 +114,7 @@ class ShownResult:
 
     def refresh(self) -> None:
         """Draw the layers again; they share the arrays that the worker fills."""
-        for layer in (self.labels, self.confidence):
+        for layer in (self.labels, *self.certainties):
             if layer is not None and layer in self._viewer.layers:
                 layer.refresh()
 
@@ -125,7 +126,7 @@ class ShownResult:
             if self.task.arrays.predicted is not None:
                 remember_prediction(self.labels, self.task.arrays.predicted)
             self.labels.editable = True
-        for layer in (self.labels, self.confidence):
+        for layer in (self.labels, *self.certainties):
             if layer is not None:
                 kept = layer.metadata.get(METADATA_KEY, {})
                 layer.metadata = {

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from napari_fractoseg._napari.layers import unique_name
-from napari_fractoseg.annotations.ngff_labels import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.annotations.saved_array import SavedArray
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import LazyPlane, MicrographStack
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 from napari_fractoseg.inference.result_size import result_bytes, too_large
 
 __all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
 
+_LABELS = "labels"
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
@@ -28,19 +29,21 @@ class ResultArrays(Protocol):
 
     Attributes
     ----------
-    labels, confidence, predicted : array or None
+    labels, predicted : array or None
         None until they are opened, or where they are not wanted.
+    certainties : dict of str to array
+        Those of `CONFIDENCE` and `MARGIN` that are wanted; empty until they are opened.
     place : Path or None
         Where the labels are saved.
     """
 
     labels: Any
-    confidence: Any
+    certainties: dict[str, Any]
     predicted: Any
     place: Path | None
 
-    def open(self) -> tuple[Any, Any]:
-        """Make the arrays; return those that labels and confidence are written into."""
+    def open(self) -> tuple[Any, Mapping[str, Any]]:
+        """Make the arrays; return those that labels and certainties are written into."""
 
     def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
         """Write down what the arrays are, in the thread that filled them."""
@@ -59,32 +62,30 @@ class ArraysInMemory:
     ----------
     image : MicrographStack
         What is segmented.
-    with_confidence : bool
-        Whether the confidence is wanted.
+    kinds : sequence of str
+        Of `CONFIDENCE` and `MARGIN`, what is wanted.
     """
 
     place: Path | None = None
 
-    def __init__(self, image: MicrographStack, with_confidence: bool) -> None:
-        self._image, self._with_confidence = image, with_confidence
+    def __init__(self, image: MicrographStack, kinds: Sequence[str]) -> None:
+        self._image, self._kinds = image, kinds
         self.labels: Any = None
-        self.confidence: Any = None
+        self.certainties: dict[str, Any] = {}
         self.predicted: Any = None
 
-    def open(self) -> tuple[Any, Any]:
+    def open(self) -> tuple[Any, Mapping[str, Any]]:
         """Make the arrays, unless an earlier run did."""
-        shape, confidence = self._image.shape, self._with_confidence
+        shape = self._image.shape
         if self.labels is None:
             try:
                 self.predicted = np.zeros(shape, np.uint8)
-                self.confidence = np.zeros(shape, np.float32) if confidence else None
+                self.certainties = {kind: np.zeros(shape, np.float32) for kind in self._kinds}
                 self.labels = np.zeros(shape, np.uint8)
             except MemoryError as error:
-                n_bytes = result_bytes(
-                    self._image, self._image.n_planes, with_confidence=confidence
-                )
+                n_bytes = result_bytes(self._image, self._image.n_planes, len(self._kinds))
                 raise too_large(self._image.name, n_bytes) from error
-        return self.labels, self.confidence
+        return self.labels, self.certainties
 
     def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
         """Do nothing: the layer's metadata say it."""
@@ -101,7 +102,7 @@ class ArraysInMemory:
 
 
 class ArraysOnDisk:
-    """OME-Zarr groups ``<image>_labels.zarr`` and ``<image>_confidence.zarr``.
+    """OME-Zarr groups: ``<image>_labels.zarr``, ``<image>_confidence.zarr`` and so on.
 
     Nothing is overwritten: where there is one, the name gets a number.
 
@@ -109,8 +110,8 @@ class ArraysOnDisk:
     ----------
     image : MicrographStack
         What is segmented.
-    with_confidence : bool
-        Whether the confidence is wanted.
+    kinds : sequence of str
+        Of `CONFIDENCE` and `MARGIN`, what is wanted.
     folder : Path
         Where the groups are made.
     source : Path, optional
@@ -120,35 +121,35 @@ class ArraysOnDisk:
     predicted: Any = None
 
     def __init__(
-        self, image: MicrographStack, with_confidence: bool, folder: Path, source: Path | None
+        self, image: MicrographStack, kinds: Sequence[str], folder: Path, source: Path | None
     ) -> None:
-        self._image, self._folder = image, folder
-        self._kinds = ("labels", "confidence") if with_confidence else ("labels",)
+        self._image, self._folder, self._kinds = image, folder, (_LABELS, *kinds)
         self._source = source or folder / image.name
-        self._groups: list[Any] = []
+        self._groups: dict[str, Any] = {}
         self.place: Path | None = None
         self.labels: Any = None
-        self.confidence: Any = None
+        self.certainties: dict[str, Any] = {}
 
-    def open(self) -> tuple[Any, Any]:
+    def open(self) -> tuple[Any, Mapping[str, Any]]:
         """Make the drafts of the groups."""
         # Imported here because it takes PyTorch along.
         from napari_fractoseg.batch.zarr_labels import ZarrLabels
 
-        stem, dtypes = self._free_stem(), {"labels": "uint8", "confidence": "float32"}
+        stem = self._free_stem()
         try:
             for kind in self._kinds:
-                header = {"shape": list(self._image.shape), "dtype": dtypes[kind]}
+                dtype = "uint8" if kind == _LABELS else "float32"
+                header = {"shape": list(self._image.shape), "dtype": dtype}
                 path = self._folder / f"{stem}_{kind}.zarr"
-                self._groups.append(ZarrLabels(path, header, anew=True))
+                self._groups[kind] = ZarrLabels(path, header, anew=True)
         except OSError as error:
             raise self._cannot_write(error) from error
-        self.place = self._groups[0].path
-        targets = [group.array for group in self._groups]
-        self.labels = SavedArray(targets[0], is_prediction=True)
-        if len(targets) > 1:
-            self.confidence = SavedArray(targets[1], is_prediction=False)
-        return targets[0], targets[1] if len(targets) > 1 else None
+        self.place = self._groups[_LABELS].path
+        targets = {kind: group.array for kind, group in self._groups.items()}
+        labels = targets.pop(_LABELS)
+        self.labels = SavedArray(labels, is_prediction=True)
+        self.certainties = {k: SavedArray(a, is_prediction=False) for k, a in targets.items()}
+        return labels, targets
 
     def _free_stem(self) -> str:
         """Return the image's name, or ``name [2]`` where there are results of that name."""
@@ -158,33 +159,31 @@ class ArraysOnDisk:
         taken: list[str] = []
         while True:
             free = unique_name(stem, taken)
-            paths = [self._folder / f"{free}_{kind}.zarr" for kind in ("labels", "confidence")]
+            paths = [self._folder / f"{free}_{kind}.zarr" for kind in (_LABELS, CONFIDENCE, MARGIN)]
             if not any(path.exists() or read_header(path) is not None for path in paths):
                 return free
             taken.append(free)
 
     def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
         """Write axes, scale, classes and where the labels come from."""
-        import zarr
-
+        size = self._image.pixel_size_um
         try:
-            for group, classes in zip(self._groups, (scheme, None), strict=False):
-                size = self._image.pixel_size_um
-                group.describe(group.path.stem, self._source, classes, size)
-                draft = zarr.open_group(group.array.store.root, mode="r+")
-                draft.attrs[FRACTOSEG_ATTRIBUTE] = provenance
+            for kind, group in self._groups.items():
+                classes = scheme if kind == _LABELS else None
+                group.describe(group.path.stem, self._source, classes, size, provenance)
         except OSError as error:
             raise self._cannot_write(error) from error
 
     def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:  # noqa: ARG002
         """Put the groups in their place; if nothing was written, remove the drafts."""
-        groups, self._groups = self._groups, []
+        groups, self._groups = self._groups, {}
         if is_empty:
-            for group in groups:
+            for group in groups.values():
                 shutil.rmtree(group.draft, ignore_errors=True)
             self.place = None
             return
-        for group, shown in zip(groups, (self.labels, self.confidence), strict=False):
+        for kind, group in groups.items():
+            shown = self.labels if kind == _LABELS else self.certainties[kind]
             try:
                 shown.move_to(_writable(group.finish()))
             except OSError as error:

@@ -1,4 +1,4 @@
-"""napari reader of results on disk: labels and confidence in OME-Zarr. Never imports PyTorch."""
+"""napari reader of results in OME-Zarr: labels, confidence, margin. Never imports PyTorch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from napari_fractoseg._napari.via_layers import LayerData
 from napari_fractoseg.annotations.ngff_labels import NgffImage, read_ngff
 from napari_fractoseg.annotations.saved_array import SavedArray
 from napari_fractoseg.files import RUN_FILE
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 
 __all__ = ["get_labels_reader", "read_results"]
 
 _MAX_PAINTABLE_PX = 8192
 """Longer planes are shown in several resolutions, on which napari cannot paint."""
-_CONFIDENCE = "_confidence.zarr"
+_CERTAINTIES = tuple(f"_{kind}.zarr" for kind in (CONFIDENCE, MARGIN))
 
 
 def get_labels_reader(
@@ -36,7 +37,7 @@ def get_labels_reader(
 
 
 def read_results(path: str | list[str]) -> list[LayerData]:
-    """Read label images and our confidence maps; pixels are read as they are shown.
+    """Read label images and our maps of confidence and margin; pixels are read as they are shown.
 
     Parameters
     ----------
@@ -63,8 +64,8 @@ def _found(path: Path) -> NgffImage | None:
     image = read_ngff(path) if path.is_dir() else None
     if image is None:
         return None
-    is_confidence = path.name.endswith(_CONFIDENCE) and bool(image.provenance)
-    return image if image.scheme is not None or is_confidence else None
+    is_certainty = path.name.endswith(_CERTAINTIES) and bool(image.provenance)
+    return image if image.scheme is not None or is_certainty else None
 
 
 def _layer(path: Path, image: NgffImage) -> LayerData:
@@ -76,7 +77,7 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
     }
     if image.units is not None:
         arguments["units"] = image.units
-    if path.name.endswith(_CONFIDENCE):
+    if path.name.endswith(_CERTAINTIES):
         shown = {"colormap": "viridis", "contrast_limits": (0, 1), "visible": False}
         return _data(path, image, is_prediction=False), {**arguments, **shown}, "image"
     scheme = image.scheme

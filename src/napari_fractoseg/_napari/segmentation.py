@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import MicrographStack
-from napari_fractoseg.inference.record import RunRecord
+from napari_fractoseg.inference.record import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.zoo import ModelEntry
@@ -37,7 +38,9 @@ class Request:
         Indices on the leading axes: one plane, or all of them.
     device : str
         For `choose_device`.
-    with_confidence, flips : bool
+    certainties : tuple of str
+        What else is wanted of `CONFIDENCE` and `MARGIN`.
+    flips : bool
         As for `Predictor`.
     tile_px : int or None
         As for `Predictor`.
@@ -53,7 +56,7 @@ class Request:
     model: ModelEntry
     planes: tuple[tuple[int, ...], ...]
     device: str = "auto"
-    with_confidence: bool = False
+    certainties: tuple[str, ...] = ()
     flips: bool = False
     tile_px: int | None = None
     palette: str | None = None
@@ -69,7 +72,7 @@ class Request:
     @property
     def method(self) -> tuple[Any, ...]:
         """What decides the labels of a plane."""
-        return self.model, self.flips, self.tile_px, self.with_confidence, self.folder
+        return self.model, self.flips, self.tile_px, self.certainties, self.folder
 
     def is_same_work_as(self, other: Request) -> bool:
         """Whether another request would give the same labels of the same planes."""
@@ -84,7 +87,7 @@ class Request:
         """Memory that the result takes."""
         if self.folder is not None:
             return 0
-        return result_bytes(self.image, len(self.planes), with_confidence=self.with_confidence)
+        return result_bytes(self.image, len(self.planes), len(self.certainties))
 
     def require_room(self, reserved: int = 0) -> None:
         """Raise if there is no room for the result.
@@ -102,12 +105,7 @@ class Request:
             If the folder is not there.
         """
         if self.folder is None:
-            require_memory(
-                self.image,
-                len(self.planes),
-                with_confidence=self.with_confidence,
-                reserved=reserved,
-            )
+            require_memory(self.image, len(self.planes), len(self.certainties), reserved=reserved)
         elif not self.folder.is_dir():
             raise FractosegError(
                 f"There is no folder {self.folder}. Choose another one under Advanced > Save to "
@@ -140,9 +138,9 @@ class Segmentation:
         return self.arrays.labels
 
     @property
-    def confidence(self) -> Any:
-        """The probability of the class that was chosen, None if it is not kept."""
-        return self.arrays.confidence
+    def certainties(self) -> Mapping[str, Any]:
+        """How sure the model is, of the kinds that are kept."""
+        return self.arrays.certainties
 
     @property
     def finished_planes(self) -> tuple[tuple[int, ...], ...]:
@@ -200,14 +198,20 @@ class Segmentation:
             model,
             device,
             tile_px=request.tile_px,
-            with_confidence=request.with_confidence,
+            with_confidence=CONFIDENCE in request.certainties,
+            with_margin=MARGIN in request.certainties,
             flips=request.flips,
         )
         self.tile_px, self.halo_px = predictor.tiler.tile_px, predictor.tiler.halo_px
-        labels, confidence = self.arrays.open()
+        labels, certainties = self.arrays.open()
         try:
             yield from predictor.run_into(
-                request.image, labels, confidence, list(request.planes), record=self.record
+                request.image,
+                labels,
+                certainties.get(CONFIDENCE),
+                list(request.planes),
+                record=self.record,
+                margin=certainties.get(MARGIN),
             )
         finally:  # memory may have run out, or the run was stopped: what is finished is kept
             self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
@@ -251,5 +255,5 @@ class Segmentation:
 
 def _arrays_for(request: Request) -> ResultArrays:
     if request.folder is None:
-        return ArraysInMemory(request.image, request.with_confidence)
-    return ArraysOnDisk(request.image, request.with_confidence, request.folder, request.source)
+        return ArraysInMemory(request.image, request.certainties)
+    return ArraysOnDisk(request.image, request.certainties, request.folder, request.source)

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
+from napari_fractoseg import __version__
 from napari_fractoseg.batch.blocks import (
     Block,
     BlockResult,
@@ -26,6 +27,7 @@ from napari_fractoseg.batch.executing import Unit, Workers, work_through
 from napari_fractoseg.batch.loading import predictor_of
 from napari_fractoseg.batch.tasks import LABELS, SegmentTask
 from napari_fractoseg.batch.zarr_labels import ZarrLabels, read_header
+from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import GreyRange, MicrographStack
 from napari_fractoseg.inference.looking import levels_of
 from napari_fractoseg.inference.plane import numbered
@@ -163,7 +165,25 @@ class StreamedRun:
             self._task.path,
             shown if kind == LABELS else None,
             self._stack.pixel_size_um,
+            self._provenance(shown),
         )
+
+    def _provenance(self, scheme: ClassScheme) -> dict[str, Any]:
+        """Return where the result comes from, as a layer of napari says it."""
+        model, settings = self.predictor.model, self._task.settings
+        return {
+            "version": __version__,
+            "model": str(settings.model),
+            "model_name": model.card.name,
+            "model_digest": model.digest,
+            "scheme": scheme.to_dict(),
+            "image": self._stack.name,
+            "planes": "all",
+            "device": ", ".join(self.devices),
+            "flips": model.card.inference.flips,
+            "tile_px": self.tile_px,
+            "halo_px": self.predictor.tiler.halo_px,
+        }
 
     # ---- the blocks ---------------------------------------------------------------------
 

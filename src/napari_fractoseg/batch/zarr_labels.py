@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from napari_fractoseg.annotations.ngff_labels import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.batch.tiff_results import write_tiff
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import Axis, read_image
@@ -107,7 +108,12 @@ class ZarrLabels:
             finest, self._n_levels = coarser, number + 1
 
     def describe(
-        self, name: str, source: Path, scheme: ClassScheme | None, pixel_size_um: float | None
+        self,
+        name: str,
+        source: Path,
+        scheme: ClassScheme | None,
+        pixel_size_um: float | None,
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what the array is: axes, scale, and the names and colours of the classes.
 
@@ -121,6 +127,8 @@ class ZarrLabels:
             Classes of the values; None for probabilities.
         pixel_size_um : float or None
             Edge of a pixel, of an image whose axes say nothing of it.
+        provenance : mapping, optional
+            Where the result comes from, as JSON types: an attribute of the group.
 
         Notes
         -----
@@ -143,9 +151,11 @@ class ZarrLabels:
             metadata["image-label"] = {
                 "colors": [{"label-value": c.value, "rgba": _rgba(c.color)} for c in scheme],
                 "properties": [{"label-value": c.value, "class": c.name} for c in scheme],
-                "source": {"image": os.path.relpath(source, self.path)},
+                "source": {"image": _from_to(self.path, source)},
             }
         group.attrs["ome"] = metadata
+        if provenance is not None:
+            group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
 
     def finish(self) -> Any:
         """Put the draft in its place, instead of what was there; return the array there.
@@ -176,6 +186,13 @@ def read_header(path: Path) -> Any:
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
+
+
+def _from_to(folder: Path, file: Path) -> str:
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:  # another drive
+        return str(file)
 
 
 def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: Sequence[str]) -> Any:
