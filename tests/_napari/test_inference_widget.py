@@ -220,16 +220,21 @@ def test_earlier_results_stay_as_they_are(widget, viewer, noise, qtbot):
     assert not np.shares_memory(first.data, widget.result.data)
 
 
-def test_the_confidence_layer_comes_when_asked_for(widget, viewer, noise, qtbot):
+def test_confidence_and_margin_layers_come_when_asked_for(widget, viewer, noise, qtbot):
     viewer.add_image(noise(48, 64), name="a", scale=(2, 2))
-    widget.advanced.confidence.value = True
+    widget.advanced.confidence.value = widget.advanced.margin.value = True
     segment(widget, qtbot)
     confidence = viewer.layers["a · confidence"]
     assert confidence.data.min() > 1 / 3 - 1e-6
     assert confidence.data.max() <= 1
     np.testing.assert_allclose(confidence.scale, (2, 2))
     assert widget.source.layer.name == "a"
-    assert viewer.layers["a · confidence"] not in widget.source.choice.choices
+    margin = viewer.layers["a · margin"]
+    assert 0 <= margin.data.min() < margin.data.max()
+    # The next class has at most what the chosen one leaves over.
+    assert (margin.data >= 2 * confidence.data - 1 - 1e-6).all()
+    assert (margin.data < confidence.data).all()
+    assert not {confidence, margin} & {*widget.source.choice.choices}
 
 
 def test_cancel_leaves_the_finished_planes(widget, viewer, noise, qtbot):

@@ -9,12 +9,15 @@ import zarr
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 
+import napari_fractoseg as nf
+from napari_fractoseg import batch
 from napari_fractoseg._napari.corrections import prediction_of
 from napari_fractoseg._napari.inference_widget import SegmentWidget
 from napari_fractoseg._napari.layers import pixel_size_um, scheme_of
 from napari_fractoseg._napari.result_reader import get_labels_reader
 from napari_fractoseg.annotations.saved_array import SavedArray
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
+from napari_fractoseg.jobs import drain
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
@@ -110,7 +113,7 @@ def test_a_saved_result_is_opened_as_it_was(segment_dock, noise, qtbot, tmp_path
     dock, viewer = segment_dock, segment_dock._viewer
     viewer.add_image(noise(48, 64), name="s17", scale=(0.5, 0.5), units=("um", "um"))
     dock.advanced.save.value = tmp_path
-    dock.advanced.confidence.value = True
+    dock.advanced.confidence.value = dock.advanced.margin.value = True
     dock.advanced.palette.value = "colour-blind safe"
     qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=60_000)
@@ -120,10 +123,11 @@ def test_a_saved_result_is_opened_as_it_was(segment_dock, noise, qtbot, tmp_path
     assert scheme_of(layer) == scheme_of(result)
     assert layer.metadata["fractoseg"]["model_name"] == "tiny"
     assert pixel_size_um(layer) == 0.5
-    confidence = open_in(viewer, tmp_path / "s17_confidence.zarr")
-    assert isinstance(confidence, Image)
-    assert (confidence.colormap.name, list(confidence.contrast_limits)) == ("viridis", [0, 1])
-    assert confidence not in dock.source.choice.choices
+    for kind in ("confidence", "margin"):
+        certainty = open_in(viewer, tmp_path / f"s17_{kind}.zarr")
+        assert isinstance(certainty, Image)
+        assert (certainty.colormap.name, list(certainty.contrast_limits)) == ("viridis", [0, 1])
+        assert certainty not in dock.source.choice.choices
 
 
 def as_version_04(path):
@@ -192,3 +196,18 @@ def test_several_are_opened_together(tmp_path):
     paths = [str(write_ngff(tmp_path / f"{name}_labels.zarr")) for name in "ab"]
     layers = get_labels_reader(paths)(paths)
     assert [arguments["name"] for _, arguments, _ in layers] == ["a_labels", "b_labels"]
+
+
+def test_a_result_of_the_command_line_is_opened_with_all_that_is_known(
+    viewer, tiny_model, tmp_path
+):
+    data = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
+    zarr.create_array(tmp_path / "s.zarr", data=data, dimension_names=("y", "x"))
+    folder = tiny_model.save(tmp_path / "model")
+    settings = batch.SegmentSettings(folder, "cpu", confidence=True, palette="colour-blind safe")
+    drain(batch.run(batch.plan([tmp_path / "s.zarr"], tmp_path / "out", settings)))
+    labels = open_in(viewer, tmp_path / "out" / "s_labels.zarr")
+    assert scheme_of(labels) == tiny_model.card.scheme.with_palette("colour-blind safe")
+    assert labels.metadata["fractoseg"]["model_digest"] == nf.load_model(folder).digest
+    confidence = open_in(viewer, tmp_path / "out" / "s_confidence.zarr")
+    assert np.asarray(confidence.data).max() <= 1
