@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
@@ -111,3 +114,16 @@ def test_long_work_on_the_cpu_is_done_by_openvino(tiny_model):
     job.close()
     assert (labels[0] == expected[0]).mean() > 0.999
     assert nf.segment(planes[0], tiny_model, device="cpu").shape == (96, 128)
+
+
+def test_nothing_is_told_to_the_makers_of_openvino():
+    program = """
+import sys, torch
+from napari_fractoseg.models.fast import OpenVinoNetwork
+OpenVinoNetwork(torch.nn.Conv2d(1, 2, 3).eval())
+print([name for name in sys.modules if "openvino_telemetry" in name])
+"""
+    found = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines()[-1] == "[]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import sys
 import warnings
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ _PROBE_PX = 64
 _TOLERANCE = 1e-3
 """Largest difference of a logit by which a folded network may differ; usual are 1e-5."""
 
+_TELEMETRY = "openvino_telemetry"
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
@@ -112,6 +114,23 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    It tells its makers of each import and each conversion, unasked, from processes that it
+    forks for that. Without the package it does not.
+    """
+    is_ours = _TELEMETRY not in sys.modules
+    if is_ours:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("openvino.tools.ovc.convert_impl")  # the last that looks for it
+        return importlib.import_module("openvino")
+    finally:
+        if is_ours:
+            del sys.modules[_TELEMETRY]
+
+
 class OpenVinoNetwork(nn.Module):
     """A network that OpenVINO runs on the CPU, in single precision.
 
@@ -123,8 +142,7 @@ class OpenVinoNetwork(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        import openvino
-
+        openvino = _import_openvino()
         self.weights = nn.ParameterList(network.parameters())
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of tracing: sizes are not known to be constant
