@@ -51,13 +51,15 @@ def write_mosaic(path: Path, size: int, planes: int) -> None:
                 array[where if planes == 1 else (plane, *where)] = turned[:rows, :columns]
 
 
-class Memory(threading.Thread):
-    """Samples the memory of this process and of its children until it is told to stop."""
+class Watch(threading.Thread):
+    """Samples what this process and its children take and read, until it is told to stop."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self._process, self._is_done = psutil.Process(), threading.Event()
         self.own = self.most = self.most_of_workers = 0
+        self._read: dict[int, int] = {}
+        self._read_before = self._process.io_counters().read_chars
 
     def run(self) -> None:
         """Sample."""
@@ -67,8 +69,15 @@ class Memory(threading.Thread):
             for child in self._process.children(recursive=True):
                 try:
                     self.most_of_workers = max(self.most_of_workers, child.memory_info().rss)
-                except psutil.NoSuchProcess:
+                    self._read[child.pid] = child.io_counters().read_chars
+                except psutil.Error:
                     continue
+
+    @property
+    def n_read(self) -> int:
+        """Bytes that were read, from whatever is nearest."""
+        own = self._process.io_counters().read_chars - self._read_before
+        return own + sum(self._read.values())
 
     def stop(self) -> None:
         """Stop."""
@@ -90,7 +99,7 @@ def main() -> None:
         source, out = Path(folder) / "image.zarr", Path(folder) / "out"
         write_mosaic(source, options.size, options.planes)
         load_model()
-        before, memory = psutil.Process().memory_info().rss, Memory()
+        before, memory = psutil.Process().memory_info().rss, Watch()
         settings = batch.SegmentSettings(
             device=options.device,
             flips=False,
@@ -122,6 +131,7 @@ def main() -> None:
             f"gigapixel), tiles of {result.tile_px} px, {result.device}; peak "
             f"{(memory.most - before) / 2**30:.2f} GB above the start, largest other process "
             f"{memory.most_of_workers / 2**30:.2f} GB in all; {unlabelled} planes unlabelled; "
+            f"{memory.n_read / gigapixels / 1e9:.1f} GB read and "
             f"{n_bytes / gigapixels / 1e6:.0f} MB written a gigapixel"
         )
 

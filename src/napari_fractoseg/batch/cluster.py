@@ -48,7 +48,7 @@ def local_workers(count: int) -> Iterator[Workers]:
             n_workers=count,
             threads_per_worker=max(1, CPU_COUNT // count),
             memory_limit=psutil.virtual_memory().available // count,
-            dashboard_address=None,
+            dashboard_address=":0",  # whichever is free
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

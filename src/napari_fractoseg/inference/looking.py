@@ -39,7 +39,9 @@ __all__ = [
 CELL_PX = 32
 """Work is counted in blocks of this edge that the network sees."""
 _BAND_PX = 2**21
-"""Pixels whose probabilities are put together at once."""
+"""Pixels that are normalised, or whose probabilities are put together, at once."""
+_SLAB_BYTES = 2**26
+"""Of grey levels that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -120,18 +122,24 @@ def windows(plane: Micrograph, batch: Sequence[Tile], reduction: int) -> torch.T
 
 
 def _window(plane: Micrograph, window: Box, reduction: int) -> torch.Tensor:
-    """Cut, normalise and reduce a window, band by band: coarse windows are large."""
+    """Cut, normalise and reduce a window, band by band: coarse windows are large.
+
+    What is read at once is higher than what is normalised at once: on disk, chunks at the border of
+    two parts are read twice.
+    """
     parts = []
-    for band in _bands(window, reduction):
-        grey = plane.grey_range.apply(reflected_window(plane.data, band))
-        parts.append(reduced(torch.from_numpy(grey)[None, None], reduction))
+    for slab in _bands(window, reduction, _SLAB_BYTES // np.dtype(plane.data.dtype).itemsize):
+        levels = reflected_window(plane.data, slab)
+        for band in _bands(slab, reduction):
+            grey = plane.grey_range.apply(levels[band.relative_to(slab).slices])
+            parts.append(reduced(torch.from_numpy(grey)[None, None], reduction))
     return torch.cat(parts, dim=2)
 
 
-def _bands(box: Box, multiple: int) -> Iterator[Box]:
+def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
     """Cut a box into bands of rows, each as high as a multiple, but for the last one."""
     rows, columns = box.shape
-    height = max(1, _BAND_PX // (columns * multiple)) * multiple
+    height = max(1, most_px // (columns * multiple)) * multiple
     for start in range(box.row0, box.row0 + rows, height):
         yield Box(start, min(start + height, box.row1), box.column0, box.column1)
 

@@ -153,6 +153,7 @@ class OpenVinoNetwork(nn.Module):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,  # several processes would all choose the first cores
         }
         self._compiled = openvino.Core().compile_model(model, "CPU", settings)
 
