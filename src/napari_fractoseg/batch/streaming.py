@@ -91,15 +91,13 @@ class StreamedRun:
         Prediction
             Its arrays are the results on disk.
         """
-        yield Progress(0, 1, "looking at the memory there is" if self._workers else "")
-        outputs = self._open()
+        outputs = yield from self._open()
         yield from self._by_workers(self._workers) if self._workers else self._here()
         self._record.refuse_if_all_are_damaged(list(self._stack.indices()))
-        arrays = {}
         for kind, output in outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             self._describe(kind, output)
-            arrays[kind] = output.finish()
+        arrays = {kind: output.finish() for kind, output in outputs.items()}
         return Prediction(
             arrays[LABELS],
             arrays.get(CONFIDENCE),
@@ -111,7 +109,7 @@ class StreamedRun:
 
     # ---- the results --------------------------------------------------------------------
 
-    def _open(self) -> dict[str, ZarrLabels]:
+    def _open(self) -> Job[dict[str, ZarrLabels]]:
         """Choose the tiles, and begin the results or go on with those of a run that was stopped."""
         task, wanted = self._task, self._task.settings.tile_px
         # Tiles depend on the memory that is free now; a run that goes on needs those it had.
@@ -119,24 +117,26 @@ class StreamedRun:
         self.predictor = predictor_of(task.settings, wanted or (earlier[0] or {}).get("tile_px"))
         goes_on = earlier == [self._header(kind) for kind in task.arrays]
         if not goes_on:
-            self.predictor = predictor_of(task.settings, wanted or self._suggested_tile_px())
+            if wanted is None and self._workers is not None:
+                wanted = yield from self._tile_for(self._workers)
+            self.predictor = predictor_of(task.settings, wanted)
         return {
             kind: ZarrLabels(path, self._header(kind), anew=not goes_on)
             for kind, path in task.arrays.items()
         }
 
-    def _suggested_tile_px(self) -> int | None:
+    def _tile_for(self, workers: Workers) -> Job[int]:
         """Return a tile for which the workers have memory, and of which each gets some blocks."""
-        if self._workers is None:
-            return None
-        units = deque([Unit(suggest_tile, (self._task,))])
-        (tile_px,) = (done[1].result() for done in work_through(self._workers, units) if done)
-        if self._workers.count is None:
-            return int(tile_px)
-        enough = _BLOCKS_PER_WORKER * self._workers.count()
+        tile_px, units = 0, deque([Unit(suggest_tile, (self._task,))])
+        with closing(work_through(workers, units)) as finished:
+            for item in finished:
+                if item is not None:
+                    tile_px = int(item[1].result())
+                yield Progress(0, self._total, "asking for the memory there is")
+        enough = _BLOCKS_PER_WORKER * workers.count() if workers.count else 0
         while tile_px // 2 >= _SMALLEST_TILE_PX and self._n_blocks(tile_px) < enough:
             tile_px //= 2
-        return int(tile_px)
+        return tile_px
 
     def _n_blocks(self, tile_px: int) -> int:
         edge_px = block_edge_px(levels_of(self.predictor.model, tile_px))

@@ -167,11 +167,15 @@ class ZarrLabels:
             shutil.rmtree(self.draft)
             self.array = read_image(self.path).data
             return self.array
-        shutil.rmtree(self.draft / _JOURNALS)
-        (self.draft / _HEADER).unlink()
+        # Whenever it is killed here: either the draft is complete, or the result is in its place.
+        replaced = self.path.with_name(f".{self.path.name}.old")
         if self.path.exists():
-            shutil.rmtree(self.path)
+            shutil.rmtree(replaced, ignore_errors=True)
+            self.path.rename(replaced)
         self.draft.rename(self.path)
+        shutil.rmtree(replaced, ignore_errors=True)
+        shutil.rmtree(self.path / _JOURNALS)
+        (self.path / _HEADER).unlink()
         self.array = zarr.open_group(self.path, mode="r")[_ARRAY]
         return self.array
 
