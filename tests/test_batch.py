@@ -367,10 +367,39 @@ class TestResume:
                 batch.plan([folder], out, other, resume=True)
         assert batch.plan([folder], out, replace(settings, device="auto"), resume=True) == []
         iio.imwrite(folder / "a.png", image(7))
-        with pytest.raises(OutputExistsError, match=r"already: a_labels\.tif\. Choose"):
+        with pytest.raises(OutputExistsError, match=r"already: a_labels\.tif\. They are of"):
             batch.plan([folder], out, settings, resume=True)
         (task,) = batch.plan([folder], out, settings, resume=True, overwrite=True)
         assert task.path.name == "a.png"
+
+    def test_a_file_done_in_part_is_done(self, folder, model, tmp_path):
+        stack = np.stack([image(1, (40, 50)).astype(np.float32)] * 2)
+        stack[1, 0, 0] = np.nan
+        zarr.save(str(folder / "s.zarr"), stack)
+        out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
+        report = drain(batch.run(batch.plan([folder], out, settings)))
+        assert [r.status for r in report.results] == ["done", "done", "done in part"]
+        assert batch.plan([folder], out, settings, resume=True) == []
+
+    def test_the_report_grows_with_the_run(self, folder, model, tmp_path):
+        """A process that is killed cannot write it at its end."""
+        out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
+        job = batch.run(batch.plan([folder], out, settings))
+        while not (out / "run.json").exists():
+            next(job)
+        files = json.loads((out / "run.json").read_text())["files"]
+        assert [f["status"] for f in files] == ["done", "not done"]
+        (task,) = batch.plan([folder], out, settings, resume=True)
+        assert task.path.name == "b.tif"
+        job.close()
+
+    def test_other_results_of_an_image_are_not_removed_unasked(self, folder, model, tmp_path):
+        out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
+        drain(batch.run(batch.plan([folder], out, settings)))
+        with pytest.raises(
+            OutputExistsError, match=r"a_labels\.tif.*another image, model or setting"
+        ):
+            batch.plan([folder], out, replace(settings, zarr=True), resume=True)
 
     def test_reports_of_others_are_not_written_into(self, folder, settings, tmp_path):
         (tmp_path / "run.json").write_text("mine")

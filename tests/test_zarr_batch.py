@@ -219,7 +219,7 @@ class TestOtherImagesThatAreStreamed:
         tifffile.imwrite(tmp_path / "large.tif", data, tile=(64, 64), compression="zlib")
         zarr.create_array(tmp_path / "same.zarr", data=data, dimension_names=("y", "x"))
         same, _ = segment(tmp_path / "same.zarr", tmp_path / "same", settings)
-        monkeypatch.setattr("napari_fractoseg.batch.tasks._STREAMED_PX", 1000)
+        monkeypatch.setattr("napari_fractoseg.batch.tasks._STREAMED_VALUES", 1000)
         monkeypatch.setattr("napari_fractoseg.images._tiff.LOADED_VALUES", 1000)
         monkeypatch.setattr("napari_fractoseg.batch.tiff_results._CLASSIC_BYTES", 1000)
         task, _ = segment(tmp_path / "large.tif", tmp_path / "out", settings)
@@ -243,10 +243,15 @@ def test_the_labels_get_the_name_that_is_wanted(image, settings, tmp_path):
     _task, report = segment(image, tmp_path / "out", wanted)
     assert report.results[0].outputs == ("mine.zarr", "mine_confidence.zarr")
     assert labels_of(tmp_path / "out" / "mine.zarr").shape == SHAPE
-    # Another image beside it: the reports tell of both.
+    assert set(pd.read_csv(tmp_path / "out" / "mine_fractions.csv").file) == {"stack.zarr"}
+    # Another name has reports of its own, also for the same image.
     other = shutil.copytree(image, tmp_path / "other.zarr")
-    segment(other, tmp_path / "out", replace(settings, name="two", zarr=True))
-    assert set(pd.read_csv(tmp_path / "out" / "fractions.csv").file) == {"stack.zarr", "other.zarr"}
+    for path, name in ((other, "two"), (image, "again")):
+        segment(path, tmp_path / "out", replace(settings, name=name, zarr=True, flips=True))
+    assert labels_of(tmp_path / "out" / "mine.zarr").all()
+    run = json.loads((tmp_path / "out" / "again_run.json").read_text())
+    assert run["files"][0]["outputs"] == ["again.zarr"]
+    assert batch.plan([image], tmp_path / "out", wanted, resume=True) == []
     with pytest.raises(nf.FractosegError, match=r"mine\.zarr.*--overwrite"):
         batch.plan([image], tmp_path / "out", wanted)
     with pytest.raises(nf.FractosegError, match=r"labels of one image, 2 are given"):
@@ -297,7 +302,9 @@ def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings
     assert not journal.parent.exists()
 
 
-@pytest.mark.parametrize("change", [{"flips": True}, {"tile_px": 128}, {"confidence": True}])
+@pytest.mark.parametrize(
+    "change", [{"flips": True}, {"tile_px": 128}, {"confidence": True}, {"margin": True}]
+)
 def test_a_draft_of_another_run_is_not_gone_on_with(image, settings, tmp_path, change):
     out = tmp_path / "out"
     job = batch.run(batch.plan([image], out, settings))
@@ -320,3 +327,70 @@ def test_a_run_that_goes_on_has_the_tiles_it_began_with(image, settings, tmp_pat
     segment(image, out, replace(settings, tile_px=None), overwrite=True)
     run = json.loads((out / "run.json").read_text())
     assert run["files"][0]["tile_px"] == 64
+
+
+def test_a_draft_of_another_channel_is_not_gone_on_with(settings, tmp_path):
+    data = np.random.default_rng(0).integers(0, 255, (2, 200, 300), dtype=np.uint8)
+    path, out = tmp_path / "two.zarr", tmp_path / "out"
+    zarr.create_array(path, data=data, dimension_names=("c", "y", "x"))
+    job = batch.run(batch.plan([path], out, replace(settings, channel="0")))
+    for _ in range(15):
+        next(job)
+    job.close()
+    task, _ = segment(path, out, replace(settings, channel="1"), resume=True)
+    expected, _ = segment(path, tmp_path / "whole", replace(settings, channel="1"))
+    np.testing.assert_array_equal(labels_of(task.labels_path), labels_of(expected.labels_path))
+
+
+def test_after_a_stop_resume_goes_on_with_the_one_image(image, settings, tmp_path):
+    out = tmp_path / "out"
+    job = batch.run(batch.plan([image], out, settings))
+    for _ in range(20):
+        next(job)
+    job.close()
+    draft = zarr.open_group(out / ".stack_labels.zarr.part", mode="r+")["0"]
+    draft[0, :64, :64] = 3
+    task, report = segment(image, out, settings, resume=True)
+    assert (labels_of(task.labels_path)[0, :64, :64] == 3).all()
+    assert report.results[0].status == "done"
+    assert batch.plan([image], out, settings, resume=True) == []
+
+
+def test_less_memory_begins_anew_with_smaller_tiles(image, settings, tmp_path):
+    out, automatic = tmp_path / "out", replace(settings, tile_px=None)
+    job = batch.run(batch.plan([image], out, automatic))
+    for _ in range(3):
+        next(job)
+    job.close()
+    header = json.loads((out / ".stack_labels.zarr.part" / "run.json").read_text())
+    _, report = segment(image, out, replace(automatic, max_memory_gb=0.1), resume=True)
+    assert report.results[0].tile_px < header["tile_px"]
+
+
+def test_two_runs_do_not_write_the_same_results(image, settings, tmp_path):
+    tasks = batch.plan([image], tmp_path / "out", settings)
+    job = batch.run(tasks)
+    for _ in range(5):
+        next(job)
+    report = drain(batch.run(tasks))
+    assert "Another run is writing" in report.failed[0].error
+    assert drain(job).results[0].status == "done"
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_what_is_to_be_segmented_is_no_place_for_results(image, settings, tmp_path):
+    with pytest.raises(nf.FractosegError, match="which is to be segmented"):
+        batch.plan([image], image / "results", settings)
+    folder = tmp_path / "planes"
+    folder.mkdir()
+    iio.imwrite(folder / "a.png", np.zeros((5, 5), np.uint8))
+    with pytest.raises(nf.FractosegError, match="which is to be segmented"):
+        batch.plan([folder], folder, settings, stack=True)
+    with pytest.raises(nf.FractosegError, match=r"a\.png is not a folder"):
+        batch.plan([folder / "a.png"], tmp_path / "out", settings, stack=True)
+    assert len(batch.plan([folder], folder / "results", settings, stack=True)) == 1
+
+
+def test_labels_in_a_folder_are_no_images(image, settings, tmp_path):
+    segment(image, tmp_path, replace(settings, name="mine", zarr=True))
+    assert [t.path for t in batch.plan([tmp_path], tmp_path / "out", settings)] == [image]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,12 +73,21 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     return path
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and hashes of a folder's files (zarr)."""
+def file_sha256(path: Path, parts: Iterable[Path] | None = None) -> str:
+    """Return the SHA-256 of a file, or of the names and hashes of a folder's files.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder.
+    parts : iterable of Path, optional
+        The files of a folder that count; by default all, also those in its folders (zarr).
+    """
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
-    for part in sorted(p for p in path.rglob("*") if p.is_file()):
+    files = parts if parts is not None else (p for p in path.rglob("*") if p.is_file())
+    for part in sorted(files):
         digest.update(f"{part.relative_to(path).as_posix()} {file_sha256(part)}\n".encode())
     return digest.hexdigest()

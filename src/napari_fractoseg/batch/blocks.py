@@ -22,6 +22,7 @@ from napari_fractoseg.batch.zarr_labels import CHUNK_PX, ZarrLabels
 from napari_fractoseg.images import GreyRange, MicrographStack
 from napari_fractoseg.inference.looking import Level
 from napari_fractoseg.inference.plane import measured_plane
+from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, drain
 from napari_fractoseg.tiling import Box
@@ -29,13 +30,34 @@ from napari_fractoseg.tiling import Box
 __all__ = [
     "Block",
     "BlockResult",
+    "Run",
     "block_edge_px",
     "block_job",
     "boxes",
+    "forget",
     "measure",
     "segment_block",
     "suggest_tile",
 ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all blocks of a run have in common.
+
+    Parameters
+    ----------
+    task : SegmentTask
+        Names image and results.
+    tile_px : int
+        As for `Predictor`.
+    key : str
+        Of this run alone: what a process keeps for it is not used by another one.
+    """
+
+    task: SegmentTask
+    tile_px: int
+    key: str
 
 
 @dataclass(frozen=True)
@@ -44,10 +66,8 @@ class Block:
 
     Parameters
     ----------
-    task : SegmentTask
-        Names image and results.
-    tile_px : int
-        As for `Predictor`; the same for all blocks of a run.
+    run : Run
+        What it is part of.
     index : tuple of int
         The plane on the leading axes.
     box : Box
@@ -56,8 +76,7 @@ class Block:
         Of the whole plane.
     """
 
-    task: SegmentTask
-    tile_px: int
+    run: Run
     index: tuple[int, ...]
     box: Box
     known_range: GreyRange
@@ -113,11 +132,8 @@ def block_job(block: Block) -> Job[BlockResult]:
     Progress
         As of `Predictor`.
     """
-    task, settings, record = block.task, block.task.settings, RunRecord()
-    predictor = predictor_of(settings, block.tile_px)
-    image = _image_of(task)
-    predictor.expect(image)
-    outputs = {kind: ZarrLabels(path) for kind, path in task.arrays.items()}
+    record, (image, predictor) = RunRecord(), _made_ready(block.run)
+    outputs = {kind: ZarrLabels(path) for kind, path in block.run.task.arrays.items()}
     labels = outputs.pop(LABELS)
     yield from predictor.run_into(
         image,
@@ -142,26 +158,35 @@ def segment_block(block: Block) -> BlockResult:
         return drain(block_job(block))
 
 
-def measure(task: SegmentTask, index: tuple[int, ...]) -> GreyRange | LeftOut:
+def measure(run: Run, index: tuple[int, ...]) -> GreyRange | LeftOut:
     """Return the grey range of a plane, or why it is left unlabelled."""
-    plane = measured_plane(_image_of(task), index)
-    return plane if isinstance(plane, LeftOut) else plane.grey_range
+    with ONE_AT_A_TIME:
+        plane = measured_plane(_image_of(run), index)
+        return plane if isinstance(plane, LeftOut) else plane.grey_range
 
 
-def _image_of(task: SegmentTask) -> MicrographStack:
-    return _read_once(task, task.path.stat().st_mtime_ns)
+def forget() -> None:
+    """Close the image, and give back what else this process keeps for a run."""
+    _made_ready.cache_clear()
+    _image_of.cache_clear()
 
 
 @functools.lru_cache(maxsize=1)
-def _read_once(
-    task: SegmentTask,
-    changed: int,  # noqa: ARG001 - part of the key
-) -> MicrographStack:
+def _image_of(run: Run) -> MicrographStack:
     """Open an image for all its blocks: of a folder, each file is looked at."""
-    return task.read()
+    return run.task.read()
+
+
+@functools.lru_cache(maxsize=1)
+def _made_ready(run: Run) -> tuple[MicrographStack, Predictor]:
+    """Make image and network ready for all blocks; memory that ran out once is heeded."""
+    image, predictor = _image_of(run), predictor_of(run.task.settings, run.tile_px)
+    predictor.expect(image)
+    return image, predictor
 
 
 def suggest_tile(task: SegmentTask) -> int:
     """Return the largest tile for which this process has memory."""
     with ONE_AT_A_TIME:
+        use_own_threads()
         return predictor_of(task.settings, None, memory_for_a_tile()).tiler.tile_px

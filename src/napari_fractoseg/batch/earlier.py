@@ -18,10 +18,16 @@ import pandas as pd
 
 from napari_fractoseg.files import RUN_FILE
 
-__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "stem_of"]
+__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of"]
 
 FRACTIONS, RUN = "fractions.csv", RUN_FILE
 _NOT_DECIDING = ("model", "device", "max_memory_gb")
+
+
+def report_paths(out: Path, name: str | None = None) -> tuple[Path, Path]:
+    """Return where the fractions and the report of a run are; the name is that of its results."""
+    start = f"{name}_" if name else ""
+    return out / f"{start}{FRACTIONS}", out / f"{start}{RUN}"
 
 
 def stem_of(name: str | Path) -> str:
@@ -42,26 +48,45 @@ class EarlierRuns:
         are still there.
     fractions : DataFrame
         Their ``fractions.csv``, for the same files.
+    name : str or None
+        What the reports are named by, if the results of one image have a name.
+    is_ours : bool
+        Whether there is a ``run.json`` of ours, also if it tells of no results.
     """
 
     out: Path
     runs: tuple[Mapping[str, Any], ...] = ()
     fractions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    name: str | None = None
+    is_ours: bool = False
 
     @classmethod
-    def read(cls, out: Path) -> EarlierRuns:
+    def read(cls, out: Path, name: str | None = None) -> EarlierRuns:
         """Read what is there; files that are not ours count as none."""
+        fractions, report = report_paths(out, name)
         try:
-            latest = dict(json.loads((out / RUN).read_text(encoding="utf-8")))
+            latest = dict(json.loads(report.read_text(encoding="utf-8")))
             runs = [latest, *latest.pop("earlier_runs", ())]
             kept = [
                 {**run, "files": [f for f in run["files"] if _is_there(out, f, run)]}
                 for run in runs
             ]
         except (OSError, ValueError, KeyError, TypeError):
-            return cls(out)
+            return cls(out, name=name)
         names = {f["file"] for run in kept for f in run["files"]}
-        return cls(out, tuple(r for r in kept if r["files"]), _read_fractions(out, names))
+        with_files = tuple(r for r in kept if r["files"])
+        return cls(out, with_files, _read_fractions(fractions, names), name, is_ours=True)
+
+    def results_of(self, stems: Collection[str]) -> list[Path]:
+        """Return the results of some images that are there."""
+        found = [
+            self.out / name
+            for run in self.runs
+            for file in run["files"]
+            if stem_of(file["file"]) in stems
+            for name in _names(file, run)
+        ]
+        return [path for path in dict.fromkeys(found) if path.exists()]
 
     def finished(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
         """Return which images need not be segmented again: stem -> SHA-256 of the image then.
@@ -80,7 +105,7 @@ class EarlierRuns:
             if run.get("model", {}).get("sha256") == model_sha256
             and _deciding(run.get("settings", {})) == wanted
             for file in run["files"]
-            if file.get("status") == "done"
+            if str(file.get("status")).startswith("done")  # damage of the image stays
             and all((self.out / name).exists() for name in _names(file, run))
         }
 
@@ -90,7 +115,8 @@ class EarlierRuns:
         table = self.fractions
         if len(table):
             table = table[[stem_of(name) not in stems for name in table["file"]]]
-        return EarlierRuns(self.out, tuple(r for r in kept if r["files"]), table)
+        with_files = tuple(r for r in kept if r["files"])
+        return EarlierRuns(self.out, with_files, table, self.name, self.is_ours)
 
     def remove_replaced(self, outputs: Mapping[str, Collection[str]]) -> None:
         """Delete what earlier runs wrote for images that were segmented again.
@@ -104,7 +130,8 @@ class EarlierRuns:
         for run, file in files:
             stem = stem_of(file["file"])
             names = _names(file, run)
-            for name in set(names) - set(outputs.get(stem, names)):
+            written = {name.casefold() for name in outputs.get(stem, names)}
+            for name in (name for name in names if name.casefold() not in written):
                 path = self.out / name
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -137,10 +164,10 @@ def _is_there(out: Path, file: Mapping[str, Any], run: Mapping[str, Any]) -> boo
     return any((out / name).exists() for name in _names(file, run))
 
 
-def _read_fractions(out: Path, names: Collection[str]) -> pd.DataFrame:
+def _read_fractions(path: Path, names: Collection[str]) -> pd.DataFrame:
     try:
         # As text: it is written again as it is.
-        table = pd.read_csv(out / FRACTIONS, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
         return table[table["file"].isin(names)]
     except (OSError, ValueError, KeyError):
         return pd.DataFrame()

@@ -32,6 +32,11 @@ class Workers:
     executor: concurrent.futures.Executor
     count: Callable[[], int] | None = None
 
+    @property
+    def waiting_text(self) -> str:
+        """Say that there are no workers now; empty if there are."""
+        return "waiting for workers" if self.count is not None and not self.count() else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Unit:

@@ -1,8 +1,9 @@
-"""The model and the predictor of a process: loaded once, whatever it is given to do."""
+"""The model of a process: loaded once, whatever it is given to do."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 from napari_fractoseg.batch.report import SegmentSettings
@@ -12,7 +13,7 @@ from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.zoo import find_model
 
-__all__ = ["load", "predictor_of"]
+__all__ = ["load", "model_of", "predictor_of"]
 
 
 def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
@@ -27,10 +28,19 @@ def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
     return _load_once(folder, settings.device, _changed(folder))
 
 
+def model_of(settings: SegmentSettings) -> SegmentationModel:
+    """Return the model with mirror images as the settings say; no device is needed."""
+    folder = find_model(settings.model)
+    model = _model_once(folder, _changed(folder))
+    if settings.flips is None:
+        return model
+    return model.with_card(inference=replace(model.card.inference, flips=settings.flips))
+
+
 def predictor_of(
     settings: SegmentSettings, tile_px: int | None, max_bytes: float | None = None
 ) -> Predictor:
-    """Return the predictor; the same one as long as the same is asked for.
+    """Make a predictor.
 
     Parameters
     ----------
@@ -43,39 +53,6 @@ def predictor_of(
     """
     if settings.max_memory_gb is not None:
         max_bytes = settings.max_memory_gb * 2**30
-    if tile_px is None:  # what is free changes
-        return _predictor(settings, None, max_bytes)
-    return _predictor_once(settings, tile_px, max_bytes, _changed(find_model(settings.model)))
-
-
-def _changed(folder: Path) -> int:
-    """Return a number that differs when a model was trained again."""
-    weights = folder / WEIGHTS
-    return weights.stat().st_mtime_ns if weights.is_file() else 0
-
-
-@functools.lru_cache(maxsize=1)
-def _load_once(
-    folder: Path,
-    device: str,
-    changed: int,  # noqa: ARG001 - part of the key
-) -> tuple[SegmentationModel, Device]:
-    return SegmentationModel.load(folder), choose_device(device)
-
-
-@functools.lru_cache(maxsize=1)
-def _predictor_once(
-    settings: SegmentSettings,
-    tile_px: int,
-    max_bytes: float | None,
-    changed: int,  # noqa: ARG001 - part of the key
-) -> Predictor:
-    return _predictor(settings, tile_px, max_bytes)
-
-
-def _predictor(
-    settings: SegmentSettings, tile_px: int | None, max_bytes: float | None
-) -> Predictor:
     model, device = load(settings)
     return Predictor(
         model,
@@ -86,3 +63,22 @@ def _predictor(
         flips=settings.flips,
         max_bytes=max_bytes,
     )
+
+
+def _changed(folder: Path) -> int:
+    """Return a number that differs when a model was trained again."""
+    weights = folder / WEIGHTS
+    return weights.stat().st_mtime_ns if weights.is_file() else 0
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(folder: Path, device: str, changed: int) -> tuple[SegmentationModel, Device]:
+    return _model_once(folder, changed), choose_device(device)
+
+
+@functools.lru_cache(maxsize=1)
+def _model_once(
+    folder: Path,
+    changed: int,  # noqa: ARG001 - part of the key
+) -> SegmentationModel:
+    return SegmentationModel.load(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from napari_fractoseg.batch.earlier import FRACTIONS, RUN, EarlierRuns, stem_of
+from napari_fractoseg.batch.earlier import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.measure import class_fractions
@@ -52,7 +53,7 @@ class SegmentSettings:
         Write OME-Zarr, also for images that are not; those of zarr images always are.
     name : str or None
         What the results of the one image are named by, instead of the image: the
-        labels are ``<name>.zarr``.
+        labels are ``<name>.zarr``, the reports ``<name>_run.json`` and so on.
     """
 
     model: str | Path = DEFAULT_MODEL
@@ -139,8 +140,6 @@ class BatchReport:
         With time zone.
     seconds : float
         Time it took.
-    earlier : EarlierRuns or None
-        What was in the folder before.
     """
 
     results: tuple[FileResult, ...]
@@ -148,7 +147,6 @@ class BatchReport:
     settings: SegmentSettings
     started: datetime.datetime
     seconds: float
-    earlier: EarlierRuns | None = None
 
     @property
     def failed(self) -> tuple[FileResult, ...]:
@@ -174,13 +172,18 @@ class BatchReport:
         indexed = modes.set_index(["file", "plane", "class_name"])
         return indexed["fraction_of_modes"].unstack(sort=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON types, without the fractions."""
+    def to_dict(self, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """Return the report as plain JSON types, without the fractions.
+
+        Parameters
+        ----------
+        earlier : sequence of mapping
+            Runs whose results are in the folder, too.
+        """
         from napari_fractoseg import __version__
 
         folder = find_model(self.settings.model)
         card = ModelCard.read(folder)
-        earlier = self._kept.runs
         return {
             "fractoseg_version": __version__,
             "started": self.started.isoformat(timespec="seconds"),
@@ -196,26 +199,25 @@ class BatchReport:
             **({"earlier_runs": list(earlier)} if earlier else {}),
         }
 
-    @property
-    def _kept(self) -> EarlierRuns:
-        """Results of earlier runs for images that this one did not segment."""
-        earlier = self.earlier or EarlierRuns(self.out)
-        return earlier.without({stem_of(r.path) for r in self.segmented})
-
     def write(self) -> None:
         """Write ``fractions.csv`` and ``run.json`` into the folder of the results.
 
-        They also tell of results of earlier runs that are still there. What these
-        wrote for an image that was segmented again is removed.
+        They also tell of results of other runs that are there, for images that this
+        one did not segment. What these wrote for an image that was segmented again is
+        removed.
         """
-        if self.earlier is not None:
-            self.earlier.remove_replaced({stem_of(r.path): r.outputs for r in self.segmented})
-        tables = [t for t in (self._kept.fractions, self.fractions) if len(t)]
+        # Read now: another run may have written for other images meanwhile.
+        earlier = EarlierRuns.read(self.out, self.settings.name)
+        earlier.remove_replaced({stem_of(r.path): r.outputs for r in self.segmented})
+        kept = earlier.without({stem_of(r.path) for r in self.segmented})
+        tables = [t for t in (kept.fractions, self.fractions) if len(t)]
         table = pd.concat(tables, ignore_index=True) if tables else self.fractions
-        with draft_of(self.out / FRACTIONS, overwrite=True) as draft:
+        fractions, report = report_paths(self.out, self.settings.name)
+        with draft_of(fractions, overwrite=True) as draft:
             table.to_csv(draft, index=False)
-        with draft_of(self.out / RUN, overwrite=True) as draft:
-            draft.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        with draft_of(report, overwrite=True) as draft:
+            text = json.dumps(self.to_dict(kept.runs), indent=2)
+            draft.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _columns() -> list[str]:

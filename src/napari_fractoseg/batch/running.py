@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
-from napari_fractoseg.batch.earlier import EarlierRuns
 from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, work_through
 from napari_fractoseg.batch.loading import load, predictor_of
 from napari_fractoseg.batch.report import (
@@ -28,15 +27,16 @@ from napari_fractoseg.batch.streaming import StreamedRun
 from napari_fractoseg.batch.tasks import LABELS, SegmentTask
 from napari_fractoseg.batch.tiff_results import write_tiff
 from napari_fractoseg.errors import FractosegError, ImageError
-from napari_fractoseg.files import draft_of, file_sha256
+from napari_fractoseg.files import draft_of
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.predictor import Prediction
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
-from napari_fractoseg.jobs import Job, Progress, as_part, drain
+from napari_fractoseg.jobs import Job, Progress, Throttle, as_part, drain
 from napari_fractoseg.measure import class_fractions, overlay
 
 __all__ = ["run", "segment_file"]
 
+_SAVED_EVERY_S = 10
 STEPS_PER_FILE = 100
 """What a file counts for in the progress of a run."""
 
@@ -83,19 +83,23 @@ def run(
     if workers is None:
         load(settings)
     out.mkdir(parents=True, exist_ok=True)
-    results, earlier = [FileResult(t.path, "not done") for t in tasks], EarlierRuns.read(out)
+    results = [FileResult(t.path, "not done") for t in tasks]
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    saved = Throttle(_SAVED_EVERY_S)
 
     def report() -> BatchReport:
         seconds = time.perf_counter() - began
-        return BatchReport(tuple(results), out, settings, started, seconds, earlier)
+        return BatchReport(tuple(results), out, settings, started, seconds)
 
     try:
         whole = [] if workers is None else [i for i, t in enumerate(tasks) if not t.is_streamed]
-        if workers is not None:
-            yield from _run_in(workers, tasks, whole, results)
         here = [number for number in range(len(tasks)) if number not in whole]
-        yield from _run_here(tasks, here, results, workers)
+        parts = [] if workers is None else [_run_in(workers, tasks, whole, results)]
+        for part in (*parts, _run_here(tasks, here, results, workers)):
+            for progress in part:
+                yield progress
+                if any(r.status != "not done" for r in results) and saved.ready():
+                    report().write()  # for --resume, should this process be killed
     finally:
         report().write()
     return report()
@@ -150,7 +154,7 @@ def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileR
     """Segment one file; the boundary behind which a failed file does no harm."""
     began, sha256 = time.perf_counter(), ""
     try:
-        sha256 = file_sha256(task.path) if task.path.exists() else ""
+        sha256 = task.sha256()
         result = yield from _segment_stack(task, task.read(), sha256, workers)
     except Exception as error:  # noqa: BLE001 - any file may hold anything
         details = "" if isinstance(error, FractosegError) else traceback.format_exc()
@@ -166,13 +170,13 @@ def _segment_stack(
     if task.is_streamed:
         run = StreamedRun(task, stack, sha256, workers)
         prediction = yield from run.job()
-        written, used = run.written, run.predictor
-        device, tile_px = ", ".join(run.devices), run.tile_px
+        written, device = run.written, ", ".join(run.devices)
+        tile_px, halo_px = run.tile_px, run.halo_px
     else:
         used = predictor_of(settings, settings.tile_px)
         prediction = yield from used.run(stack)
         written, device = _write_tiffs(task, prediction), used.engine.label
-        tile_px = used.tiler.tile_px
+        tile_px, halo_px = used.tiler.tile_px, used.tiler.halo_px
     notes = [*prediction.notes, *(plane.reason for plane in prediction.left_out.values())]
     if settings.overlay:
         overlays, left = _write_overlays(task, stack, prediction)
@@ -187,7 +191,7 @@ def _segment_stack(
         outputs=tuple(written),
         notes=tuple(notes),
         tile_px=tile_px,
-        halo_px=used.tiler.halo_px,
+        halo_px=halo_px,
         fractions=pd.concat(tables, ignore_index=True),
     )
 

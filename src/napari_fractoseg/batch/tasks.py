@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from napari_fractoseg.batch.earlier import FRACTIONS, RUN, EarlierRuns, stem_of
+from napari_fractoseg.annotations.ngff_labels import read_ngff
+from napari_fractoseg.batch.earlier import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.batch.report import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
@@ -25,13 +26,14 @@ from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.zoo import find_model
 
-__all__ = ["LABELS", "SegmentTask", "plan"]
+__all__ = ["KINDS", "LABELS", "SegmentTask", "plan"]
 
 LABELS = "labels"
+KINDS = (LABELS, CONFIDENCE, MARGIN)
 _ZARR = ".zarr"
-_STREAMED_PX = 2**26
+_STREAMED_VALUES = 2**26
 """Larger images are not loaded."""
-_RESULT_ENDINGS = tuple(f"_{kind}" for kind in (LABELS, CONFIDENCE, MARGIN, "overlay"))
+_RESULT_ENDINGS = tuple(f"_{kind}" for kind in (*KINDS, "overlay"))
 
 
 @dataclass(frozen=True)
@@ -73,35 +75,34 @@ class SegmentTask:
             shape, _ = image_shape(self.path, channel=self.settings.channel)
         except ImageError:  # is reported when it is segmented
             return False
-        return math.prod(shape) > _STREAMED_PX
+        return math.prod(shape) > _STREAMED_VALUES
 
     @property
     def labels_path(self) -> Path:
         """Where the class values are written."""
-        return self._path_of(LABELS)
+        return self.path_of(LABELS)
 
     @property
     def confidence_path(self) -> Path:
         """Where the probability of the chosen class is written, if asked for."""
-        return self._path_of(CONFIDENCE)
-
-    @property
-    def margin_path(self) -> Path:
-        """Where it is written how far the chosen class is above the next one, if asked for."""
-        return self._path_of(MARGIN)
+        return self.path_of(CONFIDENCE)
 
     @property
     def arrays(self) -> dict[str, Path]:
         """What is written of shape (..., Y, X), and where: the labels first."""
         wanted = {CONFIDENCE: self.settings.confidence, MARGIN: self.settings.margin}
         kinds = [LABELS, *(kind for kind, is_wanted in wanted.items() if is_wanted)]
-        return {kind: self._path_of(kind) for kind in kinds}
+        return {kind: self.path_of(kind) for kind in kinds}
 
-    def _path_of(self, kind: str) -> Path:
-        suffix, name = _ZARR if self.writes_zarr else ".tif", self.settings.name
-        if name and kind == LABELS:
-            return self.out / f"{name}{suffix}"
-        return self.out / f"{name or self.path.stem}_{kind}{suffix}"
+    def path_of(self, kind: str) -> Path:
+        """Return where one of `KINDS` is written, if it is."""
+        suffix = _ZARR if self.writes_zarr else ".tif"
+        ending = "" if self.settings.name and kind == LABELS else f"_{kind}"
+        return self.out / f"{self._stem}{ending}{suffix}"
+
+    @property
+    def _stem(self) -> str:
+        return self.settings.name or self.path.stem
 
     def read(self) -> MicrographStack:
         """Open the image.
@@ -116,6 +117,12 @@ class SegmentTask:
             return read_stack(self.path, channel=channel)
         return read_image(self.path, channel=channel)
 
+    def sha256(self) -> str:
+        """Return the hash of the image: of a stack, that of its planes; empty if there is none."""
+        if not self.path.exists():
+            return ""
+        return file_sha256(self.path, find_images(self.path) if self.is_stack else None)
+
     def overlay_path(self, index: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Path:
         """Where the overlay of a plane is written, if asked for.
 
@@ -125,7 +132,7 @@ class SegmentTask:
             The plane on the leading axes, and the length of these.
         """
         numbers = [f"_{i:0{len(str(n - 1))}}" for i, n in zip(index, shape, strict=True)]
-        return self.out / f"{self.path.stem}_overlay{''.join(numbers)}.png"
+        return self.out / f"{self._stem}_overlay{''.join(numbers)}.png"
 
     def existing_outputs(self) -> list[Path]:
         """Return the files that the task would overwrite."""
@@ -135,7 +142,7 @@ class SegmentTask:
         return [p for p in found if p.exists()]
 
     def _overlays_of_planes(self) -> list[Path]:
-        pattern = f"{glob.escape(self.path.stem)}_overlay_[0-9]*.png"
+        pattern = f"{glob.escape(self._stem)}_overlay_[0-9]*.png"
         return sorted(self.out.glob(pattern)) if self.out.is_dir() else []
 
 
@@ -197,6 +204,11 @@ def plan(
         DEFAULT_SCHEME.with_palette(settings.palette)
     paths: dict[Path, Path] = {}
     for given in map(Path, inputs):
+        if stack and not _is_folder_of_images(given) and given.exists():
+            raise ImageError(
+                f"{given} is not a folder: with --stack, the images of a folder are the planes of "
+                "one stack. Name the folder, or leave --stack out."
+            )
         is_one = stack or not _is_folder_of_images(given)
         for path in [given] if is_one else _images_in(given):
             # Absolute: a worker may run in another folder. A link keeps its own name.
@@ -212,13 +224,11 @@ def plan(
         raise ImageError(f"There is no {_listed(list(paths.values()))}. Check the path.")
     tasks = [SegmentTask(path, Path(out).absolute(), settings) for path in paths.values()]
     _check_names(tasks)
-    earlier = EarlierRuns.read(tasks[0].out)
-    if resume:
+    earlier = EarlierRuns.read(tasks[0].out, settings.name) if resume else None
+    if earlier is not None:
         tasks = _without_finished(tasks, earlier)
     if tasks:
-        # Reports of ours go on telling of the other images.
-        reports_may_change = bool(earlier.runs) and (resume or settings.name is not None)
-        _check_outputs(tasks, set(paths), overwrite, reports_may_change)
+        _check_outputs(tasks, set(paths), overwrite, earlier)
     return tasks
 
 
@@ -226,13 +236,12 @@ def _without_finished(tasks: Sequence[SegmentTask], earlier: EarlierRuns) -> lis
     settings = tasks[0].settings
     weights = find_model(settings.model) / WEIGHTS
     finished = earlier.finished(asdict(settings), file_sha256(weights))
-    return [t for t in tasks if finished.get(stem_of(t.path)) != _sha256(t, finished)]
+    return [t for t in tasks if not _is_finished(t, finished)]
 
 
-def _sha256(task: SegmentTask, finished: Mapping[str, str]) -> str | None:
-    """Return the hash of an image that may be finished; of others it need not be known."""
-    is_candidate = stem_of(task.path) in finished and task.path.exists()
-    return file_sha256(task.path) if is_candidate else ""
+def _is_finished(task: SegmentTask, finished: Mapping[str, str]) -> bool:
+    stem = stem_of(task.path)
+    return stem in finished and finished[stem] == task.sha256()
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -240,7 +249,13 @@ def _images_in(folder: Path) -> list[Path]:
     found = find_images(folder)
     stems = {p.stem for p in found}
     results = {stem + ending for stem in stems for ending in _RESULT_ENDINGS}
-    return [p for p in found if p.stem not in results]
+    return [p for p in found if p.stem not in results and not _is_label_image(p)]
+
+
+def _is_label_image(path: Path) -> bool:
+    """Whether it is OME-Zarr labels, whatever their name."""
+    image = read_ngff(path) if path.is_dir() else None
+    return image is not None and (image.scheme is not None or bool(image.provenance))
 
 
 def _is_folder_of_images(path: Path) -> bool:
@@ -260,12 +275,24 @@ def _check_names(tasks: Sequence[SegmentTask]) -> None:
 
 
 def _check_outputs(
-    tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool, reports_may_change: bool
+    tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool, earlier: EarlierRuns | None
 ) -> None:
-    out = tasks[0].out
+    """Refuse to replace anything that may not be; `earlier` is what is gone on with."""
+    out, name = tasks[0].out, tasks[0].settings.name
+    for task in tasks:
+        # Beside the planes of a stack, the labels would be taken for one of them the next time.
+        folders = [out.resolve()] if task.is_stack else [out.resolve(), *out.resolve().parents]
+        if task.path.is_dir() and task.path.resolve() in folders:
+            raise OutputExistsError(
+                f"The results would be written into {task.path}, which is to be segmented. Choose "
+                "another folder for them."
+            )
     existing = [p for task in tasks for p in task.existing_outputs()]
-    if not reports_may_change:
-        existing += [out / name for name in (FRACTIONS, RUN) if (out / name).exists()]
+    if earlier is not None:  # they would be replaced, too
+        existing += earlier.results_of({stem_of(task.path) for task in tasks})
+    if earlier is None or not earlier.is_ours:
+        existing += [path for path in report_paths(out, name) if path.exists()]
+    existing = list(dict.fromkeys(existing))
     replaced = [p for p in existing if p.resolve() in inputs]
     if replaced:
         raise OutputExistsError(
@@ -273,9 +300,14 @@ def _check_outputs(
             "Choose another folder for the results."
         )
     if existing and not overwrite:
+        others = (
+            "They are of another image, model or setting, or nobody's. Choose another folder"
+            if earlier is not None
+            else "Choose another folder, go on with the run that wrote them (--resume)"
+        )
         raise OutputExistsError(
-            f"{out} holds results already: {_listed(existing)}. Choose another folder, go on with "
-            "the run that wrote them (--resume), or allow to overwrite them (--overwrite)."
+            f"{out} holds results already: {_listed(existing)}. {others}, or allow to overwrite "
+            "them (--overwrite)."
         )
 
 

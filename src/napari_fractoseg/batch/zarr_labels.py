@@ -23,7 +23,7 @@ from napari_fractoseg.inference.record import TileJournal
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.tiling import Box
 
-__all__ = ["CHUNK_PX", "ZarrLabels", "read_header"]
+__all__ = ["CHUNK_PX", "ZarrLabels", "discard_draft", "read_header"]
 
 CHUNK_PX = 1024
 _ZARR = ".zarr"
@@ -62,7 +62,7 @@ class ZarrLabels:
         self._n_levels = 1
         self._scheme: ClassScheme | None = None
         if anew and header is not None:
-            shutil.rmtree(self.draft, ignore_errors=True)
+            discard_draft(path)
             shape = tuple(header["shape"])
             names = [axis.name for axis in _axes_of(header, len(shape))]
             _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"], names)
@@ -160,11 +160,11 @@ class ZarrLabels:
     def finish(self) -> Any:
         """Put the draft in its place, instead of what was there; return the array there.
 
-        Of a TIFF, the draft is turned into it plane by plane, tile by tile.
+        A TIFF is written from the draft, tile by tile; the draft stays until it is
+        discarded.
         """
         if self.path.suffix != _ZARR:
             write_tiff(self.path, self.array, self._scheme)
-            shutil.rmtree(self.draft)
             self.array = read_image(self.path).data
             return self.array
         # Whenever it is killed here: either the draft is complete, or the result is in its place.
@@ -178,6 +178,15 @@ class ZarrLabels:
         (self.path / _HEADER).unlink()
         self.array = zarr.open_group(self.path, mode="r")[_ARRAY]
         return self.array
+
+
+def discard_draft(path: Path) -> None:
+    """Remove what a run that was stopped left of a result."""
+    draft = _draft_of(path)
+    if draft.exists():
+        # First: without it, nobody goes on with what is left when this is interrupted.
+        (draft / _HEADER).unlink(missing_ok=True)
+        shutil.rmtree(draft)
 
 
 def read_header(path: Path) -> Any:

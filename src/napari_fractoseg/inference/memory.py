@@ -87,7 +87,9 @@ def suggested_tile_px(
     max_bytes : float, optional
         Use no more than this.
     """
-    usable = min(_SHARE[device.kind] * free_bytes(device), max_bytes or float("inf"))
+    usable = _SHARE[device.kind] * free_bytes(device)
+    if max_bytes is not None:
+        usable = min(usable, max_bytes)
     halo = look.halo_px // look.reduction
     fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * px_bytes <= usable)
     return next(fitting, _EDGES_PX[-1]) * look.reduction
