@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import shutil
 import signal
+from collections import deque
+from contextlib import closing
 from dataclasses import replace
 
 import distributed
@@ -15,6 +18,7 @@ import zarr
 
 from napari_fractoseg import batch
 from napari_fractoseg.batch.cluster import dask_workers, local_workers
+from napari_fractoseg.batch.executing import Unit, result_of, work_through
 from napari_fractoseg.errors import ClusterError
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
@@ -151,3 +155,18 @@ def test_without_a_scheduler_the_error_says_how_to_start_one(monkeypatch):
         dask_workers("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+def test_workers_that_die_again_and_again_are_a_memory_problem(settings, workers, tmp_path):
+    units = deque([Unit(os._exit, (1,))])
+    with closing(work_through(workers, units)) as finished:
+        _, future = next(item for item in finished if item is not None)
+    with pytest.raises(ClusterError, match="memory was full.*--max-memory-gb"):
+        result_of(future)
+
+
+def test_work_that_was_dropped_is_said():
+    future = concurrent.futures.Future()
+    future.cancel()
+    with pytest.raises(ClusterError, match="scheduler was stopped or restarted"):
+        result_of(future)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ONE_AT_A_TIME", "Unit", "Workers", "work_through"]
+from napari_fractoseg.errors import ClusterError
+
+__all__ = ["ONE_AT_A_TIME", "Unit", "Workers", "result_of", "work_through"]
 
 ONE_AT_A_TIME = threading.Lock()
 """A process with several threads computes one thing at a time, with all of them: what it takes of
@@ -58,6 +60,31 @@ class Unit:
     arguments: tuple[Any, ...]
     size: int = 1
     key: Any = None
+
+
+def result_of(future: concurrent.futures.Future[Any]) -> Any:
+    """Return what a finished call returned.
+
+    Raises
+    ------
+    ClusterError
+        If it was not done, and why.
+    Exception
+        What the call raised.
+    """
+    if future.cancelled():
+        raise ClusterError(
+            "The work was dropped: the scheduler was stopped or restarted. Start it again and go "
+            "on (--resume)."
+        )
+    error = future.exception()
+    if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
+        raise ClusterError(
+            "The workers ended again and again while they computed a part of the image, most "
+            "likely because their memory was full. Use smaller tiles (--max-memory-gb, --tile-px), "
+            "or give the workers more memory."
+        ) from error
+    return future.result()
 
 
 def work_through(

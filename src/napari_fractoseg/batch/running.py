@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
-from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, work_through
+from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
 from napari_fractoseg.batch.loading import load, predictor_of
 from napari_fractoseg.batch.report import (
     BatchReport,
@@ -140,14 +140,14 @@ def _run_in(
         for item in finished:
             if item is not None:
                 unit, future = item
-                error = future.exception()
-                results[unit.key] = (
-                    FileResult(tasks[unit.key].path, "failed", error=_sentence(error))
-                    if error
-                    else future.result()
-                )
+                try:
+                    results[unit.key] = result_of(future)
+                except Exception as error:  # noqa: BLE001 - the worker died with the file
+                    failed = FileResult(tasks[unit.key].path, "failed", error=_sentence(error))
+                    results[unit.key] = failed
                 done += 1
-            yield Progress(STEPS_PER_FILE * done, total, f"{done} of {len(numbers)} files")
+            text = workers.waiting_text or f"{done} of {len(numbers)} files"
+            yield Progress(STEPS_PER_FILE * done, total, text)
 
 
 def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileResult]:

@@ -28,7 +28,7 @@ from napari_fractoseg.batch.blocks import (
     segment_block,
     suggest_tile,
 )
-from napari_fractoseg.batch.executing import Unit, Workers, work_through
+from napari_fractoseg.batch.executing import Unit, Workers, result_of, work_through
 from napari_fractoseg.batch.loading import model_of
 from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
 from napari_fractoseg.batch.zarr_labels import ZarrLabels, discard_draft, read_header
@@ -167,7 +167,7 @@ class StreamedRun:
         with closing(work_through(self._workers, units)) as finished:
             for item in finished:
                 if item is not None:
-                    tile_px = int(item[1].result())
+                    tile_px = int(result_of(item[1]))
                 yield Progress(0, self._total, self._workers.waiting_text or "looking for memory")
         enough = _BLOCKS_PER_WORKER * self._workers.count() if self._workers.count else 0
         while tile_px // 2 >= _SMALLEST_TILE_PX and self._n_blocks(tile_px) < enough:
@@ -271,7 +271,7 @@ class StreamedRun:
             for item in finished:
                 if item is not None:
                     unit, future = item
-                    done += self._take_unit(unit, future.result(), units)
+                    done += self._take_unit(unit, result_of(future), units)
                     n_done += isinstance(unit.key, Block)
                 text = workers.waiting_text or f"{n_done} blocks done"
                 yield Progress(done, self._total, text)

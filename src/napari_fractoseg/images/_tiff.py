@@ -60,8 +60,8 @@ def read_tiff(
     as_shown : bool
         Turn files in which 0 is white to those in which it is black.
     most_values : int
-        Larger series are not loaded. Uncompressed contiguous ones are memory
-        maps; of others the strips and tiles that are needed are decoded.
+        Larger series are not loaded. Uncompressed contiguous ones are mapped into
+        memory while they are read; of others the strips and tiles that are needed are decoded.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def _open(path: Path, series: Any) -> Any:
     if series.dataoffset is not None and not series.is_multifile:
         byteorder = series.keyframe.parent.byteorder
         dtype = series.dtype.newbyteorder(byteorder)
-        return np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
+        return _TiffMap(path, tuple(series.shape), dtype, series.dataoffset)
     for page in series.pages:
         if page is not None and _end_of(page) > page.parent.filehandle.size:
             raise ValueError("it ends early")
@@ -130,9 +130,12 @@ class _TiffArray(LazyArray):
         super().__init__(array.shape, array.dtype)
         self._path, self._array = path, array
 
+    def _values(self) -> Any:
+        return self._array
+
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
         try:
-            return np.asarray(self._array[keys])
+            return np.array(self._values()[keys])
         except IndexError:  # of the caller
             raise
         except TIFF_ERRORS as error:
@@ -140,6 +143,22 @@ class _TiffArray(LazyArray):
                 f"{self._path} cannot be read: {' '.join(str(error).split())}. The file is damaged "
                 "or was changed; copy or export it again."
             ) from error
+
+
+class _TiffMap(_TiffArray):
+    """A series in one piece, mapped into memory while it is read.
+
+    What was read of a map counts as memory of the process as long as the map is kept, and
+    Dask ends workers that have too much.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any, offset: int) -> None:
+        super().__init__(path, np.broadcast_to(np.empty((), dtype), shape))
+        self._offset = offset
+        self._values()  # a file that is too short is refused now
+
+    def _values(self) -> Any:
+        return np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
 
 
 class _DecodedParts(WrapperStore):  # type: ignore[misc]

@@ -94,10 +94,10 @@ def read_image(
     the file stores: TIFFs in which 0 is white are inverted, and CMYK becomes RGB.
     Of grey and alpha the grey levels are taken.
 
-    Large TIFFs: uncompressed ones whose data are in one piece are memory maps. Of
-    others the strips and tiles that are needed are decoded, and up to 256 MB of
-    them are kept. A strip is decoded as a whole: a large image that was
-    compressed as a single strip takes the memory of all of it.
+    Large TIFFs: uncompressed ones whose data are in one piece are mapped into memory
+    while they are read. Of others the strips and tiles that are needed are decoded,
+    and up to 256 MB of them are kept. A strip is decoded as a whole: a large image
+    that was compressed as a single strip takes the memory of all of it.
     """
     path = Path(path)
     source = _read_source(path, rgb=rgb, channel=channel)
