@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import torch
 
+from napari_fractoseg.batch import worker_start
 from napari_fractoseg.batch.executing import Workers
 from napari_fractoseg.errors import ClusterError
 
@@ -49,6 +50,7 @@ def local_workers(count: int) -> Iterator[Workers]:
             threads_per_worker=max(1, CPU_COUNT // count),
             memory_limit=psutil.virtual_memory().available // count,
             dashboard_address=":0",  # whichever is free
+            preload=[worker_start.__name__],
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -149,6 +149,11 @@ class BatchReport:
     seconds: float
 
     @property
+    def paths(self) -> tuple[Path, Path]:
+        """Where the fractions and the report are written."""
+        return report_paths(self.out, self.settings.name)
+
+    @property
     def failed(self) -> tuple[FileResult, ...]:
         """The files that could not be segmented."""
         return tuple(r for r in self.results if r.status == "failed")
@@ -212,7 +217,7 @@ class BatchReport:
         kept = earlier.without({stem_of(r.path) for r in self.segmented})
         tables = [t for t in (kept.fractions, self.fractions) if len(t)]
         table = pd.concat(tables, ignore_index=True) if tables else self.fractions
-        fractions, report = report_paths(self.out, self.settings.name)
+        fractions, report = self.paths
         with draft_of(fractions, overwrite=True) as draft:
             table.to_csv(draft, index=False)
         with draft_of(report, overwrite=True) as draft:

@@ -133,10 +133,10 @@ def segment(
         zarr=as_zarr or is_name,
         name=out.stem if is_name else None,
     )
-    out = out.parent if is_name else out
+    out = (out.parent if is_name else out).absolute()
     tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume, stack=stack)
     if not tasks:
-        typer.echo(f"Nothing to do: all is done already, in {out}.")
+        typer.echo(f"Nothing to do: all is done already. The results are in {out}")
         return
     try:
         with _who_works(workers, scheduler) as crew:
@@ -227,7 +227,7 @@ def _print_batch(report: BatchReport) -> None:
     done = len(report.segmented)
     typer.echo(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
-        f"Results, fractions.csv and run.json are in {report.out}"
+        f"Results, {' and '.join(path.name for path in report.paths)} are in {report.out}"
     )
 
 
