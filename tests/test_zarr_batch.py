@@ -27,12 +27,12 @@ from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 
-SHAPE = (2, 300, 420)
+SHAPE = (2, 220, 330)
 
 
 @pytest.fixture
 def model(tiny_model, tmp_path):
-    inference = Inference(reductions=(1, 2), halo_px=64)
+    inference = Inference(reductions=(1, 2), halo_px=64, flips=False)
     return tiny_model.with_card(inference=inference).save(tmp_path / "model")
 
 
@@ -62,7 +62,8 @@ def labels_of(path):
 def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
     task, report = segment(image, tmp_path / "out", replace(settings, confidence=True))
     labels = labels_of(task.labels_path)
-    predictor = Predictor(nf.load_model(settings.model), choose_device("cpu"), tile_px=64)
+    model = nf.load_model(settings.model)
+    predictor = Predictor(model, choose_device("cpu"), tile_px=64)
     expected = drain(predictor.run(read_image(image))).labels
     np.testing.assert_array_equal(labels, expected)
     confidence = labels_of(task.confidence_path)
@@ -247,7 +248,7 @@ def test_the_labels_get_the_name_that_is_wanted(image, settings, tmp_path):
     # Another name has reports of its own, also for the same image.
     other = shutil.copytree(image, tmp_path / "other.zarr")
     for path, name in ((other, "two"), (image, "again")):
-        segment(path, tmp_path / "out", replace(settings, name=name, zarr=True, flips=True))
+        segment(path, tmp_path / "out", replace(settings, name=name, zarr=True, tile_px=128))
     assert labels_of(tmp_path / "out" / "mine.zarr").all()
     run = json.loads((tmp_path / "out" / "again_run.json").read_text())
     assert run["files"][0]["outputs"] == ["again.zarr"]
@@ -279,7 +280,7 @@ def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings
         stdout=subprocess.PIPE,
     )
     journal = out / ".stack_labels.zarr.part" / "journals" / "0_0_0.txt"
-    while not journal.exists() or len(journal.read_text().splitlines()) < 20:
+    while not journal.exists() or len(journal.read_text().splitlines()) < 12:
         assert child.poll() is None
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
@@ -297,7 +298,7 @@ def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings
     assert (labels[0, :64, :64] == 3).all()
     expected[0, :64, :64] = 3
     np.testing.assert_array_equal(labels, expected)
-    assert 20 <= n_written < 35
+    assert 12 <= n_written < 24
     assert report.results[0].status == "done"
     assert not journal.parent.exists()
 

@@ -31,7 +31,7 @@ def write_ngff(path, labels=LABELS, scheme=DEFAULT_SCHEME, size=0.25, dtype="uin
     group = ZarrLabels(path, {"shape": list(labels.shape), "dtype": dtype}, anew=True)
     group.array[...] = labels
     group.describe(path.stem, path.parent / "a.tif", scheme, size)
-    group.finish()
+    group.finish(overwrite=True)
     return path
 
 

@@ -123,7 +123,8 @@ class StreamedRun:
         for kind, output in outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             self._describe(kind, output)
-        arrays = {kind: output.finish() for kind, output in outputs.items()}
+        # The plan has asked whether results may be replaced.
+        arrays = {kind: output.finish(overwrite=True) for kind, output in outputs.items()}
         for path in (self._task.path_of(kind) for kind in KINDS):
             discard_draft(path)
         return Prediction(

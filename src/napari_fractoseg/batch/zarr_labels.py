@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import math
@@ -157,12 +158,24 @@ class ZarrLabels:
         if provenance is not None:
             group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
 
-    def finish(self) -> Any:
-        """Put the draft in its place, instead of what was there; return the array there.
+    def finish(self, *, overwrite: bool = False) -> Any:
+        """Put the draft in its place, and return the array there.
 
         A TIFF is written from the draft, tile by tile; the draft stays until it is
         discarded.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Replace what is there.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there that may not be replaced.
         """
+        if self.path.exists() and not overwrite:
+            raise FileExistsError(errno.EEXIST, "there is something of that name now")
         if self.path.suffix != _ZARR:
             write_tiff(self.path, self.array, self._scheme)
             self.array = read_image(self.path).data
