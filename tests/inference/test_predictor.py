@@ -229,7 +229,7 @@ def whole_plane(model, image):
 
 
 @pytest.mark.parametrize("reductions", [(1,), (1, 2), (2, 3), (1, 2, 4)])
-@pytest.mark.parametrize("tile_px", [None, 128])
+@pytest.mark.parametrize("tile_px", [None, 192])
 def test_each_look_in_its_own_tiles_gives_the_labels_of_the_whole_plane(
     tiny_model, reductions, tile_px
 ):

@@ -120,7 +120,7 @@ def run(command, **options):
 
 @pytest.mark.slow
 def test_a_killed_training_loses_nothing(command, tmp_path):
-    plan = TrainingPlan(**{**PLAN.to_dict(), "max_steps": 30})
+    plan = TrainingPlan(**{**PLAN.to_dict(), "max_steps": 16})
     whole = tmp_path / "whole"
     assert run(command(whole, plan)).returncode == 0
     out, checkpoint = tmp_path / "killed", tmp_path / "killed.checkpoint"
