@@ -55,6 +55,14 @@ def segment(image, out, settings, **options):
     return task, drain(batch.run([task]))
 
 
+def stop_after(steps, image, out, settings):
+    """Begin to segment, and stop."""
+    job = batch.run(batch.plan([image], out, settings))
+    for _ in range(steps):
+        next(job)
+    job.close()
+
+
 def labels_of(path):
     return zarr.open_group(path, mode="r")["0"][...]
 
@@ -220,8 +228,7 @@ class TestOtherImagesThatAreStreamed:
         tifffile.imwrite(tmp_path / "large.tif", data, tile=(64, 64), compression="zlib")
         zarr.create_array(tmp_path / "same.zarr", data=data, dimension_names=("y", "x"))
         same, _ = segment(tmp_path / "same.zarr", tmp_path / "same", settings)
-        monkeypatch.setattr("napari_fractoseg.batch.tasks._STREAMED_VALUES", 1000)
-        monkeypatch.setattr("napari_fractoseg.images._tiff.LOADED_VALUES", 1000)
+        monkeypatch.setattr("napari_fractoseg.batch.tasks.LOADED_VALUES", 1000)
         monkeypatch.setattr("napari_fractoseg.batch.tiff_results._CLASSIC_BYTES", 1000)
         task, _ = segment(tmp_path / "large.tif", tmp_path / "out", settings)
         with tifffile.TiffFile(task.labels_path) as tif:
@@ -308,10 +315,7 @@ def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings
 )
 def test_a_draft_of_another_run_is_not_gone_on_with(image, settings, tmp_path, change):
     out = tmp_path / "out"
-    job = batch.run(batch.plan([image], out, settings))
-    for _ in range(20):
-        next(job)
-    job.close()
+    stop_after(20, image, out, settings)
     draft = zarr.open_group(out / ".stack_labels.zarr.part", mode="r+")["0"]
     assert draft[0, :64, :64].all()
     draft[0, :64, :64] = 0
@@ -321,10 +325,7 @@ def test_a_draft_of_another_run_is_not_gone_on_with(image, settings, tmp_path, c
 
 def test_a_run_that_goes_on_has_the_tiles_it_began_with(image, settings, tmp_path):
     out = tmp_path / "out"
-    job = batch.run(batch.plan([image], out, settings))
-    for _ in range(20):
-        next(job)
-    job.close()
+    stop_after(20, image, out, settings)
     segment(image, out, replace(settings, tile_px=None), overwrite=True)
     run = json.loads((out / "run.json").read_text())
     assert run["files"][0]["tile_px"] == 64
@@ -334,10 +335,7 @@ def test_a_draft_of_another_channel_is_not_gone_on_with(settings, tmp_path):
     data = np.random.default_rng(0).integers(0, 255, (2, 200, 300), dtype=np.uint8)
     path, out = tmp_path / "two.zarr", tmp_path / "out"
     zarr.create_array(path, data=data, dimension_names=("c", "y", "x"))
-    job = batch.run(batch.plan([path], out, replace(settings, channel="0")))
-    for _ in range(15):
-        next(job)
-    job.close()
+    stop_after(15, path, out, replace(settings, channel="0"))
     task, _ = segment(path, out, replace(settings, channel="1"), resume=True)
     expected, _ = segment(path, tmp_path / "whole", replace(settings, channel="1"))
     np.testing.assert_array_equal(labels_of(task.labels_path), labels_of(expected.labels_path))
@@ -345,10 +343,7 @@ def test_a_draft_of_another_channel_is_not_gone_on_with(settings, tmp_path):
 
 def test_after_a_stop_resume_goes_on_with_the_one_image(image, settings, tmp_path):
     out = tmp_path / "out"
-    job = batch.run(batch.plan([image], out, settings))
-    for _ in range(20):
-        next(job)
-    job.close()
+    stop_after(20, image, out, settings)
     draft = zarr.open_group(out / ".stack_labels.zarr.part", mode="r+")["0"]
     draft[0, :64, :64] = 3
     task, report = segment(image, out, settings, resume=True)
@@ -359,10 +354,7 @@ def test_after_a_stop_resume_goes_on_with_the_one_image(image, settings, tmp_pat
 
 def test_less_memory_begins_anew_with_smaller_tiles(image, settings, tmp_path):
     out, automatic = tmp_path / "out", replace(settings, tile_px=None)
-    job = batch.run(batch.plan([image], out, automatic))
-    for _ in range(3):
-        next(job)
-    job.close()
+    stop_after(3, image, out, automatic)
     header = json.loads((out / ".stack_labels.zarr.part" / "run.json").read_text())
     _, report = segment(image, out, replace(automatic, max_memory_gb=0.1), resume=True)
     assert report.results[0].tile_px < header["tile_px"]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 __all__ = [
     "blocks",
     "is_constant",
-    "level_counts",
     "n_not_finite",
     "percentiles",
     "ranked",
@@ -65,28 +64,6 @@ def is_constant(data: Any) -> bool:
     return True
 
 
-def level_counts(data: Any) -> tuple[int, npt.NDArray[np.int64]]:
-    """Count how often each level occurs.
-
-    Parameters
-    ----------
-    data : array of bool, or of integers of at most 16 bits
-
-    Returns
-    -------
-    lowest : int
-        The level that the first count belongs to.
-    counts : ndarray of int64, shape (256,) or (65536,)
-        Of ``lowest``, ``lowest + 1`` and so on.
-    """
-    kind = np.dtype(data.dtype)
-    lowest = int(np.iinfo(kind).min) if kind.kind == "i" else 0
-    counts = np.zeros(2 ** (8 * kind.itemsize), dtype=np.int64)
-    for block in blocks(data):
-        counts += np.bincount(block.reshape(-1).astype(np.int64) - lowest, minlength=len(counts))
-    return lowest, counts
-
-
 def value_counts(data: Any) -> dict[int, int]:
     """Count how often each value occurs that does.
 
@@ -98,8 +75,8 @@ def value_counts(data: Any) -> dict[int, int]:
     if kind.itemsize > 2:
         found, counts = np.unique(np.asarray(data[...]), return_counts=True)
         return dict(zip(found.tolist(), counts.tolist(), strict=True))
-    lowest, counts = level_counts(data)
-    return {int(level) + lowest: int(counts[level]) for level in np.flatnonzero(counts)}
+    counts = _digit_counts(data, {0}, 0, 8 * kind.itemsize)[0]
+    return {int(_of_key(int(key), kind)): int(counts[key]) for key in np.flatnonzero(counts)}
 
 
 def percentiles(data: Any, wanted: Sequence[float]) -> list[float]:

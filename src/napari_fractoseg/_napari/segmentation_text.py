@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_fractoseg.images import MicrographStack
@@ -38,11 +39,8 @@ def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> st
 
 def share_text(progress: Progress, remaining_s: float | None) -> str:
     """Say shortly how far a run is: ``40 % · 2 min left``."""
-    if progress.total == 0:
-        return f"{progress.message} …"
-    share = f"{progress.done / progress.total:.0%}".replace("%", " %")
-    left = remaining_s is not None and progress.done < progress.total
-    return f"{share} · {duration_text(remaining_s or 0)} left" if left else share
+    shown = replace(progress, message="") if progress.total else progress
+    return progress_text(shown, remaining_s)
 
 
 def progress_text(progress: Progress, remaining_s: float | None) -> str:

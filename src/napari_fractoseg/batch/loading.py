@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from pathlib import Path
 
 from napari_fractoseg.batch.report import SegmentSettings
@@ -31,10 +30,7 @@ def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
 def model_of(settings: SegmentSettings) -> SegmentationModel:
     """Return the model with mirror images as the settings say; no device is needed."""
     folder = find_model(settings.model)
-    model = _model_once(folder, _changed(folder))
-    if settings.flips is None:
-        return model
-    return model.with_card(inference=replace(model.card.inference, flips=settings.flips))
+    return _model_once(folder, _changed(folder)).with_flips(settings.flips)
 
 
 def predictor_of(

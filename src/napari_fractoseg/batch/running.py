@@ -96,10 +96,11 @@ def run(
         here = [number for number in range(len(tasks)) if number not in whole]
         parts = [] if workers is None else [_run_in(workers, tasks, whole, results)]
         for part in (*parts, _run_here(tasks, here, results, workers)):
-            for progress in part:
-                yield progress
-                if any(r.status != "not done" for r in results) and saved.ready():
-                    report().write()  # for --resume, should this process be killed
+            with closing(part):  # before the last report
+                for progress in part:
+                    yield progress
+                    if any(r.status != "not done" for r in results) and saved.ready():
+                        report().write()  # for --resume, should this process be killed
     finally:
         report().write()
     return report()
@@ -170,13 +171,15 @@ def _segment_stack(
     if task.is_streamed:
         run = StreamedRun(task, stack, sha256, workers)
         prediction = yield from run.job()
-        written, device = run.written, ", ".join(run.devices)
+        device = ", ".join(run.devices)
         tile_px, halo_px = run.tile_px, run.halo_px
     else:
         used = predictor_of(settings, settings.tile_px)
         prediction = yield from used.run(stack)
-        written, device = _write_tiffs(task, prediction), used.engine.label
+        _write_tiffs(task, prediction)
+        device = used.engine.label
         tile_px, halo_px = used.tiler.tile_px, used.tiler.halo_px
+    written = [path.name for path in task.arrays.values()]
     notes = [*prediction.notes, *(plane.reason for plane in prediction.left_out.values())]
     if settings.overlay:
         overlays, left = _write_overlays(task, stack, prediction)
@@ -233,14 +236,13 @@ def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Predictio
     return table
 
 
-def _write_tiffs(task: SegmentTask, prediction: Prediction) -> list[str]:
+def _write_tiffs(task: SegmentTask, prediction: Prediction) -> None:
     found = {CONFIDENCE: prediction.confidence, MARGIN: prediction.margin}
     for kind, path in task.arrays.items():
         if kind == LABELS:
             write_tiff(path, prediction.labels, prediction.scheme)
         else:
             write_tiff(path, found[kind])
-    return [path.name for path in task.arrays.values()]
 
 
 def _sentence(error: BaseException) -> str:

@@ -298,11 +298,6 @@ class StreamedRun:
         self.devices[result.device] = None
         self.tile_px = min(self.tile_px or result.tile_px, result.tile_px)
 
-    @property
-    def written(self) -> list[str]:
-        """Names of the results."""
-        return [path.name for path in self._task.arrays.values()]
-
 
 def _size(shape: tuple[int, int]) -> int:
     return shape[0] * shape[1]

@@ -15,6 +15,7 @@ from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.images import (
+    LOADED_VALUES,
     TIFF_SUFFIXES,
     MicrographStack,
     find_images,
@@ -31,8 +32,6 @@ __all__ = ["KINDS", "LABELS", "SegmentTask", "plan"]
 LABELS = "labels"
 KINDS = (LABELS, CONFIDENCE, MARGIN)
 _ZARR = ".zarr"
-_STREAMED_VALUES = 2**26
-"""Larger images are not loaded."""
 _RESULT_ENDINGS = tuple(f"_{kind}" for kind in (*KINDS, "overlay"))
 
 
@@ -57,7 +56,7 @@ class SegmentTask:
     @property
     def is_stack(self) -> bool:
         """Whether the image is a folder whose files are planes."""
-        return self.path.suffix.lower() != _ZARR and self.path.is_dir()
+        return _is_folder_of_images(self.path)
 
     @property
     def writes_zarr(self) -> bool:
@@ -75,7 +74,7 @@ class SegmentTask:
             shape, _ = image_shape(self.path, channel=self.settings.channel)
         except ImageError:  # is reported when it is segmented
             return False
-        return math.prod(shape) > _STREAMED_VALUES
+        return math.prod(shape) > LOADED_VALUES
 
     @property
     def labels_path(self) -> Path:
@@ -172,7 +171,6 @@ def plan(
     resume : bool
         Whether to leave out images that an earlier run finished with the same model
         and settings, and that are the same still.
-
     stack : bool
         Whether the images of a folder are the planes of one stack.
 
@@ -259,7 +257,7 @@ def _is_label_image(path: Path) -> bool:
 
 
 def _is_folder_of_images(path: Path) -> bool:
-    return path.is_dir() and path.suffix.lower() != ".zarr"
+    return path.suffix.lower() != _ZARR and path.is_dir()
 
 
 def _check_names(tasks: Sequence[SegmentTask]) -> None:

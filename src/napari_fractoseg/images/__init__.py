@@ -11,6 +11,7 @@ from napari_fractoseg.images.micrograph import (
     to_grey,
 )
 from napari_fractoseg.images.reading import (
+    LOADED_VALUES,
     TIFF_SUFFIXES,
     find_images,
     image_shape,
@@ -19,6 +20,7 @@ from napari_fractoseg.images.reading import (
 )
 
 __all__ = [
+    "LOADED_VALUES",
     "TIFF_SUFFIXES",
     "Axis",
     "GreyRange",

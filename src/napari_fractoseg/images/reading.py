@@ -17,6 +17,8 @@ from napari_fractoseg.images.micrograph import MicrographStack
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "LOADED_VALUES",
+    "TIFF_SUFFIXES",
     "find_images",
     "image_header",
     "image_shape",

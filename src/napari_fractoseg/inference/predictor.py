@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,9 +69,7 @@ class Predictor:
         flips: bool | None = None,
         max_bytes: float | None = None,
     ) -> None:
-        if flips is not None and flips != model.card.inference.flips:
-            model = model.with_card(inference=replace(model.card.inference, flips=flips))
-        self.model = model
+        self.model = model = model.with_flips(flips)
         self.engine = Engine(model, device or choose_device(), tile_px, batch_size, max_bytes)
         self.with_confidence, self.with_margin = with_confidence, with_margin
 

@@ -225,6 +225,13 @@ class SegmentationModel:
             replace(self.card, **changes), self.network, self.digest, self.known_channels
         )
 
+    def with_flips(self, flips: bool | None) -> SegmentationModel:
+        """Return the same network with or without mirror images; None leaves it to the card."""
+        inference = self.card.inference
+        if flips is None or flips == inference.flips:
+            return self
+        return self.with_card(inference=replace(inference, flips=flips))
+
     def probabilities(self, batch: torch.Tensor | npt.NDArray[np.float32]) -> torch.Tensor:
         """Return the probability of each class at each pixel.
 
