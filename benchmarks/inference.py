@@ -8,7 +8,8 @@ the network as PyTorch has it, over the whole plane in one pass at each resoluti
 the model, without mirror images; times are ratios to it, measured in turns in the
 same process. *Agreement* is the part of the pixels with the labels of the whole
 plane. MONAI's `sliding_window_inference` (windows of 512 px, Gaussian weights) gets the
-same looks, normalised image and all. Memory is the growth of the process, sampled.
+same looks, normalised image and all. Memory is the growth of the process, sampled; on a GPU that
+of its own memory.
 Needs the shared data.
 """
 
@@ -92,6 +93,8 @@ class MemoryWatch(threading.Thread):
         super().__init__(daemon=True)
         self._process, self._is_done = psutil.Process(), threading.Event()
         self.before = self.most = self._process.memory_info().rss
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
 
     def run(self) -> None:
         """Sample."""
@@ -102,7 +105,8 @@ class MemoryWatch(threading.Thread):
         """Return the growth in gigabytes."""
         self._is_done.set()
         self.join()
-        return (self.most - self.before) / 2**30
+        on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+        return (on_gpu or self.most - self.before) / 2**30
 
 
 def measure(work: Callable[[], np.ndarray], repeat: int) -> Measured:
@@ -121,7 +125,8 @@ def measure(work: Callable[[], np.ndarray], repeat: int) -> Measured:
 
 def whole(model: SegmentationModel, image: np.ndarray, see: Any) -> np.ndarray:
     """Label the whole plane: the mean of all looks; `see` gives logits or probabilities."""
-    grey = torch.from_numpy(GreyRange.of(image).apply(image))[None, None]
+    device = next(model.network.parameters()).device
+    grey = torch.from_numpy(GreyRange.of(image).apply(image))[None, None].to(device)
     rows, columns = grey.shape[-2:]
     total: Any = 0
     with torch.inference_mode():
@@ -132,7 +137,8 @@ def whole(model: SegmentationModel, image: np.ndarray, see: Any) -> np.ndarray:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             seen = see(inputs).float().softmax(dim=1)
             total = total + enlarged(seen, look.reduction)[..., :rows, :columns]
-    return np.asarray(model.card.scheme.to_labels(total[0].argmax(0).numpy().astype(np.uint8)))
+    channels = total[0].argmax(0).to(torch.uint8).cpu().numpy()
+    return np.asarray(model.card.scheme.to_labels(channels))
 
 
 def main() -> None:
@@ -145,14 +151,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-openvino", action="store_true")
     options = parser.parse_args()
-    device = choose_device(options.device)
-    model = load_model()
-    model = model.with_card(
-        inference=type(model.card.inference)(
-            model.card.inference.reductions, False, model.card.inference.halo_px
-        )
-    )
-    model.to(device.torch)
+    device, model = choose_device(options.device), load_model()
+    model = model.with_flips(False).to(device.torch)
     network = model.network.eval()
     if options.no_openvino:
         Engine.model_for.__globals__["has_openvino"] = lambda: False
@@ -160,7 +160,7 @@ def main() -> None:
     print("size | way | time to raw | us a pixel | agreement | memory, GB")
     for size in options.sizes:
         image = mosaic(size)
-        network(torch.zeros(1, 1, 256, 256))
+        network(torch.zeros(1, 1, 256, 256, device=device.torch))
         report = Report(size)
         if size <= options.most:
             raw = measure(lambda image=image: whole(model, image, network), options.repeat)

@@ -126,7 +126,7 @@ class TestSegment:
         run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
             "--confidence", "--tile-px", "64", "--flips",
             "--palette", "colour-blind-safe", "--max-memory-gb", "2.5", "--margin",
-            "--zarr")  # fmt: skip
+            "--zarr", "--precision", "single")  # fmt: skip
         settings = json.loads((out / "run.json").read_text())["settings"]
         assert settings == {
             "model": str(model),
@@ -141,6 +141,7 @@ class TestSegment:
             "channel": None,
             "zarr": True,
             "name": None,
+            "precision": "single",
         }
         assert (out / "one_overlay.png").exists()
         assert (out / "one_confidence.zarr").exists()

@@ -388,10 +388,17 @@ def test_out_of_memory_says_what_to_do(tiny_model):
 
 
 @pytest.mark.gpu
-def test_the_gpu_agrees_with_the_cpu(tiny_model):
+@pytest.mark.parametrize(("precision", "same"), [("single", 0.999), ("auto", 0.99)])
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "f4"])
+def test_the_gpu_agrees_with_the_cpu(tiny_model, precision, same, dtype):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    on_cpu = nf.segment(IMAGE, tiny_model, device="cpu")
-    on_gpu = nf.segment(IMAGE, tiny_model, device="cuda")
-    tiny_model.to(torch.device("cpu"))
-    assert (on_cpu == on_gpu).mean() > 0.999
+    stack = MicrographStack(np.stack([smooth_noise((150, 210), s) for s in range(6)]).astype(dtype))
+    options = {"tile_px": 64, "with_confidence": True, "with_margin": True}
+    on_cpu = drain(Predictor(tiny_model, CPU, **options).run(stack))
+    predictor = Predictor(tiny_model, choose_device("cuda"), precision=precision, **options)
+    on_gpu = drain(predictor.run(stack))
+    assert (on_cpu.labels == on_gpu.labels).mean() > same
+    np.testing.assert_allclose(on_gpu.confidence, on_cpu.confidence, atol=0.02)
+    np.testing.assert_allclose(on_gpu.margin, on_cpu.margin, atol=0.04)
+    assert predictor.engine.label.endswith("in half precision") == (precision == "auto")

@@ -16,7 +16,10 @@ from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
-from napari_fractoseg.models.fast import OpenVinoNetwork, folded
+from napari_fractoseg.models.fast import HalfNetwork, OpenVinoNetwork, folded, is_alike
+from napari_fractoseg.models.model import SegmentationModel
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
 
 
 def trained(architecture, encoder):
@@ -127,3 +130,50 @@ print([name for name in sys.modules if "openvino_telemetry" in name])
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert found.stdout.splitlines()[-1] == "[]"
+
+
+def test_half_precision_gives_nearly_the_same(tiny_model):
+    half = HalfNetwork(tiny_model.network)
+    assert is_alike(tiny_model.network, half)
+    image = torch.randn(1, 1, 64, 96)
+    with torch.inference_mode():
+        found, expected = half(image), tiny_model.network(image)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found.softmax(1), expected.softmax(1), rtol=0, atol=0.01)
+    assert next(tiny_model.network.parameters()).dtype == torch.float32
+
+
+class _Overflowing(nn.Module):
+    """Numbers on the way are larger than half precision can hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 1)
+        with torch.no_grad():
+            self.up.weight.fill_(1e5)
+            self.down.weight.fill_(1e-5)
+
+    def forward(self, inputs):
+        return self.down(self.up(inputs))
+
+
+def test_half_precision_is_not_used_where_it_cannot_be(tiny_model):
+    network = _Overflowing().eval()
+    assert not is_alike(network, HalfNetwork(network))
+    predictor = Predictor(
+        SegmentationModel(tiny_model.card, network), choose_device("cpu"), precision="half"
+    )
+    assert drain(predictor.run(MicrographStack(IMAGE))).labels.all()
+    assert predictor.engine.label == choose_device("cpu").label
+
+
+def test_half_precision_is_said(tiny_model):
+    cpu = choose_device("cpu")
+    usual, half = (Predictor(tiny_model, cpu, precision=p) for p in ("auto", "half"))
+    labels = [drain(predictor.run(MicrographStack(IMAGE))).labels for predictor in (usual, half)]
+    assert usual.engine.label == cpu.label
+    assert half.engine.label == f"{cpu.label} in half precision"
+    assert (labels[0] == labels[1]).mean() > 0.99
+    with pytest.raises(ValueError, match=r"'double'. Choose one of auto, single, half"):
+        Predictor(tiny_model, cpu, precision="double")

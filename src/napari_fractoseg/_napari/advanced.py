@@ -15,7 +15,7 @@ from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
 
 __all__ = ["AdvancedOptions"]
 
-_TILES = (("automatic", 0), *((f"{px} px", px) for px in (1024, 2048, 4096, 8192)))
+_TILES = (("automatic", 0), *((f"{px} px", px) for px in (1536, 2048, 4096, 8192)))
 _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 

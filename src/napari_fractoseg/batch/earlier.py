@@ -21,7 +21,7 @@ from napari_fractoseg.files import RUN_FILE
 __all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of"]
 
 FRACTIONS, RUN = "fractions.csv", RUN_FILE
-_NOT_DECIDING = ("model", "device", "max_memory_gb")
+_NOT_DECIDING = ("model", "device", "max_memory_gb", "precision")
 
 
 def report_paths(out: Path, name: str | None = None) -> tuple[Path, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
 
 from napari_fractoseg.batch.report import SegmentSettings
@@ -12,7 +13,7 @@ from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.zoo import find_model
 
-__all__ = ["load", "model_of", "predictor_of"]
+__all__ = ["kept_predictor_of", "load", "model_of", "predictor_of"]
 
 
 def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
@@ -58,7 +59,26 @@ def predictor_of(
         with_margin=settings.margin,
         flips=settings.flips,
         max_bytes=max_bytes,
+        precision=settings.precision,
     )
+
+
+def kept_predictor_of(settings: SegmentSettings) -> Predictor:
+    """Return the predictor that this thread made for its last file, if it is as the settings say.
+
+    What is made ready once serves all files; memory that ran out once is heeded.
+    """
+    changed = _changed(find_model(settings.model))
+    return _predictor_once(settings, threading.get_ident(), changed)
+
+
+@functools.lru_cache(maxsize=1)
+def _predictor_once(
+    settings: SegmentSettings,
+    thread: int,  # noqa: ARG001 - part of the key
+    changed: int,  # noqa: ARG001 - part of the key
+) -> Predictor:
+    return predictor_of(settings, settings.tile_px)
 
 
 def _changed(folder: Path) -> int:

@@ -51,6 +51,8 @@ class SegmentSettings:
         Name or number of the channel to segment, of images that have several.
     zarr : bool
         Write OME-Zarr, also for images that are not; those of zarr images always are.
+    precision : {"auto", "single", "half"}
+        Of the network's numbers: half precision on CUDA devices by default.
     name : str or None
         What the results of the one image are named by, instead of the image: the
         labels are ``<name>.zarr``, the reports ``<name>_run.json`` and so on.
@@ -68,6 +70,7 @@ class SegmentSettings:
     channel: str | None = None
     zarr: bool = False
     name: str | None = None
+    precision: Literal["auto", "single", "half"] = "auto"
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
 from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
-from napari_fractoseg.batch.loading import load, predictor_of
+from napari_fractoseg.batch.loading import kept_predictor_of, load
 from napari_fractoseg.batch.report import (
     BatchReport,
     FileResult,
@@ -174,7 +174,8 @@ def _segment_stack(
         device = ", ".join(run.devices)
         tile_px, halo_px = run.tile_px, run.halo_px
     else:
-        used = predictor_of(settings, settings.tile_px)
+        used = kept_predictor_of(settings)
+        used.expect(stack)
         prediction = yield from used.run(stack)
         _write_tiffs(task, prediction)
         device = used.engine.label

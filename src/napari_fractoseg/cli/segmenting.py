@@ -42,6 +42,14 @@ class Palette(enum.StrEnum):
         return None if self is Palette.model else self.value.replace("-safe", " safe")
 
 
+class Precision(enum.StrEnum):
+    """Precision of the network's numbers."""
+
+    auto = "auto"
+    single = "single"
+    half = "half"
+
+
 def segment(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
     out: Annotated[
@@ -94,6 +102,13 @@ def segment(
             help="Memory of a tile, in each process (default: half of what is free).",
         ),
     ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            "--precision",
+            help="Of the network's numbers; auto: half on CUDA, where it gives the same.",
+        ),
+    ] = Precision.auto,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Processes on this machine (extra [dask])."),
@@ -129,6 +144,7 @@ def segment(
         margin=margin,
         palette=palette.key,
         max_memory_gb=max_memory_gb,
+        precision=precision.value,
         channel=channel,
         zarr=as_zarr or is_name,
         name=out.stem if is_name else None,

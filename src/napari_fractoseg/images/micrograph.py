@@ -147,6 +147,23 @@ class GreyRange:
         levels /= (self.high - self.low) / 2
         return np.clip(levels, -CUT, CUT, out=levels).astype(np.float32)
 
+    def table(self, dtype: npt.DTypeLike) -> npt.NDArray[np.float32]:
+        """Normalise all numbers of a type, for devices on which looking up is fastest.
+
+        Parameters
+        ----------
+        dtype : dtype
+            Integers of 8 or 16 bits.
+
+        Returns
+        -------
+        ndarray of float32, shape (256,) or (65536,)
+            In the order of the bits, read as an unsigned number: -1 comes last.
+        """
+        kind = np.dtype(dtype)
+        numbers = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}")
+        return self.apply(numbers.view(kind.newbyteorder("=")))
+
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import functools
+from typing import Literal, get_args
 
 import torch
+from torch import nn
 
 from napari_fractoseg.errors import OutOfMemoryError
-from napari_fractoseg.inference.looking import CELL_PX, Level, Work, levels_of
+from napari_fractoseg.images import Micrograph
+from napari_fractoseg.inference.looking import CELL_PX, Level, PlaneWindows, Work, levels_of
 from napari_fractoseg.inference.memory import bytes_per_px, suggested_tile_px
+from napari_fractoseg.inference.transfers import transfers_for
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
-from napari_fractoseg.models.fast import OpenVinoNetwork, folded, has_openvino
+from napari_fractoseg.models.fast import (
+    HalfNetwork,
+    OpenVinoNetwork,
+    folded,
+    has_openvino,
+    is_alike,
+)
 from napari_fractoseg.models.model import SegmentationModel
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Precision"]
+
+Precision = Literal["auto", "single", "half"]
+"""Of the network's numbers: half on CUDA devices and single elsewhere, or what is asked for. Half
+is used only where the model's probabilities stay the same but for the third digit."""
 
 _SMALLEST_PX = 128
 """Tiles are not made smaller than this, as the network sees them: most would be halo."""
@@ -38,6 +52,8 @@ class Engine:
         Tiles at once.
     max_bytes : float, optional
         Memory that a tile may take at most; by default half of what is free.
+    precision : {"auto", "single", "half"}
+        See `Precision`.
 
     Attributes
     ----------
@@ -45,6 +61,8 @@ class Engine:
         The model's looks with their tiles, the coarsest first.
     expected_cells : int
         Work to come in all, where single runs are parts of it.
+    transfers : Transfers
+        To the device and back.
     """
 
     def __init__(
@@ -54,8 +72,13 @@ class Engine:
         tile_px: int | None = None,
         batch_size: int = 1,
         max_bytes: float | None = None,
+        precision: Precision = "auto",
     ) -> None:
-        self.device, self.batch_size = device, batch_size
+        if precision not in get_args(Precision):
+            choices = ", ".join(get_args(Precision))
+            raise ValueError(f"There is no precision {precision!r}. Choose one of {choices}.")
+        self.device, self.batch_size, self._precision = device, batch_size, precision
+        self.transfers = transfers_for(device.torch)
         self._model = model
         self.expected_cells = 0
         tile_px = tile_px or suggested_tile_px(
@@ -73,21 +96,36 @@ class Engine:
             Blocks of 32 x 32 px that the network will see.
         """
         is_long = max(cells, self.expected_cells) >= _OPENVINO_CELLS and self.device.kind == "cpu"
-        kind = _OPENVINO if is_long and has_openvino() else self.device.name
+        wants_half = self._precision == "half" or (
+            self._precision == "auto" and self.device.kind == "cuda"
+        )
+        kind = _OPENVINO if is_long and has_openvino() and not wants_half else self.device.name
         if kind not in self._ready:
             with translate_out_of_memory(self.device, _REMEDY):
                 self._model.network.eval()
                 network = folded(self._model.network)
                 if kind == _OPENVINO:
                     network = OpenVinoNetwork(network.to("cpu"))
-                ready = SegmentationModel(self._model.card, network, self._model.digest)
-                self._ready[kind] = ready.to(self.device.torch)
+                ready = self._with(network).to(self.device.torch)
+                if wants_half and is_alike(ready.network, half := HalfNetwork(ready.network)):
+                    ready = self._with(half)
+                self._ready[kind] = ready
         return self._ready[kind]
+
+    def _with(self, network: nn.Module) -> SegmentationModel:
+        return SegmentationModel(self._model.card, network, self._model.digest)
+
+    def windows(self, plane: Micrograph) -> PlaneWindows:
+        """Return the windows of a plane, to be normalised where that is fastest."""
+        return PlaneWindows(plane, self.transfers)
 
     @property
     def label(self) -> str:
         """The device for people, and what ran there."""
-        return f"{self.device.label}{' with OpenVINO' if _OPENVINO in self._ready else ''}"
+        ready = self._ready.get(self.device.name)
+        is_half = ready is not None and isinstance(ready.network, HalfNetwork)
+        how = " with OpenVINO" if _OPENVINO in self._ready else " in half precision" * is_half
+        return f"{self.device.label}{how}"
 
     def bytes_for(self, work: Work) -> float:
         """Estimate the memory that the largest batch of windows takes."""
@@ -120,6 +158,7 @@ class Engine:
             change = f"tiles of {self.levels[-1].tiler.tile_px} px"
         elif self.device.kind != "cpu":
             self.device = choose_device("cpu")
+            self.transfers = transfers_for(self.device.torch)
             change = "the CPU's memory"
         else:
             raise error

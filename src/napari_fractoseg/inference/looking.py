@@ -12,6 +12,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ import torch
 
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
+from napari_fractoseg.inference.transfers import Transfers
 from napari_fractoseg.models.model import Look, SegmentationModel, enlarged, reduced
 from napari_fractoseg.tiling import Box, Tile, Tiler
 from napari_fractoseg.tiling.tiles import reflected_window
@@ -26,13 +28,13 @@ from napari_fractoseg.tiling.tiles import reflected_window
 __all__ = [
     "CELL_PX",
     "Level",
+    "PlaneWindows",
     "Seen",
     "Work",
     "cells_of",
     "decided",
     "levels_of",
     "tile_batches",
-    "windows",
     "work_of",
 ]
 
@@ -116,24 +118,54 @@ def tile_batches(
             yield batch
 
 
-def windows(plane: Micrograph, batch: Sequence[Tile], reduction: int) -> torch.Tensor:
-    """Return what the network sees of tiles, shape (N, 1, Y, X), normalised and reduced."""
-    return torch.cat([_window(plane, tile.window, reduction) for tile in batch])
+class PlaneWindows:
+    """Windows of a plane as the network sees them.
 
-
-def _window(plane: Micrograph, window: Box, reduction: int) -> torch.Tensor:
-    """Cut, normalise and reduce a window, band by band: coarse windows are large.
-
-    What is read at once is higher than what is normalised at once: on disk, chunks at the border of
-    two parts are read twice.
+    Parameters
+    ----------
+    plane : Micrograph
+        Where they are cut.
+    transfers : Transfers
+        To the device. With `by_table` a quarter or half of the bytes goes there, and there is no
+        arithmetic on the CPU; the windows are the same.
     """
-    parts = []
-    for slab in _bands(window, reduction, _SLAB_BYTES // np.dtype(plane.data.dtype).itemsize):
-        levels = reflected_window(plane.data, slab)
-        for band in _bands(slab, reduction):
-            grey = plane.grey_range.apply(levels[band.relative_to(slab).slices])
-            parts.append(reduced(torch.from_numpy(grey)[None, None], reduction))
-    return torch.cat(parts, dim=2)
+
+    def __init__(self, plane: Micrograph, transfers: Transfers) -> None:
+        self._plane, self._transfers = plane, transfers
+        self._dtype = np.dtype(plane.data.dtype)
+        self._table: torch.Tensor | None = None
+        if transfers.by_table and self._dtype.kind in "iu" and self._dtype.itemsize <= 2:
+            self._table = transfers.to_device(plane.grey_range.table(self._dtype))
+
+    def of(self, batch: Sequence[Tile], reduction: int) -> torch.Tensor:
+        """Return the windows of tiles, shape (N, 1, Y, X), normalised and reduced."""
+        return torch.cat([self._window(tile.window, reduction) for tile in batch])
+
+    def _window(self, window: Box, reduction: int) -> torch.Tensor:
+        """Cut, normalise and reduce a window, band by band: coarse windows are large.
+
+        What is read at once is higher than what is normalised at once: on disk, chunks at the
+        border of two parts are read twice.
+        """
+        parts = []
+        for slab in _bands(window, reduction, _SLAB_BYTES // self._dtype.itemsize):
+            levels = self._brought(reflected_window(self._plane.data, slab))
+            for band in _bands(slab, reduction):
+                grey = self._normalised(levels[band.relative_to(slab).slices])
+                parts.append(reduced(grey[None, None], reduction))
+        return torch.cat(parts, dim=2)
+
+    def _brought(self, levels: npt.NDArray[Any]) -> Any:
+        """Move grey levels to the device if they are looked up there: their bits."""
+        if self._table is None:
+            return levels
+        native = np.ascontiguousarray(levels, self._dtype.newbyteorder("="))
+        return self._transfers.to_device(native.view(f"u{self._dtype.itemsize}"))
+
+    def _normalised(self, levels: Any) -> torch.Tensor:
+        if self._table is None:
+            return self._transfers.to_device(self._plane.grey_range.apply(levels))
+        return self._table[levels.long()]
 
 
 def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
@@ -182,8 +214,8 @@ def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
 
 
 def decided(
-    seen: Sequence[Seen], core: Box, certainties: Collection[str] = ()
-) -> tuple[npt.NDArray[np.uint8], dict[str, npt.NDArray[np.float32]]]:
+    seen: Sequence[Seen], core: Box, values: torch.Tensor, certainties: Collection[str] = ()
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Decide the pixels of a core by the mean of all looks.
 
     Parameters
@@ -192,26 +224,30 @@ def decided(
         Each with a window that holds the core.
     core : Box
         Pixels to decide.
+    values : Tensor of uint8, shape (K,)
+        Class value of each channel.
     certainties : collection of str
         What else is wanted: `CONFIDENCE`, the probability of the chosen class, and
         `MARGIN`, by how much it is above that of the next one.
 
     Returns
     -------
-    channels : ndarray of uint8, shape of the core
-    certainty : dict of str to ndarray of float32, shape of the core
+    labels : Tensor of uint8, shape of the core
+        Class values, on the device of the probabilities.
+    certainty : dict of str to Tensor of float32, shape of the core
         What is wanted.
     """
-    channels = np.empty(core.shape, np.uint8)
-    certainty = {kind: np.empty(core.shape, np.float32) for kind in certainties}
+    device = seen[0].probabilities.device
+    labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
+    certainty = {kind: torch.empty(core.shape, device=device) for kind in certainties}
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
-        mean = torch.stack([look.of(band) for look in seen]).mean(dim=0)
+        mean = sum((look.of(band) for look in seen[1:]), start=seen[0].of(band)) / len(seen)
         highest, channel = mean.max(dim=0)
-        channels[rows] = channel.to(torch.uint8).cpu().numpy()
+        labels[rows] = values[channel]
         if CONFIDENCE in certainty:
-            certainty[CONFIDENCE][rows] = highest.cpu().numpy()
+            certainty[CONFIDENCE][rows] = highest
         if MARGIN in certainty:
             others = mean.scatter(0, channel[None], 0.0)
-            certainty[MARGIN][rows] = (highest - others.amax(dim=0)).cpu().numpy()
-    return channels, certainty
+            certainty[MARGIN][rows] = highest - others.amax(dim=0)
+    return labels, certainty

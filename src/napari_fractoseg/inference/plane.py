@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -15,10 +16,10 @@ from napari_fractoseg.inference.looking import (
     cells_of,
     decided,
     tile_batches,
-    windows,
     work_of,
 )
 from napari_fractoseg.inference.record import LeftOut, RunRecord, TileJournal
+from napari_fractoseg.inference.transfers import Outbox
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import translate_out_of_memory
 from napari_fractoseg.tiling import Box, Canvas, Tile
@@ -41,6 +42,8 @@ class PlaneRun:
         For `CONFIDENCE` and `MARGIN`, where they are wanted.
     record : RunRecord
         Its tiles are counted.
+    outbox : Outbox
+        Through which results go; what is left in it is for the caller to deliver.
     total : int
         Blocks of 32 x 32 px that the network will see in the whole run.
     within : Box, optional
@@ -58,6 +61,7 @@ class PlaneRun:
         labels: Canvas,
         certainties: Mapping[str, Canvas],
         record: RunRecord,
+        outbox: Outbox,
         *,
         total: int,
         within: Box | None = None,
@@ -66,11 +70,16 @@ class PlaneRun:
     ) -> None:
         self._index, self._journal = index, journal
         self._engine, self._model = engine, engine.model_for(total)
-        self._plane, self._record = plane, record
+        self._plane, self._record, self._outbox = plane, record, outbox
         self._labels, self._certainties = labels, certainties
         self._within = within
         self._work = work_of(engine.levels, plane.shape, within)
         self._done = self._n_tiles = 0
+        with self._memory():
+            self._windows = engine.windows(plane)
+            self._values = torch.tensor(self._model.card.scheme.values, dtype=torch.uint8).to(
+                engine.device.torch
+            )
 
     def job(self) -> Job[None]:
         """Label the plane.
@@ -123,23 +132,35 @@ class PlaneRun:
         if self._done:
             yield Progress(self._done, total, text)
         span = model.n_mirrorings * sum(cells_of(tile, look) for tile in batch)
-        tile_px = self._engine.levels[-1].tiler.tile_px
-        remedy = f"Use smaller tiles than {tile_px} px, or the CPU."
-        with translate_out_of_memory(self._engine.device, remedy):
-            job = model.look_job(windows(self._plane, batch, look.reduction))
+        with self._memory():
+            job = model.look_job(self._windows.of(batch, look.reduction))
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span
         return found
 
     def _decide(self, tile: Tile, seen: Sequence[Seen]) -> None:
-        channels, certainty = decided(seen, tile.core, self._certainties)
-        self._labels.put(tile, self._model.card.scheme.to_labels(channels))
-        for kind, canvas in self._certainties.items():
-            canvas.put(tile, certainty[kind])
-        if self._journal is not None:
-            self._journal.note(self._index, tile.core)
+        """Decide a tile's pixels, and send them on their way."""
+        transfers = self._engine.transfers
+        with self._memory():
+            labels, certainty = decided(seen, tile.core, self._values, self._certainties)
+            coming = [(self._labels, transfers.from_device(labels))]
+            for kind, canvas in self._certainties.items():
+                coming.append((canvas, transfers.from_device(certainty[kind])))
         self._n_tiles += 1
-        self._record.n_tiles += 1
+
+        def deliver() -> None:
+            for canvas, fetched in coming:
+                canvas.put(tile, fetched())
+            if self._journal is not None:
+                self._journal.note(self._index, tile.core)
+            self._record.n_tiles += 1
+
+        self._outbox.send(deliver)
+
+    def _memory(self) -> AbstractContextManager[None]:
+        tile_px = self._engine.levels[-1].tiler.tile_px
+        remedy = f"Use smaller tiles than {tile_px} px, or the CPU."
+        return translate_out_of_memory(self._engine.device, remedy)
 
 
 def measured_plane(

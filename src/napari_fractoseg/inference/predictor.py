@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
-from napari_fractoseg.inference.engine import Engine
+from napari_fractoseg.inference.engine import Engine, Precision
 from napari_fractoseg.inference.looking import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, numbered
 from napari_fractoseg.inference.record import (
@@ -23,6 +24,7 @@ from napari_fractoseg.inference.record import (
     RunRecord,
     TileJournal,
 )
+from napari_fractoseg.inference.transfers import Outbox, made_ahead
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
@@ -55,6 +57,8 @@ class Predictor:
     max_bytes : float, optional
         Memory that a tile may take at most, if `tile_px` is not given; by default
         half of what is free.
+    precision : {"auto", "single", "half"}
+        By default half precision on CUDA devices, if the model gives the same there.
     """
 
     def __init__(
@@ -68,9 +72,12 @@ class Predictor:
         with_margin: bool = False,
         flips: bool | None = None,
         max_bytes: float | None = None,
+        precision: Precision = "auto",
     ) -> None:
         self.model = model = model.with_flips(flips)
-        self.engine = Engine(model, device or choose_device(), tile_px, batch_size, max_bytes)
+        self.engine = Engine(
+            model, device or choose_device(), tile_px, batch_size, max_bytes, precision
+        )
         self.with_confidence, self.with_margin = with_confidence, with_margin
 
     @property
@@ -181,30 +188,34 @@ class Predictor:
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
-        for number, index in enumerate(chosen):
-            text = numbered("plane", number, len(chosen))
-            plane = measured_plane(image, index, (known_ranges or {}).get(index))
-            if isinstance(plane, Micrograph):
-                certainties = {CONFIDENCE: confidence, MARGIN: margin}
-                run = partial(
-                    PlaneRun,
-                    self.engine,
-                    plane,
-                    Canvas(labels, index),
-                    {k: Canvas(a, index) for k, a in certainties.items() if a is not None},
-                    record,
-                    total=total,
-                    within=within,
-                    index=index,
-                    journal=journal,
-                )
-                job = self._plane_job(run, record)
-                yield from as_part(job, steps * number, total, text, span=steps)
-                record.finished.append(index)
-            else:
-                record.left_out[index] = plane
-                record.refuse_if_all_are_damaged(chosen)
-            yield Progress(steps * (number + 1), total, text)
+        n_ahead = engine.transfers.n_ahead
+        outbox, known = Outbox(n_ahead), known_ranges or {}
+        measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
+        with closing(measured), closing(outbox):
+            for number, (index, plane) in enumerate(zip(chosen, measured, strict=True)):
+                text = numbered("plane", number, len(chosen))
+                if isinstance(plane, Micrograph):
+                    certainties = {CONFIDENCE: confidence, MARGIN: margin}
+                    run = partial(
+                        PlaneRun,
+                        engine,
+                        plane,
+                        Canvas(labels, index),
+                        {k: Canvas(a, index) for k, a in certainties.items() if a is not None},
+                        record,
+                        outbox,
+                        total=total,
+                        within=within,
+                        index=index,
+                        journal=journal,
+                    )
+                    job = self._plane_job(run, record)
+                    yield from as_part(job, steps * number, total, text, span=steps)
+                    outbox.send(partial(record.finished.append, index))
+                else:
+                    record.left_out[index] = plane
+                    record.refuse_if_all_are_damaged(chosen)
+                yield Progress(steps * (number + 1), total, text)
 
     def _plane_job(self, make_run: Callable[[], PlaneRun], record: RunRecord) -> Job[None]:
         """Label a plane; where memory runs out, begin it again with less."""

@@ -9,14 +9,19 @@ import warnings
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-__all__ = ["OpenVinoNetwork", "folded", "has_openvino"]
+__all__ = ["HalfNetwork", "OpenVinoNetwork", "folded", "has_openvino", "is_alike"]
 
 _PROBE_PX = 64
 _TOLERANCE = 1e-3
 """Largest difference of a logit by which a folded network may differ; usual are 1e-5."""
+_TEXTURE_PX = 256
+_TEXTURE_GRAINS = (4, 16, 64, 256)
+_TOLERANCE_HALF = 0.01
+"""Largest difference of a probability in half precision; usual are 0.003, of bfloat16 0.04."""
 
 _TELEMETRY = "openvino_telemetry"
 _BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -99,6 +104,47 @@ def _agree(network: nn.Module, fast: nn.Module) -> bool:
     finally:
         network.train(was_training)
     return bool(difference < _TOLERANCE)
+
+
+class HalfNetwork(nn.Module):
+    """A network that computes in half precision; what it takes and gives is in single precision.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On its device, in evaluation mode; is copied.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).half()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the logits, float32 of shape (N, K, Y, X)."""
+        found: torch.Tensor = self.network(inputs.half())
+        return found.float()
+
+
+@torch.inference_mode()
+def is_alike(network: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks on a device give nearly the same probabilities.
+
+    They see a texture with coarse and fine grains. Numbers that grow too large for half
+    precision make it False, too.
+
+    Parameters
+    ----------
+    network, other : torch.nn.Module
+        In evaluation mode, one input channel.
+    """
+    size = (_TEXTURE_PX, _TEXTURE_PX)
+    random = torch.Generator().manual_seed(0)
+    grains = [torch.rand(1, 1, n, n, generator=random) - 0.5 for n in _TEXTURE_GRAINS]
+    texture = torch.stack([F.interpolate(g, size, mode="bilinear") for g in grains]).sum(dim=0)
+    texture = (2 * texture).to(next(network.parameters()).device)
+    texture = texture.contiguous(memory_format=torch.channels_last)
+    difference = network(texture).softmax(dim=1) - other(texture).softmax(dim=1)
+    return bool(difference.abs().max() < _TOLERANCE_HALF)  # False for NaN
 
 
 @torch.inference_mode()

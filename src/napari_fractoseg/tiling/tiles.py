@@ -162,12 +162,16 @@ class Tiler:
 
 
 def reflected_window(plane: Any, window: Box) -> npt.NDArray[Any]:
-    """Cut a window out of a plane of shape (Y, X), reflecting the plane beyond its edges."""
+    """Copy a window out of a plane of shape (Y, X), reflecting the plane beyond its edges."""
     rows = _reflect(window.row0, window.row1, plane.shape[0])
     columns = _reflect(window.column0, window.column1, plane.shape[1])
     row0, column0 = rows.min(), columns.min()
-    block = np.asarray(plane[row0 : rows.max() + 1, column0 : columns.max() + 1])
-    return block[np.ix_(rows - row0, columns - column0)]
+    block = np.array(plane[row0 : rows.max() + 1, column0 : columns.max() + 1], order="C")
+    if window.row0 < 0 or window.row1 > plane.shape[0]:
+        block = block.take(rows - row0, axis=0)
+    if window.column0 < 0 or window.column1 > plane.shape[1]:
+        block = block.take(columns - column0, axis=1)
+    return block
 
 
 def _reflect(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:

@@ -1,0 +1,157 @@
+"""What goes to a device and comes back, beside the work there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+__all__ = ["CudaTransfers", "Outbox", "Transfers", "made_ahead", "transfers_for"]
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Transfers:
+    """Turns arrays into tensors and back, where no time can be saved by it.
+
+    Attributes
+    ----------
+    n_ahead : int
+        Planes that are read before their turn, and tiles that may be computed before the
+        results of earlier ones are back.
+    by_table : bool
+        Whether grey levels of 8 and 16 bits go to the device as they are, to be normalised
+        there by looking them up.
+    """
+
+    n_ahead = 0
+    by_table = False
+
+    def to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        """Return an array as a tensor, for the network to fetch."""
+        return torch.from_numpy(array)
+
+    def from_device(self, tensor: torch.Tensor) -> Callable[[], npt.NDArray[Any]]:
+        """Begin to fetch a tensor; calling what is returned waits for it."""
+        there = tensor.cpu().numpy()
+        return lambda: there
+
+
+class CudaTransfers(Transfers):
+    """Moves arrays through pinned memory in streams of their own, while the GPU computes.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CUDA device.
+    """
+
+    n_ahead = 3
+    by_table = True
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._up, self._down = _stream(device), _stream(device)
+
+    def to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        """Return an array as a tensor on the GPU, to be used in the stream that computes."""
+        pinned = torch.from_numpy(array).pin_memory()
+        with torch.cuda.stream(self._up):
+            there = pinned.to(self._device, non_blocking=True)
+        work = torch.cuda.current_stream(self._device)
+        work.wait_stream(self._up)
+        there.record_stream(work)
+        return there
+
+    def from_device(self, tensor: torch.Tensor) -> Callable[[], npt.NDArray[Any]]:
+        """Begin to fetch a tensor; calling what is returned waits for it."""
+        self._down.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._down):
+            pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            pinned.copy_(tensor, non_blocking=True)
+            is_there = self._down.record_event()
+        tensor.record_stream(self._down)
+
+        def fetched() -> npt.NDArray[Any]:
+            is_there.synchronize()
+            return np.asarray(pinned.numpy())
+
+        return fetched
+
+
+def transfers_for(device: torch.device) -> Transfers:
+    """Return the way to a device that is fastest."""
+    return CudaTransfers(device) if device.type == "cuda" else Transfers()
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return stream
+
+
+class Outbox:
+    """Results on their way: each is put in its place when later ones are being computed.
+
+    Parameters
+    ----------
+    n_waiting : int
+        Results that may wait; with 0 each is delivered at once.
+    """
+
+    def __init__(self, n_waiting: int) -> None:
+        self._n_waiting = n_waiting
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def send(self, deliver: Callable[[], None]) -> None:
+        """Take a result; what was sent first is delivered first."""
+        self._waiting.append(deliver)
+        self._deliver_all_but(self._n_waiting)
+
+    def close(self) -> None:
+        """Deliver what waits."""
+        self._deliver_all_but(0)
+
+    def _deliver_all_but(self, n_waiting: int) -> None:
+        while len(self._waiting) > n_waiting:
+            self._waiting.popleft()()
+
+
+def made_ahead(
+    make: Callable[[S], T], items: Iterable[S], n_ahead: int
+) -> Generator[T, None, None]:
+    """Yield what is made of items, in order; the next ones are made in the meantime.
+
+    Parameters
+    ----------
+    make : callable
+        Is called in other threads.
+    items : iterable
+        What it takes.
+    n_ahead : int
+        How many are made before their turn; with 0 each is made when it is asked for.
+
+    Raises
+    ------
+    Exception
+        What `make` raises, at its turn.
+    """
+    if not n_ahead:
+        yield from map(make, items)
+        return
+    pool = ThreadPoolExecutor(n_ahead, thread_name_prefix="fractoseg-ahead")
+    waiting: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > n_ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
