@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -21,6 +22,8 @@ import zarr
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
+from napari_fractoseg.batch.tiff_results import tiff_job
+from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import read_image
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
@@ -235,6 +238,27 @@ class TestOtherImagesThatAreStreamed:
             assert tif.is_bigtiff
             np.testing.assert_array_equal(tif.asarray(), labels_of(same.labels_path))
 
+    def test_all_results_are_written_before_one_is_in_its_place(
+        self, planes, settings, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("napari_fractoseg.batch.tiff_results._REPORTED_EVERY_S", 0)
+        settings, out = replace(settings, confidence=True), tmp_path / "out"
+        job = batch.run(batch.plan([planes[0]], out, settings, stack=True))
+        texts = []
+        for progress in job:
+            if not texts or progress.message != texts[-1]:
+                texts.append(progress.message)
+            if (out / ".series_confidence.tif.part" / "result.tif").exists():
+                break
+        job.close()
+        assert texts[-1].endswith("writing TIFF")
+        assert [p.name for p in out.glob("*.tif")] == []
+        task, _ = segment(planes[0], out, settings, stack=True, resume=True)
+        expected = nf.segment(planes[1], nf.load_model(settings.model), device="cpu", rgb=False)
+        np.testing.assert_array_equal(tifffile.imread(task.labels_path), expected)
+        assert (tifffile.imread(task.confidence_path) > 0.3).all()
+        assert [*out.glob(".*")] == []
+
     def test_the_channel_that_is_chosen_is_segmented(self, settings, tmp_path):
         data = np.random.default_rng(1).integers(0, 255, (2, 90, 70), dtype=np.uint8)
         path = tmp_path / "two.zarr"
@@ -244,6 +268,41 @@ class TestOtherImagesThatAreStreamed:
         task, _ = segment(path, tmp_path / "second", replace(settings, channel="1"))
         expected = nf.segment(data[1], nf.load_model(settings.model), device="cpu")
         np.testing.assert_array_equal(labels_of(task.labels_path), expected)
+
+
+class Rows:
+    """An array whose tiles can be held back."""
+
+    def __init__(self, data, *, is_held=False):
+        self.data, self.shape, self.dtype = data, data.shape, data.dtype
+        self.n_read, self.goes_on = 0, threading.Event()
+        if not is_held:
+            self.goes_on.set()
+
+    def __getitem__(self, key):
+        assert self.goes_on.wait(30)
+        self.n_read += 1
+        return self.data[key]
+
+
+def test_a_tiff_is_written_tile_by_tile(tmp_path):
+    data = np.random.default_rng(0).integers(0, 4, (2, 1100, 2050), dtype=np.uint8)
+    drain(tiff_job(tmp_path / "labels.tif", Rows(data), DEFAULT_SCHEME))
+    with tifffile.TiffFile(tmp_path / "labels.tif") as tif:
+        np.testing.assert_array_equal(tif.asarray(), data)
+        assert tif.shaped_metadata[0]["classes"]["1"] == "intergranular"
+        assert tif.pages[0].tile == (1024, 1024)
+
+
+def test_the_writing_of_a_tiff_can_be_stopped(tmp_path):
+    held = Rows(np.zeros((40, 1100, 1100), np.uint8), is_held=True)
+    job = tiff_job(tmp_path / "labels.tif", held)
+    first = next(job)
+    assert (first.done, first.total, first.message) == (0, 160, "writing TIFF")
+    threading.Timer(0.2, held.goes_on.set).start()
+    job.close()
+    assert held.n_read < 100
+    assert not any(t.name.startswith("fractoseg-tiff") for t in threading.enumerate())
 
 
 def test_the_labels_get_the_name_that_is_wanted(image, settings, tmp_path):

@@ -207,6 +207,15 @@ def test_progress_counts_what_the_network_sees_up_to_the_total(tiny_model):
     assert seen[-1].message == "plane 2 of 2"
 
 
+def test_that_planes_on_disk_are_measured_is_said(tiny_model):
+    stack = MicrographStack(zarr.array(np.stack([IMAGE[:64, :64]] * 2)))
+    seen = list(Predictor(tiny_model, CPU).run(stack))
+    assert [(p.done, p.message) for p in seen if "measuring" in p.message] == [
+        (0, "plane 1 of 2, measuring grey levels"),
+        (4, "plane 2 of 2, measuring grey levels"),
+    ]
+
+
 def test_each_look_at_a_tile_is_a_step_that_weighs_what_it_costs(tiny_model):
     model = tiny_model.with_card(inference=Inference(reductions=(1, 2), flips=True, halo_px=64))
     seen = list(Predictor(model, CPU).run(MicrographStack(IMAGE)))

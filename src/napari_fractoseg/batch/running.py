@@ -24,7 +24,7 @@ from napari_fractoseg.batch.report import (
     FileResult,
 )
 from napari_fractoseg.batch.streaming import StreamedRun
-from napari_fractoseg.batch.tasks import LABELS, SegmentTask
+from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.batch.tiff_results import write_tiff
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import draft_of
@@ -239,11 +239,10 @@ def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Predictio
 
 def _write_tiffs(task: SegmentTask, prediction: Prediction) -> None:
     found = {CONFIDENCE: prediction.confidence, MARGIN: prediction.margin}
-    for kind, path in task.arrays.items():
-        if kind == LABELS:
-            write_tiff(path, prediction.labels, prediction.scheme)
-        else:
-            write_tiff(path, found[kind])
+    write_tiff(task.labels_path, prediction.labels, prediction.scheme)
+    for kind, data in found.items():
+        if data is not None:
+            write_tiff(task.path_of(kind), data)
 
 
 def _sentence(error: BaseException) -> str:

@@ -123,6 +123,7 @@ class StreamedRun:
         for kind, output in outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             self._describe(kind, output)
+            yield from as_part(output.write_tiff(), self._total, self._total, "writing TIFF")
         # The plan has asked whether results may be replaced.
         arrays = {kind: output.finish(overwrite=True) for kind, output in outputs.items()}
         for path in (self._task.path_of(kind) for kind in KINDS):
@@ -248,6 +249,8 @@ class StreamedRun:
         done, stack = 0, self._stack
         for number, index in enumerate(stack.indices()):
             plane = numbered("plane", number, stack.n_planes)
+            text = ", ".join(filter(None, (plane, "measuring grey levels")))
+            yield Progress(done, self._total, text)
             found = measure(self._run, index)
             if isinstance(found, LeftOut):
                 self._record.left_out[index] = found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +14,83 @@ import tifffile
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.files import draft_of
+from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.tiling import grid
 
-__all__ = ["write_tiff"]
+__all__ = ["tiff_job", "write_tiff"]
 
 _TILE_PX = 1024
 _CLASSIC_BYTES = 2**31
 """Up to which a classic TIFF is written; tifffile does not ask when it compresses."""
+_REPORTED_EVERY_S = 0.2
 
 
-def write_tiff(path: Path, data: Any, scheme: ClassScheme | None = None) -> None:
-    """Write a result; above 2 GB a BigTIFF.
+def write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = None) -> None:
+    """Write a result that is in memory; above 2 GB a BigTIFF.
 
     Parameters
     ----------
     path : Path
         Is replaced.
-    data : array of shape (..., Y, X)
-        If it is not in memory, it is read and written tile by tile.
+    data : ndarray of shape (..., Y, X)
+        Labels or probabilities.
     scheme : ClassScheme, optional
         What the values mean, written with them.
     """
-    classes = {"classes": {c.value: c.name for c in scheme}} if scheme else {}
-    is_large = int(np.prod(data.shape, dtype=np.int64)) * data.dtype.itemsize > _CLASSIC_BYTES
-    options: dict[str, Any] = {
+    with draft_of(path, overwrite=True) as draft:
+        tifffile.imwrite(draft, data, **_options(data, scheme))
+
+
+def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[None]:
+    """Write a result on disk, which is read tile by tile; above 2 GB a BigTIFF.
+
+    Parameters
+    ----------
+    path : Path
+        Is replaced; when the job is closed before its end, the file is not complete.
+    data : array of shape (..., Y, X)
+        What is read when it is sliced.
+    scheme : ClassScheme, optional
+        What the values mean, written with them.
+
+    Yields
+    ------
+    Progress
+        Several times a second; steps are tiles.
+    """
+    places = [
+        (*index, *box.slices)
+        for index in np.ndindex(data.shape[:-2])
+        for box in grid(data.shape[-2:], _TILE_PX)
+    ]
+    n_written, is_stopped = 0, threading.Event()
+
+    def tiles() -> Iterator[npt.NDArray[Any]]:
+        """Yield the tiles of all planes; those at the edges are filled up with 0."""
+        nonlocal n_written
+        for place in places:
+            if is_stopped.is_set():
+                raise InterruptedError("the writing was stopped")
+            part = np.asarray(data[place])
+            yield np.pad(part, [(0, _TILE_PX - length) for length in part.shape])
+            n_written += 1
+
+    options = _options(data, scheme) | {"tile": (_TILE_PX, _TILE_PX), "shape": data.shape}
+    with ThreadPoolExecutor(1, thread_name_prefix="fractoseg-tiff") as pool:
+        writing = pool.submit(tifffile.imwrite, path, tiles(), dtype=data.dtype, **options)
+        try:
+            while not wait([writing], _REPORTED_EVERY_S).done:
+                yield Progress(n_written, len(places), "writing TIFF")
+            writing.result()
+        finally:
+            is_stopped.set()
+
+
+def _options(data: Any, scheme: ClassScheme | None) -> dict[str, Any]:
+    n_bytes = int(np.prod(data.shape, dtype=np.int64)) * data.dtype.itemsize
+    return {
         "compression": "zlib",
         "photometric": "minisblack",
-        "metadata": classes,
-        "bigtiff": is_large,
+        "metadata": {"classes": {c.value: c.name for c in scheme}} if scheme else {},
+        "bigtiff": n_bytes > _CLASSIC_BYTES,
     }
-    if not isinstance(data, np.ndarray):
-        options |= {"tile": (_TILE_PX, _TILE_PX), "shape": data.shape, "dtype": data.dtype}
-    with draft_of(path, overwrite=True) as draft:
-        whole = isinstance(data, np.ndarray)
-        tifffile.imwrite(draft, data if whole else _tiles(data), **options)
-
-
-def _tiles(data: Any) -> Iterator[npt.NDArray[Any]]:
-    """Yield the tiles of all planes; those at the edges are filled up with 0."""
-    for index in np.ndindex(data.shape[:-2]):
-        for row in range(0, data.shape[-2], _TILE_PX):
-            for column in range(0, data.shape[-1], _TILE_PX):
-                rows, columns = slice(row, row + _TILE_PX), slice(column, column + _TILE_PX)
-                part = np.asarray(data[(*index, rows, columns)])
-                missing = [(0, _TILE_PX - length) for length in part.shape]
-                yield np.pad(part, missing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import math
 import os
@@ -17,18 +16,18 @@ import numpy as np
 import zarr
 
 from napari_fractoseg.annotations.ngff_labels import FRACTOSEG_ATTRIBUTE
-from napari_fractoseg.batch.tiff_results import write_tiff
+from napari_fractoseg.batch.tiff_results import tiff_job
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import Axis, read_image
 from napari_fractoseg.inference.record import TileJournal
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.tiling import Box
+from napari_fractoseg.tiling import Box, grid
 
 __all__ = ["CHUNK_PX", "ZarrLabels", "discard_draft", "read_header"]
 
 CHUNK_PX = 1024
 _ZARR = ".zarr"
-_ARRAY, _JOURNALS, _HEADER = "0", "journals", "run.json"
+_ARRAY, _JOURNALS, _HEADER, _TIFF = "0", "journals", "run.json", "result.tif"
 _SMALLEST_PX = 1024
 """Smaller copies are added until a plane fits on a screen."""
 _LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
@@ -98,7 +97,8 @@ class ZarrLabels:
             names = [axis.name for axis in self._axes]
             coarser = _create(group, str(number), shape, self.array.dtype, names)
             for index in np.ndindex(shape[:-2]):
-                for rows, columns in _chunks(*shape[-2:]):
+                for box in grid((shape[-2], shape[-1]), CHUNK_PX):
+                    rows, columns = box.slices
                     doubled = (slice(2 * rows.start, 2 * rows.stop), slice(
                         2 * columns.start, 2 * columns.stop))  # fmt: skip
                     # The pixel that is kept stays where it is: no class is made up in between.
@@ -158,11 +158,21 @@ class ZarrLabels:
         if provenance is not None:
             group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
 
+    def write_tiff(self) -> Job[None]:
+        """Write what becomes a TIFF as one, into the draft; `describe` comes before.
+
+        Yields
+        ------
+        Progress
+            As `tiff_job`.
+        """
+        if self.path.suffix != _ZARR:
+            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme)
+
     def finish(self, *, overwrite: bool = False) -> Any:
         """Put the draft in its place, and return the array there.
 
-        A TIFF is written from the draft, tile by tile; the draft stays until it is
-        discarded.
+        Of what becomes a TIFF, the rest of the draft stays until it is discarded.
 
         Parameters
         ----------
@@ -177,7 +187,7 @@ class ZarrLabels:
         if self.path.exists() and not overwrite:
             raise FileExistsError(errno.EEXIST, "there is something of that name now")
         if self.path.suffix != _ZARR:
-            write_tiff(self.path, self.array, self._scheme)
+            (self.draft / _TIFF).replace(self.path)
             self.array = read_image(self.path).data
             return self.array
         # Whenever it is killed here: either the draft is complete, or the result is in its place.
@@ -237,14 +247,6 @@ def _level_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     while max(shape[-2:]) > _SMALLEST_PX:
         shape = (*shape[:-2], *(-(-n // 2) for n in shape[-2:]))
         yield shape
-
-
-def _chunks(n_rows: int, n_columns: int) -> Iterator[tuple[slice, slice]]:
-    for row, column in itertools.product(*(range(0, n, CHUNK_PX) for n in (n_rows, n_columns))):
-        yield (
-            slice(row, min(row + CHUNK_PX, n_rows)),
-            slice(column, min(column + CHUNK_PX, n_columns)),
-        )
 
 
 def _dataset(level: int, scale: list[float]) -> dict[str, Any]:

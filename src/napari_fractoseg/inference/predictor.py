@@ -192,8 +192,12 @@ class Predictor:
         outbox, known = Outbox(n_ahead), known_ranges or {}
         measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
         with closing(measured), closing(outbox):
-            for number, (index, plane) in enumerate(zip(chosen, measured, strict=True)):
+            for number, index in enumerate(chosen):
                 text = numbered("plane", number, len(chosen))
+                if index not in known and not isinstance(image.data, np.ndarray):
+                    what = ", ".join(filter(None, (text, "measuring grey levels")))
+                    yield Progress(steps * number, total, what)
+                plane = next(measured)
                 if isinstance(plane, Micrograph):
                     certainties = {CONFIDENCE: confidence, MARGIN: margin}
                     run = partial(

@@ -9,6 +9,7 @@ the image ends: only what is missing to the next multiple is reflected.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "Tile", "Tiler"]
+__all__ = ["Box", "Tile", "Tiler", "grid"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,20 @@ class Box:
             self.column0 - other.column0,
             self.column1 - other.column0,
         )
+
+
+def grid(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
+    """Yield the squares of a grid over a plane, row by row; the last ones may be smaller.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.tiling import grid
+    >>> [box.shape for box in grid((100, 150), 100)]
+    [(100, 100), (100, 50)]
+    """
+    rows, columns = shape
+    for row, column in itertools.product(range(0, rows, edge_px), range(0, columns, edge_px)):
+        yield Box(row, min(row + edge_px, rows), column, min(column + edge_px, columns))
 
 
 @dataclass(frozen=True)
