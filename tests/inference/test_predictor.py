@@ -397,9 +397,9 @@ def test_out_of_memory_says_what_to_do(tiny_model):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("precision", "same"), [("single", 0.999), ("auto", 0.99)])
+@pytest.mark.parametrize("precision", ["single", "auto"])
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "f4"])
-def test_the_gpu_agrees_with_the_cpu(tiny_model, precision, same, dtype):
+def test_the_gpu_agrees_with_the_cpu(tiny_model, precision, dtype):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     stack = MicrographStack(np.stack([smooth_noise((150, 210), s) for s in range(6)]).astype(dtype))
@@ -407,7 +407,9 @@ def test_the_gpu_agrees_with_the_cpu(tiny_model, precision, same, dtype):
     on_cpu = drain(Predictor(tiny_model, CPU, **options).run(stack))
     predictor = Predictor(tiny_model, choose_device("cuda"), precision=precision, **options)
     on_gpu = drain(predictor.run(stack))
-    assert (on_cpu.labels == on_gpu.labels).mean() > same
+    assert (
+        on_cpu.labels == on_gpu.labels
+    ).mean() > 0.99  # TF32 has as many digits as half precision
     np.testing.assert_allclose(on_gpu.confidence, on_cpu.confidence, atol=0.02)
     np.testing.assert_allclose(on_gpu.margin, on_cpu.margin, atol=0.04)
     assert predictor.engine.label.endswith("in half precision") == (precision == "auto")

@@ -15,6 +15,7 @@ import pandas as pd
 from napari_fractoseg.batch.earlier import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.files import draft_of, file_sha256
+from napari_fractoseg.inference.record import Precision
 from napari_fractoseg.measure import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
@@ -70,7 +71,7 @@ class SegmentSettings:
     channel: str | None = None
     zarr: bool = False
     name: str | None = None
-    precision: Literal["auto", "single", "half"] = "auto"
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.looking import CELL_PX, Level, PlaneWindows, Work, levels_of
 from napari_fractoseg.inference.memory import bytes_per_px, suggested_tile_px
+from napari_fractoseg.inference.record import Precision
 from napari_fractoseg.inference.transfers import transfers_for
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.fast import (
@@ -23,11 +24,7 @@ from napari_fractoseg.models.fast import (
 )
 from napari_fractoseg.models.model import SegmentationModel
 
-__all__ = ["Engine", "Precision"]
-
-Precision = Literal["auto", "single", "half"]
-"""Of the network's numbers: half on CUDA devices and single elsewhere, or what is asked for. Half
-is used only where the model's probabilities stay the same but for the third digit."""
+__all__ = ["Engine"]
 
 _SMALLEST_PX = 128
 """Tiles are not made smaller than this, as the network sees them: most would be halo."""

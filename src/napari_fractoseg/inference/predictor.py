@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
-from napari_fractoseg.inference.engine import Engine, Precision
+from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, numbered
 from napari_fractoseg.inference.record import (
     CONFIDENCE,
     MARGIN,
+    Precision,
     Prediction,
     RunRecord,
     TileJournal,

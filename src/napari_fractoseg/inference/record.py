@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,23 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.tiling import Box
 
-__all__ = ["CONFIDENCE", "MARGIN", "LeftOut", "Prediction", "RunRecord", "TileJournal"]
+__all__ = [
+    "CONFIDENCE",
+    "MARGIN",
+    "LeftOut",
+    "Precision",
+    "Prediction",
+    "RunRecord",
+    "TileJournal",
+]
 
 CONFIDENCE, MARGIN = "confidence", "margin"
 """How sure a model is of a pixel: the softmax probability of the class that was chosen, and by how
 much it is above that of the next class."""
+
+Precision = Literal["auto", "single", "half"]
+"""Of the network's numbers: half on CUDA devices and single elsewhere, or what is asked for. Half
+is used only where the model's probabilities stay the same but for the third digit."""
 
 
 class TileJournal:
