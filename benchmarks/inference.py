@@ -8,8 +8,8 @@ the network as PyTorch has it, over the whole plane in one pass at each resoluti
 the model, without mirror images; times are ratios to it, measured in turns in the
 same process. *Agreement* is the part of the pixels with the labels of the whole
 plane. MONAI's `sliding_window_inference` (windows of 512 px, Gaussian weights) gets the
-same looks, normalised image and all. Memory is the growth of the process, sampled; on a GPU that
-of its own memory.
+same looks, normalised image and all. Everything is in single precision. Memory is the growth of the
+process, sampled; on a GPU the most that is taken there, the networks included.
 Needs the shared data.
 """
 
@@ -93,8 +93,8 @@ class MemoryWatch(threading.Thread):
         super().__init__(daemon=True)
         self._process, self._is_done = psutil.Process(), threading.Event()
         self.before = self.most = self._process.memory_info().rss
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
+        for number in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(number)
 
     def run(self) -> None:
         """Sample."""
@@ -105,7 +105,8 @@ class MemoryWatch(threading.Thread):
         """Return the growth in gigabytes."""
         self._is_done.set()
         self.join()
-        on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+        gpus = range(torch.cuda.device_count())
+        on_gpu = max((torch.cuda.max_memory_allocated(number) for number in gpus), default=0)
         return (on_gpu or self.most - self.before) / 2**30
 
 
@@ -167,7 +168,7 @@ def main() -> None:
             report.raw = raw
             report.show("raw network, whole plane", raw)
         for tile_px in (None, *(t for t in options.tiles if t < size)):
-            predictor = Predictor(model, device, tile_px=tile_px)
+            predictor = Predictor(model, device, tile_px=tile_px, precision="single")
             predictor.engine.model_for(10**9)  # made ready before the time is taken
             predictor.engine.model_for(0)
             way = f"ours, tiles of {predictor.tiler.tile_px} px"

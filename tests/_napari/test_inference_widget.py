@@ -104,14 +104,14 @@ def test_the_result_is_ready_to_paint_on(widget, viewer, noise, qtbot):
 
 def test_the_result_says_where_it_comes_from(widget, viewer, noise, qtbot, tiny_folder):
     viewer.add_image(noise(64, 64), name="a")
-    widget.advanced.tile.value = 1024
+    widget.advanced.tile.value = 1536
     segment(widget, qtbot)
     origin = widget.result.metadata["fractoseg"]
     assert origin["model"] == "tiny"
     assert origin["model_digest"] == SegmentationModel.load(tiny_folder).digest
     assert origin["scheme"] == DEFAULT_SCHEME.to_dict()
     assert (origin["image"], origin["planes"]) == ("a", "all")
-    assert (origin["tile_px"], origin["halo_px"]) == (1024, 64)
+    assert (origin["tile_px"], origin["halo_px"]) == (1536, 64)
 
 
 def test_the_result_line_gives_the_fractions(widget, viewer, noise, qtbot):
@@ -393,9 +393,9 @@ def test_the_window_stays_alive(widget, viewer, noise, qtbot):
 
 def test_progress_names_planes_tiles_and_remaining_time(widget, viewer, noise, qtbot):
     texts = []
-    viewer.add_image(noise(3, 64, 1500))
+    viewer.add_image(noise(3, 64, 2000))
     widget.source.extent.value = "all"
-    widget.advanced.tile.value = 1024
+    widget.advanced.tile.value = 1536
     click(qtbot, widget.button)
     widget._handle.progressed.connect(lambda *_: texts.append(widget.progress.text.text()))
     qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)

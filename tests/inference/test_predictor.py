@@ -403,13 +403,30 @@ def test_the_gpu_agrees_with_the_cpu(tiny_model, precision, dtype):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     stack = MicrographStack(np.stack([smooth_noise((150, 210), s) for s in range(6)]).astype(dtype))
-    options = {"tile_px": 64, "with_confidence": True, "with_margin": True}
-    on_cpu = drain(Predictor(tiny_model, CPU, **options).run(stack))
-    predictor = Predictor(tiny_model, choose_device("cuda"), precision=precision, **options)
+    model = tiny_model.with_card(inference=Inference(reductions=(1, 2), flips=True, halo_px=32))
+    options = {"tile_px": 64, "batch_size": 3, "with_confidence": True, "with_margin": True}
+    on_cpu = drain(Predictor(model, CPU, **options).run(stack))
+    predictor = Predictor(model, choose_device("cuda"), precision=precision, **options)
     on_gpu = drain(predictor.run(stack))
-    assert (
-        on_cpu.labels == on_gpu.labels
-    ).mean() > 0.99  # TF32 has as many digits as half precision
+    # TF32, which is PyTorch's single precision there, has as many digits as half precision.
+    assert (on_cpu.labels == on_gpu.labels).mean() > 0.99
     np.testing.assert_allclose(on_gpu.confidence, on_cpu.confidence, atol=0.02)
     np.testing.assert_allclose(on_gpu.margin, on_cpu.margin, atol=0.04)
     assert predictor.engine.label.endswith("in half precision") == (precision == "auto")
+
+
+@pytest.mark.gpu
+def test_a_stopped_run_on_the_gpu_keeps_what_it_has(tiny_model):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    stack = MicrographStack(np.stack([smooth_noise((150, 210), s) for s in range(6)]))
+    labels, record = np.zeros(stack.shape, np.uint8), RunRecord()
+    predictor = Predictor(tiny_model, choose_device("cuda"), tile_px=64)
+    job = predictor.run_into(stack, labels, record=record)
+    for _ in range(30):
+        next(job)
+    job.close()
+    assert len(record.finished) >= 1
+    assert labels[0].all()
+    expected = drain(predictor.run(stack)).labels
+    np.testing.assert_array_equal(labels[labels > 0], expected[labels > 0])

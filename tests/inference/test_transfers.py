@@ -114,9 +114,12 @@ def test_results_wait_for_later_ones():
     outbox = Outbox(2)
     for number in range(4):
         outbox.send(lambda number=number: delivered.append(number))
-    assert delivered == [0, 1]
+        outbox.note(lambda number=number: delivered.append(f"note {number}"))
+    assert delivered == [0, "note 0", 1, "note 1"]  # notes take no place of a result
     outbox.close()
-    assert delivered == [0, 1, 2, 3]
+    assert delivered[4:] == [2, "note 2", 3, "note 3"]
+    outbox.note(lambda: delivered.append("at once"))
+    assert delivered[-1] == "at once"
 
 
 @pytest.mark.parametrize("n_ahead", [0, 1, 3, 10])

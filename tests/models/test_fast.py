@@ -89,7 +89,9 @@ class _Elsewhere(nn.Module):
 
 @pytest.mark.parametrize("network", [_Twice(), _Elsewhere(), nn.Conv2d(1, 3, 1)])
 def test_what_cannot_be_folded_stays_as_it_is(network):
-    assert folded(network.eval()) is network
+    image, fast = torch.randn(1, 1, 32, 32), folded(network.eval())
+    assert fast is not network
+    assert torch.equal(fast(image), network(image))
 
 
 def test_openvino_gives_the_same_labels(tiny_model):
@@ -166,6 +168,20 @@ def test_half_precision_is_not_used_where_it_cannot_be(tiny_model):
     )
     assert drain(predictor.run(MicrographStack(IMAGE))).labels.all()
     assert predictor.engine.label == choose_device("cpu").label
+
+
+class _OnlySingle(nn.Conv2d):
+    """It cannot compute with other numbers."""
+
+    def forward(self, inputs):
+        if inputs.dtype != torch.float32:
+            raise RuntimeError("not implemented for 'Half'")
+        return super().forward(inputs)
+
+
+def test_what_a_device_cannot_do_in_half_precision_is_done_in_single():
+    network = _OnlySingle(1, 3, 1).eval()
+    assert not is_alike(network, HalfNetwork(network))
 
 
 def test_half_precision_is_said(tiny_model):

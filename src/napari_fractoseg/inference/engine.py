@@ -74,7 +74,8 @@ class Engine:
         if precision not in get_args(Precision):
             choices = ", ".join(get_args(Precision))
             raise ValueError(f"There is no precision {precision!r}. Choose one of {choices}.")
-        self.device, self.batch_size, self._precision = device, batch_size, precision
+        self.device, self.batch_size = device, batch_size
+        self._precision: Precision = precision
         self.transfers = transfers_for(device.torch)
         self._model = model
         self.expected_cells = 0
@@ -99,10 +100,9 @@ class Engine:
         kind = _OPENVINO if is_long and has_openvino() and not wants_half else self.device.name
         if kind not in self._ready:
             with translate_out_of_memory(self.device, _REMEDY):
-                self._model.network.eval()
                 network = folded(self._model.network)
                 if kind == _OPENVINO:
-                    network = OpenVinoNetwork(network.to("cpu"))
+                    network = OpenVinoNetwork(network)
                 ready = self._with(network).to(self.device.torch)
                 if wants_half and is_alike(ready.network, half := HalfNetwork(ready.network)):
                     ready = self._with(half)
@@ -155,7 +155,8 @@ class Engine:
             change = f"tiles of {self.levels[-1].tiler.tile_px} px"
         elif self.device.kind != "cpu":
             self.device = choose_device("cpu")
-            self.transfers = transfers_for(self.device.torch)
+            self.transfers, self._precision = transfers_for(self.device.torch), "auto"
+            self._ready.clear()
             change = "the CPU's memory"
         else:
             raise error

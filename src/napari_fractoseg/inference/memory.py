@@ -26,7 +26,8 @@ _EDGES_PX = (2048, 1536, 1024, 768, 512, 384, 256)
 def free_bytes(device: Device) -> int:
     """Return the memory that is free on a device."""
     if device.kind == "cuda":
-        return int(torch.cuda.mem_get_info(device.torch)[0])
+        kept = torch.cuda.memory_reserved(device.torch) - torch.cuda.memory_allocated(device.torch)
+        return int(torch.cuda.mem_get_info(device.torch)[0]) + kept  # PyTorch uses it again
     return int(psutil.virtual_memory().available)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
+import numpy as np
 import torch
 
 from napari_fractoseg.errors import ImageError
@@ -77,9 +78,8 @@ class PlaneRun:
         self._done = self._n_tiles = 0
         with self._memory():
             self._windows = engine.windows(plane)
-            self._values = torch.tensor(self._model.card.scheme.values, dtype=torch.uint8).to(
-                engine.device.torch
-            )
+            values = np.array(self._model.card.scheme.values, np.uint8)
+            self._values = engine.transfers.to_device(values).to(engine.device.torch)
 
     def job(self) -> Job[None]:
         """Label the plane.

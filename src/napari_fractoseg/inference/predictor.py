@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -34,6 +35,8 @@ from napari_fractoseg.tiling import Box, Canvas, Tiler
 __all__ = ["Prediction", "Predictor", "segment"]
 
 _WORTH_SAYING = 2**30
+_AHEAD_PX = 2**25
+"""Of planes that are read before their turn, for devices that need it."""
 
 
 class Predictor:
@@ -189,8 +192,9 @@ class Predictor:
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
-        n_ahead = engine.transfers.n_ahead
-        outbox, known = Outbox(n_ahead), known_ranges or {}
+        outbox, known = Outbox(engine.transfers.n_ahead), known_ranges or {}
+        # Large planes are read in parts, and none of them is kept while another one is read.
+        n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
         measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
         with closing(measured), closing(outbox):
             for number, index in enumerate(chosen):
@@ -216,7 +220,7 @@ class Predictor:
                     )
                     job = self._plane_job(run, record)
                     yield from as_part(job, steps * number, total, text, span=steps)
-                    outbox.send(partial(record.finished.append, index))
+                    outbox.note(partial(record.finished.append, index))
                 else:
                     record.left_out[index] = plane
                     record.refuse_if_all_are_damaged(chosen)
@@ -228,6 +232,9 @@ class Predictor:
             try:
                 return (yield from make_run().job())
             except OutOfMemoryError as error:
+                # What was computed until then is not to take memory while less is tried.
+                for failed in filter(None, (error, error.__cause__)):
+                    traceback.clear_frames(failed.__traceback__)
                 record.notes.append(self.engine.economise(error))
 
 

@@ -75,7 +75,8 @@ class CudaTransfers(Transfers):
         with torch.cuda.stream(self._down):
             pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             pinned.copy_(tensor, non_blocking=True)
-            is_there = self._down.record_event()
+        is_there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        is_there.record(self._down)
         tensor.record_stream(self._down)
 
         def fetched() -> npt.NDArray[Any]:
@@ -105,21 +106,33 @@ class Outbox:
     """
 
     def __init__(self, n_waiting: int) -> None:
-        self._n_waiting = n_waiting
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._most = n_waiting
+        self._waiting: deque[tuple[Callable[[], None], bool]] = deque()
+        self._n_results = 0
 
     def send(self, deliver: Callable[[], None]) -> None:
         """Take a result; what was sent first is delivered first."""
-        self._waiting.append(deliver)
-        self._deliver_all_but(self._n_waiting)
+        self._n_results += 1
+        self._put(deliver, True)
+
+    def note(self, write_down: Callable[[], None]) -> None:
+        """Take a note, to be written down when what was sent before is delivered."""
+        self._put(write_down, False)
 
     def close(self) -> None:
         """Deliver what waits."""
-        self._deliver_all_but(0)
+        self._most = 0
+        self._deliver()
 
-    def _deliver_all_but(self, n_waiting: int) -> None:
-        while len(self._waiting) > n_waiting:
-            self._waiting.popleft()()
+    def _put(self, deliver: Callable[[], None], is_result: bool) -> None:
+        self._waiting.append((deliver, is_result))
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._waiting and (self._n_results > self._most or not self._waiting[0][1]):
+            deliver, is_result = self._waiting.popleft()
+            self._n_results -= is_result
+            deliver()
 
 
 def made_ahead(

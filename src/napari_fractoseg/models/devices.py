@@ -11,7 +11,18 @@ import torch
 
 from napari_fractoseg.errors import DeviceError, OutOfMemoryError
 
-__all__ = ["Device", "choose_device", "list_devices", "translate_out_of_memory"]
+__all__ = ["Device", "choose_device", "is_out_of_memory", "list_devices", "translate_out_of_memory"]
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "unable to find an engine",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""In RuntimeErrors: those of the CPU's allocator and of Apple's GPUs, and what is left of an error
+when a convolution on a GPU finds no memory to work in."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +107,17 @@ def translate_out_of_memory(device: Device, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemoryError(f"{device.label} ran out of memory. {remedy}") from error
-    except RuntimeError as error:
-        # The CPU allocator and MPS raise plain RuntimeErrors.
-        text = str(error)
-        if "out of memory" in text or "can't allocate memory" in text:
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
             raise OutOfMemoryError(f"{device.label} ran out of memory. {remedy}") from error
         raise
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python or PyTorch says that memory ran out."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _why_no_gpu() -> str:

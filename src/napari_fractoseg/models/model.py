@@ -292,7 +292,8 @@ class SegmentationModel:
             Probabilities, on the model's device.
         """
         inputs = inputs.to(next(self.network.parameters()).device)
-        self.network.eval()
+        if self.network.training:
+            self.network.eval()
         results: list[torch.Tensor] = []
         for axes in self._mirrorings:
             if results:
