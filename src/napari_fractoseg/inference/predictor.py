@@ -192,6 +192,8 @@ class Predictor:
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
+        both = ((CONFIDENCE, confidence), (MARGIN, margin))
+        certainties = {kind: array for kind, array in both if array is not None}
         outbox, known = Outbox(engine.transfers.n_ahead), known_ranges or {}
         # Large planes are read in parts, and none of them is kept while another one is read.
         n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
@@ -204,13 +206,12 @@ class Predictor:
                     yield Progress(steps * number, total, what)
                 plane = next(measured)
                 if isinstance(plane, Micrograph):
-                    certainties = {CONFIDENCE: confidence, MARGIN: margin}
                     run = partial(
                         PlaneRun,
                         engine,
                         plane,
                         Canvas(labels, index),
-                        {k: Canvas(a, index) for k, a in certainties.items() if a is not None},
+                        {kind: Canvas(array, index) for kind, array in certainties.items()},
                         record,
                         outbox,
                         total=total,
