@@ -33,10 +33,11 @@ from napari_fractoseg.models.devices import choose_device
 SHAPE = (2, 150, 260)
 
 
-@pytest.fixture
-def model(tiny_model, tmp_path):
+@pytest.fixture(scope="module")
+def model(tiny_model, tmp_path_factory):
     inference = Inference(reductions=(1, 2), halo_px=64, flips=False)
-    return tiny_model.with_card(inference=inference).save(tmp_path / "model")
+    folder = tmp_path_factory.mktemp("models") / "model"
+    return tiny_model.with_card(inference=inference).save(folder)
 
 
 @pytest.fixture

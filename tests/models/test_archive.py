@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 
 import pytest
@@ -10,10 +11,16 @@ from napari_fractoseg.models.model import load_model
 from napari_fractoseg.models.zoo import list_models, user_folder
 
 
-@pytest.fixture
-def packed(tiny_model, tmp_path):
+@pytest.fixture(scope="module")
+def exported(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
     model = tiny_model.with_card(licence="CC-BY-4.0")
-    return export_model(model.save(tmp_path / "tiny"), tmp_path / "tiny.zip")
+    return export_model(model.save(folder / "tiny"), folder / "tiny.zip")
+
+
+@pytest.fixture
+def packed(exported, tmp_path):
+    return shutil.copy(exported, tmp_path / "tiny.zip")
 
 
 def repack(packed, changes):

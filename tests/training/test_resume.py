@@ -1,7 +1,6 @@
 """Training that is interrupted: nothing is lost, and nothing changes."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from napari_fractoseg.cli import app
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
@@ -112,17 +113,31 @@ def command(tmp_path_factory):
     return make
 
 
-def run(command, **options):
-    return subprocess.run(  # noqa: S603 - our own code
-        command, capture_output=True, text=True, check=False, **options
-    )
+def run_here(command, code=0):
+    """Run it in this process, which has PyTorch already; return what it printed."""
+    result = CliRunner().invoke(app, command[3:])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    """The same sums in this process and in others."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_training_loses_nothing(command, tmp_path):
     plan = TrainingPlan(**{**PLAN.to_dict(), "max_steps": 16})
     whole = tmp_path / "whole"
-    assert run(command(whole, plan)).returncode == 0
+    run_here(command(whole, plan))
     out, checkpoint = tmp_path / "killed", tmp_path / "killed.checkpoint"
     process = subprocess.Popen(command(out, plan))  # noqa: S603 - our own code
     while not checkpoint.exists() and process.poll() is None:
@@ -131,11 +146,9 @@ def test_a_killed_training_loses_nothing(command, tmp_path):
     process.wait()
     assert checkpoint.exists()
     assert not out.exists()
-    refused = run(command(out, plan))
-    assert refused.returncode == 2
-    assert "was interrupted: go on with --resume" in refused.stderr
-    resumed = run(command(out, plan, "--resume"))
-    assert resumed.returncode == 0, resumed.stderr
+    refused = run_here(command(out, plan), code=2)
+    assert "was interrupted: go on with --resume" in " ".join(refused.split())
+    run_here(command(out, plan, "--resume"))
     assert not checkpoint.exists()
     first, second = SegmentationModel.load(whole), SegmentationModel.load(out)
     assert first.digest == second.digest
@@ -143,22 +156,23 @@ def test_a_killed_training_loses_nothing(command, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_train_like_one_with_the_doubled_batch(command, tmp_path):
     # Means and variances of a batch are not shared by processes on a CPU, so they are frozen.
     same = {**PLAN.to_dict(), "freeze_batch_norm": True, "max_steps": 5, "split": "none"}
     one = TrainingPlan(**{**same, "batch_size": 4})
     two = TrainingPlan(**{**same, "batch_size": 2})
-    for name, plan, options in (
-        ("one", one, ()),
-        ("two", two, ("--devices", "2", "--strategy", "ddp")),
-    ):
-        done = run(
-            command(tmp_path / name, plan, "--history", str(tmp_path / f"{name}.csv"), *options),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Training on") == 1
-    alone, shared = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("one", "two"))
+    history = [tmp_path / f"{name}.csv" for name in ("one", "two")]
+    run_here(command(tmp_path / "one", one, "--history", str(history[0])))
+    shared = command(
+        tmp_path / "two", two, "--history", str(history[1]), "--devices", "2", "--strategy", "ddp"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        shared, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Training on") == 1
+    alone, shared = map(pd.read_csv, history)
     np.testing.assert_allclose(shared.loss, alone.loss, rtol=1e-4)
     first, second = (SegmentationModel.load(tmp_path / n) for n in ("one", "two"))
     torch.testing.assert_close(weights(first), weights(second), rtol=1e-3, atol=1e-4)
