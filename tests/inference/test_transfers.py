@@ -12,7 +12,13 @@ from napari_fractoseg.images import Micrograph, MicrographStack
 from napari_fractoseg.inference.looking import PlaneWindows
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.inference.record import RunRecord, TileJournal
-from napari_fractoseg.inference.transfers import Outbox, Transfers, made_ahead
+from napari_fractoseg.inference.transfers import (
+    CudaTransfers,
+    Outbox,
+    Transfers,
+    made_ahead,
+    transfers_for,
+)
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.tiling import Tiler
@@ -107,6 +113,24 @@ def test_windows_by_table_are_the_same(dtype):
             usual = PlaneWindows(plane, Transfers()).of([tile], reduction)
             by_table = PlaneWindows(plane, LateTransfers()).of([tile], reduction)
             assert torch.equal(usual, by_table)
+
+
+def test_where_the_fast_way_does_not_work_the_usual_one_is_taken_and_that_is_said(caplog):
+    nowhere = torch.device("cuda", 99)
+    assert type(transfers_for(nowhere)) is Transfers
+    assert "No pinned memory for cuda:99" in caplog.text
+
+
+@pytest.mark.gpu
+def test_arrays_go_to_the_gpu_and_come_back():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    transfers = transfers_for(torch.device("cuda", torch.cuda.device_count() - 1))
+    assert type(transfers) is CudaTransfers
+    sent = [RANDOM.integers(0, 9, (700, 900), dtype=np.uint16) for _ in range(5)]
+    coming = [transfers.from_device(transfers.to_device(array)) for array in sent]
+    for array, fetched in zip(sent, coming, strict=True):
+        np.testing.assert_array_equal(fetched(), array)
 
 
 def test_results_wait_for_later_ones():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ import numpy.typing as npt
 import torch
 
 __all__ = ["CudaTransfers", "Outbox", "Transfers", "made_ahead", "transfers_for"]
+
+_logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -87,8 +90,23 @@ class CudaTransfers(Transfers):
 
 
 def transfers_for(device: torch.device) -> Transfers:
-    """Return the way to a device that is fastest."""
-    return CudaTransfers(device) if device.type == "cuda" else Transfers()
+    """Return the way to a device that is fastest, of those that work there.
+
+    Pinned memory is not to be had everywhere: in some virtual machines and containers it is
+    forbidden, or there is little of it.
+    """
+    if device.type != "cuda":
+        return Transfers()
+    sent = np.arange(256, dtype=np.uint8)
+    try:
+        fast = CudaTransfers(device)
+        if np.array_equal(fast.from_device(fast.to_device(sent))(), sent):
+            return fast
+        reason = "what came back was not what was sent"
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
+        reason = str(error)
+    _logger.warning("No pinned memory for %s (%s); it is used in a slower way.", device, reason)
+    return Transfers()
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream:
