@@ -13,7 +13,7 @@ from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.zoo import find_model
 
-__all__ = ["kept_predictor_of", "load", "model_of", "predictor_of"]
+__all__ = ["forget_predictor", "kept_predictor_of", "load", "model_of", "predictor_of"]
 
 
 def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
@@ -70,6 +70,11 @@ def kept_predictor_of(settings: SegmentSettings) -> Predictor:
     """
     changed = _changed(find_model(settings.model))
     return _predictor_once(settings, threading.get_ident(), changed)
+
+
+def forget_predictor() -> None:
+    """Give back the memory of the predictor that was kept, on the GPU too."""
+    _predictor_once.cache_clear()
 
 
 @functools.lru_cache(maxsize=1)

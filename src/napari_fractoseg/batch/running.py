@@ -18,7 +18,7 @@ import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
 from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
-from napari_fractoseg.batch.loading import kept_predictor_of, load
+from napari_fractoseg.batch.loading import forget_predictor, kept_predictor_of, load
 from napari_fractoseg.batch.report import (
     BatchReport,
     FileResult,
@@ -102,6 +102,7 @@ def run(
                     if any(r.status != "not done" for r in results) and saved.ready():
                         report().write()  # for --resume, should this process be killed
     finally:
+        forget_predictor()
         report().write()
     return report()
 

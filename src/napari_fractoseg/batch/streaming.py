@@ -36,7 +36,7 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import OutputExistsError
 from napari_fractoseg.images import GreyRange, MicrographStack
 from napari_fractoseg.inference.looking import levels_of
-from napari_fractoseg.inference.plane import numbered
+from napari_fractoseg.inference.plane import measuring_text, numbered
 from napari_fractoseg.inference.predictor import Prediction
 from napari_fractoseg.inference.record import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part
@@ -249,8 +249,7 @@ class StreamedRun:
         done, stack = 0, self._stack
         for number, index in enumerate(stack.indices()):
             plane = numbered("plane", number, stack.n_planes)
-            text = ", ".join(filter(None, (plane, "measuring grey levels")))
-            yield Progress(done, self._total, text)
+            yield Progress(done, self._total, measuring_text(number, stack.n_planes))
             found = measure(self._run, index)
             if isinstance(found, LeftOut):
                 self._record.left_out[index] = found

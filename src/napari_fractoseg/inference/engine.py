@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from napari_fractoseg.errors import OutOfMemoryError
-from napari_fractoseg.images import Micrograph
-from napari_fractoseg.inference.looking import CELL_PX, Level, PlaneWindows, Work, levels_of
+from napari_fractoseg.inference.looking import CELL_PX, Level, Work, levels_of
 from napari_fractoseg.inference.memory import bytes_per_px, suggested_tile_px
 from napari_fractoseg.inference.record import Precision
 from napari_fractoseg.inference.transfers import transfers_for
@@ -111,10 +110,6 @@ class Engine:
 
     def _with(self, network: nn.Module) -> SegmentationModel:
         return SegmentationModel(self._model.card, network, self._model.digest)
-
-    def windows(self, plane: Micrograph) -> PlaneWindows:
-        """Return the windows of a plane, to be normalised where that is fastest."""
-        return PlaneWindows(plane, self.transfers)
 
     @property
     def label(self) -> str:

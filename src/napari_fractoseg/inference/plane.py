@@ -13,6 +13,7 @@ from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
 from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import (
     Level,
+    PlaneWindows,
     Seen,
     cells_of,
     decided,
@@ -25,7 +26,7 @@ from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import translate_out_of_memory
 from napari_fractoseg.tiling import Box, Canvas, Tile
 
-__all__ = ["PlaneRun", "measured_plane", "numbered"]
+__all__ = ["PlaneRun", "measured_plane", "measuring_text", "numbered"]
 
 
 class PlaneRun:
@@ -77,7 +78,7 @@ class PlaneRun:
         self._work = work_of(engine.levels, plane.shape, within)
         self._done = self._n_tiles = 0
         with self._memory():
-            self._windows = engine.windows(plane)
+            self._windows = PlaneWindows(plane, engine.transfers)
             values = np.array(self._model.card.scheme.values, np.uint8)
             self._values = engine.transfers.to_device(values).to(engine.device.torch)
 
@@ -186,6 +187,11 @@ def measured_plane(
     except ImageError as error:
         return LeftOut(str(error), is_damaged=True)
     return plane
+
+
+def measuring_text(number: int, count: int) -> str:
+    """Say that a plane is being measured, for people."""
+    return ", ".join(filter(None, (numbered("plane", number, count), "measuring grey levels")))
 
 
 def numbered(what: str, number: int, count: int) -> str:

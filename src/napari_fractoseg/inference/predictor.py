@@ -17,7 +17,7 @@ from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.engine import Engine
 from napari_fractoseg.inference.looking import work_of
-from napari_fractoseg.inference.plane import PlaneRun, measured_plane, numbered
+from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.record import (
     CONFIDENCE,
     MARGIN,
@@ -202,8 +202,7 @@ class Predictor:
             for number, index in enumerate(chosen):
                 text = numbered("plane", number, len(chosen))
                 if index not in known and not isinstance(image.data, np.ndarray):
-                    what = ", ".join(filter(None, (text, "measuring grey levels")))
-                    yield Progress(steps * number, total, what)
+                    yield Progress(steps * number, total, measuring_text(number, len(chosen)))
                 plane = next(measured)
                 if isinstance(plane, Micrograph):
                     run = partial(
