@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 from strokes import correct_errors
 
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.datasets.supervision import Corrections, painted_pairs
+from napari_fractoseg.evaluation.confusion import Confusion
+from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.corrections import Corrections, painted_pairs
-from napari_fractoseg.training.dataset import TrainingPair, TrainingSet
-from napari_fractoseg.training.defaults import FINE_TUNING
-from napari_fractoseg.training.evaluate import evaluate_job
-from napari_fractoseg.training.metrics import Confusion
+from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.reading import read_training_set
-from napari_fractoseg.training.train import train_job
+from napari_fractoseg.training.presets import FINE_TUNING
 
 ROOT = Path(__file__).parents[1]
 N_ROUNDS, N_STROKES = 5, 10

@@ -30,7 +30,7 @@ import psutil
 import torch
 
 from napari_fractoseg.images import GreyRange, MicrographStack, read_image
-from napari_fractoseg.inference.engine import Engine
+from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device

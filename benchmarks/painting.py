@@ -26,15 +26,15 @@ from sklearn.ensemble import RandomForestClassifier
 from strokes import paint_strokes
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.evaluation.confusion import Confusion
+from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingPair, TrainingSet
-from napari_fractoseg.training.defaults import suggested_plan
-from napari_fractoseg.training.evaluate import evaluate_job
-from napari_fractoseg.training.metrics import Confusion
-from napari_fractoseg.training.reading import read_training_set
-from napari_fractoseg.training.train import train_job
+from napari_fractoseg.training.fit import train_job
+from napari_fractoseg.training.presets import suggested_plan
 
 ROOT = Path(__file__).parents[1]
 BUDGETS = (0.002, 0.01, 0.05)

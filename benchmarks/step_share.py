@@ -15,16 +15,16 @@ from dataclasses import replace
 
 import torch
 
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import load_model
 from napari_fractoseg.samples import synthetic_fracture
-from napari_fractoseg.training.dataset import TrainingPair, TrainingSet
-from napari_fractoseg.training.defaults import suggested_plan
-from napari_fractoseg.training.processes import choose_precision
-from napari_fractoseg.training.split import Split
+from napari_fractoseg.training.data.split import Split
+from napari_fractoseg.training.distributed import choose_precision
+from napari_fractoseg.training.fit import continued_plan
+from napari_fractoseg.training.presets import suggested_plan
 from napari_fractoseg.training.state import TrainingRun
-from napari_fractoseg.training.train import continued_plan
 
 
 def main() -> None:

@@ -20,14 +20,14 @@ from dataclasses import replace
 import numpy as np
 from painting import super1
 
+from napari_fractoseg.evaluation.confusion import Confusion
+from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
-from napari_fractoseg.training.defaults import suggested_plan
-from napari_fractoseg.training.evaluate import evaluate_job
-from napari_fractoseg.training.metrics import Confusion
+from napari_fractoseg.training.fit import new_model
+from napari_fractoseg.training.loop import Trainer
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.train import new_model
-from napari_fractoseg.training.trainer import Trainer
+from napari_fractoseg.training.presets import suggested_plan
 
 
 def pooled_iou(confusion: Confusion) -> float:

@@ -73,7 +73,7 @@ def by_hand(path: Path) -> Iterator[int]:
 def by_fractoseg(path: Path) -> Iterator[int]:
     """Yield the same by the package."""
     from napari_fractoseg.annotations import rasterise, read_via
-    from napari_fractoseg.annotations.mapping import map_classes
+    from napari_fractoseg.annotations.class_mapping import map_classes
     from napari_fractoseg.classes import DEFAULT_SCHEME
 
     document = read_via(path)
@@ -91,7 +91,7 @@ WAYS: dict[str, Callable[[Path], Iterator[int]]] = {
 def measure(way: str, path: Path) -> dict[str, object]:
     """Draw the file in this process, which must be fresh: its peak memory is taken."""
     import napari_fractoseg.annotations
-    import napari_fractoseg.annotations.mapping  # noqa: F401 - not to be timed
+    import napari_fractoseg.annotations.class_mapping  # noqa: F401 - not to be timed
 
     skimage.draw.polygon([0, 0, 1], [0, 1, 1])  # loads the rest of scikit-image
     began = time.perf_counter()

@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from fracture_data import FOLDS
 
+from napari_fractoseg.datasets.dataset import TrainingSet, merge_training_sets
+from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingSet, merge_training_sets
-from napari_fractoseg.training.evaluate import evaluate_job
+from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.reading import read_training_set
-from napari_fractoseg.training.train import train_job
 
 REFERENCES = ("published", "polygons")
 FIGURES = ("mode_agreement", "agreement", "mean_iou", "fraction_error")

@@ -29,7 +29,7 @@ from scipy import ndimage
 from skimage.restoration import inpaint_biharmonic
 
 from napari_fractoseg.annotations import rasterise, read_via
-from napari_fractoseg.annotations.mapping import map_classes
+from napari_fractoseg.annotations.class_mapping import map_classes
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import find_images, read_image, read_mask, to_grey
 from napari_fractoseg.samples.synthetic import TRAINING_SEEDS, synthetic_fracture

@@ -28,12 +28,12 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication
 from scipy import ndimage
 
-from napari_fractoseg._napari.inference_widget import SegmentWidget
-from napari_fractoseg._napari.job_dock import State
-from napari_fractoseg._napari.training_widget import TrainWidget
-from napari_fractoseg._napari.via_import_widget import ViaImportWidget
+from napari_fractoseg._napari.segment.dock import SegmentWidget
+from napari_fractoseg._napari.train.dock import TrainWidget
+from napari_fractoseg._napari.via.dock import ViaImportWidget
+from napari_fractoseg._napari.widgets.job_dock import State
 from napari_fractoseg.annotations import rasterise, read_via, write_via
-from napari_fractoseg.annotations.mapping import map_classes
+from napari_fractoseg.annotations.class_mapping import map_classes
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import MicrographStack, read_image
 from napari_fractoseg.samples import synthetic_fracture

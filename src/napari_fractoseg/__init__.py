@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from napari_fractoseg.annotations.via import read_via
     from napari_fractoseg.classes import ClassScheme, FractureClass
     from napari_fractoseg.errors import FractosegError
+    from napari_fractoseg.evaluation.evaluate import evaluate
     from napari_fractoseg.images.reading import read_image
     from napari_fractoseg.inference.predictor import segment
     from napari_fractoseg.models.model import load_model
-    from napari_fractoseg.models.zoo import list_models
+    from napari_fractoseg.models.registry import list_models
     from napari_fractoseg.samples.synthetic import synthetic_fracture
-    from napari_fractoseg.training.evaluate import evaluate
-    from napari_fractoseg.training.train import train
+    from napari_fractoseg.training.fit import train
 
 try:
     __version__ = importlib.metadata.version("napari-fractoseg")
@@ -47,14 +47,14 @@ _SOURCES = {
     "ClassScheme": "classes",
     "FractosegError": "errors",
     "FractureClass": "classes",
-    "evaluate": "training.evaluate",
-    "list_models": "models.zoo",
+    "evaluate": "evaluation.evaluate",
+    "list_models": "models.registry",
     "load_model": "models.model",
     "read_image": "images.reading",
     "read_via": "annotations.via",
     "segment": "inference.predictor",
     "synthetic_fracture": "samples.synthetic",
-    "train": "training.train",
+    "train": "training.fit",
 }
 
 

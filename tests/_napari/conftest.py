@@ -66,7 +66,7 @@ def noise():
 def segment_dock(make_napari_viewer, qtbot, tiny_installed):
     """The Segment dock in a window, with the tiny model chosen and the devices found."""
     from napari_fractoseg._napari import jobs
-    from napari_fractoseg._napari.inference_widget import SegmentWidget
+    from napari_fractoseg._napari.segment.dock import SegmentWidget
 
     viewer = make_napari_viewer()
     dock = SegmentWidget(viewer)

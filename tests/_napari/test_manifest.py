@@ -43,10 +43,10 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
     [
         "import napari_fractoseg",
         "import npe2; npe2.PluginManifest.from_distribution('napari-fractoseg')",
-        "from napari_fractoseg._napari.reader import get_reader; get_reader('no such.json')",
+        "from napari_fractoseg._napari.via.reader import get_reader; get_reader('no such.json')",
         "from napari_fractoseg._napari.result_reader import get_labels_reader as g; g('no.zarr')",
-        "import napari_fractoseg._napari.inference_widget",
-        "import napari_fractoseg._napari.training_widget",
+        "import napari_fractoseg._napari.segment.dock",
+        "import napari_fractoseg._napari.train.dock",
     ],
 )
 def test_nothing_that_opens_at_once_waits_for_torch(code):

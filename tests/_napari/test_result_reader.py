@@ -11,13 +11,13 @@ from qtpy.QtCore import Qt
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
-from napari_fractoseg._napari.corrections import prediction_of
-from napari_fractoseg._napari.inference_widget import SegmentWidget
 from napari_fractoseg._napari.layers import pixel_size_um, scheme_of
 from napari_fractoseg._napari.result_reader import get_labels_reader
-from napari_fractoseg.annotations.saved_array import SavedArray
+from napari_fractoseg._napari.segment.dock import SegmentWidget
+from napari_fractoseg._napari.train.corrections import prediction_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.results.editable_labels import SavedArray
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
@@ -26,7 +26,7 @@ LABELS = np.array([[1, 2, 3, 0]] * 6, np.uint8)
 
 def write_ngff(path, labels=LABELS, scheme=DEFAULT_SCHEME, size=0.25, dtype="uint8"):
     """Write labels as `fractoseg segment` does."""
-    from napari_fractoseg.batch.zarr_labels import ZarrLabels
+    from napari_fractoseg.results.label_writer import ZarrLabels
 
     group = ZarrLabels(path, {"shape": list(labels.shape), "dtype": dtype}, anew=True)
     group.array[...] = labels

@@ -13,8 +13,8 @@ from napari_fractoseg.annotations import (
     read_via,
     write_via,
 )
+from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
-from napari_fractoseg.annotations.mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, OutputExistsError
 from napari_fractoseg.jobs import Progress, drain

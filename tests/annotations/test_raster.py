@@ -6,8 +6,8 @@ import skimage.draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.document import AnnotatedImage, Region
-from napari_fractoseg.annotations.mapping import ClassMapping
 from napari_fractoseg.annotations.raster import rasterise, to_pixel_centres, to_pixel_edges
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError

@@ -10,16 +10,15 @@ import zarr
 import napari_fractoseg as nf
 from napari_fractoseg.errors import ImageError, ModelError, OutOfMemoryError
 from napari_fractoseg.images import MicrographStack
-from napari_fractoseg.inference.engine import Engine
+from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.memory import bytes_per_px
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.inference.record import RunRecord
+from napari_fractoseg.inference.result import RunRecord
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, enlarged, reduced
-from napari_fractoseg.tiling import Box
-from napari_fractoseg.tiling.tiles import reflected_window
+from napari_fractoseg.tiling import Box, reflected_window
 
 CPU = choose_device("cpu")
 

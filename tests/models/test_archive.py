@@ -8,7 +8,7 @@ import torch
 from napari_fractoseg.errors import ModelError, OutputExistsError
 from napari_fractoseg.models.archive import export_model, import_model, remove_model
 from napari_fractoseg.models.model import load_model
-from napari_fractoseg.models.zoo import list_models, user_folder
+from napari_fractoseg.models.registry import list_models, user_folder
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ import torch
 from typer.testing import CliRunner
 
 from napari_fractoseg.cli import app
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.train import train_job
 
 CPU = choose_device("cpu")
 PLAN = TrainingPlan(

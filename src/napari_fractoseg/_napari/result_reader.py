@@ -15,11 +15,11 @@ from napari_fractoseg._napari.layers import (
     class_colormap,
     class_features,
 )
-from napari_fractoseg._napari.via_layers import LayerData
-from napari_fractoseg.annotations.ngff_labels import NgffImage, read_ngff
-from napari_fractoseg.annotations.saved_array import SavedArray
+from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg.files import RUN_FILE
-from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
+from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.label_images import NgffImage, read_ngff
 
 __all__ = ["get_labels_reader", "read_results"]
 

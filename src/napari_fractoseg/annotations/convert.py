@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from napari_fractoseg.annotations._convert_settings import Converted, ConvertSettings
-from napari_fractoseg.annotations._mask_folders import (
+from napari_fractoseg.annotations.convert_settings import Converted, ConvertSettings
+from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
+from napari_fractoseg.annotations.flavours import in_flavour
+from napari_fractoseg.annotations.formats.mask_folders import (
     document_of_masks,
     write_masks,
 )
-from napari_fractoseg.annotations.assembly import assemble
-from napari_fractoseg.annotations.conversion import in_flavour
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
-from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations.image_lookup import ImageFolder
+from napari_fractoseg.annotations.stacks import assemble
 from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import refuse_existing

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_fractoseg.annotations.assembly import Assembly, assemble
 from napari_fractoseg.annotations.document import ViaDocument
-from napari_fractoseg.annotations.lookup import ImageFolder
+from napari_fractoseg.annotations.image_lookup import ImageFolder
+from napari_fractoseg.annotations.stacks import Assembly, assemble
 from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.jobs import Job, Progress
 

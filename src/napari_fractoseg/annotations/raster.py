@@ -15,14 +15,14 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.annotations._fill import (
+from napari_fractoseg.annotations.class_mapping import ClassMapping
+from napari_fractoseg.annotations.document import AnnotatedImage
+from napari_fractoseg.annotations.region_pixels import (
     Pixels,
     pixels_of,
     to_pixel_centres,
     to_pixel_edges,
 )
-from napari_fractoseg.annotations.document import AnnotatedImage
-from napari_fractoseg.annotations.mapping import ClassMapping
 from napari_fractoseg.annotations.shapes import problem_of
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import AnnotationError

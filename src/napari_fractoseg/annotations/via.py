@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.annotations import (
-    _coco_write,
-    _json_text,
-    _via3,
-    _via3_csv,
-    _via_coco,
-    _via_csv,
-    _via_json,
-)
-from napari_fractoseg.annotations._csv_rows import Tally
-from napari_fractoseg.annotations._sniffing import UTF16, may_be_via, names_via
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations.formats import (
+    coco,
+    coco_write,
+    json_text,
+    via3,
+    via3_csv,
+    via_csv,
+    via_json,
+)
+from napari_fractoseg.annotations.formats.csv_rows import Tally
+from napari_fractoseg.annotations.formats.sniff import UTF16, may_be_via, names_via
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import refuse_existing, write_bytes
 
@@ -185,7 +185,7 @@ def write_via(
     try:
         text, losses = _render(document, attribute)
     except (ValueError, TypeError):  # a value that JSON does not have
-        document, notes = _json_text.with_finite_numbers(document)
+        document, notes = json_text.with_finite_numbers(document)
         text, losses = _render(document, attribute)
     write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
     return (*notes, *losses)
@@ -193,11 +193,11 @@ def write_via(
 
 def _render(document: ViaDocument, attribute: str | None) -> tuple[str, tuple[str, ...]]:
     if document.flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
-        return _via_csv.render(document), ()
+        return via_csv.render(document), ()
     if document.flavour is Flavour.COCO:
-        data, notes = _coco_write.render(document, attribute)
-        return _json_text.dumps(data), notes
-    return _json_text.dumps(_via_json.render(document)), ()
+        data, notes = coco_write.render(document, attribute)
+        return json_text.dumps(data), notes
+    return json_text.dumps(via_json.render(document)), ()
 
 
 def _read_text(path: Path) -> str:
@@ -217,28 +217,28 @@ def _read_text(path: Path) -> str:
 def _recognise(text: str, path: Path, tally: Tally) -> tuple[Flavour | None, Any]:
     """Return the flavour, None if it is not VIA's, and the JSON data or the text."""
     if not text.lstrip().startswith(("{", "[")):
-        return _via_csv.flavour_of_text(text), text
+        return via_csv.flavour_of_text(text), text
     try:
-        data = _json_text.loads(text, tally)
+        data = json_text.loads(text, tally)
     except (ValueError, RecursionError) as error:
         raise AnnotationError(
             f"{path} is not valid JSON: {error}. Was it cut off, or edited by hand? Export the "
             "annotations from VIA again."
         ) from error
-    if _via3.is_via3(data):
+    if via3.is_via3(data):
         return Flavour.VIA3, data
-    if _via_coco.is_via_coco(data):
+    if coco.is_via_coco(data):
         return Flavour.COCO, data
-    return _via_json.flavour_of_data(data), data
+    return via_json.flavour_of_data(data), data
 
 
 def _parse(content: Any, flavour: Flavour, source: str) -> ViaDocument:
     if flavour is Flavour.VIA3:
-        return _via3.parse(content, source)
+        return via3.parse(content, source)
     if flavour is Flavour.VIA3_CSV:
-        return _via3_csv.parse_csv(content, source)
+        return via3_csv.parse_csv(content, source)
     if flavour is Flavour.COCO:
-        return _via_coco.parse(content, source)
+        return coco.parse(content, source)
     if flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
-        return _via_csv.parse(content, source)
-    return _via_json.parse(content, flavour, source)
+        return via_csv.parse(content, source)
+    return via_json.parse(content, flavour, source)

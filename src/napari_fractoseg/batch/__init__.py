@@ -9,7 +9,7 @@ of the run.
 """
 
 from napari_fractoseg.batch.cluster import dask_workers, local_workers
-from napari_fractoseg.batch.executing import Workers
+from napari_fractoseg.batch.executors import Workers
 from napari_fractoseg.batch.report import BatchReport, FileResult, SegmentSettings
 from napari_fractoseg.batch.running import run, segment_file
 from napari_fractoseg.batch.tasks import SegmentTask, plan

@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from napari_fractoseg.batch.cluster import memory_for_a_tile, use_own_threads
-from napari_fractoseg.batch.executing import ONE_AT_A_TIME
-from napari_fractoseg.batch.loading import predictor_of
+from napari_fractoseg.batch.executors import ONE_AT_A_TIME
+from napari_fractoseg.batch.model_cache import predictor_of
 from napari_fractoseg.batch.tasks import LABELS, SegmentTask
-from napari_fractoseg.batch.zarr_labels import CHUNK_PX, ZarrLabels
 from napari_fractoseg.images import GreyRange, MicrographStack
-from napari_fractoseg.inference.looking import Level
+from napari_fractoseg.inference.multiscale import Level
 from napari_fractoseg.inference.plane import measured_plane
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.inference.record import CONFIDENCE, MARGIN, LeftOut, RunRecord
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, drain
+from napari_fractoseg.results.label_writer import CHUNK_PX, ZarrLabels
 from napari_fractoseg.tiling import Box
 
 __all__ = [

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from napari_fractoseg.batch import worker_start
-from napari_fractoseg.batch.executing import Workers
+from napari_fractoseg.batch.executors import Workers
 from napari_fractoseg.errors import ClusterError
 
 __all__ = ["dask_workers", "local_workers", "memory_for_a_tile", "use_own_threads"]

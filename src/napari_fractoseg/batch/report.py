@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from napari_fractoseg.batch.earlier import EarlierRuns, report_paths, stem_of
+from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.files import draft_of, file_sha256
-from napari_fractoseg.inference.record import Precision
+from napari_fractoseg.inference.result import Precision
 from napari_fractoseg.measure import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
-from napari_fractoseg.models.zoo import DEFAULT_MODEL, find_model
+from napari_fractoseg.models.registry import DEFAULT_MODEL, find_model
 
 __all__ = [
     "BatchReport",

@@ -17,22 +17,22 @@ import numpy as np
 import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
-from napari_fractoseg.batch.executing import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
-from napari_fractoseg.batch.loading import forget_predictor, kept_predictor_of, load
+from napari_fractoseg.batch.executors import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
+from napari_fractoseg.batch.large_image import StreamedRun
+from napari_fractoseg.batch.model_cache import forget_predictor, kept_predictor_of, load
 from napari_fractoseg.batch.report import (
     BatchReport,
     FileResult,
 )
-from napari_fractoseg.batch.streaming import StreamedRun
 from napari_fractoseg.batch.tasks import SegmentTask
-from napari_fractoseg.batch.tiff_results import write_tiff
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import draft_of
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.predictor import Prediction
-from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, Throttle, as_part, drain
 from napari_fractoseg.measure import class_fractions, overlay
+from napari_fractoseg.results.tiff import write_tiff
 
 __all__ = ["run", "segment_file"]
 

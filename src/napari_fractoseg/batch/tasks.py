@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from napari_fractoseg.annotations.ngff_labels import read_ngff
-from napari_fractoseg.batch.earlier import EarlierRuns, report_paths, stem_of
+from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.batch.report import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OutputExistsError
@@ -23,9 +22,10 @@ from napari_fractoseg.images import (
     read_image,
     read_stack,
 )
-from napari_fractoseg.inference.record import CONFIDENCE, MARGIN
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
-from napari_fractoseg.models.zoo import find_model
+from napari_fractoseg.models.registry import find_model
+from napari_fractoseg.results.label_images import read_ngff
 
 __all__ = ["KINDS", "LABELS", "SegmentTask", "plan"]
 

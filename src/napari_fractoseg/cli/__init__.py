@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from napari_fractoseg import __version__
-from napari_fractoseg.cli.common import Group
-from napari_fractoseg.cli.converting import convert
-from napari_fractoseg.cli.evaluating import evaluate
+from napari_fractoseg.cli.convert import convert
+from napari_fractoseg.cli.evaluate import evaluate
 from napari_fractoseg.cli.models import doctor, models_app
-from napari_fractoseg.cli.segmenting import demo, segment
-from napari_fractoseg.cli.training import train
+from napari_fractoseg.cli.options import Group
+from napari_fractoseg.cli.segment import demo, segment
+from napari_fractoseg.cli.train import train
 
 __all__ = ["app", "main"]
 

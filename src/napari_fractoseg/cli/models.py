@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from napari_fractoseg import __version__
-from napari_fractoseg.cli.common import make_console
+from napari_fractoseg.cli.options import make_console
 
 __all__ = ["doctor", "models_app"]
 
@@ -22,7 +22,7 @@ models_app = typer.Typer(no_args_is_help=True, help="Models that come with the p
 @models_app.command("list")
 def list_models() -> None:
     """List the models that can be chosen by name."""
-    from napari_fractoseg.models.zoo import list_models as entries
+    from napari_fractoseg.models.registry import list_models as entries
 
     table = Table("name", "title", "classes", "folder")
     for entry in entries():
@@ -38,7 +38,7 @@ def show_model(
     """Show the card of a model."""
     from napari_fractoseg.models.card import ModelCard
     from napari_fractoseg.models.readme import readme_text
-    from napari_fractoseg.models.zoo import find_model
+    from napari_fractoseg.models.registry import find_model
 
     folder = find_model(name)
     typer.echo(f"{readme_text(ModelCard.read(folder))}\nFolder: {folder}")
@@ -99,8 +99,8 @@ def doctor() -> None:
     if not bindings or not _version_of("napari"):
         typer.echo("The napari plugin needs napari with Qt: pip install 'napari-fractoseg[all]'")
     _print_devices()
-    from napari_fractoseg.models.zoo import list_models as entries
-    from napari_fractoseg.models.zoo import user_folder
+    from napari_fractoseg.models.registry import list_models as entries
+    from napari_fractoseg.models.registry import user_folder
 
     found = [e.key for e in entries()]
     typer.echo(f"Models: {', '.join(found) or 'none'}. Own models are kept in {user_folder()}")

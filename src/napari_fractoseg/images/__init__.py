@@ -1,7 +1,6 @@
 """Micrographs: reading, grey levels, normalisation."""
 
 from napari_fractoseg.images.axes import Axis
-from napari_fractoseg.images.folders import read_stack
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,
@@ -18,6 +17,7 @@ from napari_fractoseg.images.reading import (
     read_image,
     read_mask,
 )
+from napari_fractoseg.images.stacks import read_stack
 
 __all__ = [
     "LOADED_VALUES",

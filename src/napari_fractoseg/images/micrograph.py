@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import is_constant, n_not_finite, percentiles
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images._views import LazyArray
 from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.lazy import LazyArray
 
 __all__ = ["GreyRange", "LazyPlane", "Micrograph", "MicrographStack", "has_colours", "to_grey"]
 

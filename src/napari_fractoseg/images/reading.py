@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images._source import Source, choose_channel
-from napari_fractoseg.images._tiff import LOADED_VALUES, TIFF_ERRORS, read_tiff
-from napari_fractoseg.images._zarr import is_zarr, read_zarr
+from napari_fractoseg.images.formats.channels import Source, choose_channel
+from napari_fractoseg.images.formats.tiff import LOADED_VALUES, TIFF_ERRORS, read_tiff
+from napari_fractoseg.images.formats.zarr import is_zarr, read_zarr
 from napari_fractoseg.images.micrograph import MicrographStack
 
 __all__ = [

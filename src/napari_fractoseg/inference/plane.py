@@ -10,8 +10,9 @@ import torch
 
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
-from napari_fractoseg.inference.engine import Engine
-from napari_fractoseg.inference.looking import (
+from napari_fractoseg.inference.backend import Engine
+from napari_fractoseg.inference.device_io import Outbox
+from napari_fractoseg.inference.multiscale import (
     Level,
     PlaneWindows,
     Seen,
@@ -20,8 +21,7 @@ from napari_fractoseg.inference.looking import (
     tile_batches,
     work_of,
 )
-from napari_fractoseg.inference.record import LeftOut, RunRecord, TileJournal
-from napari_fractoseg.inference.transfers import Outbox
+from napari_fractoseg.inference.result import LeftOut, RunRecord, TileJournal
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import translate_out_of_memory
 from napari_fractoseg.tiling import Box, Canvas, Tile

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
-from napari_fractoseg.inference.engine import Engine
-from napari_fractoseg.inference.looking import work_of
+from napari_fractoseg.inference.backend import Engine
+from napari_fractoseg.inference.device_io import Outbox, made_ahead
+from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
-from napari_fractoseg.inference.record import (
+from napari_fractoseg.inference.result import (
     CONFIDENCE,
     MARGIN,
     Precision,
@@ -26,7 +27,6 @@ from napari_fractoseg.inference.record import (
     RunRecord,
     TileJournal,
 )
-from napari_fractoseg.inference.transfers import Outbox, made_ahead
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model

@@ -13,7 +13,7 @@ from napari_fractoseg.errors import ModelError
 from napari_fractoseg.files import draft_of, file_sha256
 from napari_fractoseg.models.card import CARD, WEIGHTS
 from napari_fractoseg.models.model import CONFIG, README, SegmentationModel
-from napari_fractoseg.models.zoo import find_model, model_place, user_folder
+from napari_fractoseg.models.registry import find_model, model_place, user_folder
 
 __all__ = ["export_model", "import_model", "remove_model"]
 

@@ -23,7 +23,7 @@ from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
 from napari_fractoseg.models.network import CONFIG, load_network
 from napari_fractoseg.models.readme import readme_text
-from napari_fractoseg.models.zoo import DEFAULT_MODEL, check_place, find_model
+from napari_fractoseg.models.registry import DEFAULT_MODEL, check_place, find_model
 
 __all__ = ["CONFIG", "README", "Look", "SegmentationModel", "enlarged", "load_model", "reduced"]
 

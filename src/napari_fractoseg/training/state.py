@@ -15,24 +15,24 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.evaluation.confusion import Confusion
+from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference, Lineage
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.checkpoint import Checkpoint, pack, unpack
-from napari_fractoseg.training.evaluate import Evaluation, evaluate_job
+from napari_fractoseg.training.data.split import Split
+from napari_fractoseg.training.data.stream import PatchStream
+from napari_fractoseg.training.distributed import Processes, Team
 from napari_fractoseg.training.losses import SegmentationLoss, disagreement
-from napari_fractoseg.training.metrics import Confusion
 from napari_fractoseg.training.optimisers import (
     freeze_statistics,
     learning_rate_factor,
     make_optimiser,
     set_learning_rate,
 )
-from napari_fractoseg.training.patches import PatchStream
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.processes import Processes, Team
-from napari_fractoseg.training.split import Split
 
 __all__ = ["TrainingRun"]
 

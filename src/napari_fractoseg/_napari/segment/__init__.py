@@ -1,0 +1,1 @@
+"""The dock "Segment fracture modes"."""

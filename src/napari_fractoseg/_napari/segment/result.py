@@ -1,0 +1,166 @@
+"""The layers that show a segmentation while it is computed and afterwards."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels, Layer
+
+from napari_fractoseg._napari.layers import (
+    METADATA_KEY,
+    apply_scheme,
+    certainty_layer,
+    labels_layer,
+    scheme_of,
+    unique_name,
+)
+from napari_fractoseg._napari.segment.request import Segmentation
+from napari_fractoseg._napari.train.corrections import remember_prediction
+from napari_fractoseg.jobs import Throttle
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["ShownResult"]
+
+_REFRESH_INTERVAL_S = 0.5
+_REFRESH_SHARE = 10
+"""At most one part in so many of the time is spent on drawing what grows."""
+
+
+class ShownResult:
+    """A segmentation and the layers that show it; lives in the GUI thread.
+
+    Parameters
+    ----------
+    task : Segmentation
+        Filled by the worker.
+    viewer : napari.viewer.Viewer
+        Where the layers are added.
+    place : dict, optional
+        Where the layers lie, from `placement`.
+    earlier : ShownResult, optional
+        The run whose layers show `task`'s arrays already.
+    image : Layer, optional
+        The image that is segmented.
+
+    Attributes
+    ----------
+    in_background : bool
+        The run starts by itself: its layers are not selected, so that the user can go
+        on painting, and those of a hidden image are hidden.
+    """
+
+    def __init__(
+        self,
+        task: Segmentation,
+        viewer: napari.viewer.Viewer,
+        place: dict[str, Any] | None = None,
+        earlier: ShownResult | None = None,
+        image: Layer | None = None,
+    ) -> None:
+        self.task, self._viewer = task, viewer
+        self._place, self._image = place or {}, image
+        self.in_background = False
+        self.labels: Labels | None = None
+        self.certainties: list[Image] = []
+        self._refresh = Throttle(_REFRESH_INTERVAL_S)
+        if earlier is not None and earlier.labels is not None:
+            self.labels, self.certainties = earlier.labels, earlier.certainties
+            self.labels.editable = False
+
+    def show(self) -> None:
+        """Show what is finished; layers are added with the first tile."""
+        if self.task.record.n_tiles == 0:
+            return
+        if self.labels is None:
+            selection = self._viewer.layers.selection
+            before = set(selection)
+            self._add_layers()
+            if self.in_background:
+                selection.update(before)
+                selection.intersection_update(before)
+        elif self._refresh.ready():
+            began = time.monotonic()
+            self.refresh()
+            # Large planes on disk take long to draw; the window is for the user.
+            self._refresh.slow_down(_REFRESH_SHARE * (time.monotonic() - began))
+
+    def _add_layers(self) -> None:
+        image, scheme = self.task.request.image, self.task.request.scheme
+        taken = [layer.name for layer in self._viewer.layers]
+        for kind, certainty in self.task.certainties.items():
+            layer = certainty_layer(
+                certainty,
+                name=unique_name(f"{image.name} · {kind}", taken),
+                place=self._place,
+                metadata=self.task.provenance(),
+            )
+            self.certainties.append(layer)
+            self._viewer.add_layer(layer)
+        self.labels = labels_layer(
+            self.task.labels,
+            scheme,
+            name=unique_name(f"{image.name} · {scheme.name}", taken),
+            place=self._place,
+            metadata=self.task.provenance(),
+        )
+        # Strokes on a plane that is still to come would be painted over.
+        self.labels.editable = False
+        if self.in_background and self._image is not None:
+            self.labels.visible = self._image.visible
+        self._viewer.add_layer(self.labels)
+
+    def refresh(self) -> None:
+        """Draw the layers again; they share the arrays that the worker fills."""
+        for layer in (self.labels, *self.certainties):
+            if layer is not None and layer in self._viewer.layers:
+                layer.refresh()
+
+    def finish(self) -> None:
+        """Show everything and hand the labels over to the brush."""
+        self.task.close()
+        self.refresh()
+        if self.labels is not None:
+            if self.task.arrays.predicted is not None:
+                remember_prediction(self.labels, self.task.arrays.predicted)
+            self.labels.editable = True
+        for layer in (self.labels, *self.certainties):
+            if layer is not None:
+                kept = layer.metadata.get(METADATA_KEY, {})
+                layer.metadata = {
+                    **layer.metadata,
+                    METADATA_KEY: {**kept, **self.task.extent()},
+                }
+
+    def recolour(self, palette: str | None) -> None:
+        """Show the classes in the colours of a palette, or None for those of the model."""
+        scheme = scheme_of(self.labels)
+        if self.labels is None or scheme is None:
+            return
+        model_scheme = self.task.request.model.card.scheme
+        recoloured = (
+            scheme.with_palette(palette) if palette else scheme.with_colors_of(model_scheme)
+        )
+        apply_scheme(self.labels, recoloured)
+
+    def lost_its_layer(self) -> bool:
+        """Whether the user removed the layer that is being filled."""
+        return self.labels is not None and self.labels not in self._viewer.layers
+
+    def saved_text(self) -> str:
+        """Say where the result is on disk; empty if it is in memory."""
+        place = self.task.arrays.place
+        return f"Saved as {place.name}, and so is each brush stroke." if place else ""
+
+    def kept_text(self) -> str:
+        """Say what a stopped run leaves."""
+        if self.lost_its_layer():
+            return "The result layer was removed."
+        if self.labels is None:
+            return "Nothing was finished."
+        finished, wanted = len(self.task.record.finished), len(self.task.request.planes)
+        if wanted == 1:
+            return "The tiles that were finished are in the layer."
+        return f"{finished} of {wanted} planes are finished and in the layer."

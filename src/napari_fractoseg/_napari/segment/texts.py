@@ -1,0 +1,97 @@
+"""What is said about a segmentation: its title, its progress, its result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.result import RunRecord
+from napari_fractoseg.jobs import Progress, duration_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["fractions_text", "progress_text", "result_text", "run_title", "share_text"]
+
+_MOST_NOTES = 3
+
+
+def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> str:
+    """Name a run by its image and planes: ``s17 · all 34 planes``, ``s17 · plane 5``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg._napari.segment.texts import run_title
+    >>> from napari_fractoseg.images import MicrographStack
+    >>> stack = MicrographStack(np.zeros((3, 4, 4)), name="s17")
+    >>> run_title(stack, tuple(stack.indices())), run_title(stack, ((1,),))
+    ('s17 · all 3 planes', 's17 · plane 2')
+    """
+    if image.n_planes == 1:
+        return image.name
+    if len(planes) == 1:
+        return f"{image.name} · {image.plane_name(planes[0]).partition(' of ')[0]}"
+    every = "all " if len(planes) == image.n_planes else ""
+    return f"{image.name} · {every}{len(planes)} planes"
+
+
+def share_text(progress: Progress, remaining_s: float | None) -> str:
+    """Say shortly how far a run is: ``40 % · 2 min left``."""
+    shown = replace(progress, message="") if progress.total else progress
+    return progress_text(shown, remaining_s)
+
+
+def progress_text(progress: Progress, remaining_s: float | None) -> str:
+    """Say how far a run is: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
+    if progress.total == 0:
+        return f"{progress.message} …"
+    parts = [progress.message or f"{progress.done / progress.total:.0%}".replace("%", " %")]
+    if remaining_s is not None and progress.done < progress.total:
+        parts.append(f"{duration_text(remaining_s)} left")
+    return " · ".join(parts)
+
+
+def result_text(table: pd.DataFrame, record: RunRecord) -> str:
+    """Say what a run found, and which planes it left unlabelled.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `class_fractions`.
+    record : RunRecord
+        Of the run.
+    """
+    notes = [left_out.reason for left_out in record.left_out.values()]
+    if len(notes) > _MOST_NOTES:
+        more = len(notes) - _MOST_NOTES
+        notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
+    found = [fractions_text(table)] if record.finished else []
+    return "\n".join([*found, *record.notes, *notes])
+
+
+def fractions_text(table: pd.DataFrame) -> str:
+    """Write area fractions in one line: each mode's share of what is a fracture mode.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `class_fractions`.
+    """
+    modes = table[table["is_fracture_mode"]]
+    classified = float(modes["fraction_of_image"].sum())
+    if classified == 0:
+        names = " or ".join(modes["class_name"])
+        return f"No {names} area was found."
+    shares = [
+        f"{str(name).capitalize()} {share:.1%}"
+        for name, share in zip(modes["class_name"], modes["fraction_of_modes"], strict=True)
+    ]
+    # Lines break between the parts only.
+    parts = [_unbroken(part) for part in (*shares, f"of {classified:.0%} classified")]
+    return "   ".join(parts)
+
+
+def _unbroken(text: str) -> str:
+    return text.replace("%", " %").replace(" ", "\u00a0")

@@ -1,0 +1,118 @@
+"""Painted layers as files: saved before a training starts, so that they can be brought back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Labels
+
+from napari_fractoseg._napari.layers import labels_layer
+from napari_fractoseg._napari.train.corrections import remember_prediction
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.datasets.supervision import Corrections
+from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.images import MicrographStack
+
+__all__ = ["PaintedLayer", "place_of", "read_painted", "write_painted"]
+
+_INDEX = "painted.json"
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedLayer:
+    """A labels layer as it was when the training started.
+
+    Parameters
+    ----------
+    name : str
+        Name of the layer.
+    image : MicrographStack
+        What it was painted on; not saved.
+    corrections : Corrections
+        Copies of labels and checked areas.
+    scheme : ClassScheme
+        Meaning of the values.
+    place : dict
+        ``scale``, ``translate`` and ``units``, as plain types.
+    """
+
+    name: str
+    image: MicrographStack
+    corrections: Corrections
+    scheme: ClassScheme
+    place: dict[str, Any] = field(default_factory=dict)
+
+
+def place_of(layer: Labels) -> dict[str, Any]:
+    """Return where a layer lies, as plain types."""
+    return {
+        "scale": [float(s) for s in layer.scale],
+        "translate": [float(t) for t in layer.translate],
+        "units": [str(u) for u in layer.units],
+    }
+
+
+def write_painted(layers: Sequence[PaintedLayer], folder: Path) -> None:
+    """Write layers into a folder; the index comes last, so that what it lists is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = []
+    for number, layer in enumerate(layers, start=1):
+        corrections, file = layer.corrections, f"{number}.npz"
+        arrays: dict[str, Any] = {
+            "labels": corrections.labels,
+            "predicted": corrections.predicted,
+            "checked": corrections.checked,
+        }
+        np.savez_compressed(folder / file, **{k: v for k, v in arrays.items() if v is not None})
+        index.append(
+            {
+                "file": file,
+                "name": layer.name,
+                "image": layer.image.name,
+                "scheme": layer.scheme.to_dict(),
+                "place": layer.place,
+            }
+        )
+    (folder / _INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | None]]:
+    """Make the layers anew.
+
+    Returns
+    -------
+    list of tuple
+        Each labels layer with its checked areas.
+
+    Raises
+    ------
+    TrainingError
+        If the folder is damaged.
+    """
+    layers = []
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        for entry in index:
+            with np.load(folder / entry["file"], allow_pickle=False) as arrays:
+                labels = arrays["labels"]
+                predicted = arrays.get("predicted")
+                checked = arrays.get("checked")
+            layer = labels_layer(
+                labels,
+                ClassScheme.from_dict(entry["scheme"]),
+                name=f"{entry['name']} (restored)",
+                place=entry["place"],
+                metadata={"image": entry["image"]},
+            )
+            if predicted is not None:
+                remember_prediction(layer, predicted)
+            layers.append((layer, checked))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{folder} cannot be restored: {error}.") from error
+    return layers

@@ -1,0 +1,270 @@
+"""What is learnt from: labels layers with their images, and annotation files."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.layers import METADATA_KEY, is_segmentable, scheme_of, stack_of
+from napari_fractoseg._napari.train.corrections import (
+    checked_layer,
+    corrections_of,
+    is_teachable,
+    prediction_of,
+    recover_prediction,
+)
+from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
+from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.datasets.supervision import TaughtPixels
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["PairRow", "PairsTable"]
+
+_RECOUNT_AFTER_MS = 400
+_MAX_LIVE_PX = 30_000_000
+"""Above this, counting after each stroke would make the window stutter: it is done on request."""
+_LEAST_SHOWN = 0.001
+
+
+class PairRow(QWidget):
+    """A labels layer, the image it belongs to, and how much of it teaches."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.viewer.Viewer, labels: Labels) -> None:
+        super().__init__()
+        self._viewer, self.labels = viewer, labels
+        self.taught: TaughtPixels | None = None
+        self._was_touched = False
+        recover_prediction(labels)
+        self.use = QCheckBox()
+        self.use.setToolTip("Learn from this layer")
+        self.use.clicked.connect(self._on_click)
+        self.title = QPushButton()
+        self.title.setFlat(True)
+        self.title.setStyleSheet("text-align: left; padding: 1px 2px;")
+        self.title.clicked.connect(self._select)
+        self.image = ComboBox(choices=self._images, nullable=False)
+        narrow(self.image).setToolTip("The image that was painted on")
+        self.counts = QLabel()
+        self.counts.setTextFormat(Qt.TextFormat.RichText)
+        self.counts.setWordWrap(True)
+        top = QHBoxLayout()
+        top.addWidget(self.use)
+        top.addWidget(self.title, 1)
+        top.addWidget(self.image.native, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 4)
+        layout.setSpacing(1)
+        layout.addLayout(top)
+        layout.addWidget(self.counts)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_RECOUNT_AFTER_MS)
+        self._timer.timeout.connect(self.recount)
+        self._events = (labels.events.paint, labels.events.data, labels.events.labels_update)
+        for event in self._events:
+            event.connect(self.recount_soon)
+        labels.events.name.connect(self._on_name)
+        self._on_name()
+
+    def forget(self) -> None:
+        """Follow the layer no longer."""
+        for event in self._events:
+            event.disconnect(self.recount_soon)
+        self.labels.events.name.disconnect(self._on_name)
+        self._timer.stop()
+
+    def _on_click(self) -> None:
+        self._was_touched = True
+        self.changed.emit()
+
+    def _on_name(self, _event: Any = None) -> None:
+        name = str(self.labels.name)
+        self.title.setText(name if len(name) <= 34 else f"{name[:32]}…")
+        self.title.setToolTip(f"Select the layer {name}")
+
+    def _select(self) -> None:
+        self._viewer.layers.selection.active = self.labels
+
+    def _images(self, _widget: Any = None) -> list[tuple[str, Image]]:
+        """Images of the shape of the labels, the one that was segmented first."""
+        shape = tuple(self.labels.data.shape)
+        fitting = [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if is_segmentable(layer) and stack_of(layer).shape == shape
+        ]
+        facts = self.labels.metadata.get(METADATA_KEY, {})
+        wanted = facts.get("image") if isinstance(facts, dict) else None
+        fitting.sort(key=lambda layer: layer.name != wanted)
+        return [(str(layer.name), layer) for layer in fitting]
+
+    def refresh_images(self) -> None:
+        """Offer the images that are there now."""
+        self.image.reset_choices()
+        self.image.native.setVisible(len(self.image.choices) > 1)
+        self._describe()
+
+    @property
+    def scheme(self) -> ClassScheme | None:
+        """The classes of the layer; None if it is not one of ours."""
+        return scheme_of(self.labels)
+
+    def recount_soon(self, _event: Any = None) -> None:
+        """Count again when the hand rests."""
+        self._timer.start()
+
+    def recount(self, fallback: ClassScheme | None = None, force: bool = False) -> None:
+        """Count what teaches."""
+        if self.labels.data.size > _MAX_LIVE_PX and not force and self.taught is not None:
+            return
+        self.taught = TaughtPixels.of(corrections_of(self._viewer, self.labels))
+        if not self._was_touched:
+            self.use.setChecked(self.taught.n_taught > 0 and self.image.value is not None)
+        self._describe(fallback)
+        self.changed.emit()
+
+    def _describe(self, fallback: ClassScheme | None = None) -> None:
+        self.use.setEnabled(self.image.value is not None)
+        if self.image.value is None:
+            self.counts.setText("no image of its size is open")
+        elif self.taught is not None:
+            is_prediction = prediction_of(self.labels) is not None
+            self.counts.setText(taught_html(self.taught, self.scheme or fallback, is_prediction))
+
+    def painted(self, fallback: ClassScheme) -> PaintedLayer:
+        """Copy what was painted."""
+        return PaintedLayer(
+            name=str(self.labels.name),
+            image=stack_of(self.image.value),
+            corrections=corrections_of(self._viewer, self.labels, copy=True),
+            scheme=self.scheme or fallback,
+            place=place_of(self.labels),
+        )
+
+
+def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool) -> str:
+    """Say how much of a layer teaches: two lines, with a swatch for each class."""
+    if is_prediction:
+        shares = (
+            ("corrected", taught.corrected),
+            ("checked", taught.confirmed),
+            ("untouched", taught.untouched),
+        )
+        first = " · ".join(f"{word}&nbsp;{_percent(px, taught.total)}" for word, px in shares)
+    else:
+        first = f"painted&nbsp;{_percent(taught.corrected, taught.total)}"
+    known = () if scheme is None else scheme
+    parts = [
+        f"<span style='color:{'#888' if c.is_transparent else c.color[:7]}'>"
+        f"{'□' if c.is_transparent else '■'}</span>&nbsp;{html.escape(c.name)}&nbsp;"
+        f"{_count(taught.by_value.get(c.value, 0))}"
+        for c in known
+        if taught.by_value.get(c.value, 0)
+    ]
+    names = {c.value for c in known}
+    parts += [
+        f"?&nbsp;{v}:&nbsp;{_count(px)}" for v, px in taught.by_value.items() if v not in names
+    ]
+    return f"<small>{first}<br>{' '.join(parts) or 'nothing to learn from yet'}</small>"
+
+
+def _percent(part: int, whole: int) -> str:
+    share = part / max(whole, 1)
+    if part == 0:
+        return "0&nbsp;%"
+    return (
+        "&lt;&nbsp;0.1&nbsp;%" if share < _LEAST_SHOWN else f"{share:.1%}".replace("%", "&nbsp;%")
+    )
+
+
+def _count(n_px: int) -> str:
+    """Return a number of pixels in few characters."""
+    return f"{n_px}&nbsp;px" if n_px < 10_000 else f"{n_px / 1e6:.2f}&nbsp;Mpx"
+
+
+class PairsTable(QWidget):
+    """All labels layers that can be learnt from, and the annotation files that were added."""
+
+    changed = Signal()
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, fallback: Callable[[], ClassScheme | None]
+    ) -> None:
+        super().__init__()
+        self._viewer, self._fallback = viewer, fallback
+        self.rows: list[PairRow] = []
+        self.sources: list[tuple[Path, Path]] = []
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+        self._empty = QLabel(
+            "No labels layer yet: segment an image and correct it, or add a labels layer and "
+            "paint on it."
+        )
+        self._empty.setWordWrap(True)
+        self._layout.addWidget(self._empty)
+        layers = viewer.layers
+        for event in (layers.events.inserted, layers.events.removed):
+            event.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, _event: Any = None) -> None:
+        """Follow the viewer's layers."""
+        wanted = [layer for layer in reversed(self._viewer.layers) if is_teachable(layer)]
+        for row in [r for r in self.rows if r.labels not in wanted]:
+            row.forget()
+            self.rows.remove(row)
+            self._layout.removeWidget(row)
+            row.deleteLater()
+        known = [row.labels for row in self.rows]
+        for labels in wanted:
+            if labels not in known:
+                row = PairRow(self._viewer, labels)
+                row.changed.connect(self.changed)
+                self.rows.append(row)
+                self._layout.addWidget(row)
+        for row in self.rows:
+            row.refresh_images()
+            row.recount(self._fallback())
+            self._follow_checked(row)
+        self._empty.setVisible(not self.rows and not self.sources)
+        self.changed.emit()
+
+    def recount(self) -> None:
+        """Count all strokes, also those of a moment ago."""
+        for row in self.rows:
+            row.recount(self._fallback(), force=True)
+
+    def _follow_checked(self, row: PairRow) -> None:
+        layer = checked_layer(self._viewer, row.labels)
+        if layer is not None:
+            layer.events.paint.connect(row.recount_soon)
+
+    def add_source(self, images: Path, labels: Path) -> None:
+        """Learn from a folder of images with masks or a VIA file, too."""
+        self.sources.append((images, labels))
+        line = QLabel(f"+ {labels.name} on {images.name}/")
+        line.setToolTip(f"{labels}\n{images}")
+        self._layout.addWidget(line)
+        self._empty.hide()
+        self.changed.emit()
+
+    def chosen(self) -> Sequence[PairRow]:
+        """Return the rows that are ticked and have an image."""
+        return [r for r in self.rows if r.use.isChecked() and r.image.value is not None]
+
+    def row_of(self, layer: QObject | None) -> PairRow | None:
+        """Return the row of a labels layer."""
+        return next((r for r in self.rows if r.labels is layer), None)

@@ -1,0 +1,295 @@
+"""One training as plain data: no layer, no Qt, no torch until it runs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fractoseg._napari.torch_import import prepare_torch
+from napari_fractoseg._napari.train.painted import PaintedLayer, write_painted
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.datasets.dataset import TrainingSet, merge_training_sets
+from napari_fractoseg.datasets.export import (
+    label_folders,
+    training_command,
+    write_training_folder,
+)
+from napari_fractoseg.datasets.sources import read_training_sets
+from napari_fractoseg.datasets.supervision import painted_pairs
+from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.files import write_bytes
+from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.models.registry import model_place, user_folder
+from napari_fractoseg.training.plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from napari_fractoseg.training.loop import FineTuned
+
+__all__ = [
+    "Trained",
+    "TrainingRequest",
+    "TrainingTask",
+    "saved_trainings",
+    "unfinished_trainings",
+]
+
+_FACTS, _PLAN, _CHECKPOINT, _PAINTED = "training.json", "plan.json", "checkpoint", "painted"
+_PARTS = 1000
+"""Progress is counted in thousandths: time or steps, whichever ends the run."""
+_ONLY_CORRECTIONS = (
+    "Only corrections validate, and the parent was wrong on all of them: the figures say how much "
+    "was learnt, not how good the model is. Mark some correct areas, too."
+)
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What the user asked for; a snapshot taken in the GUI thread.
+
+    Parameters
+    ----------
+    name : str
+        Title of the new model, and name of its folder.
+    plan : TrainingPlan
+        How to train.
+    start : str or None
+        Name of the model to fine-tune; None for a new network.
+    scheme : ClassScheme
+        Classes of the new model.
+    painted : tuple of PaintedLayer
+        Copies of what was painted.
+    sources : tuple of tuple of Path
+        Folders of images, each with a folder of masks or a VIA file.
+    device : str
+        For `choose_device`.
+    """
+
+    name: str
+    plan: TrainingPlan
+    start: str | None
+    scheme: ClassScheme
+    painted: tuple[PaintedLayer, ...] = ()
+    sources: tuple[tuple[Path, Path], ...] = ()
+    device: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came out.
+
+    Parameters
+    ----------
+    folder : Path
+        The model.
+    result : FineTuned
+        Its history and figures.
+    seconds : float
+        How long it took.
+    notes : tuple of str
+        What the figures cannot tell, in words.
+    """
+
+    folder: Path
+    result: FineTuned
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def validation(self) -> Mapping[str, Any] | None:
+        """The figures on held-out pixels, from the model's card."""
+        figures: Mapping[str, Any] | None = self.result.model.card.metrics.get("validation")
+        return figures
+
+
+class TrainingTask:
+    """A training with a folder of its own, from which it can be taken up again.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+        What to do.
+    folder : Path, optional
+        Of a training that was interrupted; by default a new one.
+    """
+
+    def __init__(self, request: TrainingRequest, folder: Path | None = None) -> None:
+        self.request = request
+        self.is_resumed = folder is not None
+        self.place = model_place(request.name)
+        self.folder = folder or _new_folder(request.name)
+        self._stop = threading.Event()
+
+    @classmethod
+    def resume(cls, folder: Path) -> TrainingTask:
+        """Take up a training that was interrupted.
+
+        Raises
+        ------
+        TrainingError
+            If its folder is damaged.
+        """
+        try:
+            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+            request = TrainingRequest(
+                name=facts["name"],
+                plan=TrainingPlan.from_json(folder / _PLAN),
+                start=facts["start"],
+                scheme=ClassScheme.from_dict(facts["scheme"]),
+                sources=tuple((Path(i), Path(a)) for i, a in facts["sources"]),
+                device=facts["device"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{folder} cannot be taken up again: {error}. Remove it and train anew."
+            ) from error
+        return cls(request, folder)
+
+    def stop(self) -> None:
+        """Make the current step the last one; the best so far is kept."""
+        self._stop.set()
+
+    @property
+    def command(self) -> str:
+        """The same training without a window."""
+        request = self.request
+        return training_command(
+            self.folder,
+            self.place,
+            plan=self.folder / _PLAN,
+            start=request.start,
+            classes=request.scheme.names,
+            sources=request.sources,
+            name=request.name,
+        )
+
+    def job(self) -> Job[Trained]:
+        """Save what was painted, train, and save the model.
+
+        Yields
+        ------
+        Progress
+            In thousandths of the run, with the figures of the step; 0 of 0 while
+            data and model are loaded.
+
+        Returns
+        -------
+        Trained
+        """
+        request, began = self.request, time.monotonic()
+        yield Progress(0, 0, "saving what was painted")
+        if not self.is_resumed:
+            self._save()
+        yield Progress(0, 0, "loading PyTorch, the images and the model")
+        # Imported here because PyTorch takes seconds, and the dock opens at once.
+        prepare_torch()
+        from napari_fractoseg.models.devices import choose_device
+        from napari_fractoseg.models.model import load_model
+        from napari_fractoseg.training.fit import train_job
+
+        sources = (*label_folders(self.folder), *request.sources)
+        training_set = read_training_sets(*zip(*sources, strict=True), scheme=request.scheme)
+        job = train_job(
+            training_set,
+            plan=request.plan,
+            start=load_model(request.start) if request.start else None,
+            scheme=request.scheme,
+            name=request.name,
+            device=choose_device(request.device),
+            should_stop=self._stop.is_set,
+            checkpoint=self.folder / _CHECKPOINT,
+        )
+        result = yield from _in_parts(job, request.plan)
+        result.model.save(self.place)
+        (self.folder / _CHECKPOINT).unlink(missing_ok=True)
+        notes = (*self._notes(), *result.notes)
+        return Trained(self.place, result, time.monotonic() - began, notes)
+
+    def _notes(self) -> tuple[str, ...]:
+        """Say it if the validating pixels are no fair sample."""
+        layers = [layer.corrections for layer in self.request.painted]
+        only_corrected = [
+            c.predicted is not None and (c.checked is None or not c.checked.any()) for c in layers
+        ]
+        if layers and all(only_corrected) and not self.request.sources:
+            return (_ONLY_CORRECTIONS,)
+        return ()
+
+    def _save(self) -> None:
+        """Write everything that the training needs, before it can go wrong."""
+        request = self.request
+        write_painted(request.painted, self.folder / _PAINTED)
+        sets = [
+            TrainingSet(pairs, layer.scheme)
+            for layer in request.painted
+            if (pairs := tuple(painted_pairs(layer.image, layer.corrections, layer.scheme)))
+        ]
+        if not sets and not request.sources:
+            raise TrainingError(
+                "Nothing is painted. Paint at least two classes, or correct a prediction."
+            )
+        if sets:
+            write_training_folder(merge_training_sets(sets), self.folder)
+        (self.folder / _PLAN).write_text(json.dumps(request.plan.to_dict(), indent=2) + "\n")
+        facts = {
+            "name": request.name,
+            "start": request.start,
+            "scheme": request.scheme.to_dict(),
+            "sources": [[str(i), str(a)] for i, a in request.sources],
+            "device": request.device,
+            "command": self.command,
+        }
+        write_bytes(self.folder / _FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _new_folder(name: str) -> Path:
+    now = datetime.datetime.now().astimezone().strftime("%Y-%m-%dT%H%M%S")
+    folder = _trainings() / f"{now} {name}"
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = _trainings() / f"{now} {name} [{number}]"
+    return folder
+
+
+def _trainings() -> Path:
+    return user_folder().parent / "trainings"
+
+
+def unfinished_trainings() -> list[Path]:
+    """Return the folders of trainings that were interrupted, the newest first."""
+    return sorted((p.parent for p in _trainings().glob(f"*/{_CHECKPOINT}")), reverse=True)
+
+
+def saved_trainings() -> list[Path]:
+    """Return the folders of painted layers that were saved, the newest first."""
+    return sorted((p.parent for p in _trainings().glob(f"*/{_PAINTED}/*.json")), reverse=True)
+
+
+def _in_parts(job: Job[FineTuned], plan: TrainingPlan) -> Job[FineTuned]:
+    """Count progress by what ends the run: its time or its steps."""
+    limit_s = 60 * plan.max_minutes if plan.max_minutes else float("inf")
+    done, began = 0, time.monotonic()
+    try:
+        while True:
+            progress = next(job)
+            if not progress.total:  # weights are being fetched
+                began = time.monotonic()
+                yield progress
+                continue
+            position = max(progress.done / progress.total, (time.monotonic() - began) / limit_s)
+            done = max(done, min(_PARTS - 1, round(_PARTS * position)))
+            metrics = progress.metrics
+            if metrics:
+                metrics = {**metrics, "step": progress.done}
+            yield replace(progress, done=done, total=_PARTS, metrics=metrics)
+    except StopIteration as stop:
+        result: FineTuned = stop.value
+        return result
+    finally:
+        job.close()

@@ -1,0 +1,1 @@
+"""VIA files in napari: reader, writer, and the dock "VIA import"."""

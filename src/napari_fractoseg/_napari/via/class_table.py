@@ -1,0 +1,127 @@
+"""The table that maps the values of a VIA attribute to classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from napari_fractoseg._napari.widgets.class_legend import swatch
+from napari_fractoseg.annotations import ViaDocument
+from napari_fractoseg.annotations.class_mapping import ClassMapping, attribute_values, map_classes
+from napari_fractoseg.classes import ClassScheme
+
+__all__ = ["LEFT_OUT", "ClassTable"]
+
+LEFT_OUT = "leave out"
+_NO_VALUE = "(no value)"
+_ROWS_SHOWN = 6
+_MOST_NEW_CLASSES = 50
+_MOST_ROWS = 100
+
+
+class ClassTable(QTableWidget):
+    """Value, number of regions, and the class that is chosen for it."""
+
+    changed = Signal()
+
+    def __init__(self, scheme: ClassScheme, parent: QWidget | None = None) -> None:
+        super().__init__(0, 3, parent)
+        self._base = scheme
+        self.scheme = scheme
+        self.counts: Counter[str] = Counter()
+        self.choices: dict[str, QComboBox] = {}
+        self.setHorizontalHeaderLabels(["in the file", "regions", "class"])
+        self.verticalHeader().hide()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self._fit()
+
+    def show_values(self, document: ViaDocument, attribute: str) -> None:
+        """Show the values of an attribute with the classes that can be guessed.
+
+        Unknown values are offered as new classes.
+        """
+        self.counts = attribute_values(document)[attribute]
+        guessed = self._guess(document, attribute)
+        self.choices = {}
+        shown = self.counts.most_common(_MOST_ROWS)
+        rest = self.counts.total() - sum(count for _, count in shown)
+        self.setRowCount(len(shown) + bool(rest))
+        for row, (value, count) in enumerate(shown):
+            self.setItem(row, 0, QTableWidgetItem(value or _NO_VALUE))
+            self.setItem(row, 1, QTableWidgetItem(str(count)))
+            self.choices[value] = self._chooser(guessed.get(value))
+            self.setCellWidget(row, 2, self.choices[value])
+        if rest:
+            texts = f"{len(self.counts) - len(shown)} more values", str(rest), LEFT_OUT
+            for column, text in enumerate(texts):
+                self.setItem(len(shown), column, QTableWidgetItem(text))
+        self._fit()
+
+    def _guess(self, document: ViaDocument, attribute: str) -> Mapping[str, str | None]:
+        """Return value -> class; free texts are not made classes."""
+        if len(self.counts) > _MOST_NEW_CLASSES:
+            self.scheme = self._base
+            return {v: c.name for v in self.counts if (c := self._base.get(v)) is not None}
+        mapping = map_classes(
+            document, self._base, attribute=attribute, values={"": None}, new_classes=True
+        )
+        self.scheme = mapping.scheme
+        return mapping.classes
+
+    def clear(self) -> None:
+        """Show no values."""
+        self.counts, self.choices = Counter(), {}
+        self.setRowCount(0)
+        self._fit()
+
+    def _chooser(self, chosen: str | None) -> QComboBox:
+        box = QComboBox()
+        for fracture_class in self.scheme:
+            box.addItem(swatch(fracture_class), fracture_class.name)
+        box.addItem(LEFT_OUT)
+        box.setCurrentText(chosen or LEFT_OUT)
+        box.currentTextChanged.connect(self._on_choice)
+        return box
+
+    def _on_choice(self, _text: Any = None) -> None:
+        self.changed.emit()
+
+    def _fit(self) -> None:
+        """Be as high as the rows need, so that the dock does not scroll."""
+        rows = min(max(self.rowCount(), 1), _ROWS_SHOWN)
+        height = self.horizontalHeader().sizeHint().height()
+        self.setFixedHeight(height + rows * self.verticalHeader().defaultSectionSize() + 4)
+
+    def mapping(self, attribute: str) -> ClassMapping:
+        """Return what is chosen."""
+        classes = {
+            value: None if box.currentText() == LEFT_OUT else box.currentText()
+            for value, box in self.choices.items()
+        }
+        classes |= {value: None for value in self.counts if value not in classes}
+        used = {name for name in classes.values() if name} | set(self._base.names)
+        scheme = ClassScheme(self.scheme.name, tuple(c for c in self.scheme if c.name in used))
+        return ClassMapping(attribute, scheme, {"": None, **classes}, "first")
+
+    def class_counts(self) -> dict[str, int]:
+        """Return class, or `LEFT_OUT` -> number of regions, most frequent first."""
+        counts: Counter[str] = Counter()
+        for value, count in self.counts.items():
+            box = self.choices.get(value)
+            counts[LEFT_OUT if box is None else box.currentText()] += count
+        return dict(counts.most_common())

@@ -1,0 +1,253 @@
+"""The dock widget "VIA import", for what the reader of VIA files cannot guess."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import ComboBox, FileEdit
+from napari.layers import Layer
+from qtpy.QtCore import Qt, QTimer, Slot
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
+
+from napari_fractoseg._napari.layers import unique_name
+from napari_fractoseg._napari.via.class_table import ClassTable
+from napari_fractoseg._napari.via.layers import LayerData, layers_job
+from napari_fractoseg._napari.widgets.controls import ProgressRow, narrow
+from napari_fractoseg._napari.widgets.job_dock import JobDock, State
+from napari_fractoseg.annotations import ViaDocument
+from napari_fractoseg.annotations.class_mapping import (
+    ClassMapping,
+    attribute_values,
+    class_attribute,
+)
+from napari_fractoseg.annotations.opening import description, open_job
+from napari_fractoseg.annotations.stacks import Assembly
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.errors import AnnotationError, FractosegError
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["ViaImportWidget"]
+
+_OVERLAPS = (
+    ("the later region wins", "later"),
+    ("the smaller region wins", "smaller"),
+    ("is left unlabelled", "unlabelled"),
+)
+_UNANNOTATED = (("unlabelled", None), ("background", "background"))
+
+
+_TYPING_MS = 300
+"""A folder that is being typed is not searched before it is complete."""
+
+
+class ViaImportWidget(JobDock):
+    """Opens a VIA file as layers, with every choice in the user's hand.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer that gets the layers.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._timer = QTimer(self, singleShot=True, interval=_TYPING_MS)
+        self.document: ViaDocument | None = None
+        self.assembly: Assembly | None = None
+        self._make_controls()
+        self._lay_out()
+        self._adopt(self.button, self.progress, self.state_line)
+        self._connect()
+        self._set_state(State.NOT_READY, "Choose a VIA file (JSON or CSV).")
+
+    # ---- construction -------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.file = FileEdit(
+            mode=FileDialogMode.EXISTING_FILE, filter="VIA (*.json *.csv)", value=""
+        )
+        self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, value="")
+        self.folder.native.setToolTip(
+            "Where the images are, with subfolders. By default the folder of the VIA file"
+        )
+        self.attribute = ComboBox(choices=self._attributes, name="attribute", nullable=False)
+        self.attribute.native.setToolTip("The region attribute that names the fracture mode")
+        self.table = ClassTable(DEFAULT_SCHEME)
+        self.overlap = ComboBox(choices=_OVERLAPS, name="overlap")
+        self.overlap.native.setToolTip("To whom pixels belong that two regions cover")
+        self.unannotated = ComboBox(choices=_UNANNOTATED, name="unannotated")
+        self.unannotated.native.setToolTip(
+            "What pixels without a region are: nothing is said about them, or they are background "
+            "as in the paper"
+        )
+        self.file_line, self.state_line, self.preview = QLabel(), QLabel(), QLabel()
+        self.button = QPushButton("Import")
+        self.progress = ProgressRow()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("VIA file", self.file.native)
+        form.addRow("Images in", self.folder.native)
+        form.addRow("", self.file_line)
+        form.addRow("Class is in", narrow(self.attribute))
+        below = QFormLayout()
+        below.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addRow("Overlap", narrow(self.overlap))
+        below.addRow("Elsewhere", narrow(self.unannotated))
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.table)
+        layout.addLayout(below)
+        for widget in (self.preview, self.button, self.progress, self.state_line):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        for line in (self.file_line, self.preview):
+            line.setWordWrap(True)
+            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        self.file.changed.connect(self._on_file)
+        self.folder.changed.connect(self._on_folder)
+        self._timer.timeout.connect(self._read)
+        self.attribute.changed.connect(self._on_attribute)
+        self.table.changed.connect(self._on_mapping)
+        self.button.clicked.connect(self.import_layers)
+
+    # ---- reading ------------------------------------------------------------------------
+
+    def _on_file(self, _value: Any = None) -> None:
+        with self.folder.changed.blocked():
+            self.folder.value = Path(self.file.value).parent
+        self._read()
+
+    def _on_folder(self, _value: Any = None) -> None:
+        """Wait until the folder is typed to its end."""
+        self._forget()
+        self._set_state(State.READING, "reading …")
+        self._timer.start()
+
+    def _forget(self) -> None:
+        self.document = self.assembly = None
+        if self._handle is not None:
+            self._handle.abandon()
+            self._handle = None
+
+    @Slot()
+    def _read(self) -> None:
+        """Read the file and look for its images, in a thread: both may lie on a slow disk."""
+        path, folder = Path(self.file.value), Path(self.folder.value)
+        self._forget()
+        for is_there, what, where in (
+            (path.is_file(), "file", path),
+            (folder.is_dir(), "folder", folder),
+        ):
+            if not is_there:
+                self._set_state(State.NOT_READY, f"There is no {what} {where}.")
+                return
+        self._start(open_job(path, folder), State.READING, "reading …")
+
+    @Slot(object)
+    def _on_return(self, result: Any) -> None:
+        if self.state is State.READING:
+            self._on_read(*result)
+        else:
+            self._on_layers(*result)
+
+    def _on_read(self, document: ViaDocument, assembly: Assembly) -> None:
+        self.document, self.assembly = document, assembly
+        self.file_line.setText(description(document, assembly))
+        with self.attribute.changed.blocked():
+            self.attribute.reset_choices()
+            with suppress(AnnotationError):  # then the first one; the user chooses
+                self.attribute.value = class_attribute(self.document, DEFAULT_SCHEME)
+        self._on_attribute()
+
+    def _attributes(self, _widget: Any = None) -> list[tuple[str, str]]:
+        if self.document is None:
+            return []
+        found = attribute_values(self.document)
+        return [(f"{n or '(no name)'} ({len(values)} values)", n) for n, values in found.items()]
+
+    def _on_attribute(self, _value: Any = None) -> None:
+        if self.document is not None and self.attribute.value is not None:
+            self.table.show_values(self.document, self.attribute.value)
+        self._on_mapping()
+
+    @Slot()
+    def _on_mapping(self) -> None:
+        if self.document is None:
+            return
+        if self.attribute.value is None:
+            self.table.clear()
+            self._set_state(
+                State.READY,
+                "Its regions have no attributes, so they are opened as shapes without a class.",
+            )
+            return
+        counts = self.table.class_counts()
+        listed = " · ".join(f"{name} {n}" for name, n in counts.items())
+        self.preview.setText(f"Regions: {listed}")
+        self._set_state(State.READY, "")
+
+    # ---- importing ----------------------------------------------------------------------
+
+    @property
+    def mapping(self) -> ClassMapping | None:
+        """What the table says; None if the regions have no attributes."""
+        return None if self.attribute.value is None else self.table.mapping(self.attribute.value)
+
+    def import_layers(self) -> None:
+        """Draw the labels in a thread, then add the layers."""
+        if self.document is None or self.assembly is None or self._handle is not None:
+            return
+        job = layers_job(
+            self.document,
+            self.assembly,
+            self.mapping,
+            source=Path(self.file.value),
+            overlap=self.overlap.value,
+            unannotated=self.unannotated.value,
+        )
+        self._start(job)
+
+    def _on_layers(self, layers: list[LayerData], notes: list[str]) -> None:
+        for data, arguments, kind in layers:
+            taken = [str(layer.name) for layer in self._viewer.layers]
+            name = unique_name(arguments["name"], taken)
+            self._viewer.add_layer(Layer.create(data, {**arguments, "name": name}, kind))
+        done = f"{len(layers)} layers added." if layers else "There is nothing to open."
+        self._set_state(State.DONE, "\n".join((done, *notes)))
+
+    # ---- jobs ---------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_failure(self, error: FractosegError) -> None:
+        self._set_state(State.FAILED, str(error))
+
+    @Slot()
+    def _on_stop(self) -> None:
+        self._set_state(State.STOPPED, "Stopped; no layer was added.")
+
+    def _missing_text(self) -> str:
+        return "" if self.document is not None else "Choose a VIA file (JSON or CSV)."
+
+    def _set_state(self, state: State, text: str) -> None:
+        super()._set_state(state, text)
+        self.button.setEnabled(self.document is not None and self.is_idle)
+        self.file_line.setVisible(self.document is not None)
+        self.preview.setVisible(self.document is not None and self.attribute.value is not None)
+        is_importing = state in (State.RUNNING, State.STOPPING)
+        choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
+        for widget in (*(choice.native for choice in choices), self.table):
+            widget.setEnabled(not is_importing)
+        if not is_importing:
+            self.progress.hide()

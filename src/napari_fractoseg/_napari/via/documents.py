@@ -1,0 +1,267 @@
+"""Labels and shapes layers -> a VIA document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg._napari.layers import METADATA_KEY
+from napari_fractoseg._napari.via.shape_regions import regions_of_shapes
+from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations.class_mapping import ClassMapping
+from napari_fractoseg.annotations.edit import ClassWords, with_class
+from napari_fractoseg.annotations.flavours import (
+    class_definitions,
+    edited,
+    in_flavour,
+    joined,
+    joined_definitions,
+    project_of,
+    with_used_options,
+)
+from napari_fractoseg.annotations.stacks import draw_labels_job
+from napari_fractoseg.annotations.trace import image_from_labels
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError
+from napari_fractoseg.jobs import drain
+
+__all__ = ["FullLayerData", "document_of_layers"]
+
+FullLayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+
+DEFAULT_ATTRIBUTE = "name"
+"""As in the annotations of the paper."""
+
+_SUFFIXES_OF_NAMES = (" · annotation", " · regions", " · fracture modes")
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    """A labels or shapes layer to be written, with what it remembers of a VIA file."""
+
+    data: Any
+    arguments: dict[str, Any]
+    kind: str
+    image_layer: str = ""
+    """Name of the one image layer that is saved along, if so."""
+
+    @property
+    def name(self) -> str:
+        return str(self.arguments.get("name", self.kind))
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        return dict((self.arguments.get("metadata") or {}).get(METADATA_KEY) or {})
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        return dict(self.memory.get("via") or {})
+
+    @property
+    def document(self) -> ViaDocument | None:
+        return self.origin.get("document")
+
+    @property
+    def mapping(self) -> ClassMapping | None:
+        return self.origin.get("mapping")
+
+    @property
+    def words(self) -> ClassWords:
+        attribute = DEFAULT_ATTRIBUTE if self.mapping is None else self.mapping.attribute
+        if self.document is None:
+            return ClassWords(attribute, self.mapping)
+        return ClassWords(attribute, self.mapping, self.document.definition(attribute))
+
+    @property
+    def scheme(self) -> ClassScheme:
+        try:
+            return ClassScheme.from_dict(self.memory["scheme"])
+        except (KeyError, TypeError, ClassSchemeError):
+            return DEFAULT_SCHEME
+
+    def images(self, n_planes: int) -> list[AnnotatedImage]:
+        """Return the image of each plane: that of the file, or one named after a layer.
+
+        Raises
+        ------
+        AnnotationError
+            If the layer came from a file and has another number of planes now.
+        """
+        if self.document is not None:
+            by_key = {image.image_key: image for image in self.document}
+            found = [by_key[key] for key in self.origin.get("images", ()) if key in by_key]
+            if self.kind == "labels" and len(found) != n_planes:
+                raise AnnotationError(
+                    f"{self.name} has {n_planes} planes, but came from {len(found)} images. Save "
+                    "it before planes are added or removed."
+                )
+            return found
+        stem = str(self.memory.get("image") or self.image_layer or self.name)
+        for suffix in _SUFFIXES_OF_NAMES:
+            stem = stem.partition(suffix)[0]
+        if n_planes == 1:
+            return [AnnotatedImage(f"{stem}.png")]
+        width = len(str(n_planes - 1))
+        return [AnnotatedImage(f"{stem}_{plane:0{width}d}.png") for plane in range(n_planes)]
+
+
+def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
+    """Return the regions of labels and shapes layers as a VIA document.
+
+    Parameters
+    ----------
+    layers : sequence of (data, arguments, layer type)
+        Of an image layer the scale is used, for shapes drawn over it, and the
+        name, if there is only one.
+
+    Returns
+    -------
+    ViaDocument
+        The VIA files that the layers came from, with the regions of the
+        layers' images in place of their own, and a project of the others.
+        Notes say what was guessed or left behind.
+
+    Raises
+    ------
+    AnnotationError
+        If there is no labels or shapes layer, or if two layers annotate the
+        same image.
+    """
+    places = [arguments for _, arguments, kind in layers if kind == "image"]
+    name = str(places[0].get("name") or "") if len(places) == 1 else ""
+    annotations = [
+        _Annotation(*layer, name) for layer in layers if layer[2] in ("labels", "shapes")
+    ]
+    if not annotations:
+        raise AnnotationError(
+            "VIA files hold regions: select a labels or shapes layer (and save images as such)."
+        )
+    notes: list[str] = []
+    images = [
+        _images_of(annotation, places[0] if places else None, notes) for annotation in annotations
+    ]
+    _refuse_two_layers(annotations, images)
+    # Files first, so that nothing of them depends on the order of the layers.
+    order = sorted(range(len(annotations)), key=lambda i: annotations[i].document is None)
+    result: ViaDocument | None = None
+    for i in order:
+        part = _part(annotations[i], images[i])
+        changed = {image.image_key for image in images[i]}
+        result = part if result is None else joined(result, part, prefer=changed)
+        result = with_used_options(result, annotations[i].words.attribute)
+    if result is None:
+        raise AnnotationError("There is nothing to write.")
+    return replace(result, notes=tuple(notes))
+
+
+def _refuse_two_layers(annotations: list[_Annotation], images: list[list[AnnotatedImage]]) -> None:
+    taken: dict[tuple[int, str], str] = {}
+    for annotation, its_images in zip(annotations, images, strict=True):
+        for image in its_images:
+            key = id(annotation.document), image.image_key
+            other = taken.setdefault(key, annotation.name)
+            if other != annotation.name:
+                raise AnnotationError(
+                    f"The layers {other!r} and {annotation.name!r} both annotate "
+                    f"{image.filename!r}. Select one of them and save again."
+                )
+
+
+def _part(annotation: _Annotation, images: list[AnnotatedImage]) -> ViaDocument:
+    """Return the whole file that a layer came from, edited; or a project of its images."""
+    project = project_of(tuple(images), annotation.scheme, annotation.words.attribute)
+    if annotation.document is None:
+        return project
+    document = edited(annotation.document, {image.image_key: image for image in images})
+    document = in_flavour(document, Flavour.VIA2_PROJECT)
+    if annotation.document.flavour.has_definitions:
+        return document
+    # Files without types: offer the classes, by the words that the file has for them.
+    words = annotation.words
+    has_ticks = any(
+        isinstance(r.attributes.get(words.attribute), Mapping) for i in document for r in i.regions
+    )
+    kind = "checkbox" if has_ticks else "radio"
+    classes = class_definitions(annotation.scheme, words.attribute, words.word, kind)
+    return replace(document, definitions=joined_definitions(classes, document.definitions))
+
+
+def _images_of(
+    annotation: _Annotation, place: dict[str, Any] | None, notes: list[str]
+) -> list[AnnotatedImage]:
+    if annotation.kind == "shapes":
+        images = regions_of_shapes(
+            annotation.data,
+            annotation.arguments,
+            images=annotation.images,
+            is_from_file=annotation.document is not None,
+            image_place=place,
+            words=annotation.words,
+        )
+    else:
+        images = _images_of_labels(annotation, notes)
+    if annotation.document is None:
+        names = ", ".join(image.filename for image in images[:3])
+        notes.append(
+            f"{annotation.name}: it is not known which file the image is; it is called {names} "
+            "after the layer. Correct the name in VIA if it differs."
+        )
+    return images
+
+
+def _images_of_labels(annotation: _Annotation, notes: list[str]) -> list[AnnotatedImage]:
+    """Trace each plane; one that shows just what its VIA regions draw keeps these."""
+    is_multiscale = annotation.arguments.get("multiscale")
+    labels = np.asarray(annotation.data[0] if is_multiscale else annotation.data)
+    planes = labels.reshape(-1, *labels.shape[-2:])
+    images = annotation.images(len(planes))
+    if annotation.document is None and not labels.any():
+        raise AnnotationError(
+            f"{annotation.name}: nothing is labelled, so there are no regions to write. Paint some "
+            "first."
+        )
+    return [
+        image
+        if _is_unchanged(annotation, image, plane)
+        else _traced(annotation, image, plane, notes)
+        for image, plane in zip(images, planes, strict=True)
+        if plane.any() or annotation.document is not None
+    ]
+
+
+def _is_unchanged(annotation: _Annotation, image: AnnotatedImage, plane: npt.NDArray[Any]) -> bool:
+    if annotation.mapping is None:
+        return False
+    options = annotation.origin.get("drawing") or {}
+    shape = (plane.shape[0], plane.shape[1])
+    drawn = drain(draw_labels_job([image], shape, annotation.mapping, **options))
+    return np.array_equal(drawn.labels, plane)
+
+
+def _traced(
+    annotation: _Annotation, image: AnnotatedImage, plane: npt.NDArray[Any], notes: list[str]
+) -> AnnotatedImage:
+    words = annotation.words
+    traced = image_from_labels(plane, annotation.scheme, filename=image.filename)
+    regions = [
+        with_class(Region(region.shape), str(region.attributes["name"]), words)
+        for region in traced.regions
+    ]
+    drawn = [region for region in image.regions if _was_drawn(region, words)]
+    others = sorted({name for r in drawn for name in r.attributes if name != words.attribute})
+    if others:
+        notes.append(
+            f"{image.filename}: its regions were traced anew from the labels; their other "
+            f"attributes {others} are not kept."
+        )
+    hidden = [region for region in image.regions if not _was_drawn(region, words)]
+    return replace(image, regions=(*regions, *hidden))
+
+
+def _was_drawn(region: Region, words: ClassWords) -> bool:
+    """Whether a region shows in the labels; damaged and left-out ones do not."""
+    return not region.problem and bool(words.class_name(region))

@@ -1,0 +1,96 @@
+"""napari reader of VGG Image Annotator (VIA) files. Never imports PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from napari.utils.notifications import show_warning
+
+from napari_fractoseg._napari.via import layers as via_layers
+from napari_fractoseg._napari.via.layers import LayerData, layers_job
+from napari_fractoseg.annotations import ViaDocument
+from napari_fractoseg.annotations.class_mapping import ClassMapping, map_classes
+from napari_fractoseg.annotations.opening import open_job
+from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError
+from napari_fractoseg.jobs import drain
+
+__all__ = ["get_reader", "read_layers"]
+
+
+def get_reader(
+    path: str | list[str],
+) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """Return `read_layers` if all files are VIA's, else None, so that others may read them.
+
+    Of files that VIA wrote, but that were cut off or damaged since, `read_layers` says why they
+    cannot be read.
+    """
+    return read_layers if all(flavour_of(p) or is_damaged_via(p) for p in _paths(path)) else None
+
+
+def read_layers(path: str | list[str]) -> list[LayerData]:
+    """Read VIA files as napari layers, without asking anything.
+
+    Parameters
+    ----------
+    path : str or list of str
+        VIA files of any version.
+
+    Returns
+    -------
+    list of (data, arguments, layer type)
+        For the images that lie beside the annotation file or in its
+        subfolders: image, labels and shapes; images of the same size are a
+        stack. Shapes alone of the others. Only the first set is visible.
+
+    Raises
+    ------
+    AnnotationError
+        If a file cannot be read, or has no regions.
+    """
+    layers: list[LayerData] = []
+    for file in _paths(path):
+        new, notes = _layers_of(file)
+        for _, arguments, _ in new:
+            arguments["visible"] = arguments["visible"] and not layers
+        layers += new
+        if notes:
+            show_warning(f"{file.name}: " + "\n".join(notes))
+    return layers
+
+
+def _paths(path: str | list[str]) -> list[Path]:
+    return [Path(p) for p in ([path] if isinstance(path, str) else path)]
+
+
+def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
+    document, assembly = drain(open_job(file, file.parent))
+    if not any(image.regions for image in document):
+        raise AnnotationError(
+            f"{file}: there are no regions in it ({document.flavour.label}, {len(document)} "
+            "images). Draw some in VIA and save again."
+        )
+    mapping, remark = guess_mapping(document)
+    layers, notes = drain(
+        layers_job(document, assembly, mapping, source=file, max_sets=via_layers.MAX_SETS)
+    )
+    return layers, [*document.notes, *remark, *assembly.notes, *notes]
+
+
+def guess_mapping(document: ViaDocument) -> tuple[ClassMapping | None, list[str]]:
+    """Return the classes of a document as far as they can be told, and what to say about it.
+
+    Unknown values become new classes; of several ticked options the first
+    counts; regions without a value stay unlabelled.
+    """
+    try:
+        mapping = map_classes(
+            document, DEFAULT_SCHEME, values={"": None}, new_classes=True, several="first"
+        )
+    except (AnnotationError, ClassSchemeError) as error:
+        return None, [f"No labels were made: {error} Plugins > VIA import lets you choose."]
+    new = [c.name for c in mapping.scheme if DEFAULT_SCHEME.get(c.name) is None]
+    return mapping, [f"New classes: {', '.join(new)}."] if new else []

@@ -1,0 +1,39 @@
+"""napari writer of VIA files. Never imports PyTorch."""
+
+from __future__ import annotations
+
+from napari.utils.notifications import show_info
+
+from napari_fractoseg._napari.via.documents import FullLayerData, document_of_layers
+from napari_fractoseg.annotations import Flavour, write_via
+from napari_fractoseg.annotations.flavours import in_flavour
+
+__all__ = ["write_via2", "write_via2_csv", "write_via2_project"]
+
+_MOST_NAMES = 5
+
+
+def write_via2_project(path: str, layers: list[FullLayerData]) -> list[str]:
+    """Write labels and shapes layers as a VIA 2 project."""
+    return _write(path, layers, Flavour.VIA2_PROJECT)
+
+
+def write_via2(path: str, layers: list[FullLayerData]) -> list[str]:
+    """Write labels and shapes layers as VIA 2 annotations (JSON)."""
+    return _write(path, layers, Flavour.VIA2)
+
+
+def write_via2_csv(path: str, layers: list[FullLayerData]) -> list[str]:
+    """Write labels and shapes layers as VIA 2 annotations (CSV)."""
+    return _write(path, layers, Flavour.VIA2_CSV)
+
+
+def _write(path: str, layers: list[FullLayerData], flavour: Flavour) -> list[str]:
+    """Write layers; napari's dialog has asked before if the file exists."""
+    document = in_flavour(document_of_layers(layers), flavour)
+    notes = (*document.notes, *write_via(document, path, overwrite=True))
+    names = ", ".join(image.filename for image in document[:_MOST_NAMES])
+    n_regions = sum(len(image.regions) for image in document)
+    more = ", ..." if len(document) > _MOST_NAMES else ""
+    show_info("\n".join((f"{n_regions} regions of {names}{more} written to {path}.", *notes)))
+    return [path]

@@ -1,0 +1,127 @@
+"""The choice of what to segment: an image layer, and one plane of it or all."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox, RadioButtons
+from napari.layers import Image, Layer
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QLabel
+
+from napari_fractoseg._napari.layers import current_plane, image_text, is_segmentable, stack_of
+from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg.errors import ImageError
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["ImagePicker"]
+
+_LINE_LENGTH = 36
+
+
+class ImagePicker(QObject):
+    """Offers the viewer's image layers and follows its layer list.
+
+    An image that is selected in the layer list, as one just opened is, becomes
+    the choice.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The viewer.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._described: Layer | None = None
+        self._n_planes = 0
+        self.choice = ComboBox(choices=self._choices, name="image")
+        self.line = QLabel()
+        self.line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.extent = RadioButtons(choices=["current", "all"], orientation="horizontal")
+        self.extent.native.setToolTip("The plane that is shown now, or the whole stack")
+        self.choice.changed.connect(self._on_choice)
+        layers = viewer.layers
+        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
+            event.connect(self.refresh)
+        layers.selection.events.active.connect(self._follow)
+
+    def add_to(self, form: QFormLayout) -> None:
+        """Add the rows to a form."""
+        form.addRow("Image", narrow(self.choice))
+        form.addRow("", self.line)
+        form.addRow("Planes", self.extent.native)
+        self._form = form
+        self._follow()
+
+    @property
+    def layer(self) -> Image | None:
+        """The chosen layer, None if there is no image."""
+        layer = self.choice.value
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def planes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the planes to segment, as indices on the leading axes."""
+        if self.layer is None:
+            return ()
+        indices = tuple(stack_of(self.layer).indices())
+        if len(indices) > 1 and self.extent.value == "current":
+            dims = self._viewer.dims
+            units = getattr(dims, "units", None)  # older versions of napari have none
+            return (current_plane(self.layer, dims.point, units),)
+        return indices
+
+    def refresh(self, _event: Any = None) -> None:
+        """Offer the layers that are there now; the choice is kept where it can be."""
+        self.choice.reset_choices()
+        self._on_choice()
+
+    def _follow(self, _event: Any = None) -> None:
+        """Choose the image that was just selected in the layer list."""
+        self.choice.reset_choices()
+        active = self._viewer.layers.selection.active
+        if active is not None and is_segmentable(active) and active in self._viewer.layers:
+            self.choice.value = active
+        self._on_choice()
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, Layer]]:
+        # The uppermost first, as in napari's layer list.
+        return [(str(x.name), x) for x in reversed(self._viewer.layers) if is_segmentable(x)]
+
+    def _on_choice(self, _value: Any = None) -> None:
+        self._watch(self.layer)
+        self._describe()
+        self.changed.emit()
+
+    def _watch(self, layer: Layer | None) -> None:
+        """Describe a layer again when it gets another pixel size or other data."""
+        if layer is self._described:
+            return
+        for old, change in ((self._described, "disconnect"), (layer, "connect")):
+            if old is not None:
+                for event in (old.events.scale, old.events.units, old.events.data):
+                    getattr(event, change)(self._describe)
+        self._described = layer
+
+    def _describe(self, _event: Any = None) -> None:
+        text, n_planes = "", 1
+        if self.layer is not None:
+            try:
+                stack = stack_of(self.layer)
+                text, n_planes = image_text(stack), stack.n_planes
+            except ImageError as error:
+                text = textwrap.fill(str(error), _LINE_LENGTH)
+        self.line.setText(text)
+        self._form.setRowVisible(self.line, bool(text))
+        if n_planes != self._n_planes:
+            self._n_planes = n_planes
+            chosen = self.extent.value or "current"
+            self.extent.choices = [("current", "current"), (f"all ({n_planes})", "all")]
+            self.extent.value = chosen
+        self._form.setRowVisible(self.extent.native, n_planes > 1)

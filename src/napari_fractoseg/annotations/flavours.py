@@ -1,0 +1,306 @@
+"""A document for another version of VIA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
+from napari_fractoseg.annotations.formats.csv_rows import COLUMNS
+from napari_fractoseg.annotations.formats.entries import as_mapping
+from napari_fractoseg.annotations.formats.via_json import default_settings
+from napari_fractoseg.annotations.shapes import closed_ring
+from napari_fractoseg.classes import ClassScheme
+
+__all__ = [
+    "class_definitions",
+    "edited",
+    "in_flavour",
+    "joined",
+    "joined_definitions",
+    "project_of",
+    "with_used_options",
+]
+
+_CSV = (Flavour.VIA1_CSV, Flavour.VIA2_CSV)
+_VIA1 = (Flavour.VIA1, Flavour.VIA1_CSV)
+_OWN_EXTRAS = {
+    Flavour.COCO: ("id", "width", "height"),
+    Flavour.VIA3: ("mid",),
+    Flavour.VIA3_CSV: ("mid",),
+}
+"""Extras that mean something in one flavour only."""
+
+_MOST_NAMES = 5
+
+
+def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
+    """Return a document as another version of VIA would have it.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        Of any flavour.
+    flavour : Flavour
+        The one that is wanted.
+
+    Returns
+    -------
+    ViaDocument
+        Polygons are closed for VIA 1 and open for VIA 2. What the flavour
+        cannot hold (types of attributes, settings, extra keys) is left out,
+        and a note says so.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.flavours import in_flavour
+    >>> from napari_fractoseg.annotations.document import Flavour, ViaDocument
+    >>> in_flavour(ViaDocument(()), Flavour.VIA2_PROJECT).settings["project"]
+    {'name': 'fractoseg'}
+    """
+    if document.flavour is flavour:
+        return document
+    images, renamed = _with_unique_keys(
+        [_image(image, document.flavour, flavour) for image in document], flavour
+    )
+    converted = replace(
+        document,
+        images=images,
+        flavour=flavour,
+        settings={},
+        extras=document.extras if _keeps_extras(document, flavour) else {},
+        definitions={},
+        notes=(*document.notes, *_losses(document, flavour), *renamed),
+    )
+    if flavour is Flavour.VIA2_PROJECT:
+        definitions = _complete(document)
+        return replace(converted, settings=default_settings(), definitions=definitions)
+    if flavour is Flavour.COCO:  # categories come from them
+        return replace(converted, definitions=document.definitions)
+    return converted
+
+
+def _keeps_extras(document: ViaDocument, target: Flavour) -> bool:
+    """Whether what stands beside the images of a file can stand beside them in the other too."""
+    json_of_images = (Flavour.VIA1, Flavour.VIA2)
+    return document.flavour in json_of_images and target in (*json_of_images, Flavour.VIA2_PROJECT)
+
+
+def _with_unique_keys(
+    images: list[AnnotatedImage], target: Flavour
+) -> tuple[tuple[AnnotatedImage, ...], tuple[str, ...]]:
+    """Give keys that occur twice a number: VIA 3 and COCO may show one file several times."""
+    taken: set[str] = set()
+    result, repeated = [], []
+    for image in images:
+        key, number = image.image_key, 2
+        while key in taken:
+            key, number = f"{image.image_key}-{number}", number + 1
+        taken.add(key)
+        if key != image.image_key:
+            repeated.append(repr(image.filename))
+        result.append(image if key == image.image_key else replace(image, key=key))
+    if target in _CSV or not repeated:  # CSV has no keys
+        return tuple(images), ()
+    named = ", ".join(repeated[:_MOST_NAMES])
+    note = f"{len(repeated)} images have the name and size of an earlier one ({named}); their keys"
+    return tuple(result), (f"{note} are numbered, which VIA reads since 2.0.8.",)
+
+
+def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> AnnotatedImage:
+    is_csv = target in _CSV
+    return replace(
+        image,
+        regions=tuple(
+            replace(
+                region,
+                shape=closed_ring(region.shape, target.is_closed),
+                extras=_extras(region.extras, source, target),
+            )
+            for region in image.regions
+        ),
+        # VIA 2 up to 2.0.7 discards entries whose key is not file name and size.
+        key="" if is_csv or source in _OWN_EXTRAS else image.key,
+        size=-1 if is_csv and image.size is None else image.size,
+        extras=_extras(image.extras, source, target),
+    )
+
+
+def _extras(extras: Mapping[str, Any], source: Flavour, target: Flavour) -> dict[str, Any]:
+    """Return the extras of an image or a region that another flavour can hold."""
+    if target in _CSV:
+        return {k: v for k, v in extras.items() if source in _CSV and k in COLUMNS}
+    return {k: v for k, v in extras.items() if k not in _OWN_EXTRAS.get(source, ())}
+
+
+def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
+    has_types = any(document.definitions.get(group) for group in ("region", "file"))
+    if has_types and not target.has_definitions and target is not Flavour.COCO:
+        yield (
+            f"Types and options of the attributes are not kept by {target.label}; a VIA 2 project "
+            "keeps them."
+        )
+    has_lost_extras = document.extras and not _keeps_extras(document, target)
+    if document.settings or has_lost_extras:
+        yield f"Settings and extra keys of the file are not kept by {target.label}."
+    if target in _CSV:
+        yield from _losses_of_csv(document)
+    if target in _VIA1:
+        turned = sum(bool(r.shape.get("theta")) for i in document for r in i.regions)
+        if turned:
+            yield f"{turned} ellipses are turned; VIA 1 shows them upright."
+        ticked = sum(
+            any(not isinstance(value, str) for value in r.attributes.values())
+            for image in document
+            for r in image.regions
+        )
+        if ticked:
+            yield (
+                f"{ticked} regions have values that are no texts, such as ticks of checkboxes; "
+                "VIA 1 shows texts only."
+            )
+
+
+def _losses_of_csv(document: ViaDocument) -> Iterator[str]:
+    own = set(_OWN_EXTRAS.get(document.flavour, ()))
+    regions = [region for image in document for region in image.regions]
+    images = sum(bool(set(image.extras) - own) for image in document)
+    if images:
+        yield f"Extra keys of {images} images are not kept by CSV; JSON keeps them."
+    extra = sum(bool(set(region.extras) - own) for region in regions)
+    if extra:
+        yield f"Extra keys of {extra} regions are not kept by CSV; JSON keeps them."
+    blank = sum(not region.shape and not region.attributes for region in regions)
+    if blank:
+        yield f"{blank} damaged regions without shape and attributes are not kept by CSV."
+
+
+def _complete(document: ViaDocument) -> dict[str, Any]:
+    """Return definitions of all attributes; those that are not defined become texts."""
+    groups: dict[str, dict[str, Any]] = {
+        group: dict(as_mapping(document.definitions.get(group))) for group in ("region", "file")
+    }
+    used = {
+        "region": (r.attributes for i in document for r in i.regions),
+        "file": (i.attributes for i in document),
+    }
+    for group, occurring in used.items():
+        for attributes in occurring:
+            for name in attributes:
+                text = {"type": "text", "description": "", "default_value": ""}
+                groups[group].setdefault(name, text)
+    return groups
+
+
+def class_definitions(
+    scheme: ClassScheme, attribute: str, word: Callable[[str], str] = str, kind: str = "radio"
+) -> dict[str, Any]:
+    """Return VIA 2's definitions with one attribute: a choice among the classes of a scheme.
+
+    Parameters
+    ----------
+    scheme : ClassScheme
+        The classes.
+    attribute : str
+        Its name.
+    word : callable
+        Name of a class -> the value that stands for it.
+    kind : str
+        ``radio`` or ``checkbox``.
+    """
+    options = {word(c.name): c.name for c in scheme}
+    choice = {"type": kind, "description": scheme.name, "options": options, "default_options": {}}
+    return {"region": {attribute: choice}, "file": {}}
+
+
+def project_of(
+    images: tuple[AnnotatedImage, ...], scheme: ClassScheme, attribute: str, name: str = "fractoseg"
+) -> ViaDocument:
+    """Return a VIA 2 project of images whose regions name classes of a scheme.
+
+    In VIA the attribute is a row of radio buttons, and labels and colours the
+    regions.
+    """
+    return ViaDocument(
+        images,
+        Flavour.VIA2_PROJECT,
+        definitions=class_definitions(scheme, attribute),
+        settings=default_settings(name, attribute),
+    )
+
+
+def edited(document: ViaDocument, images: Mapping[str, AnnotatedImage]) -> ViaDocument:
+    """Return a document with some of its images replaced, and everything else as it was.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        The file that was read.
+    images : mapping of str to AnnotatedImage
+        Key of an image (`AnnotatedImage.image_key`: file names may repeat) ->
+        the image with its new regions.
+    """
+    return document.with_images([images.get(image.image_key, image) for image in document])
+
+
+def joined(first: ViaDocument, second: ViaDocument, prefer: Container[str] = ()) -> ViaDocument:
+    """Return a document with the images and the attributes of both.
+
+    Parameters
+    ----------
+    first : ViaDocument
+        Its settings and unknown keys are kept.
+    second : ViaDocument
+        Converted to the flavour of `first`.
+    prefer : container of str
+        Keys of images that are taken from `second` where both have them.
+    """
+    added = in_flavour(second, first.flavour)
+    known = {image.image_key for image in first}
+    newer = {image.image_key: image for image in added}
+    images = [
+        newer[image.image_key] if image.image_key in newer and image.image_key in prefer else image
+        for image in first
+    ]
+    images += [image for key, image in newer.items() if key not in known]
+    definitions = joined_definitions(first.definitions, second.definitions)
+    return replace(
+        first,
+        images=tuple(images),
+        definitions=definitions if first.flavour.has_definitions else first.definitions,
+    )
+
+
+def joined_definitions(kept: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Join definitions; options of an attribute that both define are joined too."""
+    result: dict[str, Any] = {**kept}
+    for group in ("region", "file"):
+        result[group] = dict(as_mapping(kept.get(group)))
+        for name, definition in as_mapping(added.get(group)).items():
+            known = result[group].setdefault(name, definition)
+            options = as_mapping(as_mapping(definition).get("options"))
+            if known is not definition and isinstance(as_mapping(known).get("options"), Mapping):
+                result[group][name] = {**known, "options": {**options, **known["options"]}}
+    return result
+
+
+def with_used_options(document: ViaDocument, attribute: str) -> ViaDocument:
+    """Return a document whose attribute has an option for each of its values.
+
+    VIA shows nothing where a value is none of the options.
+    """
+    definition = document.definition(attribute)
+    if definition.kind == "text":
+        return document
+    used = dict.fromkeys(
+        value for image in document for r in image.regions for value in r.ticked(attribute)
+    )
+    missing = {value: value for value in used if value not in definition.options}
+    raw = document.definitions["region"][attribute]
+    region = {
+        **document.definitions["region"],
+        attribute: {**raw, "options": {**as_mapping(raw.get("options")), **missing}},
+    }
+    definitions = {**document.definitions, "region": region}
+    return replace(document, definitions=definitions) if missing else document

@@ -1,0 +1,133 @@
+"""JSON as VIA writes and reads it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from napari_fractoseg.annotations.document import AnnotatedImage, Region, ViaDocument
+from napari_fractoseg.annotations.formats.csv_rows import Tally
+from napari_fractoseg.errors import AnnotationError
+
+__all__ = ["dumps", "is_encodable", "loads", "with_finite_numbers"]
+
+_REPEATED = "Keys that occur twice in the file, of which the last counts, as in VIA"
+_NOT_FINITE = "Numbers that are not finite are written as null, as JavaScript does"
+
+
+def loads(text: str, tally: Tally) -> Any:
+    """Read JSON; keys that occur twice in an object are noted.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If the text is no JSON, or nested too deeply.
+    """
+
+    def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            tally[_REPEATED] += [repr(key) for key, n in counts.items() if n > 1]
+        return found
+
+    return json.loads(text, object_pairs_hook=as_dict)
+
+
+def dumps(data: Any) -> str:
+    """Return compact JSON that UTF-8 can hold.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is a value that JSON does not have.
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Half of a surrogate pair, as broken file names have it, only exists as an escape.
+    return text if is_encodable(text) else json.dumps(data, separators=(",", ":"))
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether UTF-8 can hold a text; halves of surrogate pairs only exist as escapes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def with_finite_numbers(document: ViaDocument) -> tuple[ViaDocument, tuple[str, ...]]:
+    """Return a document that JSON can hold, and notes on what was replaced.
+
+    NaN and infinity become null in attributes and in damaged regions.
+
+    Raises
+    ------
+    AnnotationError
+        If they are coordinates of a region that can be drawn, or a value is of a type that JSON
+        does not have; names image and region.
+    """
+    tally = Tally()
+    images = []
+    for image in document:
+        where = f"Image {image.filename!r}"
+        regions = (
+            _finite_region(region, f"{where}, region {number}", tally)
+            for number, region in enumerate(image.regions)
+        )
+        images.append(_finite_image(replace(image, regions=tuple(regions)), where, tally))
+    where = "The project"
+    finite = replace(
+        document,
+        images=tuple(images),
+        definitions=_finite(document.definitions, where, tally),
+        settings=_finite(document.settings, where, tally),
+        extras=_finite(document.extras, where, tally),
+    )
+    return finite, tally.notes
+
+
+def _finite_image(image: AnnotatedImage, where: str, tally: Tally) -> AnnotatedImage:
+    return replace(
+        image,
+        attributes=_finite(image.attributes, where, tally),
+        extras=_finite(image.extras, where, tally),
+    )
+
+
+def _finite_region(region: Region, where: str, tally: Tally) -> Region:
+    before = len(tally.get(_NOT_FINITE, ()))
+    shape = _finite(region.shape, where, tally)
+    if len(tally.get(_NOT_FINITE, ())) > before and not region.problem:
+        raise _refusal(where, region.shape, "it cannot be drawn")
+    return replace(
+        region,
+        shape=shape,
+        attributes=_finite(region.attributes, where, tally),
+        extras=_finite(region.extras, where, tally),
+    )
+
+
+def _finite(value: Any, where: str, tally: Tally) -> Any:
+    """Return a value with null for what JSON does not have among the numbers."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry, where, tally) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry, where, tally) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        tally[_NOT_FINITE].append(where)
+        return None
+    if not (value is None or isinstance(value, str | int | float)):
+        raise _refusal(where, value, f"JSON has no {type(value).__name__}")
+    return value
+
+
+def _refusal(where: str, value: object, why: str) -> AnnotationError:
+    return AnnotationError(
+        f"{where}: {value!s:.80} cannot be written: {why}. Use finite numbers, texts, or lists "
+        "and mappings of them."
+    )

@@ -1,0 +1,122 @@
+"""Label masks: files whose pixel values are classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError
+from napari_fractoseg.images import read_mask
+
+__all__ = [
+    "LABEL_SUFFIX",
+    "RESEARCH",
+    "SCHEME_FILE",
+    "mask_stem",
+    "parse_mask_values",
+    "read_label_mask",
+    "read_scheme",
+]
+
+SCHEME_FILE = "classes.json"
+"""Written beside masks: which value is which class."""
+
+LABEL_SUFFIX = "_labels"
+"""What may stand behind the name of an image in the name of its mask."""
+
+RESEARCH = "research"
+"""Word for the values of the masks that the research code wrote."""
+
+
+def parse_mask_values(text: str) -> dict[int, str]:
+    """Read ``"0=background,1=transgranular"`` as value -> class name.
+
+    The word ``research`` stands for `RESEARCH_MASK_VALUES`.
+
+    Raises
+    ------
+    AnnotationError
+        If an entry is not of that form, or a value occurs twice.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.formats.masks import parse_mask_values
+    >>> parse_mask_values("1=dimples, 2=cleavage")
+    {1: 'dimples', 2: 'cleavage'}
+    """
+    if text.strip() == RESEARCH:
+        return dict(RESEARCH_MASK_VALUES)
+    values: dict[int, str] = {}
+    for entry in text.split(","):
+        value, equals, name = (part.strip() for part in entry.partition("="))
+        if not (equals and name and value.isdigit() and int(value) not in values):
+            raise AnnotationError(
+                f"Mask values {text!r}: entry {entry!r} is not of the form VALUE=CLASS with each "
+                'value once. Example: "0=background,1=transgranular,2=intergranular".'
+            )
+        values[int(value)] = name
+    return values
+
+
+def mask_stem(path: Path) -> str:
+    """Return the name of the image that a mask belongs to, without suffix."""
+    return path.stem.removesuffix(LABEL_SUFFIX)
+
+
+def read_label_mask(
+    path: Path, scheme: ClassScheme, mask_values: Mapping[int, str] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Read a mask as labels of a scheme.
+
+    Parameters
+    ----------
+    path : Path
+        Greyscale image of whole numbers.
+    scheme : ClassScheme
+        Its values are those of the mask, unless `mask_values` says otherwise.
+    mask_values : mapping of int to str, optional
+        Value in the file -> name of a class of the scheme; values that are not
+        listed are unlabelled.
+
+    Raises
+    ------
+    ImageError, ClassSchemeError
+        If the file is no mask, or holds values that are no class.
+    AnnotationError
+        If none of `mask_values` occurs.
+    """
+    mask: npt.NDArray[Any] = read_mask(path)
+    if mask_values is None:
+        scheme.check_labels(mask)
+        return mask.astype(np.uint8)
+    labels = np.zeros(mask.shape, dtype=np.uint8)
+    for value, name in mask_values.items():
+        labels[mask == value] = scheme.find(name).value
+    if not labels.any():
+        raise AnnotationError(
+            f"{path}: none of the mask values {sorted(mask_values)} occurs; the file has "
+            f"{np.unique(mask)[:10].tolist()}. Correct the list of mask values."
+        )
+    return labels
+
+
+def read_scheme(path: Path) -> ClassScheme:
+    """Read a class scheme from a JSON file.
+
+    Raises
+    ------
+    ClassSchemeError
+        Naming the file.
+    """
+    try:
+        return ClassScheme.from_json(path.read_text(encoding="utf-8"))
+    except (ClassSchemeError, UnicodeDecodeError, OSError) as error:
+        raise ClassSchemeError(
+            f"{path}: {error} Correct it, remove it, or name the values (--mask-values)."
+        ) from error

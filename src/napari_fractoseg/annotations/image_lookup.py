@@ -1,0 +1,152 @@
+"""Where the images of an annotation file are.
+
+File names in an annotation file are data of unknown origin: they are compared
+with what is in the folder, and never opened as paths.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote, urlsplit
+
+from napari_fractoseg.annotations.document import AnnotatedImage
+from napari_fractoseg.images.reading import IMAGE_SUFFIXES
+
+__all__ = ["ImageFolder", "name_parts"]
+
+MAX_DEPTH = 3
+MAX_FILES = 20_000
+"""A file that lies in a home folder must not make the whole disk be searched."""
+
+
+def name_parts(filename: str) -> tuple[str, ...]:
+    r"""Return folder names and file name of what VIA has as a name: a name, a path, or a URL.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.image_lookup import name_parts
+    >>> name_parts("C:\\images\\a.png")
+    ('images', 'a.png')
+    >>> name_parts("https://example.org/x/a%20b.png?size=2")
+    ('x', 'a b.png')
+    """
+    if filename.startswith(("http://", "https://", "file://", "www.")):
+        with suppress(ValueError):  # such as "http://[x/a.png", which is no URL
+            filename = unquote(urlsplit(filename).path)
+    path = PureWindowsPath(filename)
+    return tuple(part for part in path.parts if part not in (path.anchor, "..", "."))
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The image files in a folder and its subfolders.
+
+    Parameters
+    ----------
+    root : Path
+        Nothing outside it is looked at; links that lead out of it are not
+        followed.
+    paths : tuple of Path
+        Image files, nearest folders first.
+    is_complete : bool
+        False if there were too many files or folders to look at.
+    """
+
+    root: Path
+    paths: tuple[Path, ...]
+    is_complete: bool = True
+
+    @classmethod
+    def scan(cls, root: Path) -> ImageFolder:
+        """List the image files, down to three levels of subfolders and 20 000 files."""
+        root = root.resolve()
+        paths: list[Path] = []
+        n_files = 0
+        for folder, names in _walk(root):
+            n_files += len(names)
+            paths += [folder / n for n in names if _is_image(folder / n, root)]
+            if n_files > MAX_FILES:
+                return cls(root, tuple(paths), is_complete=False)
+        return cls(root, tuple(paths))
+
+    def find(self, image: AnnotatedImage) -> Path | None:
+        """Return the file of an annotated image, None if there is none, or no single best one.
+
+        The file of that name; where there are several, the one whose folders
+        fit the name best, then the one that has the size that VIA noted, then
+        the nearest. Failing that, a file of the same stem with another suffix.
+        """
+        found = self.candidates(image)
+        return found[0] if len(found) == 1 else None
+
+    def candidates(self, image: AnnotatedImage) -> tuple[Path, ...]:
+        """Return the files that fit an annotated image best: several if they fit equally well."""
+        parts = name_parts(image.filename)
+        if not parts:
+            return ()
+        # A name that is none of a path may look like one: 'C:1.png', or '%20' in a name.
+        same = self._by_name.get(image.filename) or self._by_name.get(parts[-1])
+        same = same or self._by_stem.get(Path(parts[-1]).stem, [])
+        if len(same) < 2:
+            return tuple(same)
+        ranks = [_rank(path, parts, image.size_bytes) for path in same]
+        best = min(ranks)
+        return tuple(path for path, rank in zip(same, ranks, strict=True) if rank == best)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[Path]]:
+        return self._grouped(lambda path: path.name)
+
+    @cached_property
+    def _by_stem(self) -> Mapping[str, list[Path]]:
+        return self._grouped(lambda path: path.stem)
+
+    def _grouped(self, key: Callable[[Path], str]) -> Mapping[str, list[Path]]:
+        groups: dict[str, list[Path]] = {}
+        for path in self.paths:
+            groups.setdefault(key(path), []).append(path)
+        return groups
+
+
+def _rank(path: Path, parts: tuple[str, ...], size_bytes: int | None) -> tuple[int, bool, int]:
+    """Return how well a file fits a name and a size; less is better."""
+    fitting = 0
+    for own, wanted in zip(path.parts[-2::-1], parts[-2::-1], strict=False):
+        if own != wanted:
+            break
+        fitting += 1
+    has_size = size_bytes is not None and path.is_file() and path.stat().st_size == size_bytes
+    return -fitting, not has_size, len(path.parts)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield folders with their names, nearest first; a zarr is a file here."""
+    level = [root]
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[Path] = []
+        for folder in level:
+            try:
+                entries = sorted(os.scandir(folder), key=lambda e: e.name)
+            except OSError:  # such as a folder that may not be read
+                continue
+            names = [e.name for e in entries]
+            yield folder, names
+            deeper += [
+                folder / e.name
+                for e in entries
+                if e.is_dir(follow_symlinks=False)
+                and not e.name.startswith(".")
+                and Path(e.name).suffix.lower() not in IMAGE_SUFFIXES
+            ]
+        level = deeper
+
+
+def _is_image(path: Path, root: Path) -> bool:
+    if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+        return False
+    return path.resolve().is_relative_to(root)

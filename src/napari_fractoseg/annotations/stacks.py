@@ -1,0 +1,224 @@
+"""Annotated images with their files: grouped into stacks, and drawn as labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.annotations.class_mapping import ClassMapping
+from napari_fractoseg.annotations.document import AnnotatedImage
+from napari_fractoseg.annotations.image_lookup import ImageFolder, name_parts
+from napari_fractoseg.annotations.raster import Overlap, rasterise
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images import image_shape
+from napari_fractoseg.jobs import Job, Progress
+
+__all__ = ["AnnotatedStack", "Assembly", "DrawnLabels", "assemble", "draw_labels_job", "short_name"]
+
+
+@dataclass(frozen=True)
+class AnnotatedStack:
+    """Annotated images whose files have the same shape and type.
+
+    Parameters
+    ----------
+    images : tuple of AnnotatedImage
+        One for each plane.
+    paths : tuple of Path
+        Their files.
+    shape : tuple of int
+        Of one file's array: (Y, X), or (Y, X, 3 or 4) in colour.
+    dtype : numpy.dtype
+        Of the files.
+    """
+
+    images: tuple[AnnotatedImage, ...]
+    paths: tuple[Path, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def rgb(self) -> bool:
+        """Whether the images are in colour."""
+        return len(self.shape) == 3
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.shape[0], self.shape[1]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The images of a document, with and without files.
+
+    Parameters
+    ----------
+    stacks : tuple of AnnotatedStack
+        Images whose files were found, in the order of the document.
+    missing : tuple of AnnotatedImage
+        Images whose file was not found, or cannot be used.
+    notes : tuple of str
+        Why.
+    """
+
+    stacks: tuple[AnnotatedStack, ...]
+    missing: tuple[AnnotatedImage, ...]
+    notes: tuple[str, ...]
+
+
+def assemble(
+    images: Sequence[AnnotatedImage], folder: ImageFolder, *, most_names: int = 5
+) -> Assembly:
+    """Find the files of images and group those of the same shape and type.
+
+    Parameters
+    ----------
+    images : sequence of AnnotatedImage
+        From a document.
+    folder : ImageFolder
+        Where to look.
+    most_names : int
+        How many images a note names.
+
+    Returns
+    -------
+    Assembly
+    """
+    groups: dict[tuple[tuple[int, ...], np.dtype[Any]], list[tuple[AnnotatedImage, Path]]] = {}
+    missing: list[AnnotatedImage] = []
+    notes: list[str] = []
+    not_found: list[str] = []
+    tied: list[str] = []
+    for image in images:
+        paths = folder.candidates(image)
+        if len(paths) != 1:
+            missing.append(image)
+            (tied if paths else not_found).append(image.filename)
+            continue
+        path = paths[0]
+        try:
+            shape, dtype = image_shape(path)
+        except ImageError as error:
+            missing.append(image)
+            notes.append(str(error))
+            continue
+        if len(shape) == 2 or (len(shape) == 3 and shape[-1] in (3, 4)):
+            groups.setdefault((shape, dtype), []).append((image, path))
+        else:
+            missing.append(image)
+            notes.append(f"{path.name} has shape {shape}; only single images are opened.")
+    stacks = tuple(
+        AnnotatedStack(tuple(i for i, _ in found), tuple(p for _, p in found), shape, dtype)
+        for (shape, dtype), found in groups.items()
+    )
+    if not_found:
+        listed = _listed(not_found, most_names)
+        notes.append(
+            f"{len(not_found)} of {len(images)} images not found in {folder.root}: {listed}"
+        )
+    if tied:
+        listed = _listed(tied, most_names)
+        notes.append(f"{len(tied)} images fit several files: {listed}; name the image folder.")
+    if not folder.is_complete:
+        notes.append(f"{folder.root} holds too many files to search; name the image folder.")
+    return Assembly(stacks, tuple(missing), tuple(notes))
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnLabels:
+    """Labels drawn from regions.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (Y, X) or (Z, Y, X)
+        Class values; 3D if there is more than one image.
+    overlaps : mapping
+        (Class, class) -> pixels that both cover.
+    notes : tuple of str
+        What was overlapped, left out or empty.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    overlaps: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def draw_labels_job(
+    images: Sequence[AnnotatedImage],
+    plane_shape: tuple[int, int],
+    mapping: ClassMapping,
+    *,
+    overlap: Overlap = "later",
+    unannotated: str | None = None,
+) -> Job[DrawnLabels]:
+    """Draw the regions of images of one shape.
+
+    Parameters
+    ----------
+    images : sequence of AnnotatedImage
+        One for each plane.
+    plane_shape : tuple of int
+        Rows and columns.
+    mapping : ClassMapping
+        From attribute values to classes.
+    overlap, unannotated
+        See `rasterise`.
+
+    Yields
+    ------
+    Progress
+        After each image.
+
+    Returns
+    -------
+    DrawnLabels
+    """
+    labels = np.zeros((len(images), *plane_shape), dtype=np.uint8)
+    overlaps: Counter[tuple[str, str]] = Counter()
+    n_empty = 0
+    for done, (plane, image) in enumerate(zip(labels, images, strict=True), 1):
+        drawn = rasterise(image, plane_shape, mapping, overlap=overlap, unannotated=unannotated)
+        plane[...] = drawn.labels
+        overlaps.update(drawn.overlaps)
+        n_empty += len(drawn.empty)
+        yield Progress(done, len(images), f"image {done} of {len(images)}")
+    notes = []
+    different = {pair: n for pair, n in overlaps.items() if pair[0] != pair[1]}
+    if different:
+        listed = ", ".join(f"{a} / {b} {n} px" for (a, b), n in different.items())
+        notes.append(f"Regions of different classes overlap ({listed}); {_RULES[overlap]}.")
+    if n_empty:
+        notes.append(f"{n_empty} regions cover no pixel.")
+    return DrawnLabels(labels if len(images) > 1 else labels[0], dict(overlaps), tuple(notes))
+
+
+_RULES: Mapping[Overlap, str] = {
+    "later": "the later region wins",
+    "smaller": "the smaller region wins",
+    "unlabelled": "these pixels are left unlabelled",
+}
+
+
+def short_name(image: AnnotatedImage) -> str:
+    """Return the name of an image without folders and suffix.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations import AnnotatedImage
+    >>> from napari_fractoseg.annotations.stacks import short_name
+    >>> short_name(AnnotatedImage("x/s17_3.jpg"))
+    's17_3'
+    """
+    parts = name_parts(image.filename)
+    return Path(parts[-1]).stem if parts else image.filename or "image"

@@ -1,0 +1,305 @@
+"""An image that is larger than the memory: block by block into results on disk.
+
+In this process or by workers, the blocks are the same, and so are the labels. A
+run that was killed is gone on with.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from napari_fractoseg import __version__
+from napari_fractoseg.batch.blocks import (
+    Block,
+    BlockResult,
+    Run,
+    block_edge_px,
+    block_job,
+    boxes,
+    forget,
+    measure,
+    segment_block,
+    suggest_tile,
+)
+from napari_fractoseg.batch.executors import Unit, Workers, result_of, work_through
+from napari_fractoseg.batch.model_cache import model_of
+from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import OutputExistsError
+from napari_fractoseg.images import GreyRange, MicrographStack
+from napari_fractoseg.inference.multiscale import levels_of
+from napari_fractoseg.inference.plane import measuring_text, numbered
+from napari_fractoseg.inference.predictor import Prediction
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, RunRecord
+from napari_fractoseg.jobs import Job, Progress, as_part
+from napari_fractoseg.results.label_writer import ZarrLabels, discard_draft, read_header
+
+__all__ = ["StreamedRun"]
+
+_BLOCKS_PER_WORKER = 2
+"""At least: with fewer, most workers would wait for the last one."""
+_SMALLEST_TILE_PX = 1024
+
+
+class StreamedRun:
+    """The segmentation of one image into results on disk.
+
+    Parameters
+    ----------
+    task : SegmentTask
+        Names image and results.
+    stack : MicrographStack
+        The image.
+    sha256 : str
+        Of the image.
+    workers : Workers, optional
+        Who computes the blocks; by default this process.
+
+    Attributes
+    ----------
+    devices : dict of str to None
+        What computed blocks, in the order of their appearance.
+    tile_px : int
+        Edge of the smallest tiles that were used.
+    """
+
+    def __init__(
+        self,
+        task: SegmentTask,
+        stack: MicrographStack,
+        sha256: str,
+        workers: Workers | None = None,
+    ) -> None:
+        self._task, self._stack, self._sha256, self._workers = task, stack, sha256, workers
+        self._model = model_of(task.settings)
+        self._record = RunRecord()
+        self.devices: dict[str, None] = {}
+        self.tile_px = 0
+
+    def job(self) -> Job[Prediction]:
+        """Label what is not labelled yet, and put the results in their place.
+
+        Yields
+        ------
+        Progress
+            Steps are pixels.
+
+        Returns
+        -------
+        Prediction
+            Its arrays are the results on disk.
+
+        Raises
+        ------
+        OutputExistsError
+            If another run is writing the same results.
+        """
+        path = self._task.out / f".{self._task.labels_path.name}.lock"
+        lock = FileLock(path, blocking=False, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise OutputExistsError(
+                f"Another run is writing {self._task.labels_path}. Wait for it, or stop it."
+            ) from error
+        try:
+            return (yield from self._locked_job())
+        finally:
+            forget()
+            lock.release()
+            path.unlink(missing_ok=True)
+
+    def _locked_job(self) -> Job[Prediction]:
+        outputs = yield from self._open()
+        yield from self._by_workers(self._workers) if self._workers else self._here()
+        self._record.refuse_if_all_are_damaged(list(self._stack.indices()))
+        for kind, output in outputs.items():
+            yield from as_part(output.add_levels(), self._total, self._total, "finishing")
+            self._describe(kind, output)
+            yield from as_part(output.write_tiff(), self._total, self._total, "writing TIFF")
+        # The plan has asked whether results may be replaced.
+        arrays = {kind: output.finish(overwrite=True) for kind, output in outputs.items()}
+        for path in (self._task.path_of(kind) for kind in KINDS):
+            discard_draft(path)
+        return Prediction(
+            arrays[LABELS],
+            arrays.get(CONFIDENCE),
+            arrays.get(MARGIN),
+            self._model.card.scheme,
+            self._record.left_out,
+            tuple(dict.fromkeys(self._record.notes)),
+        )
+
+    # ---- the results --------------------------------------------------------------------
+
+    def _open(self) -> Job[dict[str, ZarrLabels]]:
+        """Choose the tiles, and begin the results or go on with those of a run that was stopped."""
+        task, settings = self._task, self._task.settings
+        # Tiles depend on the memory that is free now; a run that goes on needs those it had.
+        earlier = [read_header(path) for path in task.arrays.values()]
+        before = (earlier[0] or {}).get("tile_px")
+        suggested = None
+        if settings.tile_px is None and (before is None or settings.max_memory_gb is not None):
+            suggested = yield from self._suggested_tile()
+        self._use_tiles(settings.tile_px or min(filter(None, (before, suggested))))
+        goes_on = earlier == [self._header(kind) for kind in task.arrays]
+        if not goes_on and settings.tile_px is None:
+            self._use_tiles(suggested or (yield from self._suggested_tile()))
+        return {
+            kind: ZarrLabels(path, self._header(kind), anew=not goes_on)
+            for kind, path in task.arrays.items()
+        }
+
+    def _use_tiles(self, tile_px: int) -> None:
+        self._levels = levels_of(self._model, tile_px)
+        self._run = Run(self._task, self._levels[-1].tiler.tile_px, uuid.uuid4().hex)
+
+    def _suggested_tile(self) -> Job[int]:
+        """Return a tile for which there is memory, and of which each worker gets some blocks."""
+        if self._workers is None:
+            return suggest_tile(self._task)
+        tile_px, units = 0, deque([Unit(suggest_tile, (self._task,))])
+        with closing(work_through(self._workers, units)) as finished:
+            for item in finished:
+                if item is not None:
+                    tile_px = int(result_of(item[1]))
+                yield Progress(0, self._total, self._workers.waiting_text or "looking for memory")
+        enough = _BLOCKS_PER_WORKER * self._workers.count() if self._workers.count else 0
+        while tile_px // 2 >= _SMALLEST_TILE_PX and self._n_blocks(tile_px) < enough:
+            tile_px //= 2
+        return tile_px
+
+    def _n_blocks(self, tile_px: int) -> int:
+        edge_px = block_edge_px(levels_of(self._model, tile_px))
+        return self._stack.n_planes * len(list(boxes(self._plane_shape, edge_px)))
+
+    def _header(self, kind: str) -> dict[str, Any]:
+        """Return what a result is, and what a run must have in common to go on with it."""
+        inference = self._model.card.inference
+        return {
+            "shape": list(self._stack.shape),
+            "axes": [asdict(axis) for axis in self._stack.axes or ()],
+            "dtype": "uint8" if kind == LABELS else "float32",
+            "image": self._sha256,
+            "channel": self._task.settings.channel,
+            "arrays": list(self._task.arrays),
+            "model": self._model.digest,
+            "reductions": list(inference.reductions),
+            "flips": inference.flips,
+            "halo_px": inference.halo_px,
+            "tile_px": self._run.tile_px,
+        }
+
+    def _describe(self, kind: str, output: ZarrLabels) -> None:
+        scheme, palette = self._model.card.scheme, self._task.settings.palette
+        shown = scheme if palette is None else scheme.with_palette(palette)
+        output.describe(
+            output.path.stem,
+            self._task.path,
+            shown if kind == LABELS else None,
+            self._stack.pixel_size_um,
+            self._provenance(shown),
+        )
+
+    def _provenance(self, scheme: ClassScheme) -> dict[str, Any]:
+        """Return where the result comes from, as a layer of napari says it."""
+        model, settings = self._model, self._task.settings
+        return {
+            "version": __version__,
+            "model": str(settings.model),
+            "model_name": model.card.name,
+            "model_digest": model.digest,
+            "scheme": scheme.to_dict(),
+            "image": self._stack.name,
+            "planes": "all",
+            "device": ", ".join(self.devices),
+            "flips": model.card.inference.flips,
+            "tile_px": self.tile_px,
+            "halo_px": self.halo_px,
+        }
+
+    # ---- the blocks ---------------------------------------------------------------------
+
+    @property
+    def halo_px(self) -> int:
+        """What is computed around the tiles that decide pixels."""
+        return self._levels[-1].tiler.halo_px
+
+    @property
+    def _plane_shape(self) -> tuple[int, int]:
+        return self._stack.shape[-2], self._stack.shape[-1]
+
+    @property
+    def _total(self) -> int:
+        return self._stack.n_planes * self._plane_shape[0] * self._plane_shape[1]
+
+    def _blocks(self, index: tuple[int, ...], known_range: GreyRange) -> Iterator[Block]:
+        for box in boxes(self._plane_shape, block_edge_px(self._levels)):
+            yield Block(self._run, index, box, known_range)
+
+    def _here(self) -> Job[None]:
+        """Label all planes in this process."""
+        done, stack = 0, self._stack
+        for number, index in enumerate(stack.indices()):
+            plane = numbered("plane", number, stack.n_planes)
+            yield Progress(done, self._total, measuring_text(number, stack.n_planes))
+            found = measure(self._run, index)
+            if isinstance(found, LeftOut):
+                self._record.left_out[index] = found
+                done += _size(self._plane_shape)
+                continue
+            blocks = list(self._blocks(index, found))
+            for place, block in enumerate(blocks):
+                text = ", ".join(filter(None, (plane, numbered("block", place, len(blocks)))))
+                size = _size(block.box.shape)
+                job = block_job(block)
+                self._take((yield from as_part(job, done, self._total, text, span=size)))
+                done += size
+                yield Progress(done, self._total, text)
+
+    def _by_workers(self, workers: Workers) -> Job[None]:
+        """Have the planes measured and their blocks labelled by other processes."""
+        units = deque(
+            Unit(measure, (self._run, index), size=0, key=index) for index in self._stack.indices()
+        )
+        done, n_done = 0, 0
+        with closing(work_through(workers, units)) as finished:
+            for item in finished:
+                if item is not None:
+                    unit, future = item
+                    done += self._take_unit(unit, result_of(future), units)
+                    n_done += isinstance(unit.key, Block)
+                text = workers.waiting_text or f"{n_done} blocks done"
+                yield Progress(done, self._total, text)
+
+    def _take_unit(self, unit: Unit, found: Any, units: deque[Unit]) -> int:
+        """Take what a worker found; return how many pixels are done with it."""
+        if isinstance(found, LeftOut):
+            self._record.left_out[unit.key] = found
+            return _size(self._plane_shape)
+        if isinstance(found, GreyRange):
+            # In front: the blocks of a plane that was just read come before other planes.
+            blocks = list(self._blocks(unit.key, found))
+            units.extendleft(
+                Unit(segment_block, (block,), _size(block.box.shape), block)
+                for block in reversed(blocks)
+            )
+            return 0
+        self._take(found)
+        return unit.size
+
+    def _take(self, result: BlockResult) -> None:
+        self._record.notes.extend(result.notes)
+        self.devices[result.device] = None
+        self.tile_px = min(self.tile_px or result.tile_px, result.tile_px)
+
+
+def _size(shape: tuple[int, int]) -> int:
+    return shape[0] * shape[1]

@@ -1,0 +1,79 @@
+"""``fractoseg evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from napari_fractoseg import __version__
+from napari_fractoseg.cli.options import (
+    DeviceOption,
+    MaskValuesOption,
+    ModelOption,
+    OverwriteOption,
+    Unlabelled,
+    UnlabelledOption,
+    figure,
+    label_options,
+    make_console,
+    watch,
+)
+from napari_fractoseg.files import refuse_existing
+
+if TYPE_CHECKING:
+    from napari_fractoseg.evaluation.evaluate import Evaluation
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
+    labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA JSON.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
+    model: ModelOption = "default",
+    mask_values: MaskValuesOption = None,
+    unlabelled: UnlabelledOption = Unlabelled.ignore,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Compare a model with labels, image by image."""
+    if not overwrite:
+        refuse_existing(out, remedy="Choose another name, or replace it (--overwrite).")
+    from napari_fractoseg.datasets.sources import read_training_set
+    from napari_fractoseg.evaluation.evaluate import evaluate_job
+    from napari_fractoseg.models.devices import choose_device
+    from napari_fractoseg.models.model import load_model
+
+    loaded = load_model(model)
+    reference = read_training_set(images, labels, **label_options(mask_values, unlabelled, loaded))
+    chosen_device = choose_device(device)
+    evaluation = watch(evaluate_job(loaded, reference, chosen_device), "evaluating")
+    report = {
+        "fractoseg_version": __version__,
+        "device": chosen_device.label,
+        "model": {"name": model, "title": loaded.card.name, "sha256": loaded.digest},
+        "data": reference.digests(),
+        **evaluation.to_dict(),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _print_evaluation(evaluation)
+    typer.echo(f"Written: {out}")
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
+    rows = {**evaluation.images, "all pixels": evaluation.pooled}
+    table = Table("image", "agreement", "mode agreement", "mean IoU", "fraction error")
+    for name, c in rows.items():
+        figures = (c.agreement, c.mode_agreement, c.mean_iou, c.fraction_error)
+        table.add_row(name, *map(figure, figures))
+    make_console().print(table)
+    iou, f1 = evaluation.pooled.iou, evaluation.pooled.f1
+    classes = Table("class", "IoU", "F1")
+    for name in iou:
+        classes.add_row(name, figure(iou[name]), figure(f1[name]))
+    make_console().print(classes)

@@ -1,0 +1,256 @@
+"""``fractoseg segment`` and ``fractoseg demo``."""
+
+from __future__ import annotations
+
+import enum
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from napari_fractoseg.cli.options import (
+    DeviceOption,
+    ModelOption,
+    OverwriteOption,
+    figure,
+    make_console,
+    watch,
+)
+
+if TYPE_CHECKING:
+    from napari_fractoseg.batch import BatchReport, Workers
+    from napari_fractoseg.evaluation.confusion import Confusion
+
+__all__ = ["demo", "segment"]
+
+MOST_ROWS = 24
+
+
+class Palette(enum.StrEnum):
+    """Colours of the classes."""
+
+    model = "model"
+    standard = "standard"
+    colour_blind_safe = "colour-blind-safe"
+
+    @property
+    def key(self) -> str | None:
+        """The key in `classes.PALETTES`; None for the model's own colours."""
+        return None if self is Palette.model else self.value.replace("-safe", " safe")
+
+
+class Precision(enum.StrEnum):
+    """Precision of the network's numbers."""
+
+    auto = "auto"
+    single = "single"
+    half = "half"
+
+
+def segment(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="OUTDIR", help="Results folder; or NAME.zarr, of one image."
+        ),
+    ],
+    model: ModelOption = "default",
+    device: DeviceOption = "auto",
+    stack: Annotated[
+        bool, typer.Option("--stack", help="The images of a folder are planes of one stack.")
+    ] = False,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", help="Name or number (from 0) of the channel to segment."),
+    ] = None,
+    as_zarr: Annotated[
+        bool, typer.Option("--zarr", help="Write OME-Zarr instead of TIFF.")
+    ] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlay PNGs.")] = False,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
+    ] = False,
+    margin: Annotated[
+        bool,
+        typer.Option("--margin", help="Also write by how much it is above that of the next class."),
+    ] = False,
+    overwrite: OverwriteOption = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run that was stopped; skip what is done."),
+    ] = False,
+    tile_px: Annotated[
+        int | None,
+        typer.Option(
+            "--tile-px",
+            min=32,
+            help="Edge of a tile (default: as the memory allows). Smaller ones take longer.",
+        ),
+    ] = None,
+    flips: Annotated[
+        bool | None, typer.Option("--flips/--no-flips", help="Average mirror images.")
+    ] = None,
+    max_memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--max-memory-gb",
+            min=0.1,
+            help="Memory of a tile, in each process (default: half of what is free).",
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            "--precision",
+            help="Of the network's numbers; auto: half on CUDA, where it gives the same.",
+        ),
+    ] = Precision.auto,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes on this machine (extra [dask])."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster: tcp://..."
+        ),
+    ] = None,
+    palette: Annotated[
+        Palette, typer.Option("--palette", help="Colours of the overlay.")
+    ] = Palette.model,
+) -> None:
+    """Label the pixels of images and folders of images.
+
+    Writes NAME_labels.tif (class values; of a zarr NAME_labels.zarr),
+    fractions.csv and run.json. Large images are read and written in parts. A file
+    or plane that fails is reported, the others are done, and the exit code is 1.
+    With --overwrite, all results of an image that is segmented again are
+    replaced; those of other images stay in the folder and in the reports.
+    """
+    from napari_fractoseg import batch
+
+    is_name = out.suffix.lower() == ".zarr"
+    settings = batch.SegmentSettings(
+        model=model,
+        device=device,
+        tile_px=tile_px,
+        flips=flips,
+        overlay=overlay,
+        confidence=confidence,
+        margin=margin,
+        palette=palette.key,
+        max_memory_gb=max_memory_gb,
+        precision=precision.value,
+        channel=channel,
+        zarr=as_zarr or is_name,
+        name=out.stem if is_name else None,
+    )
+    out = (out.parent if is_name else out).absolute()
+    tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume, stack=stack)
+    if not tasks:
+        typer.echo(f"Nothing to do: all is done already. The results are in {out}")
+        return
+    try:
+        with _who_works(workers, scheduler) as crew:
+            report = watch(batch.run(tasks, crew), "segmenting")
+    except KeyboardInterrupt:
+        typer.echo(
+            f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True
+        )
+        raise
+    _print_batch(report)
+    if report.failed or any(r.status == "done in part" for r in report.results):
+        raise typer.Exit(1)
+
+
+def _who_works(
+    workers: int | None, scheduler: str | None
+) -> AbstractContextManager[Workers | None]:
+    """Return who computes: this process, others on this machine, or a cluster."""
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("Choose one: --workers starts processes, --scheduler uses others.")
+    if workers is None and scheduler is None:
+        return nullcontext()
+    from napari_fractoseg.batch import dask_workers, local_workers
+
+    return local_workers(workers) if workers is not None else dask_workers(str(scheduler))
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Results folder.")] = Path(
+        "fractoseg-demo"
+    ),
+    device: DeviceOption = "auto",
+) -> None:
+    """Segment a synthetic fracture surface with the bundled model."""
+    began = time.perf_counter()
+    import imageio.v3 as iio
+    import tifffile
+
+    from napari_fractoseg import batch
+    from napari_fractoseg.classes import DEFAULT_SCHEME
+    from napari_fractoseg.evaluation.confusion import Confusion
+    from napari_fractoseg.samples.synthetic import synthetic_fracture
+
+    sample = synthetic_fracture(seed=0, shape=(640, 640))
+    folder = _new_folder(out)
+    image, exact = folder / "synthetic.png", folder / "synthetic_exact.tif"
+    iio.imwrite(image, sample.image)
+    tifffile.imwrite(exact, sample.labels, compression="zlib")
+    typer.echo("A synthetic fracture surface (seed 0, never trained on) was made: no micrograph.")
+    settings = batch.SegmentSettings(device=device, overlay=True)
+    (task,) = batch.plan([image], folder, settings)
+    report = watch(batch.run([task]), "segmenting")
+    _print_batch(report)
+    if report.failed:
+        raise typer.Exit(1)
+    labels = tifffile.imread(task.labels_path)
+    _print_agreement(Confusion.of(sample.labels, labels, DEFAULT_SCHEME))
+    typer.echo(f"Device: {report.results[0].device}. {time.perf_counter() - began:.1f} s in all.")
+    typer.echo(f"\nLook at {task.overlay_path()}\nIn napari: napari {image} {task.labels_path}")
+    typer.echo("Own images: fractoseg segment IMAGES -o RESULTS --overlay")
+
+
+def _new_folder(wanted: Path) -> Path:
+    """Make the folder, or one with a number behind its name."""
+    wanted = wanted.absolute()
+    folder, number = wanted, 2
+    while folder.exists():
+        folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _print_batch(report: BatchReport) -> None:
+    fractions = report.mode_fractions
+    if len(fractions):
+        table = Table("file", "plane", *map(str, fractions.columns))
+        for file, plane, *parts in fractions.head(MOST_ROWS).reset_index().to_numpy():
+            table.add_row(file, plane, *map(figure, parts))
+        make_console().print("Part of the fracture modes' area:", table)
+        if len(fractions) > MOST_ROWS:
+            typer.echo(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
+    for result in report.results:
+        for note in result.notes:
+            typer.echo(f"note: {note}", err=True)
+    for result in report.failed:
+        reason = result.error.removeprefix(f"{result.path} ")  # it is named already
+        typer.echo(f"failed: {result.path.name}: {reason}", err=True)
+    done = len(report.segmented)
+    typer.echo(
+        f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
+        f"Results, {' and '.join(path.name for path in report.paths)} are in {report.out}"
+    )
+
+
+def _print_agreement(confusion: Confusion) -> None:
+    typer.echo(
+        "Against the exact labels of the synthetic surface: "
+        f"{figure(confusion.agreement)} of all pixels agree, "
+        f"{figure(confusion.mode_agreement)} where both name a fracture mode; "
+        f"the fractions are {figure(confusion.fraction_error)} off."
+    )

@@ -1,0 +1,129 @@
+"""Training data as a folder: what a window learnt from, ready for the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tifffile
+
+from napari_fractoseg.annotations.formats.masks import LABEL_SUFFIX, SCHEME_FILE
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
+from napari_fractoseg.datasets.sources import GROUPS_FILE, read_training_set
+from napari_fractoseg.errors import OutputExistsError
+
+__all__ = [
+    "label_folders",
+    "read_training_folder",
+    "training_command",
+    "write_training_folder",
+]
+
+_IMAGES, _LABELS = "images", "labels"
+_UNSAFE = re.compile(r"[^\w.,()+-]+")
+
+
+def write_training_folder(training_set: TrainingSet, folder: Path) -> None:
+    """Write images and labels.
+
+    Parameters
+    ----------
+    training_set : TrainingSet
+        Pairs of the same image share its file; their labels go to ``labels``,
+        ``labels_2`` and so on.
+    folder : Path
+        A new folder.
+
+    Raises
+    ------
+    OutputExistsError
+        If there are images already.
+    """
+    images = folder / _IMAGES
+    if images.exists():
+        raise OutputExistsError(f"{images} exists already. Choose another folder.")
+    images.mkdir(parents=True)
+    names: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    turns: dict[str, int] = {}
+    for pair in training_set.pairs:
+        digest = pair.image_digest
+        if digest not in names:
+            names[digest] = _file_name(pair, names.values())
+            tifffile.imwrite(images / f"{names[digest]}.tif", pair.image.data)
+            groups[names[digest]] = pair.group or pair.name
+        turns[digest] = turns.get(digest, 0) + 1
+        labels = folder / (_LABELS if turns[digest] == 1 else f"{_LABELS}_{turns[digest]}")
+        if not labels.exists():
+            labels.mkdir()
+            (labels / SCHEME_FILE).write_text(training_set.scheme.to_json(), encoding="utf-8")
+        path = labels / f"{names[digest]}{LABEL_SUFFIX}.tif"
+        tifffile.imwrite(path, pair.labels, compression="zlib")
+    (images / GROUPS_FILE).write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
+
+
+def _file_name(pair: TrainingPair, taken: Iterable[str]) -> str:
+    """Return a name that every file system takes, and that no other image has."""
+    base = _UNSAFE.sub(" ", pair.name).strip()[:80].strip(" .") or "image"
+    name, number = base, 1
+    while name.casefold() in {other.casefold() for other in taken}:
+        number += 1
+        name = f"{base} ({number})"
+    return name
+
+
+def training_command(
+    folder: Path,
+    out: Path,
+    *,
+    plan: Path,
+    start: str | None,
+    classes: Sequence[str],
+    sources: Sequence[tuple[Path, Path]] = (),
+    name: str = "",
+) -> str:
+    """Return the command that trains on a folder without a window.
+
+    Parameters
+    ----------
+    folder : Path
+        From `write_training_folder`.
+    out : Path
+        Folder of the new model.
+    plan : Path
+        JSON file of the plan.
+    start : str or None
+        Model to fine-tune.
+    classes : sequence of str
+        Classes of the new model.
+    sources : sequence of tuple of Path
+        Further folders of images, each with its labels.
+    name : str
+        Title of the model.
+    """
+    words = ["fractoseg", "train"]
+    for images, labels in (*label_folders(folder), *sources):
+        words += ["--images", str(images), "--labels", str(labels)]
+    words += ["--plan", str(plan), "--classes", ",".join(classes)]
+    if start is not None:
+        words += ["--from", start]
+    if name:
+        words += ["--name", name]
+    return shlex.join([*words, "-o", str(out)])
+
+
+def label_folders(folder: Path) -> list[tuple[Path, Path]]:
+    """Return the folders of images and of labels, as the command line wants them."""
+    return [
+        (folder / _IMAGES, labels)
+        for labels in sorted(folder.glob(f"{_LABELS}*"))
+        if labels.is_dir()
+    ]
+
+
+def read_training_folder(folder: Path) -> TrainingSet:
+    """Read what `write_training_folder` wrote."""
+    return merge_training_sets([read_training_set(*pair) for pair in label_folders(folder)])

@@ -1,0 +1,213 @@
+"""What a user says about a prediction: corrections are not labels like any other.
+
+A labels layer that began as a prediction is dense. Learning from all of it
+would teach a model mostly what it said itself. So what the user changed, and
+what the user marked as checked, is the truth; the untouched rest teaches nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.classes import UNLABELLED, ClassScheme
+from napari_fractoseg.datasets.dataset import TrainingPair
+from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.images import MicrographStack
+
+__all__ = ["Corrections", "TaughtPixels", "changed_labels", "painted_pairs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Corrections:
+    """Which pixels of a labels array a user answers for.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (..., Y, X)
+        Class values as they are now; 0 is unlabelled.
+    predicted : ndarray of int, same shape, or None
+        What the model said; None if the labels did not begin as a prediction:
+        then all of them were painted.
+    checked : ndarray of bool, same shape, or None
+        Where the user said that the labels are right.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.datasets.supervision import Corrections
+    >>> predicted = np.array([[1, 1, 2, 2]])
+    >>> labels = np.array([[1, 2, 2, 0]])
+    >>> checked = np.array([[False, False, True, False]])
+    >>> Corrections(labels, predicted, checked).truth
+    array([[0, 2, 2, 0]], dtype=uint8)
+    """
+
+    labels: npt.NDArray[np.integer[Any]]
+    predicted: npt.NDArray[np.integer[Any]] | None = None
+    checked: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        for what, array in (("prediction", self.predicted), ("checked area", self.checked)):
+            if array is not None and array.shape != self.labels.shape:
+                raise TrainingError(
+                    f"The labels have shape {self.labels.shape}, their {what} {array.shape}. They "
+                    "belong to different images; duplicate the layer and paint there."
+                )
+
+    @property
+    def corrected(self) -> npt.NDArray[np.bool_]:
+        """Labelled pixels whose class the user changed or painted."""
+        labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
+        return labelled if self.predicted is None else labelled & (self.labels != self.predicted)
+
+    @property
+    def confirmed(self) -> npt.NDArray[np.bool_]:
+        """Labelled pixels that the user left as they were and marked as checked."""
+        if self.checked is None:
+            return np.zeros(self.labels.shape, dtype=bool)
+        confirmed: npt.NDArray[np.bool_] = self.checked & (self.labels != UNLABELLED)
+        return confirmed & ~self.corrected
+
+    @property
+    def untouched(self) -> npt.NDArray[np.bool_]:
+        """Labelled pixels that only the model answers for: they teach nothing."""
+        labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
+        return labelled & ~self.corrected & ~self.confirmed
+
+    @property
+    def truth(self) -> npt.NDArray[np.uint8]:
+        """Class values that may be learnt from, 0 elsewhere."""
+        return self._labels_where(self.corrected | self.confirmed)
+
+    def _labels_where(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+        return np.where(mask, self.labels, UNLABELLED).astype(np.uint8)
+
+    def plane(self, index: tuple[int, ...]) -> Corrections:
+        """Return what is said about one plane, by its index on the leading axes."""
+        predicted, checked = self.predicted, self.checked
+        return Corrections(
+            np.asarray(self.labels[index]),
+            None if predicted is None else np.asarray(predicted[index]),
+            None if checked is None else np.asarray(checked[index]),
+        )
+
+    def parts(self) -> tuple[npt.NDArray[np.uint8], ...]:
+        """Return the labels that are drawn from by turns, those with any label.
+
+        Corrections are few beside what was right already, but they are what
+        has to be learnt: they get patches of their own.
+        """
+        parts = (self._labels_where(self.corrected), self._labels_where(self.confirmed))
+        return tuple(part for part in parts if part.any())
+
+
+@dataclass(frozen=True)
+class TaughtPixels:
+    """How many pixels of a labels array teach.
+
+    Parameters
+    ----------
+    total, corrected, confirmed, untouched : int
+        All pixels, and the areas of `Corrections`.
+    by_value : dict of int to int
+        Pixels that teach each class.
+    """
+
+    total: int
+    corrected: int
+    confirmed: int
+    untouched: int
+    by_value: dict[int, int]
+
+    @property
+    def n_taught(self) -> int:
+        """Pixels that teach something."""
+        return self.corrected + self.confirmed
+
+    @classmethod
+    def of(cls, corrections: Corrections) -> TaughtPixels:
+        """Count, plane by plane."""
+        areas = np.zeros(3, dtype=np.int64)
+        by_value: Counter[int] = Counter()
+        for index in np.ndindex(corrections.labels.shape[:-2]):
+            plane = corrections.plane(index)
+            corrected, confirmed = plane.corrected, plane.confirmed
+            labelled = np.count_nonzero(plane.labels != UNLABELLED)
+            counts = np.count_nonzero(corrected), np.count_nonzero(confirmed)
+            areas += (*counts, labelled - sum(counts))
+            values, n_px = np.unique(plane.labels[corrected | confirmed], return_counts=True)
+            by_value.update(dict(zip(values.tolist(), n_px.tolist(), strict=True)))
+        corrected_px, confirmed_px, untouched_px = areas.tolist()
+        return cls(
+            int(np.prod(corrections.labels.shape)),
+            corrected_px,
+            confirmed_px,
+            untouched_px,
+            dict(sorted(by_value.items())),
+        )
+
+
+def changed_labels(
+    before: npt.NDArray[np.integer[Any]], after: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.uint8]:
+    """Return the new class where it is another one, 0 elsewhere.
+
+    Parameters
+    ----------
+    before, after : ndarray of int, same shape
+        Class values.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+    """
+    return np.where(before == after, UNLABELLED, after).astype(np.uint8)
+
+
+def painted_pairs(
+    image: MicrographStack, corrections: Corrections, scheme: ClassScheme
+) -> Iterator[TrainingPair]:
+    """Yield what was painted on an image or stack, plane by plane.
+
+    Parameters
+    ----------
+    image : MicrographStack
+        Only planes with painted pixels are loaded.
+    corrections : Corrections
+        Of the shape of the image.
+    scheme : ClassScheme
+        Meaning of the label values.
+
+    Yields
+    ------
+    TrainingPair
+        For a plane with corrections and with checked areas, one of each. All
+        are of the group named like the image.
+
+    Raises
+    ------
+    TrainingError
+        If image and labels have different shapes.
+    ClassSchemeError
+        If a label value is no class.
+    """
+    if corrections.labels.shape != image.shape:
+        raise TrainingError(
+            f"{image.name}: the image has shape {image.shape}, its labels "
+            f"{corrections.labels.shape}. They must be the same; were the labels made for another "
+            "image?"
+        )
+    for index in image.indices():
+        of_plane = corrections.plane(index)
+        scheme.check_labels(of_plane.labels)
+        parts = of_plane.parts()
+        if parts:
+            plane = image.plane(index)
+            for labels in parts:
+                yield TrainingPair(plane, labels, group=image.name)

@@ -1,0 +1,1 @@
+"""How well labels agree with labels: confusion matrices and the figures made of them."""

@@ -1,0 +1,174 @@
+"""How well a model agrees with labels, image by image."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.classes import UNLABELLED
+from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.evaluation.confusion import Confusion
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.jobs import Job, Progress, as_part, drain
+from napari_fractoseg.models.devices import Device, choose_device
+from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.tiling import Box
+
+__all__ = ["Evaluation", "evaluate", "evaluate_job"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Agreement of a model with labels.
+
+    Parameters
+    ----------
+    images : mapping of str to Confusion
+        One for each image.
+    """
+
+    images: Mapping[str, Confusion]
+
+    @property
+    def pooled(self) -> Confusion:
+        """All pixels of all images together."""
+        return functools.reduce(operator.add, self.images.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON types."""
+        return {
+            "classes": list(self.pooled.scheme.names),
+            "pooled": self.pooled.to_dict(),
+            "images": {name: confusion.to_dict() for name, confusion in self.images.items()},
+        }
+
+
+def evaluate_job(
+    model: SegmentationModel, reference: TrainingSet, device: Device | None = None
+) -> Job[Evaluation]:
+    """Segment the images of a set and compare with their labels.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        What to judge.
+    reference : TrainingSet
+        Images with labels; unlabelled pixels do not count. Its classes are
+        matched to those of the model by name.
+    device : Device, optional
+        By default `choose_device`.
+
+    Yields
+    ------
+    Progress
+        After each image.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    TrainingError
+        If the labels use classes that the model does not know.
+    """
+    _check_classes(reference, model)
+    matched = reference.with_scheme(model.card.scheme)
+    predictor = Predictor(model, device)
+    confusions: dict[str, Confusion] = {}
+    for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
+        stack = MicrographStack(pair.image.data, name=pair.name)
+        predicted = np.zeros(stack.shape, dtype=np.uint8)
+        job = predictor.run_into(stack, predicted, within=_labelled_box(pair.labels))
+        yield from as_part(job, number - 1, len(matched), name)
+        confusions[name] = Confusion.of(pair.labels, predicted, matched.scheme)
+        yield Progress(number, len(matched), name)
+    return Evaluation(confusions)
+
+
+def _check_classes(reference: TrainingSet, model: SegmentationModel) -> None:
+    scheme = model.card.scheme
+    for name, count in reference.pixel_counts().items():
+        if count and scheme.get(name) is None:
+            raise TrainingError(
+                f"{count} pixels are labelled {name!r}, a class that the model "
+                f"{model.card.name!r} does not know; it has {list(scheme.names)}. Map it to one of "
+                "these, or evaluate a model that knows it."
+            )
+
+
+def _labelled_box(labels: npt.NDArray[np.uint8]) -> Box:
+    """Return the smallest box that holds all labelled pixels: the rest need not be segmented."""
+    rows, columns = (np.flatnonzero((labels != UNLABELLED).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return Box(0, 1, 0, 1)
+    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+
+
+def evaluate(
+    model: SegmentationModel,
+    images: Path | str,
+    labels: Path | str,
+    *,
+    mask_values: Mapping[int, str] | None = None,
+    unlabelled_as: str | None = None,
+    device: str = "auto",
+) -> Evaluation:
+    """Measure how well a model agrees with labels.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        From `load_model`.
+    images : Path or str
+        Folder of images.
+    labels : Path or str
+        Folder of masks named like the images, or a VIA 2 JSON file.
+    mask_values : mapping of int to str, optional
+        Value in the mask files -> class name; by default the values are those
+        of the model's classes.
+    unlabelled_as : str, optional
+        Class that pixels without a label belong to; by default they do not
+        count.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Returns
+    -------
+    Evaluation
+        With ``images``, a confusion matrix for each, and ``pooled``.
+
+    Raises
+    ------
+    TrainingError, AnnotationError, ImageError, ClassSchemeError
+        If images and labels do not fit together, or the labels use classes
+        that the model does not know.
+    DeviceError
+        If the device is not there or its memory runs out.
+
+    Examples
+    --------
+    >>> import napari_fractoseg as nf
+    >>> model = nf.load_model("default")  # doctest: +SKIP
+    >>> evaluation = nf.evaluate(model, "images", "labels")  # doctest: +SKIP
+    >>> evaluation.pooled.mode_agreement  # doctest: +SKIP
+    0.89
+    """
+    reference = read_training_set(
+        images,
+        labels,
+        scheme=model.card.scheme,
+        mask_values=mask_values,
+        unlabelled_as=unlabelled_as,
+    )
+    return drain(evaluate_job(model, reference, choose_device(device)))

@@ -1,0 +1,160 @@
+"""What an image file holds, and the one channel of it that is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.lazy import at_index
+
+__all__ = ["CHANNEL", "Source", "choose_channel", "last_axis_is_colour"]
+
+CHANNEL = "channel"
+"""Type of an axis of which one index is chosen."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The array of a file, and what the file says about it.
+
+    Parameters
+    ----------
+    data : array
+        In memory or on disk.
+    rgb : bool
+        Whether the last axis holds 3 or 4 colours.
+    axes : tuple of Axis or None
+        One for each axis of `data`; None if the file does not say.
+    channel_names : tuple of str
+        Of the channel axis; empty if the file does not say.
+    pixel_size_um : float or None
+        Edge of a pixel; None if the file does not say.
+    """
+
+    data: Any
+    rgb: bool = False
+    axes: tuple[Axis, ...] | None = None
+    channel_names: tuple[str, ...] = ()
+    pixel_size_um: float | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return tuple(int(n) for n in self.data.shape)
+
+    @property
+    def plane_axes(self) -> tuple[Axis, ...] | None:
+        """The axes without that of the colours."""
+        return self.axes[:-1] if self.axes and self.rgb else self.axes
+
+
+def last_axis_is_colour(
+    axes: tuple[Axis, ...], shape: tuple[int, ...], channel: int | str | None
+) -> bool:
+    """Tell whether a channel axis is that of colours: the last one, of 3 or 4, none chosen."""
+    return axes[-1].type == CHANNEL and shape[-1] in (3, 4) and channel is None
+
+
+def choose_channel(source: Source, channel: int | str | None, path: Path) -> Source:
+    """Take one channel; the image has no channel axis any more.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    channel : int, str or None
+        Number from 0, or name.
+    path : Path
+        Of the file, for messages.
+
+    Raises
+    ------
+    ImageError
+        If there are several channels and none is chosen, if there is no such
+        one, or no channel axis.
+    """
+    found = [i for i, axis in enumerate(source.plane_axes or ()) if axis.type == CHANNEL]
+    several = [i for i in found if source.shape[i] > 1]
+    if len(several) > 1:
+        names = " and ".join(f"'{(source.axes or ())[i].name}'" for i in several)
+        raise ImageError(
+            f"{path} has {len(several)} channel axes, {names}, its shape is {source.shape}. Save "
+            "the channel to look at as an image of its own."
+        )
+    if channel is None and several:
+        raise _not_chosen(source, several[0], path)
+    chosen = dict.fromkeys(found, 0)
+    if channel is not None:
+        axis = (several or found or [-1])[0]
+        if axis < 0:
+            raise ImageError(_no_channel_axis(source, channel, path))
+        chosen[axis] = _index_of(channel, source.shape[axis], source.channel_names, path)
+    for axis in reversed(found):
+        axes = source.axes or ()
+        source = replace(
+            source,
+            data=at_index(source.data, axis, chosen[axis]),
+            axes=(*axes[:axis], *axes[axis + 1 :]),
+        )
+    return _with_rows_and_columns_last(source, path)
+
+
+def _not_chosen(source: Source, axis: int, path: Path) -> ImageError:
+    n_channels = source.shape[axis]
+    names = f": {', '.join(source.channel_names)}" if source.channel_names else ""
+    return ImageError(
+        f"{path} has {n_channels} channels on the axis '{(source.axes or ())[axis].name}' of its "
+        f"shape {source.shape}{names}. Choose one: --channel 0 to {n_channels - 1}, or "
+        "read_image(path, channel=0)."
+    )
+
+
+def _no_channel_axis(source: Source, channel: int | str, path: Path) -> str:
+    wanted = f"channel {channel!r} was chosen"
+    if source.rgb:
+        return (
+            f"{path}: {wanted}, but the image has colours, which become grey levels. Leave the "
+            "channel out."
+        )
+    if source.axes is None and len(source.shape) > 2:
+        return (
+            f"{path}: {wanted}, but the file does not say which axis of its shape {source.shape} "
+            "holds channels. Name the axes in the file (OME-Zarr, dimension_names, OME-TIFF), or "
+            "leave the channel out."
+        )
+    return f"{path}: {wanted}, but the image has no channel axis. Leave the channel out."
+
+
+def _index_of(channel: int | str, n_channels: int, names: tuple[str, ...], path: Path) -> int:
+    """Return the number of a channel; a text that is no name may be a number."""
+    if isinstance(channel, str):
+        if (count := names.count(channel)) == 1:
+            return names.index(channel)
+        if count > 1:
+            raise ImageError(
+                f"{path}: {count} channels are called '{channel}'. Choose one by its number, "
+                f"0 to {n_channels - 1}."
+            )
+    number = int(channel) if str(channel).isdecimal() else -1
+    if not 0 <= number < n_channels:
+        listed = f", called {', '.join(names)}" if names else ""
+        only = "only 0" if n_channels == 1 else f"0 to {n_channels - 1}"
+        raise ImageError(
+            f"{path}: there is no channel {channel!r}. Choose one of its {n_channels}: "
+            f"{only}{listed}."
+        )
+    return number
+
+
+def _with_rows_and_columns_last(source: Source, path: Path) -> Source:
+    """Refuse axes that would make planes of anything but y and x; drop names used twice."""
+    names = [axis.name for axis in source.plane_axes or ()]
+    if {"y", "x"} <= {*names} and {*names[-2:]} != {"y", "x"}:
+        raise ImageError(
+            f"{path}: its axes are {', '.join(names)}, but those of an image must be the last "
+            "two: ..., y, x. Save it with its axes in this order."
+        )
+    return replace(source, axes=None) if len({*names}) < len(names) else source

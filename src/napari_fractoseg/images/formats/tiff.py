@@ -1,0 +1,229 @@
+"""TIFF files: small ones are loaded, of large ones only what is sliced is read."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+import zarr
+from zarr.storage import WrapperStore
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
+from napari_fractoseg.images.lazy import LazyArray, at_index, converted
+
+__all__ = ["LOADED_VALUES", "TIFF_ERRORS", "read_tiff"]
+
+LOADED_VALUES = 2**26
+"""Series of more values (pixels times samples) are not loaded."""
+_KEPT_BYTES = 2**28
+"""Decoded strips and tiles that are kept."""
+TIFF_ERRORS = (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError)
+"""What tifffile raises of damaged files; the errors of its decoders are RuntimeErrors."""
+
+_MINISWHITE, _MINISBLACK, _SEPARATED = 0, 1, 5
+"""Photometric interpretations: black is the largest or smallest value; cyan, magenta, yellow,
+black."""
+_ALPHA = (1, 2)
+"""Extra samples that are an alpha channel."""
+_NAMES = {"S": "c", "I": "plane", "Q": "plane"}
+"""Names of axes that are not their code in lower case; I and Q are those of unknown meaning."""
+
+
+def read_tiff(
+    path: Path,
+    *,
+    rgb: bool | None = None,
+    channel: int | str | None = None,
+    as_shown: bool = True,
+    most_values: int = LOADED_VALUES,
+) -> Source:
+    """Read the first series of a TIFF, of a pyramid the full resolution.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rgb : bool, optional
+        Whether 3 or 4 samples are colours, whatever the file says.
+    channel : int or str, optional
+        The channel that will be taken.
+    as_shown : bool
+        Turn files in which 0 is white to those in which it is black.
+    most_values : int
+        Larger series are not loaded. Uncompressed contiguous ones are mapped into
+        memory while they are read; of others the strips and tiles that are needed are decoded.
+
+    Returns
+    -------
+    Source
+        The same values, whether it is loaded or not.
+    """
+    with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        codes, page, shape = series.axes, series.keyframe, tuple(series.shape)
+        names = _channel_names(tif)
+        data = series.asarray() if math.prod(shape) <= most_values else _open(path, series)
+    # A Zeiss or JEOL palette runs from black to white: the index is the grey level.
+    if as_shown and int(page.photometric) == _MINISWHITE:
+        bits = int(page.bitspersample)
+        data = converted(data, lambda block: _inverted(block, bits))
+    axes = tuple(Axis.named(_NAMES.get(code, code.lower())) for code in codes)
+    if "S" in codes:
+        return _with_samples(data, axes, codes.index("S"), page, rgb)
+    if rgb is None:
+        rgb = last_axis_is_colour(axes, shape, channel)
+    n_channels = [n for axis, n in zip(axes, shape, strict=True) if axis.type == CHANNEL]
+    return Source(data, bool(rgb), axes, names if n_channels == [len(names)] else ())
+
+
+def _with_samples(
+    data: Any, axes: tuple[Axis, ...], at: int, page: Any, rgb: bool | None
+) -> Source:
+    """Tell whether the samples of a pixel are colours, grey with alpha, or channels."""
+    n_samples, photometric = data.shape[at], int(page.photometric)
+    others = (*axes[:at], *axes[at + 1 :])
+    if rgb is None:
+        rgb = n_samples in (3, 4) and photometric not in (_MINISWHITE, _MINISBLACK)
+    if rgb:
+        convert = _from_cmyk if photometric == _SEPARATED and n_samples == 4 else None
+        n_colours = 3 if convert else n_samples
+        return Source(converted(data, convert, at, n_colours), True, (*others, axes[at]))
+    if n_samples == 2 and any(int(extra) in _ALPHA for extra in page.extrasamples):
+        return Source(at_index(data, at, 0), False, others)
+    return Source(data, False, axes)
+
+
+def _open(path: Path, series: Any) -> Any:
+    """Open a series without reading it."""
+    if series.dataoffset is not None and not series.is_multifile:
+        byteorder = series.keyframe.parent.byteorder
+        dtype = series.dtype.newbyteorder(byteorder)
+        return _TiffMap(path, tuple(series.shape), dtype, series.dataoffset)
+    for page in series.pages:
+        if page is not None and _end_of(page) > page.parent.filehandle.size:
+            raise ValueError("it ends early")
+    # The file is opened for each read: nobody tells when the last one was.
+    store = _DecodedParts(series.aszarr(level=0, _openfiles=0))
+    return _TiffArray(path, zarr.open_array(store, mode="r"))
+
+
+def _end_of(page: Any) -> int:
+    """Return where in the file the data of a page end."""
+    ends = zip(page.dataoffsets, page.databytecounts, strict=False)
+    return max((offset + count for offset, count in ends), default=0)
+
+
+class _TiffArray(LazyArray):
+    """A series whose strips and tiles are decoded when they are needed."""
+
+    def __init__(self, path: Path, array: Any) -> None:
+        super().__init__(array.shape, array.dtype)
+        self._path, self._array = path, array
+
+    def _values(self) -> Any:
+        return self._array
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        try:
+            return np.array(self._values()[keys])
+        except IndexError:  # of the caller
+            raise
+        except TIFF_ERRORS as error:
+            raise ImageError(
+                f"{self._path} cannot be read: {' '.join(str(error).split())}. The file is damaged "
+                "or was changed; copy or export it again."
+            ) from error
+
+
+class _TiffMap(_TiffArray):
+    """A series in one piece, mapped into memory while it is read.
+
+    What was read of a map counts as memory of the process as long as the map is kept, and
+    Dask ends workers that have too much.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any, offset: int) -> None:
+        super().__init__(path, np.broadcast_to(np.empty((), dtype), shape))
+        self._offset = offset
+        self._values()  # a file that is too short is refused now
+
+    def _values(self) -> Any:
+        return np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
+
+
+class _DecodedParts(WrapperStore):  # type: ignore[misc]
+    """Keeps the strips and tiles that were decoded last.
+
+    A strip is as wide as the image: without this, each of the tiles that are segmented beside
+    each other would decode the same strips.
+    """
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._n_bytes = 0
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        part = await self._store.get(key, prototype, byte_range)
+        if part is not None and key not in self._kept:
+            self._kept[key] = part
+            self._n_bytes += len(part)
+            while self._n_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                self._n_bytes -= len(self._kept.popitem(last=False)[1])
+        return part
+
+
+def _channel_names(tif: Any) -> tuple[str, ...]:
+    """Return the names of the channels that OME or ImageJ wrote; empty if there are none."""
+    if tif.is_ome:
+        image = tifffile.xml2dict(tif.ome_metadata)["OME"].get("Image", {})
+        first = image[0] if isinstance(image, list) else image
+        channels = first.get("Pixels", {}).get("Channel", ())
+        channels = channels if isinstance(channels, list | tuple) else [channels]
+        names = tuple(str(channel.get("Name") or "") for channel in channels)
+    else:
+        labels = (tif.imagej_metadata or {}).get("Labels") or ()
+        names = tuple(map(str, [labels] if isinstance(labels, str) else labels))
+    return names if all(names) else ()
+
+
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    """Keep tifffile from writing to the terminal what the error says."""
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _inverted(data: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
+    """Turn white on black into black on white; the type stays."""
+    if data.dtype.kind == "f":
+        return -data
+    inverted: npt.NDArray[Any] = np.invert(data)
+    return inverted & data.dtype.type(2**bits - 1) if data.dtype.kind == "u" else inverted
+
+
+def _from_cmyk(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn cyan, magenta, yellow, black on the last axis into red, green, blue."""
+    is_float = data.dtype.kind == "f"
+    full = 1.0 if is_float else np.iinfo(data.dtype).max
+    light = 1 - data.astype(np.float64) / full
+    rgb = light[..., :3] * light[..., 3:] * full
+    return (rgb if is_float else np.rint(rgb)).astype(data.dtype)

@@ -1,0 +1,137 @@
+"""Folders of images, and lists of them, as one stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.lazy import LazyArray
+from napari_fractoseg.images.micrograph import MicrographStack
+from napari_fractoseg.images.reading import find_images, image_header, read_image
+
+__all__ = ["natural_order", "read_stack"]
+
+
+def read_stack(
+    images: Path | str | Sequence[Path | str], *, channel: int | str | None = None
+) -> MicrographStack:
+    """Open images as the planes of one stack; each is read when it is needed.
+
+    Parameters
+    ----------
+    images : Path, str, or sequence of them
+        A folder, whose images are taken in natural order (``plane2`` before
+        ``plane10``), or the images in the order of the planes.
+    channel : int or str, optional
+        The channel to take of each, as of `read_image`.
+
+    Returns
+    -------
+    MicrographStack
+        Of shape (plane, Y, X), named like the folder. Of colours the first three
+        samples are kept.
+
+    Raises
+    ------
+    ImageError
+        If there is no image, if one of them cannot be read or has several planes,
+        or if they differ in size, type, or in having colours.
+    """
+    if isinstance(images, Path | str):
+        folder = Path(images)
+        paths = sorted(find_images(folder), key=lambda path: natural_order(path.name))
+    else:
+        paths = [Path(path) for path in images]
+        if not paths:
+            raise ImageError("A stack needs images, the list is empty. Name one or more files.")
+        folder = paths[0].absolute().parent
+    shape, dtype, rgb = _plane_header(paths[0], channel)
+    for path in paths[1:]:
+        header = _plane_header(path, channel)
+        if header != (shape, dtype, rgb):
+            raise ImageError(
+                f"{path} does not fit into the stack of {folder}: it is {_described(*header)}, "
+                f"{paths[0].name} is {_described(shape, dtype, rgb)}. Give all images the same "
+                "size and type, or segment them as single images."
+            )
+    data = _FileStack(paths, shape, dtype, rgb, channel)
+    axes = (Axis("plane"), Axis.named("y"), Axis.named("x"))
+    return MicrographStack(data, rgb, name=folder.name, axes=axes)
+
+
+def natural_order(name: str) -> tuple[Any, ...]:
+    """Return what names are sorted by, so that ``plane2`` comes before ``plane10``."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    numbered = [int(part) if i % 2 else part for i, part in enumerate(parts)]
+    return (*numbered, name)  # a difference in capitals or leading zeros has an order, too
+
+
+class _FileStack(LazyArray):
+    """Files of one plane each; the one that was read last is kept."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        rgb: bool,
+        channel: int | str | None,
+    ) -> None:
+        super().__init__((len(paths), *shape, *[3] * rgb), dtype)
+        self._paths, self._rgb, self._channel = tuple(paths), rgb, channel
+        self._last: tuple[int, Any] = (-1, None)
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        number, *inside = keys
+        chosen = range(len(self._paths))[number]
+        if isinstance(chosen, range):
+            planes = [self._part(n, inside) for n in chosen]
+            return np.stack(planes) if planes else np.empty(self.shape, self.dtype)[keys]
+        return self._part(chosen, inside)
+
+    def _part(self, number: int, inside: list[Any]) -> npt.NDArray[Any]:
+        last, data = self._last
+        if last != number:
+            data = self._open(number)
+            self._last = number, data
+        if self._rgb:
+            rows, columns, colours = inside
+            return np.asarray(data[rows, columns])[..., :3][..., colours]
+        return np.asarray(data[tuple(inside)])
+
+    def _open(self, number: int) -> Any:
+        path = self._paths[number]
+        stack = read_image(path, channel=self._channel)
+        planes = stack.shape[:-2]
+        if stack.shape[-2:] != self.shape[1:3] or stack.rgb != self._rgb:
+            raise ImageError(
+                f"{path} was changed while it was used: it is {stack.shape} now. Open the stack "
+                "again."
+            )
+        return stack.data[(0,) * len(planes)] if planes else stack.data
+
+
+def _plane_header(
+    path: Path, channel: int | str | None
+) -> tuple[tuple[int, int], np.dtype[Any], bool]:
+    """Return size and type of an image of one plane, and whether it has colours."""
+    shape, dtype, rgb = image_header(path, channel)
+    *leading, rows, columns = shape[:-1] if rgb else shape
+    if any(n > 1 for n in leading):
+        raise ImageError(
+            f"{path} has {np.prod(leading)} planes, its shape is {shape}; in a stack of files each "
+            "holds one. Segment it by itself."
+        )
+    return (rows, columns), dtype, rgb
+
+
+def _described(shape: tuple[int, int], dtype: np.dtype[Any], rgb: bool) -> str:
+    rows, columns = shape
+    return f"{columns} x {rows} px of {dtype}{' in colours' if rgb else ''}"

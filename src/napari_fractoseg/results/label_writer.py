@@ -1,0 +1,279 @@
+"""Labels as OME-Zarr, written tile by tile; what a killed run wrote is not computed again."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images import Axis, read_image
+from napari_fractoseg.inference.result import TileJournal
+from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
+from napari_fractoseg.results.tiff import tiff_job
+from napari_fractoseg.tiling import Box, grid
+
+__all__ = ["CHUNK_PX", "ZarrLabels", "discard_draft", "read_header"]
+
+CHUNK_PX = 1024
+_ZARR = ".zarr"
+_ARRAY, _JOURNALS, _HEADER, _TIFF = "0", "journals", "run.json", "result.tif"
+_SMALLEST_PX = 1024
+"""Smaller copies are added until a plane fits on a screen."""
+_LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
+"""Names of axes before Y and X, by their number: a stack, and stacks over time."""
+_VERSION = "0.5"
+
+
+class ZarrLabels:
+    """An OME-Zarr image-label group that grows in a draft beside its place.
+
+    Parameters
+    ----------
+    path : Path
+        Its place, once it is finished. One that does not end in ``.zarr`` becomes a
+        TIFF in the end.
+    header : dict, optional
+        What the result is, as JSON types, ``shape``, ``dtype`` and ``axes`` (those of
+        the image, empty if it does not name them) among it. Only needed to begin anew.
+    anew : bool
+        Begin a new draft, and throw an earlier one away; otherwise go on with it.
+
+    Attributes
+    ----------
+    array : zarr.Array
+        To be written into.
+    """
+
+    def __init__(
+        self, path: Path, header: Mapping[str, Any] | None = None, *, anew: bool = False
+    ) -> None:
+        self.path, self.draft = path, _draft_of(path)
+        self._n_levels = 1
+        self._scheme: ClassScheme | None = None
+        if anew and header is not None:
+            discard_draft(path)
+            shape = tuple(header["shape"])
+            names = [axis.name for axis in _axes_of(header, len(shape))]
+            _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"], names)
+            (self.draft / _JOURNALS).mkdir()
+            (self.draft / _HEADER).write_text(json.dumps(header), encoding="utf-8")
+        self.array: Any = zarr.open_group(self.draft, mode="r+")[_ARRAY]
+        self._axes = _axes_of(header or read_header(path) or {}, self.array.ndim)
+
+    def journal(self, index: tuple[int, ...], box: Box) -> TileJournal:
+        """Return the journal of a block: the tiles in it that are written.
+
+        Each block has one of its own, for it may be another process that writes it.
+        """
+        place = "_".join(map(str, (*index, box.row0, box.column0)))
+        return TileJournal(self.draft / _JOURNALS / f"{place}.txt")
+
+    def add_levels(self) -> Job[None]:
+        """Add smaller copies of large planes, each half as large as the one before, for display.
+
+        Yields
+        ------
+        Progress
+            After each block.
+        """
+        group = zarr.open_group(self.draft, mode="r+")
+        levels, finest = list(_level_shapes(self.array.shape)), self.array
+        if self.path.suffix != _ZARR:
+            levels = []
+        total = sum(math.prod(shape) for shape in levels)
+        done = 0
+        for number, shape in enumerate(levels, start=1):
+            names = [axis.name for axis in self._axes]
+            coarser = _create(group, str(number), shape, self.array.dtype, names)
+            for index in np.ndindex(shape[:-2]):
+                for box in grid((shape[-2], shape[-1]), CHUNK_PX):
+                    rows, columns = box.slices
+                    doubled = (slice(2 * rows.start, 2 * rows.stop), slice(
+                        2 * columns.start, 2 * columns.stop))  # fmt: skip
+                    # The pixel that is kept stays where it is: no class is made up in between.
+                    block = np.asarray(finest[(*index, *doubled)])[::2, ::2]
+                    coarser[(*index, rows, columns)] = block
+                    done += block.size
+                    yield Progress(done, total, "smaller copies for display")
+            finest, self._n_levels = coarser, number + 1
+
+    def describe(
+        self,
+        name: str,
+        source: Path,
+        scheme: ClassScheme | None,
+        pixel_size_um: float | None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write what the array is: axes, scale, and the names and colours of the classes.
+
+        Parameters
+        ----------
+        name : str
+            Title.
+        source : Path
+            The image.
+        scheme : ClassScheme or None
+            Classes of the values; None for probabilities.
+        pixel_size_um : float or None
+            Edge of a pixel, of an image whose axes say nothing of it.
+        provenance : mapping, optional
+            Where the result comes from, as JSON types: an attribute of the group.
+
+        Notes
+        -----
+        OME-NGFF 0.5, multiscales and image-label metadata. The axes are those of the
+        image.
+        """
+        self._scheme = scheme
+        *leading, y, x = self._axes
+        if pixel_size_um and not (y.unit and x.unit):
+            y, x = (replace(axis, unit="micrometer", scale=pixel_size_um) for axis in (y, x))
+        axes = [_axis(axis) for axis in (*leading, y, x)]
+        scale = [axis.scale for axis in (*leading, y, x)]
+        group = zarr.open_group(self.draft, mode="r+")
+        datasets = [_dataset(level, scale) for level in range(self._n_levels)]
+        metadata: dict[str, Any] = {
+            "version": _VERSION,
+            "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
+        }
+        if scheme is not None:
+            metadata["image-label"] = {
+                "colors": [{"label-value": c.value, "rgba": _rgba(c.color)} for c in scheme],
+                "properties": [{"label-value": c.value, "class": c.name} for c in scheme],
+                "source": {"image": _from_to(self.path, source)},
+            }
+        group.attrs["ome"] = metadata
+        if provenance is not None:
+            group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
+
+    def write_tiff(self) -> Job[None]:
+        """Write what becomes a TIFF as one, into the draft; `describe` comes before.
+
+        Yields
+        ------
+        Progress
+            As `tiff_job`.
+        """
+        if self.path.suffix != _ZARR:
+            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme)
+
+    def finish(self, *, overwrite: bool = False) -> Any:
+        """Put the draft in its place, and return the array there.
+
+        Of what becomes a TIFF, the rest of the draft stays until it is discarded.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Replace what is there.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there that may not be replaced.
+        """
+        if self.path.exists() and not overwrite:
+            raise FileExistsError(errno.EEXIST, "there is something of that name now")
+        if self.path.suffix != _ZARR:
+            (self.draft / _TIFF).replace(self.path)
+            self.array = read_image(self.path).data
+            return self.array
+        # Whenever it is killed here: either the draft is complete, or the result is in its place.
+        replaced = self.path.with_name(f".{self.path.name}.old")
+        if self.path.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            self.path.rename(replaced)
+        self.draft.rename(self.path)
+        shutil.rmtree(replaced, ignore_errors=True)
+        shutil.rmtree(self.path / _JOURNALS)
+        (self.path / _HEADER).unlink()
+        self.array = zarr.open_group(self.path, mode="r")[_ARRAY]
+        return self.array
+
+
+def discard_draft(path: Path) -> None:
+    """Remove what a run that was stopped left of a result."""
+    draft = _draft_of(path)
+    if draft.exists():
+        # First: without it, nobody goes on with what is left when this is interrupted.
+        (draft / _HEADER).unlink(missing_ok=True)
+        shutil.rmtree(draft)
+
+
+def read_header(path: Path) -> Any:
+    """Return the facts of the draft of a result; None if there is none."""
+    try:
+        return json.loads((_draft_of(path) / _HEADER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _from_to(folder: Path, file: Path) -> str:
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:  # another drive
+        return str(file)
+
+
+def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: Sequence[str]) -> Any:
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=(*(1 for _ in shape[:-2]), *(min(CHUNK_PX, n) for n in shape[-2:])),
+        dtype=dtype,
+        dimension_names=list(axes),
+        overwrite=True,  # a run may have been killed at its very end
+    )
+
+
+def _level_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of the smaller copies, the largest first."""
+    while max(shape[-2:]) > _SMALLEST_PX:
+        shape = (*shape[:-2], *(-(-n // 2) for n in shape[-2:]))
+        yield shape
+
+
+def _dataset(level: int, scale: list[float]) -> dict[str, Any]:
+    coarse = [*scale[:-2], *(2**level * size for size in scale[-2:])]
+    transformations = [{"type": "scale", "scale": coarse}]
+    return {"path": str(level), "coordinateTransformations": transformations}
+
+
+def _axes_of(header: Mapping[str, Any], n_axes: int) -> list[Axis]:
+    """Return the axes of the image; the usual ones if it does not name them."""
+    if header.get("axes"):
+        return [Axis(**axis) for axis in header["axes"]]
+    n_leading = n_axes - 2
+    if n_leading < len(_LEADING_AXES):
+        leading: tuple[str, ...] = _LEADING_AXES[n_leading]
+    else:
+        leading = tuple(f"axis{number}" for number in range(n_leading))
+    kinds = {"t": "time", "c": "channel"}
+    return [Axis(name, kinds.get(name, "space")) for name in (*leading, "y", "x")]
+
+
+def _axis(axis: Axis) -> dict[str, str]:
+    known = {"name": axis.name, "type": axis.type, "unit": axis.unit}
+    return {key: value for key, value in known.items() if value}
+
+
+def _rgba(color: str) -> list[int]:
+    """Turn ``#rrggbb`` or ``#rrggbbaa`` into numbers 0-255."""
+    digits = color.removeprefix("#").ljust(8, "f")
+    return list(bytes.fromhex(digits))

@@ -1,0 +1,217 @@
+"""Cutting a plane into tiles: a core that is kept and a halo that is thrown away.
+
+A pixel's label depends on its surroundings. Each tile is therefore computed
+with a halo around its core, and only the core is kept: nothing is blended, no
+seam appears. Windows start and end at multiples of the network's stride, so that
+pooling grids of all tiles coincide with those of the whole image. They end where
+the image ends: only what is missing to the next multiple is reflected.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Box", "Canvas", "Tile", "Tiler", "grid", "reflected_window"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open rectangle of pixels: rows ``row0 .. row1 - 1`` and so on."""
+
+    row0: int
+    row1: int
+    column0: int
+    column1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.row1 - self.row0, self.column1 - self.column0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the box in an array of shape (Y, X)."""
+        return slice(self.row0, self.row1), slice(self.column0, self.column1)
+
+    def relative_to(self, other: Box) -> Box:
+        """Return the box in coordinates that start at `other`'s corner."""
+        return Box(
+            self.row0 - other.row0,
+            self.row1 - other.row0,
+            self.column0 - other.column0,
+            self.column1 - other.column0,
+        )
+
+
+def grid(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
+    """Yield the squares of a grid over a plane, row by row; the last ones may be smaller.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.tiling import grid
+    >>> [box.shape for box in grid((100, 150), 100)]
+    [(100, 100), (100, 50)]
+    """
+    rows, columns = shape
+    for row, column in itertools.product(range(0, rows, edge_px), range(0, columns, edge_px)):
+        yield Box(row, min(row + edge_px, rows), column, min(column + edge_px, columns))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a plane.
+
+    Parameters
+    ----------
+    core : Box
+        The pixels that this tile decides; inside the image.
+    window : Box
+        Core and halo; reaches beyond the image by less than the network's stride.
+    """
+
+    core: Box
+    window: Box
+
+    def cut(self, plane: Any) -> npt.NDArray[Any]:
+        """Return the window of a plane of shape (Y, X), reflected at the image's edge."""
+        return reflected_window(plane, self.window)
+
+    def keep(self, result: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the core's part of a result of shape (..., window Y, window X)."""
+        rows, columns = self.core.relative_to(self.window).slices
+        return result[..., rows, columns]
+
+
+@dataclass(frozen=True)
+class Tiler:
+    """Splits planes into tiles.
+
+    Parameters
+    ----------
+    tile_px : int
+        Largest edge of a core, a multiple of `multiple_px`.
+    halo_px : int
+        Width of the halo, a multiple of `multiple_px`; there is none beyond the
+        image's edge.
+    multiple_px : int
+        The network's stride: windows start and end at multiples of it.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.tiling import Tiler
+    >>> [t.core for t in Tiler(64, 32).tiles((40, 100))]
+    [Box(row0=0, row1=40, column0=0, column1=64), Box(row0=0, row1=40, column0=64, column1=100)]
+    """
+
+    tile_px: int
+    halo_px: int
+    multiple_px: int = 32
+
+    def __post_init__(self) -> None:
+        if self.multiple_px < 1 or self.tile_px < 1 or self.halo_px < 0:
+            raise ValueError(f"Tile sizes must be positive, got {self}.")
+        for name in ("tile_px", "halo_px"):
+            if getattr(self, name) % self.multiple_px:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, not a multiple of {self.multiple_px}."
+                )
+
+    def tiles(self, shape: tuple[int, int], within: Box | None = None) -> Iterator[Tile]:
+        """Yield the tiles of a plane, row by row; the cores cover it exactly once.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows and columns of the plane.
+        within : Box, optional
+            Part of the plane to cover; by default all of it.
+
+        Yields
+        ------
+        Tile
+            Windows inside the image have the same shape, those at its edges are
+            smaller.
+        """
+        region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
+        ends = [-(-length // self.multiple_px) * self.multiple_px for length in shape]
+        height, width = map(self._core_length, region.shape)
+        for row in range(region.row0, region.row1, height):
+            for column in range(region.column0, region.column1, width):
+                yield Tile(
+                    Box(
+                        row,
+                        min(row + height, region.row1),
+                        column,
+                        min(column + width, region.column1),
+                    ),
+                    Box(
+                        max(row - self.halo_px, 0),
+                        min(row + height + self.halo_px, ends[0]),
+                        max(column - self.halo_px, 0),
+                        min(column + width + self.halo_px, ends[1]),
+                    ),
+                )
+
+    def count(self, shape: tuple[int, int], within: Box | None = None) -> int:
+        """Return the number of `tiles`."""
+        region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
+        return int(np.prod([-(-length // self._core_length(length)) for length in region.shape]))
+
+    def _aligned(self, region: Box) -> Box:
+        """Let a region start at multiples of the network's stride."""
+        row0, column0 = (
+            start // self.multiple_px * self.multiple_px for start in (region.row0, region.column0)
+        )
+        return Box(row0, region.row1, column0, region.column1)
+
+    def _core_length(self, length: int) -> int:
+        """Cores of about equal length, so that the last one is not a sliver."""
+        parts = -(-length // self.tile_px)
+        return -(-length // (parts * self.multiple_px)) * self.multiple_px
+
+
+def reflected_window(plane: Any, window: Box) -> npt.NDArray[Any]:
+    """Copy a window out of a plane of shape (Y, X), reflecting the plane beyond its edges."""
+    rows = _reflect(window.row0, window.row1, plane.shape[0])
+    columns = _reflect(window.column0, window.column1, plane.shape[1])
+    row0, column0 = rows.min(), columns.min()
+    block = np.array(plane[row0 : rows.max() + 1, column0 : columns.max() + 1], order="C")
+    if window.row0 < 0 or window.row1 > plane.shape[0]:
+        block = block.take(rows - row0, axis=0)
+    if window.column0 < 0 or window.column1 > plane.shape[1]:
+        block = block.take(columns - column0, axis=1)
+    return block
+
+
+def _reflect(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
+    """Return indices start .. stop - 1, folded into 0 .. length - 1 at the first and last pixel."""
+    period = max(2 * (length - 1), 1)
+    position = np.arange(start, stop) % period
+    return np.minimum(position, period - position) if length > 1 else np.zeros_like(position)
+
+
+class Canvas:
+    """Collects the cores of tiles in one plane of an array.
+
+    Parameters
+    ----------
+    array : array of shape (..., Y, X)
+        Anything that can be written by index, such as numpy or zarr.
+    index : tuple of int
+        The plane on the leading axes.
+    """
+
+    def __init__(self, array: Any, index: tuple[int, ...] = ()) -> None:
+        self._array, self._index = array, index
+
+    def put(self, tile: Tile, core: npt.NDArray[Any]) -> None:
+        """Write the core of a tile, an array of the core's shape."""
+        if core.shape != tile.core.shape:
+            raise ValueError(f"The core has shape {tile.core.shape}, the result {core.shape}.")
+        self._array[(*self._index, *tile.core.slices)] = core

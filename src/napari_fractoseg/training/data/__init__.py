@@ -1,0 +1,1 @@
+"""From labelled images to patches: held-out pixels, sampling, augmentation."""

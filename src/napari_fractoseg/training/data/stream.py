@@ -1,0 +1,59 @@
+"""The patches of each step, made ahead in threads while the network works."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.training.data.sampler import PatchSampler
+from napari_fractoseg.training.plan import TrainingPlan
+
+__all__ = ["PatchStream"]
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class PatchStream:
+    """Yields the batch of any step, and prepares the following ones.
+
+    Parameters
+    ----------
+    training_set : TrainingSet
+        What to draw from.
+    plan : TrainingPlan
+        Batch size, seed, patches.
+    rank, size : int
+        Number of this process, and of all that share a step: each takes every
+        `size`-th patch.
+    n_threads : int
+        Threads that make patches, and batches that are made ahead.
+    """
+
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        plan: TrainingPlan,
+        rank: int = 0,
+        size: int = 1,
+        n_threads: int = 2,
+    ) -> None:
+        self._sampler = PatchSampler(training_set, plan)
+        self._numbers = range(rank, plan.batch_size * size, size)
+        self._last, self._ahead = plan.max_steps, n_threads
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="fractoseg-patches")
+        self._waiting: dict[int, Future[Batch]] = {}
+
+    def of(self, step: int) -> Batch:
+        """Return the patches of a step; see `PatchSampler.batch`."""
+        for number in range(step, min(step + self._ahead, self._last) + 1):
+            if number not in self._waiting:
+                self._waiting[number] = self._pool.submit(
+                    self._sampler.batch, number, self._numbers
+                )
+        return self._waiting.pop(step).result()
+
+    def close(self) -> None:
+        """Make no more patches."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

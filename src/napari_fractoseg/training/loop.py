@@ -1,0 +1,177 @@
+"""The training loop, as a job: one step between two yields."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.jobs import Job, Progress, Throttle
+from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
+from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.training.data.split import Split
+from napari_fractoseg.training.distributed import Processes, choose_precision
+from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.state import TrainingRun
+
+__all__ = ["FineTuned", "Trainer"]
+
+_CHECKPOINT_INTERVAL_S = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuned:
+    """The result of a training run.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        With plan, data hashes and figures in its card.
+    history : list of dict
+        ``step``, ``loss``, ``learning_rate``; ``mean_iou`` and ``iou CLASS`` at
+        validations.
+    best_step : int
+        Step whose weights were kept; 0 if none did better than the parent.
+    before : dict of str to float
+        Figures of the parent on the held-out pixels; empty for a new network.
+    notes : tuple of str
+        What the figures cannot tell; see `Split`.
+    """
+
+    model: SegmentationModel
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_step: int = 0
+    before: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def write_history(self, path: Path | str) -> None:
+        """Write the history as CSV."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(self.history).to_csv(path, index=False)
+
+
+class Trainer:
+    """Trains a model by a plan.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        The start: new or to be fine-tuned. It is not changed.
+    plan : TrainingPlan
+        How to train.
+    device : Device, optional
+        By default `choose_device`.
+    processes : Processes
+        Those that share each step; by default one.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        plan: TrainingPlan,
+        device: Device | None = None,
+        processes: Processes = Processes(),  # noqa: B008 - frozen
+    ) -> None:
+        self._start = model
+        self._device = device or choose_device()
+        self._plan = replace(plan, precision=choose_precision(plan, self._device))
+        self._processes = processes
+
+    def run(
+        self,
+        training_set: TrainingSet,
+        validation_set: TrainingSet | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Job[FineTuned]:
+        """Train on one set, and choose the weights by another; see `run_split`."""
+        scheme = self._start.card.scheme
+        if validation_set is not None:
+            validation_set = validation_set.with_scheme(scheme)
+        split = Split(training_set.with_scheme(scheme), validation_set)
+        return (yield from self.run_split(split, should_stop))
+
+    def run_split(
+        self,
+        split: Split,
+        should_stop: Callable[[], bool] | None = None,
+        checkpoint: Path | None = None,
+    ) -> Job[FineTuned]:
+        """Train.
+
+        Parameters
+        ----------
+        split : Split
+            What to learn from, and what to choose the best weights by. Its
+            classes are those of the model. Without validation the last weights
+            are kept.
+        should_stop : callable, optional
+            Asked after each step; True makes it the last one. Unlike closing
+            the job, this keeps what was learnt.
+        checkpoint : Path, optional
+            File to write the state to, at least once a minute. If it is there,
+            the run goes on from it, as if it had never been interrupted.
+
+        Yields
+        ------
+        Progress
+            After each step, with ``loss``; ``mean_iou`` and ``iou CLASS`` after
+            validations.
+
+        Returns
+        -------
+        FineTuned
+
+        Raises
+        ------
+        TrainingError
+            If fewer than two classes are labelled, the loss is not finite, or
+            the checkpoint is of another run.
+        OutOfMemoryError
+            If the device has too little memory.
+        """
+        split.learn.check_teachable()
+        run = TrainingRun(self._start, self._plan, self._device, split, self._processes)
+        if checkpoint is not None and checkpoint.exists():
+            run.restore(checkpoint)
+        try:
+            yield from self._steps(run, should_stop or _never, checkpoint)
+            model = yield from run.result()
+        finally:
+            run.patches.close()
+        return FineTuned(model, run.history, run.best_step, run.before, split.notes)
+
+    def _steps(
+        self, run: TrainingRun, should_stop: Callable[[], bool], checkpoint: Path | None
+    ) -> Job[None]:
+        plan, validates = self._plan, run.split.validation is not None
+        began = time.monotonic() - run.elapsed_s
+        due = Throttle(_CHECKPOINT_INTERVAL_S)
+        due.ready()
+        if validates and self._start.digest and not run.history:
+            yield Progress(0, plan.max_steps, "validating")
+            yield Progress(0, plan.max_steps, "the parent", (yield from run.validate(0)))
+        while run.n_steps < plan.max_steps and not run.is_stuck:
+            used = (time.monotonic() - began) / 60 / (plan.max_minutes or math.inf)
+            with translate_out_of_memory(self._device, "Use a smaller batch or patch."):
+                position = max((run.n_steps + 0.5) / plan.max_steps, used)
+                metrics = run.step(min(1.0, position))
+            step = run.n_steps
+            ends = run.team.any(used >= 1 or should_stop()) or step == plan.max_steps
+            if validates and (ends or step % plan.validate_every == 0):
+                yield Progress(step, plan.max_steps, "validating", metrics)
+                metrics |= yield from run.validate(step)
+            run.elapsed_s = time.monotonic() - began
+            if checkpoint is not None and (due.ready() or "mean_iou" in metrics):
+                run.save(checkpoint)
+            yield Progress(step, plan.max_steps, f"step {step}", metrics)
+            if ends:
+                break
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,158 @@
+import json
+import logging
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
+from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError, ImageError, TrainingError
+from napari_fractoseg.images import Micrograph
+
+IMAGE = np.arange(48, dtype=np.uint8).reshape(6, 8)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    for name in ("a", "b"):
+        iio.imwrite(tmp_path / "images" / f"{name}.png", IMAGE)
+    return tmp_path / "images", tmp_path / "labels"
+
+
+def pair(name, labels):
+    labels = np.asarray(labels, np.uint8)
+    return TrainingPair(Micrograph(np.zeros(labels.shape), name=name), labels)
+
+
+def test_masks_are_found_by_name_and_images_without_labels_are_left_out(folders):
+    images, labels = folders
+    mask = (IMAGE % 3).astype(np.uint8)
+    tifffile.imwrite(labels / "b_labels.tif", mask)
+    training_set = read_training_set(images, labels)
+    assert training_set.names == ("b",)
+    np.testing.assert_array_equal(training_set.pairs[0].labels, mask)
+    assert training_set.pixel_counts() == {
+        "intergranular": 16, "transgranular": 16, "background": 0,
+    }  # fmt: skip
+
+
+def test_the_research_codes_masks_are_mapped_by_name(folders):
+    images, labels = folders
+    iio.imwrite(labels / "a.png", np.array([[0, 1, 2, 9] * 2] * 6, np.uint8))
+    training_set = read_training_set(images, labels, mask_values=RESEARCH_MASK_VALUES)
+    np.testing.assert_array_equal(training_set.pairs[0].labels[0, :4], [3, 2, 1, 0])
+
+
+def test_new_names_make_new_classes(folders):
+    images, labels = folders
+    iio.imwrite(labels / "a.png", (IMAGE > 20).astype(np.uint8) * 255)
+    training_set = read_training_set(images, labels, mask_values={0: "matrix", 255: "dimples"})
+    assert training_set.scheme.names[-2:] == ("matrix", "dimples")
+    assert training_set.pixel_counts()["dimples"] == 27
+
+
+def test_unlabelled_pixels_may_be_taken_as_a_class(folders):
+    images, labels = folders
+    iio.imwrite(labels / "a.png", (IMAGE < 10).astype(np.uint8))
+    training_set = read_training_set(images, labels, unlabelled_as="background")
+    assert training_set.pixel_counts()["background"] == 38
+    with pytest.raises(ClassSchemeError, match="'nothing' is not in the scheme"):
+        read_training_set(images, labels, unlabelled_as="nothing")
+
+
+def test_polygons_of_a_via_file(folders, tmp_path, caplog):
+    images, _ = folders
+    rect = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 6}
+    region = {"shape_attributes": rect, "region_attributes": {"mode": "t"}}
+    document = {
+        key: {"filename": name, "size": 1, "regions": [region], "file_attributes": {}}
+        for key, name in (("1", "a.jpg"), ("2", "C:\\lab\\b.png"), ("3", "../c.png"))
+    }
+    path = tmp_path / "via.json"
+    path.write_text(json.dumps(document))
+    with caplog.at_level(logging.WARNING):
+        training_set = read_training_set(images, path)
+    assert training_set.names == ("a", "b")
+    assert training_set.pixel_counts()["transgranular"] == 48
+    assert "image c is not in the image folder" in caplog.text
+
+
+def test_what_does_not_fit_is_refused_by_name(folders):
+    images, labels = folders
+    iio.imwrite(labels / "z.png", IMAGE)
+    with pytest.raises(TrainingError, match=r"No image in .* has labels in .*a\.png"):
+        read_training_set(images, labels)
+    iio.imwrite(labels / "a.png", np.ones((3, 3), np.uint8))
+    with pytest.raises(
+        TrainingError, match=r"a: the image has shape \(6, 8\), its labels \(3, 3\)"
+    ):
+        read_training_set(images, labels)
+    iio.imwrite(labels / "a.png", np.full((6, 8), 9, np.uint8))
+    with pytest.raises(ClassSchemeError, match=r"9 \(48 px\)"):
+        read_training_set(images, labels)
+    with pytest.raises(AnnotationError, match=r"a\.png: none of the mask values \[1\].*has \[9\]"):
+        read_training_set(images, labels, mask_values={1: "intergranular"})
+
+
+def test_stacks_are_refused(folders):
+    images, labels = folders
+    tifffile.imwrite(images / "c.tif", np.zeros((2, 6, 8), np.uint8), photometric="minisblack")
+    iio.imwrite(labels / "c.png", np.ones((6, 8), np.uint8))
+    with pytest.raises(TrainingError, match=r"c\.tif has 2 planes"):
+        read_training_set(images, labels)
+    with pytest.raises(ImageError, match="not a folder"):
+        read_training_set(images / "nowhere", labels)
+
+
+def test_one_class_cannot_be_learnt():
+    with pytest.raises(TrainingError, match="intergranular 4 px, transgranular 0 px"):
+        TrainingSet((pair("a", np.ones((2, 2))),)).check_teachable()
+    with pytest.raises(TrainingError, match="No image with labels"):
+        TrainingSet(())
+
+
+def test_splitting_keeps_images_apart():
+    training_set = TrainingSet((pair("a", [[1]]), pair("b", [[2]]), pair("a", [[2]])))
+    kept, held_out = training_set.split(["a"])
+    assert kept.names == ("b",)
+    assert held_out.names == ("a", "a")
+    with pytest.raises(TrainingError, match=r"No image named \['c'\]"):
+        training_set.split(["c"])
+    with pytest.raises(TrainingError, match="leaves 0 images to learn from"):
+        training_set.split(["a", "b"])
+    assert training_set.without(["a", "b"]) is None
+
+
+def test_sets_join_by_class_name():
+    dimples = DEFAULT_SCHEME.with_names(["dimples"])
+    other_values = TrainingSet(
+        (pair("b", [[4, 2]]),), type(dimples)("other", tuple(dimples.classes[i] for i in (1, 3)))
+    )
+    merged = merge_training_sets([TrainingSet((pair("a", [[1, 2]]),)), other_values])
+    assert merged.scheme.names == (*DEFAULT_SCHEME.names, "dimples")
+    np.testing.assert_array_equal(merged.pairs[1].labels, [[4, 2]])
+    with pytest.raises(TrainingError, match="1 pixels are labelled 'dimples'"):
+        merged.with_scheme(DEFAULT_SCHEME)
+
+
+def test_digests_tell_data_apart():
+    first, second = pair("a", [[1, 2]]), pair("a", [[2, 1]])
+    assert first.digest != second.digest
+    assert first.digest == pair("x", [[1, 2]]).digest
+    assert list(TrainingSet((first, second)).digests()) == ["a", "a [2]"]
+
+
+@pytest.mark.shared_data
+def test_the_fracture_data(shared_data):
+    folder = shared_data / "fracture"
+    published = read_training_set(folder / "images", folder / "paper_labels")
+    polygons = read_training_set(folder / "images", folder / "via_region_data.json")
+    assert published.names == ("s17_3", "t13_4", "u22_2")
+    assert len(polygons) == 16
+    assert polygons.pixel_counts()["background"] == 0

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.extra import numpy as hnp
+
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.datasets.supervision import Corrections, painted_pairs
+from napari_fractoseg.errors import ClassSchemeError, TrainingError
+from napari_fractoseg.images import MicrographStack
+
+LABELS = hnp.arrays(np.uint8, (6, 7), elements={"min_value": 0, "max_value": 3})
+
+
+@given(LABELS, LABELS, hnp.arrays(bool, (6, 7)))
+def test_every_labelled_pixel_is_corrected_or_checked_or_untouched(labels, predicted, checked):
+    areas = Corrections(labels, predicted, checked)
+    sum_of_parts = areas.corrected.astype(int) + areas.confirmed + areas.untouched
+    np.testing.assert_array_equal(sum_of_parts, labels > 0)
+    np.testing.assert_array_equal(areas.truth > 0, areas.corrected | areas.confirmed)
+    np.testing.assert_array_equal(areas.truth[areas.truth > 0], labels[areas.truth > 0])
+
+
+@given(LABELS)
+def test_an_untouched_prediction_teaches_nothing(labels):
+    assert not Corrections(labels, labels.copy()).truth.any()
+
+
+@given(LABELS)
+def test_what_did_not_begin_as_a_prediction_was_painted(labels):
+    np.testing.assert_array_equal(Corrections(labels).truth, labels)
+
+
+def test_an_erased_pixel_teaches_nothing():
+    areas = Corrections(np.array([[0, 1]]), np.array([[2, 1]]), np.array([[True, False]]))
+    assert not areas.truth.any()
+
+
+class TestPaintedPairs:
+    def stack(self, *shape):
+        return MicrographStack(np.arange(np.prod(shape)).reshape(shape), name="s17")
+
+    def test_only_planes_with_truth_are_learnt_from(self):
+        labels = np.zeros((3, 4, 5), np.int64)
+        labels[1, 0, 0] = 2
+        (pair,) = painted_pairs(self.stack(3, 4, 5), Corrections(labels), DEFAULT_SCHEME)
+        assert (pair.name, pair.group) == ("s17, plane 2 of 3 (index 1)", "s17")
+        assert pair.labels.dtype == np.uint8
+        assert pair.labels[0, 0] == 2
+        assert pair.n_labelled == 1
+
+    def test_corrections_and_checked_areas_are_drawn_from_by_turns(self):
+        predicted = np.ones((4, 5), np.uint8)
+        labels = predicted.copy()
+        labels[0, 0] = 2
+        corrections = Corrections(labels, predicted, np.ones((4, 5), bool))
+        first, second = painted_pairs(self.stack(4, 5), corrections, DEFAULT_SCHEME)
+        assert (first.n_labelled, second.n_labelled) == (1, 19)
+        assert first.image is second.image
+
+    def test_other_shapes_and_unknown_values_are_refused(self):
+        with pytest.raises(TrainingError, match=r"s17: the image has shape \(4, 5\), its labels"):
+            list(painted_pairs(self.stack(4, 5), Corrections(np.ones((5, 4), int)), DEFAULT_SCHEME))
+        labels = np.full((4, 5), 300)
+        with pytest.raises(ClassSchemeError, match=r"no class: 300 \(20 px\)"):
+            list(painted_pairs(self.stack(4, 5), Corrections(labels), DEFAULT_SCHEME))
+        with pytest.raises(TrainingError, match=r"labels have shape \(4, 5\), their prediction"):
+            Corrections(np.ones((4, 5), int), np.ones((5, 4), int))

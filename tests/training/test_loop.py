@@ -1,0 +1,232 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.errors import OutOfMemoryError, TrainingError
+from napari_fractoseg.evaluation.evaluate import evaluate_job
+from napari_fractoseg.images import Micrograph
+from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.devices import Device, choose_device
+from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.training.distributed import choose_precision
+from napari_fractoseg.training.fit import new_model
+from napari_fractoseg.training.loop import Trainer
+from napari_fractoseg.training.losses import SegmentationLoss
+from napari_fractoseg.training.optimisers import learning_rate_factor
+from napari_fractoseg.training.plan import TrainingPlan
+
+CPU = choose_device("cpu")
+PLAN = TrainingPlan(
+    decoder_channels=(32, 16, 16, 8, 8), reduction=1, patch_px=64, batch_size=4, max_steps=40,
+    learning_rate=3e-3, average_decay=0.8, augmentation=0.3, precision="32-true", validate_every=10,
+)  # fmt: skip
+
+
+def stripes_and_flat(seed):
+    """Smooth left half, striped right half: a surface that is easy to tell apart."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, 0.1, (128, 128))
+    image[:, 64:] += np.sin(np.arange(64) / 1.5)
+    labels = np.full((128, 128), 1, np.uint8)
+    labels[:, 64:] = 2
+    labels[:8] = 0
+    return TrainingPair(Micrograph(image, name=f"s{seed}"), labels)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return TrainingSet(tuple(stripes_and_flat(s) for s in range(3)))
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    learn, check = data.split(["s2"])
+    steps = []
+    job = Trainer(new_model(PLAN, data, "stripes"), PLAN, CPU).run(learn, check)
+    return drain(job, steps.append), steps
+
+
+def test_it_learns_what_can_be_learnt(trained, data):
+    result, _ = trained
+    evaluation = drain(evaluate_job(result.model, data.only(["s2"]), CPU))
+    assert evaluation.pooled.agreement > 0.9
+    assert evaluation.pooled.n_px == 120 * 128
+
+
+def test_every_step_is_reported_with_its_loss(trained):
+    result, steps = trained
+    assert [h["step"] for h in result.history] == list(range(1, 41))
+    assert {p.done for p in steps} == set(range(1, 41))
+    assert all(p.total == 40 for p in steps)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert [h["step"] for h in result.history if "mean_iou" in h] == [10, 20, 30, 40]
+
+
+def test_the_best_weights_are_kept(trained):
+    result, _ = trained
+    scores = {h["step"]: h["mean_iou"] for h in result.history if "mean_iou" in h}
+    assert scores[result.best_step] == max(scores.values())
+    assert result.model.card.metrics["validation"]["mean_iou"] == max(scores.values())
+
+
+def test_the_card_says_how_to_repeat_it(trained, data):
+    lineage = trained[0].model.card.lineage
+    assert lineage.plan["steps_done"] == 40
+    assert lineage.plan["precision"] == "32-true"
+    assert lineage.data == {k: v for k, v in data.digests().items() if k != "s2"}
+    assert lineage.parent is None
+    assert lineage.fractoseg_version
+
+
+def test_a_seed_repeats_a_run_and_the_start_is_not_changed(data):
+    plan = TrainingPlan(**{**PLAN.to_dict(), "max_steps": 3})
+    start = new_model(plan, data, "x")
+    before = {k: v.clone() for k, v in start.network.state_dict().items()}
+    first, second = (drain(Trainer(start, plan, CPU).run(data)).model for _ in range(2))
+    for name, weight in first.network.state_dict().items():
+        assert torch.equal(weight, second.network.state_dict()[name]), name
+    for name, weight in start.network.state_dict().items():
+        assert torch.equal(weight, before[name]), name
+    assert not torch.equal(
+        first.network.segmentation_head[0].weight, start.network.segmentation_head[0].weight
+    )
+
+
+def test_fine_tuning_names_the_parent(data, tmp_path, tiny_model):
+    tiny_model.save(tmp_path / "parent")
+    parent = SegmentationModel.load(tmp_path / "parent")
+    plan = TrainingPlan(patch_px=64, batch_size=2, reduction=1, max_steps=1)
+    result = drain(Trainer(parent, plan, CPU).run(data))
+    assert result.model.card.lineage.parent == parent.digest
+
+
+def test_gradients_are_exactly_zero_on_unlabelled_pixels():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 16, 16, requires_grad=True)
+    targets = torch.randint(0, 3, (2, 16, 16))
+    targets[:, 4:12] = -1
+    SegmentationLoss()(logits, targets).backward()
+    assert (logits.grad[:, :, 4:12] == 0).all()
+    assert (logits.grad[:, :, :4] != 0).all()
+
+
+def test_fine_tuning_tells_the_parents_figures_and_keeps_it_if_nothing_is_better(data, tmp_path):
+    start = new_model(PLAN, data, "x")
+    start.save(tmp_path / "parent")
+    parent = SegmentationModel.load(tmp_path / "parent")
+    learn, check = data.split(["s2"])
+    plan = replace(PLAN, max_steps=2, validate_every=1, learning_rate=1e-12, freeze_batch_norm=True)
+    result = drain(Trainer(parent, plan, CPU).run(learn, check))
+    assert result.before["mean_iou"] == pytest.approx(result.history[-1]["mean_iou"])
+    assert result.best_step == 0
+    figures = result.model.card.metrics["validation"]
+    assert figures["mean_iou_before"] == result.before["mean_iou"]
+    assert figures["classes"]["intergranular"]["labelled_px"] == 120 * 64
+    for name, weight in result.model.network.state_dict().items():
+        assert torch.equal(weight, parent.network.state_dict()[name]), name
+
+
+def test_training_ends_when_it_no_longer_improves(data):
+    learn, check = data.split(["s2"])
+    still = {"learning_rate": 1e-12, "freeze_batch_norm": True}
+    plan = replace(PLAN, max_steps=1000, validate_every=1, patience=3, **still)
+    result = drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(learn, check))
+    assert len(result.history) == 4
+    assert result.best_step == 1
+
+
+def test_a_frozen_encoder_and_frozen_statistics_stay(data):
+    plan = replace(PLAN, max_steps=2, encoder_rate=0.0, freeze_batch_norm=True, average_decay=0)
+    start = new_model(plan, data, "x")
+    trained = drain(Trainer(start, plan, CPU).run(data)).model.network.state_dict()
+    changed = {
+        name for name, weight in start.network.state_dict().items()
+        if not torch.equal(weight, trained[name])
+    }  # fmt: skip
+    assert any(name.startswith("decoder") for name in changed)
+    assert not [n for n in changed if n.startswith("encoder") or "running" in n]
+
+
+def test_staying_close_holds_a_model_to_its_parent_where_nothing_is_painted(data):
+    parent = drain(Trainer(new_model(PLAN, data, "x"), PLAN, CPU).run(data)).model
+    wrong = np.zeros((128, 128), np.uint8)
+    wrong[40:60, 20:40], wrong[40:60, 80:100] = 2, 1
+    painted = TrainingSet((replace(data.pairs[0], labels=wrong),))
+    elsewhere = data.only(["s2"])
+    agreement = {}
+    for weight in (0.0, 5.0):
+        plan = replace(PLAN, max_steps=15, stay_close=weight, freeze_batch_norm=True)
+        child = drain(Trainer(parent, plan, CPU).run(painted)).model
+        agreement[weight] = drain(evaluate_job(child, elsewhere, CPU)).pooled.agreement
+    assert agreement[5.0] > agreement[0.0] + 0.1
+
+
+def test_stopping_ends_the_run_within_a_step(data):
+    job = Trainer(new_model(PLAN, data, "x"), PLAN, CPU).run(data)
+    assert next(job).done == 1
+    assert next(job).done == 2
+    job.close()
+    with pytest.raises(StopIteration):
+        next(job)
+
+
+def test_a_time_limit_ends_the_run(data):
+    plan = TrainingPlan(**{**PLAN.to_dict(), "max_steps": 100_000, "max_minutes": 0.01})
+    result = drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(data))
+    assert 1 <= len(result.history) < 1000
+    assert result.history[-1]["learning_rate"] == pytest.approx(0)
+
+
+def test_one_class_is_refused():
+    flat = TrainingPair(Micrograph(np.eye(64)), np.ones((64, 64), np.uint8))
+    data = TrainingSet((flat,))
+    with pytest.raises(TrainingError, match="At least two classes.*intergranular 4096 px"):
+        drain(Trainer(new_model(PLAN, data, "x"), PLAN, CPU).run(data))
+
+
+def test_a_loss_that_explodes_says_what_to_change(data):
+    plan = TrainingPlan(**{**PLAN.to_dict(), "learning_rate": 1e30, "max_steps": 10, "warm_up": 0})
+    with pytest.raises(
+        TrainingError, match=r"loss became nan in step .*smaller learning rate than 1e\+30"
+    ):
+        drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(data))
+
+
+class _Greedy(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        return torch.empty(2**60, dtype=torch.uint8)
+
+
+def test_out_of_memory_says_what_to_do(data, tiny_model):
+    model = SegmentationModel(tiny_model.card, _Greedy())
+    with pytest.raises(OutOfMemoryError, match="Use a smaller batch or patch"):
+        drain(Trainer(model, PLAN, CPU).run(data))
+
+
+def test_the_learning_rate_rises_and_falls():
+    assert learning_rate_factor(0.05, 0.1) == pytest.approx(0.5)
+    assert learning_rate_factor(0.1, 0.1) == 1
+    assert learning_rate_factor(0.55, 0.1) == pytest.approx(0.5)
+    assert learning_rate_factor(1.0, 0.1) == pytest.approx(0)
+    assert learning_rate_factor(0.0, 0.0) == 1
+
+
+def test_the_plan_decides_the_precision_before_the_device_does():
+    assert choose_precision(PLAN, CPU) == "32-true"
+    assert choose_precision(TrainingPlan(), Device("mps", "GPU: Apple")) == "32-true"
+
+
+def test_evaluation_matches_classes_by_name_and_refuses_unknown_ones(tiny_model):
+    scheme = DEFAULT_SCHEME.with_names(["dimples"])
+    labels = np.full((40, 40), 4, np.uint8)
+    strange = TrainingSet((TrainingPair(Micrograph(np.eye(40)), labels),), scheme)
+    with pytest.raises(TrainingError, match="1600 pixels are labelled 'dimples'"):
+        drain(evaluate_job(tiny_model, strange, CPU))
