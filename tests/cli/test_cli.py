@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import napari_fractoseg as nf
 import napari_fractoseg.annotations
 from napari_fractoseg.classes import PALETTES
-from napari_fractoseg.cli import app
 from napari_fractoseg.cli import options as common
+from napari_fractoseg.cli.app import app
 from napari_fractoseg.cli.segment import Palette
 from napari_fractoseg.cli.train import stop_on_ctrl_c
 

@@ -18,9 +18,10 @@ from napari_fractoseg.inference.device_io import (
 )
 from napari_fractoseg.inference.multiscale import PlaneWindows
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.inference.result import RunRecord, TileJournal
+from napari_fractoseg.inference.result import RunRecord
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import Device, choose_device
+from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.tiling import Tiler
 
 CPU = choose_device("cpu")

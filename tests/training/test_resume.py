@@ -13,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from napari_fractoseg.cli import app
+from napari_fractoseg.cli.app import app
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph

@@ -1,14 +1,8 @@
 """Micrographs: reading, grey levels, normalisation."""
 
 from napari_fractoseg.images.axes import Axis
-from napari_fractoseg.images.micrograph import (
-    GreyRange,
-    LazyPlane,
-    Micrograph,
-    MicrographStack,
-    has_colours,
-    to_grey,
-)
+from napari_fractoseg.images.micrograph import LazyPlane, Micrograph, MicrographStack
+from napari_fractoseg.images.normalisation import GreyRange, has_colours, to_grey
 from napari_fractoseg.images.reading import (
     LOADED_VALUES,
     TIFF_SUFFIXES,

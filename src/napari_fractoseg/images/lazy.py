@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AtIndex", "Converted", "LazyArray", "at_index", "converted"]
+__all__ = ["ArrayLike", "AtIndex", "Converted", "LazyArray", "at_index", "converted"]
 
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+
+class ArrayLike(Protocol):
+    """What a numpy, dask or zarr array has in common."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the elements."""
+
+    def __getitem__(self, key: Any) -> Any: ...
 
 
 class LazyArray:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.formats.channels import Source, choose_channel
+from napari_fractoseg.images.formats.pictures import PICTURE_ERRORS, picture_header, read_picture
 from napari_fractoseg.images.formats.tiff import LOADED_VALUES, TIFF_ERRORS, read_tiff
 from napari_fractoseg.images.formats.zarr import is_zarr, read_zarr
 from napari_fractoseg.images.micrograph import MicrographStack
@@ -27,8 +27,6 @@ __all__ = [
 ]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-_COLOUR_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
-"""Pillow's names of colours that are not red, green, blue."""
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 
 
@@ -135,19 +133,11 @@ def image_header(
     """Return shape, type, and whether the last axis is colour, without decoding pixels."""
     if path.exists() and not is_zarr(path) and path.suffix.lower() not in TIFF_SUFFIXES:
         try:
-            header = iio.improps(path, plugin="pillow")
-            mode = iio.immeta(path, plugin="pillow")["mode"]
-        except (OSError, ValueError, SyntaxError, KeyError, EOFError) as error:
+            source = choose_channel(picture_header(path), channel, path)
+        except PICTURE_ERRORS as error:
             raise _unreadable(path, error) from error
-        shape = tuple(header.shape)
-        if len(shape) == 3 and shape[-1] == 2:  # as in `read_image`: grey with alpha
-            shape = shape[:2]
-        elif mode in _COLOUR_MODES:
-            shape = (*shape[:2], 3)
-        dtype, rgb = np.dtype(header.dtype), len(shape) == 3 and shape[-1] in (3, 4)
-        choose_channel(Source(np.broadcast_to(np.empty((), dtype), shape), rgb), channel, path)
-        return shape, dtype, rgb
-    source = _read_source(path, channel=channel, most_values=0)
+    else:
+        source = _read_source(path, channel=channel, most_values=0)
     return source.shape, np.dtype(source.data.dtype).newbyteorder("="), source.rgb
 
 
@@ -195,19 +185,10 @@ def _read_source(
                 path, rgb=rgb, channel=channel, as_shown=as_shown, most_values=most_values
             )
         else:
-            source = _read_picture(path)
+            source = read_picture(path)
     except (*TIFF_ERRORS, SyntaxError) as error:
         raise _unreadable(path, error) from error
     return choose_channel(source, channel, path)
-
-
-def _read_picture(path: Path) -> Source:
-    """Read PNG, JPEG or BMP."""
-    mode = iio.immeta(path, plugin="pillow")["mode"]
-    data = iio.imread(path, plugin="pillow", mode="RGB" if mode in _COLOUR_MODES else None)
-    if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
-        data = data[..., 0]
-    return Source(data, data.ndim == 3 and data.shape[-1] in (3, 4))
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:

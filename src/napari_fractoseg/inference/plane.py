@@ -21,9 +21,10 @@ from napari_fractoseg.inference.multiscale import (
     tile_batches,
     work_of,
 )
-from napari_fractoseg.inference.result import LeftOut, RunRecord, TileJournal
+from napari_fractoseg.inference.result import LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import translate_out_of_memory
+from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.tiling import Box, Canvas, Tile
 
 __all__ = ["PlaneRun", "measured_plane", "measuring_text", "numbered"]

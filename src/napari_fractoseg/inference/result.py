@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy.typing as npt
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.tiling import Box
 
 __all__ = [
     "CONFIDENCE",
@@ -21,7 +19,6 @@ __all__ = [
     "Precision",
     "Prediction",
     "RunRecord",
-    "TileJournal",
 ]
 
 CONFIDENCE, MARGIN = "confidence", "margin"
@@ -31,40 +28,6 @@ much it is above that of the next class."""
 Precision = Literal["auto", "single", "half"]
 """Of the network's numbers: half on CUDA devices and single elsewhere, or what is asked for. Half
 is used only where the model's probabilities stay the same but for the third digit."""
-
-
-class TileJournal:
-    """Which tiles are written, kept in a text file that survives a killed process.
-
-    Parameters
-    ----------
-    path : Path
-        Is made where it is missing. A last line that was cut off does not count.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        complete = text[: text.rfind("\n") + 1]
-        path.write_text(complete, encoding="utf-8")
-        self._written = set(complete.splitlines())
-
-    def __contains__(self, tile: tuple[tuple[int, ...], Box]) -> bool:
-        return _line(*tile) in self._written
-
-    def __len__(self) -> int:
-        return len(self._written)
-
-    def note(self, index: tuple[int, ...], core: Box) -> None:
-        """Take down that the core of a tile in a plane is written."""
-        line = _line(index, core)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        self._written.add(line)
-
-
-def _line(index: tuple[int, ...], core: Box) -> str:
-    return " ".join(map(str, (*index, core.row0, core.row1, core.column0, core.column1)))
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import zarr
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import Axis, read_image
-from napari_fractoseg.inference.result import TileJournal
 from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.results.tiff import tiff_job
 from napari_fractoseg.tiling import Box, grid

@@ -328,7 +328,7 @@ def test_painted_layers_are_saved_first_and_come_back(widget, viewer, corrected,
 def test_the_command_that_is_shown_repeats_the_run(widget, corrected, qtbot, tmp_path):
     from typer.testing import CliRunner
 
-    from napari_fractoseg.cli import app
+    from napari_fractoseg.cli.app import app
 
     train(widget, qtbot)
     words = shlex.split(widget._task.command)[1:]

@@ -11,7 +11,7 @@ import zarr
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis, pixel_size_um
 from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
-from napari_fractoseg.images.micrograph import has_colours
+from napari_fractoseg.images.normalisation import has_colours
 
 __all__ = ["is_zarr", "read_zarr"]
 
