@@ -110,8 +110,8 @@ def test_new_names_get_free_values_and_colours_and_known_ones_stay():
 
 
 def test_the_colour_blind_palette_keeps_transparent_classes():
-    safe = DEFAULT_SCHEME.with_palette("colour-blind safe")
-    assert [c.color for c in safe] == [*PALETTES["colour-blind safe"][:2], "#00000000"]
+    safe = DEFAULT_SCHEME.with_palette("colour-blind-safe")
+    assert [c.color for c in safe] == [*PALETTES["colour-blind-safe"][:2], "#00000000"]
     with pytest.raises(ClassSchemeError, match="'rainbow' is not known"):
         DEFAULT_SCHEME.with_palette("rainbow")
 
@@ -137,7 +137,7 @@ def test_json_that_is_no_scheme_is_refused(text):
 
 
 def test_colours_are_taken_over_by_name():
-    larger = DEFAULT_SCHEME.with_palette("colour-blind safe").with_names(["dimples"])
+    larger = DEFAULT_SCHEME.with_palette("colour-blind-safe").with_names(["dimples"])
     again = larger.with_colors_of(DEFAULT_SCHEME)
     assert again.classes[:3] == DEFAULT_SCHEME.classes
     assert again.classes[3] == larger.classes[3]

@@ -42,7 +42,7 @@ PALETTES: Mapping[str, tuple[str, ...]] = {
         "#2f6bff", "#21c45a", "#ff9f1c", "#e63946", "#b15de6", "#17becf", "#f4d35e", "#8d6e63",
     ),
     # Okabe & Ito, "Color Universal Design" (2008): told apart by colour-blind readers.
-    "colour-blind safe": (
+    "colour-blind-safe": (
         "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#999999",
     ),
 }  # fmt: skip

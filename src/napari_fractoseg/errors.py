@@ -16,6 +16,7 @@ __all__ = [
     "FractosegError",
     "ImageError",
     "ModelError",
+    "OptionError",
     "OutOfMemoryError",
     "OutputExistsError",
     "TrainingError",
@@ -53,6 +54,10 @@ class DeviceError(FractosegError):
 
 class OutOfMemoryError(DeviceError):
     """The device or the computer has too little memory for the work."""
+
+
+class OptionError(FractosegError):
+    """An option has a value that it cannot have."""
 
 
 class DownloadError(FractosegError):

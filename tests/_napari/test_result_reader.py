@@ -114,7 +114,7 @@ def test_a_saved_result_is_opened_as_it_was(segment_dock, noise, qtbot, tmp_path
     viewer.add_image(noise(48, 64), name="s17", scale=(0.5, 0.5), units=("um", "um"))
     dock.advanced.save.value = tmp_path
     dock.advanced.confidence.value = dock.advanced.margin.value = True
-    dock.advanced.palette.value = "colour-blind safe"
+    dock.advanced.palette.value = "colour-blind-safe"
     qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=60_000)
     result = dock.result
@@ -204,10 +204,10 @@ def test_a_result_of_the_command_line_is_opened_with_all_that_is_known(
     data = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
     zarr.create_array(tmp_path / "s.zarr", data=data, dimension_names=("y", "x"))
     folder = tiny_model.save(tmp_path / "model")
-    settings = batch.SegmentSettings(folder, "cpu", confidence=True, palette="colour-blind safe")
+    settings = batch.SegmentSettings(folder, "cpu", confidence=True, palette="colour-blind-safe")
     drain(batch.run(batch.plan([tmp_path / "s.zarr"], tmp_path / "out", settings)))
     labels = open_in(viewer, tmp_path / "out" / "s_labels.zarr")
-    assert scheme_of(labels) == tiny_model.card.scheme.with_palette("colour-blind safe")
+    assert scheme_of(labels) == tiny_model.card.scheme.with_palette("colour-blind-safe")
     assert labels.metadata["fractoseg"]["model_digest"] == nf.load_model(folder).digest
     confidence = open_in(viewer, tmp_path / "out" / "s_confidence.zarr")
     assert np.asarray(confidence.data).max() <= 1

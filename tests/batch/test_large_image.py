@@ -91,14 +91,14 @@ def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
 
 
 def test_the_result_is_an_ome_zarr_label_image(image, settings, tmp_path):
-    task, _ = segment(image, tmp_path / "out", replace(settings, palette="colour-blind safe"))
+    task, _ = segment(image, tmp_path / "out", replace(settings, palette="colour-blind-safe"))
     metadata = zarr.open_group(task.labels_path, mode="r").attrs["ome"]
     assert metadata["version"] == "0.5"
     (scales,) = metadata["multiscales"]
     assert [axis["name"] for axis in scales["axes"]] == ["z", "y", "x"]
     assert scales["datasets"][0]["path"] == "0"
     label = metadata["image-label"]
-    scheme = nf.load_model(settings.model).card.scheme.with_palette("colour-blind safe")
+    scheme = nf.load_model(settings.model).card.scheme.with_palette("colour-blind-safe")
     assert [c["label-value"] for c in label["colors"]] == [1, 2, 3]
     assert label["colors"][0]["rgba"] == [*bytes.fromhex(scheme.classes[0].color[1:7]), 255]
     assert label["colors"][2]["rgba"][3] == 0  # background is transparent

@@ -16,7 +16,7 @@ import zarr
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
-from napari_fractoseg.errors import ClassSchemeError, ImageError, ModelError, OutputExistsError
+from napari_fractoseg.errors import ImageError, ModelError, OptionError, OutputExistsError
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.measure import overlay
 
@@ -115,7 +115,7 @@ class TestPlan:
         assert len(batch.plan(inputs, tmp_path / "out", settings)) == 2
 
     def test_an_unknown_palette_is_refused(self, folder, model, tmp_path):
-        with pytest.raises(ClassSchemeError, match="Palette 'pink' is not known"):
+        with pytest.raises(OptionError, match="palette is 'pink'.*'colour-blind-safe'"):
             batch.plan([folder], tmp_path, batch.SegmentSettings(model, palette="pink"))
 
     def test_no_input_no_image_no_model(self, tmp_path, settings):
@@ -483,7 +483,7 @@ class TestOverwrite:
 
 
 def test_a_palette_colours_the_overlay(folder, model, tmp_path):
-    for palette in (None, "colour-blind safe"):
+    for palette in (None, "colour-blind-safe"):
         out = tmp_path / str(palette)
         segment([folder / "a.png"], out, model, overlay=True, palette=palette)
         labels = tifffile.imread(out / "a_labels.tif")

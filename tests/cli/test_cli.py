@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 
 import napari_fractoseg as nf
 import napari_fractoseg.annotations
+from napari_fractoseg.batch import SegmentSettings
 from napari_fractoseg.classes import PALETTES
 from napari_fractoseg.cli import options as common
 from napari_fractoseg.cli.app import app
-from napari_fractoseg.cli.segment import Palette
 from napari_fractoseg.cli.train import stop_on_ctrl_c
+from napari_fractoseg.options import option_fields
 
 PLAN = {
     "encoder": "resnet18",
@@ -136,7 +137,7 @@ class TestSegment:
             "flips": True,
             "overlay": True,
             "confidence": True,
-            "palette": "colour-blind safe",
+            "palette": "colour-blind-safe",
             "max_memory_gb": 2.5,
             "margin": True,
             "channel": None,
@@ -174,7 +175,7 @@ class TestSegment:
         assert "--resume" in run(*arguments, code=2)
 
     def test_each_palette_can_be_chosen(self):
-        assert {p.key for p in Palette} == {None, *PALETTES}
+        assert option_fields(SegmentSettings)["palette"].choices == tuple(PALETTES)
 
     def test_a_mistyped_input_writes_nothing(self, data, model):
         text = run("segment", data / "imagse", "-o", data / "out", "--model", model, code=2)

@@ -8,21 +8,7 @@ shared among the workers. A file that fails is a row of the report, not the end
 of the run.
 """
 
-from napari_fractoseg.batch.cluster import dask_workers, local_workers
-from napari_fractoseg.batch.executors import Workers
-from napari_fractoseg.batch.report import BatchReport, FileResult, SegmentSettings
-from napari_fractoseg.batch.running import run, segment_file
-from napari_fractoseg.batch.tasks import SegmentTask, plan
+import lazy_loader
 
-__all__ = [
-    "BatchReport",
-    "FileResult",
-    "SegmentSettings",
-    "SegmentTask",
-    "Workers",
-    "dask_workers",
-    "local_workers",
-    "plan",
-    "run",
-    "segment_file",
-]
+# The names are those of `__init__.pyi`; the command line shows its help without loading PyTorch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ import functools
 import threading
 from pathlib import Path
 
-from napari_fractoseg.batch.report import SegmentSettings
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.devices import Device, choose_device

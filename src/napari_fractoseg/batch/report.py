@@ -13,65 +13,17 @@ import numpy as np
 import pandas as pd
 
 from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.files import draft_of, file_sha256
-from napari_fractoseg.inference.result import Precision
 from napari_fractoseg.measure import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
-from napari_fractoseg.models.registry import DEFAULT_MODEL, find_model
+from napari_fractoseg.models.registry import find_model
 
 __all__ = [
     "BatchReport",
     "FileResult",
-    "SegmentSettings",
 ]
-
-
-@dataclass(frozen=True)
-class SegmentSettings:
-    """How files are segmented.
-
-    Parameters
-    ----------
-    model : str or Path
-        Name or folder of the model.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-    tile_px : int or None
-        Edge of a tile; None takes what the memory allows.
-    flips : bool or None
-        Average mirror images; None does as the model's card says.
-    overlay, confidence, margin : bool
-        Whether to write these files as well.
-    palette : str or None
-        Colours of the overlay, a key of `classes.PALETTES`; None takes those of
-        the model.
-    max_memory_gb : float or None
-        Gigabytes that a tile may take, if `tile_px` is None.
-    channel : str or None
-        Name or number of the channel to segment, of images that have several.
-    zarr : bool
-        Write OME-Zarr, also for images that are not; those of zarr images always are.
-    precision : {"auto", "single", "half"}
-        Of the network's numbers: half precision on CUDA devices by default.
-    name : str or None
-        What the results of the one image are named by, instead of the image: the
-        labels are ``<name>.zarr``, the reports ``<name>_run.json`` and so on.
-    """
-
-    model: str | Path = DEFAULT_MODEL
-    device: str = "auto"
-    tile_px: int | None = None
-    flips: bool | None = None
-    overlay: bool = False
-    confidence: bool = False
-    palette: str | None = None
-    max_memory_gb: float | None = None
-    margin: bool = False
-    channel: str | None = None
-    zarr: bool = False
-    name: str | None = None
-    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
-from napari_fractoseg.batch.report import SegmentSettings
-from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.errors import ImageError, OutputExistsError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.images import (
@@ -187,8 +186,8 @@ def plan(
     ImageError
         If there is no image, or two have the same name, so that their results
         would have as well.
-    ModelError, ClassSchemeError
-        If there is no such model or palette.
+    ModelError
+        If there is no such model.
 
     Examples
     --------
@@ -198,8 +197,6 @@ def plan(
     """
     settings = settings or SegmentSettings()
     settings = replace(settings, model=find_model(settings.model).resolve())
-    if settings.palette is not None:
-        DEFAULT_SCHEME.with_palette(settings.palette)
     paths: dict[Path, Path] = {}
     for given in map(Path, inputs):
         if stack and not _is_folder_of_images(given) and given.exists():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import functools
+import inspect
 import math
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 from rich.console import Console
@@ -16,15 +18,18 @@ from typer.core import TyperGroup
 
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
+from napari_fractoseg.options import OptionField, option_fields
 
 __all__ = [
     "DeviceOption",
     "Group",
     "MaskValuesOption",
     "ModelOption",
+    "OptionsOf",
     "OverwriteOption",
     "Unlabelled",
     "UnlabelledOption",
+    "command",
     "figure",
     "label_options",
     "make_console",
@@ -80,6 +85,98 @@ MaskValuesOption = Annotated[
 UnlabelledOption = Annotated[
     Unlabelled, typer.Option("--unlabelled", help="What pixels without a label mean.")
 ]
+
+
+class OptionsOf:
+    """Marks a parameter of a command: each field of its class becomes an option.
+
+    Parameters
+    ----------
+    *names : str
+        Fields that are offered; by default all.
+    without : tuple of str
+        Fields that are not.
+    flags : mapping of str to tuple of str
+        How an option is written where it is not ``--name``.
+    only_given : bool
+        Hand over a dict of what was given, rather than the class with its defaults: for options
+        that go before those of a file.
+    """
+
+    def __init__(
+        self,
+        settings: type,
+        *names: str,
+        without: tuple[str, ...] = (),
+        flags: Mapping[str, tuple[str, ...]] | None = None,
+        only_given: bool = False,
+    ) -> None:
+        self.settings, self.only_given = settings, only_given
+        known = option_fields(settings)
+        self.fields = {n: known[n] for n in names or known if n not in without}
+        self._flags = flags or {}
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        """Yield what typer makes options of."""
+        for field in self.fields.values():
+            kind, default = _command_line_type(field), field.default
+            if self.only_given:
+                kind, default = kind | None, None
+            dashed = f"--{field.name.replace('_', '-')}"
+            flag = self._flags.get(field.name, (_flag(dashed, field, default),))
+            option = typer.Option(
+                *flag, help=field.description, min=field.lowest, max=field.highest
+            )
+            yield inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if default is ... else default,
+                annotation=Annotated[kind, option],
+            )
+
+    def collect(self, given: dict[str, Any]) -> Any:
+        """Take the options out of what was given, as the command wants them."""
+        values = {name: given.pop(name) for name in self.fields}
+        if self.only_given:
+            return {name: value for name, value in values.items() if value is not None}
+        return self.settings(**values)
+
+
+def _command_line_type(field: OptionField) -> Any:
+    """Return the type as typer takes it: several values are repeated, files are paths."""
+    kind = field.type
+    if get_origin(kind) is tuple:
+        kind = list[get_args(kind)[0]]  # type: ignore[misc]
+    return kind | None if field.is_optional else kind
+
+
+def _flag(dashed: str, field: OptionField, default: Any) -> str:
+    """Return the flag; one that can be left open can be said both ways."""
+    return f"{dashed}/--no-{dashed[2:]}" if field.type is bool and default is None else dashed
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn parameters that are marked with `OptionsOf` into options, for typer."""
+    signature = inspect.signature(function, eval_str=True)
+    groups: dict[str, OptionsOf] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        marks = [m for m in get_args(parameter.annotation)[1:] if isinstance(m, OptionsOf)]
+        if marks:
+            groups[parameter.name] = marks[0]
+            parameters += marks[0].parameters()
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(function)
+    def run(**given: Any) -> None:
+        collected = {name: group.collect(given) for name, group in groups.items()}
+        function(**given, **collected)
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    del run.__wrapped__  # typer would look at what is wrapped
+    return run
 
 
 def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = None) -> R:

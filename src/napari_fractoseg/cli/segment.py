@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.cli.options import (
     DeviceOption,
-    ModelOption,
+    OptionsOf,
     OverwriteOption,
+    command,
     figure,
     make_console,
     watch,
@@ -29,27 +31,7 @@ __all__ = ["demo", "segment"]
 MOST_ROWS = 24
 
 
-class Palette(enum.StrEnum):
-    """Colours of the classes."""
-
-    model = "model"
-    standard = "standard"
-    colour_blind_safe = "colour-blind-safe"
-
-    @property
-    def key(self) -> str | None:
-        """The key in `classes.PALETTES`; None for the model's own colours."""
-        return None if self is Palette.model else self.value.replace("-safe", " safe")
-
-
-class Precision(enum.StrEnum):
-    """Precision of the network's numbers."""
-
-    auto = "auto"
-    single = "single"
-    half = "half"
-
-
+@command
 def segment(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
     out: Annotated[
@@ -58,60 +40,18 @@ def segment(
             "-o", "--out", metavar="OUTDIR", help="Results folder; or NAME.zarr, of one image."
         ),
     ],
-    model: ModelOption = "default",
-    device: DeviceOption = "auto",
+    settings: Annotated[SegmentSettings, OptionsOf(SegmentSettings, without=("name",))],
     stack: Annotated[
         bool, typer.Option("--stack", help="The images of a folder are planes of one stack.")
-    ] = False,
-    channel: Annotated[
-        str | None,
-        typer.Option("--channel", help="Name or number (from 0) of the channel to segment."),
-    ] = None,
-    as_zarr: Annotated[
-        bool, typer.Option("--zarr", help="Write OME-Zarr instead of TIFF.")
-    ] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlay PNGs.")] = False,
-    confidence: Annotated[
-        bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
-    ] = False,
-    margin: Annotated[
-        bool,
-        typer.Option("--margin", help="Also write by how much it is above that of the next class."),
     ] = False,
     overwrite: OverwriteOption = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a run that was stopped; skip what is done."),
     ] = False,
-    tile_px: Annotated[
-        int | None,
-        typer.Option(
-            "--tile-px",
-            min=32,
-            help="Edge of a tile (default: as the memory allows). Smaller ones take longer.",
-        ),
-    ] = None,
-    flips: Annotated[
-        bool | None, typer.Option("--flips/--no-flips", help="Average mirror images.")
-    ] = None,
-    max_memory_gb: Annotated[
-        float | None,
-        typer.Option(
-            "--max-memory-gb",
-            min=0.1,
-            help="Memory of a tile, in each process (default: half of what is free).",
-        ),
-    ] = None,
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            "--precision",
-            help="Of the network's numbers; auto: half on CUDA, where it gives the same.",
-        ),
-    ] = Precision.auto,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Processes on this machine (extra [dask])."),
+        typer.Option("--workers", min=1, help="Processes on this machine; needs the extra dask."),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -119,9 +59,6 @@ def segment(
             "--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster: tcp://..."
         ),
     ] = None,
-    palette: Annotated[
-        Palette, typer.Option("--palette", help="Colours of the overlay.")
-    ] = Palette.model,
 ) -> None:
     """Label the pixels of images and folders of images.
 
@@ -134,21 +71,8 @@ def segment(
     from napari_fractoseg import batch
 
     is_name = out.suffix.lower() == ".zarr"
-    settings = batch.SegmentSettings(
-        model=model,
-        device=device,
-        tile_px=tile_px,
-        flips=flips,
-        overlay=overlay,
-        confidence=confidence,
-        margin=margin,
-        palette=palette.key,
-        max_memory_gb=max_memory_gb,
-        precision=precision.value,
-        channel=channel,
-        zarr=as_zarr or is_name,
-        name=out.stem if is_name else None,
-    )
+    if is_name:
+        settings = replace(settings, zarr=True, name=out.stem)
     out = (out.parent if is_name else out).absolute()
     tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume, stack=stack)
     if not tasks:

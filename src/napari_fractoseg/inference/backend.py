@@ -12,7 +12,7 @@ from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.inference.device_io import transfers_for
 from napari_fractoseg.inference.memory import bytes_per_px, suggested_tile_px
 from napari_fractoseg.inference.multiscale import CELL_PX, Level, Work, levels_of
-from napari_fractoseg.inference.result import Precision
+from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.optimise import (

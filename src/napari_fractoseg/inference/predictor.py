@@ -19,7 +19,8 @@ from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import Outbox, made_ahead
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
-from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, Precision, Prediction, RunRecord
+from napari_fractoseg.inference.precision import Precision
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, Prediction, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,6 @@ __all__ = [
     "CONFIDENCE",
     "MARGIN",
     "LeftOut",
-    "Precision",
     "Prediction",
     "RunRecord",
 ]
@@ -24,10 +22,6 @@ __all__ = [
 CONFIDENCE, MARGIN = "confidence", "margin"
 """How sure a model is of a pixel: the softmax probability of the class that was chosen, and by how
 much it is above that of the next class."""
-
-Precision = Literal["auto", "single", "half"]
-"""Of the network's numbers: half on CUDA devices and single elsewhere, or what is asked for. Half
-is used only where the model's probabilities stay the same but for the third digit."""
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from safetensors.torch import save_file
 from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
+from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
 from napari_fractoseg.models.network import CONFIG, load_network
 from napari_fractoseg.models.readme import readme_text
-from napari_fractoseg.models.registry import DEFAULT_MODEL, check_place, find_model
+from napari_fractoseg.models.registry import check_place, find_model
 
 __all__ = ["CONFIG", "README", "Look", "SegmentationModel", "enlarged", "load_model", "reduced"]
 

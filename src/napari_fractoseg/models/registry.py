@@ -9,10 +9,10 @@ from pathlib import Path
 import platformdirs
 
 from napari_fractoseg.errors import ModelError, OutputExistsError
+from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.models.card import CARD, ModelCard
 
 __all__ = [
-    "DEFAULT_MODEL",
     "ModelEntry",
     "bundled_folder",
     "check_place",
@@ -21,9 +21,6 @@ __all__ = [
     "model_place",
     "user_folder",
 ]
-
-DEFAULT_MODEL = "default"
-"""Name that stands for the bundled model."""
 
 _DEFAULT_FOLDER = "fracture-modes"
 _NOT_IN_NAMES = '/\\:*?"<>|' + "".join(map(chr, range(32)))

@@ -326,9 +326,9 @@ def test_what_shows_nothing_is_left_unlabelled_and_said(widget, viewer, noise, q
 
 def test_colours_can_be_those_for_colour_blind_readers(widget, viewer, noise, qtbot):
     viewer.add_image(noise(64, 64))
-    widget.advanced.palette.value = "colour-blind safe"
+    widget.advanced.palette.value = "colour-blind-safe"
     segment(widget, qtbot)
-    safe = DEFAULT_SCHEME.with_palette("colour-blind safe")
+    safe = DEFAULT_SCHEME.with_palette("colour-blind-safe")
     assert scheme_of(widget.result) == widget.legend.scheme == safe
     widget.legend.add_class("dimples")
     widget.advanced.palette.value = ""

@@ -1,0 +1,87 @@
+"""How files are segmented: options that are described once, for Python and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from napari_fractoseg.inference.precision import Precision
+from napari_fractoseg.models import DEFAULT_MODEL
+from napari_fractoseg.options import described
+
+__all__ = ["SegmentSettings"]
+
+
+@described
+@dataclass(frozen=True)
+class SegmentSettings:
+    """How files are segmented."""
+
+    model: Annotated[
+        str | Path, Field(description="'default', the name of a model, or a model folder.")
+    ] = DEFAULT_MODEL
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1 or mps.")] = "auto"
+    channel: Annotated[
+        str | None,
+        Field(description="Name or number (from 0) of the channel, of images with several."),
+    ] = None
+    zarr: Annotated[
+        bool,
+        Field(description="Write OME-Zarr instead of TIFF. Results of zarr images always are."),
+    ] = False
+    overlay: Annotated[
+        bool, Field(description="Also write pictures of the class colours over the image (PNG).")
+    ] = False
+    palette: Annotated[
+        Literal["standard", "colour-blind-safe"] | None,
+        Field(description="Colours of the overlay (default: those of the model)."),
+    ] = None
+    confidence: Annotated[
+        bool,
+        Field(description="Also write the probability of the class that was chosen, 0 to 1."),
+    ] = False
+    margin: Annotated[
+        bool,
+        Field(
+            description="Also write by how much the class that was chosen is more probable than "
+            "the next one: near 0 where two classes are alike."
+        ),
+    ] = False
+    flips: Annotated[
+        bool | None,
+        Field(
+            description="Average the image and its mirror images, which takes four times as long "
+            "(default: as the model's card says)."
+        ),
+    ] = None
+    tile_px: Annotated[
+        int | None,
+        Field(
+            ge=32,
+            description="Edge of a tile (default: as the memory allows). Smaller ones take longer.",
+        ),
+    ] = None
+    max_memory_gb: Annotated[
+        float | None,
+        Field(
+            ge=0.1,
+            description="Memory of a tile in each process (default: half of what is free).",
+        ),
+    ] = None
+    precision: Annotated[
+        Precision,
+        Field(
+            description="Of the network's numbers; auto: half on CUDA devices, where the model "
+            "gives the same with it."
+        ),
+    ] = "auto"
+    name: Annotated[
+        str | None,
+        Field(
+            description="What the results of a single image are named by, instead of the image: "
+            "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
+        ),
+    ] = None

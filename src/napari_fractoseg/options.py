@@ -1,0 +1,141 @@
+"""Options that are described once: as fields of a pydantic class with a text, bounds and a default.
+
+The command line, the tooltips of the docks, the docstrings and the reference pages are made of
+them, so that an option is called, limited and explained the same wherever it is met.
+"""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+import types
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import pydantic
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from napari_fractoseg.errors import OptionError
+
+__all__ = ["OptionField", "described", "option_field", "option_fields", "refusal"]
+
+C = TypeVar("C")
+_WIDTH = 88
+
+
+@dataclass(frozen=True)
+class OptionField:
+    """What is known of an option.
+
+    Parameters
+    ----------
+    name : str
+        As in Python; the command line writes dashes.
+    type : object
+        Type of the values, without None.
+    is_optional : bool
+        Whether None is a value.
+    default : object
+        What is taken when nothing is given; ``...`` if something must be.
+    description : str
+        A sentence for people who do not program.
+    lowest, highest : float or None
+        Smallest and largest value, where there are any.
+    choices : tuple
+        The values, where there are only some.
+    """
+
+    name: str
+    type: Any
+    is_optional: bool
+    default: Any
+    description: str
+    lowest: float | None = None
+    highest: float | None = None
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def type_text(self) -> str:
+        """The type as numpydoc writes it."""
+        kind = getattr(self.type, "__name__", str(self.type))
+        if self.choices:
+            kind = "{" + ", ".join(f'"{c}"' for c in self.choices) + "}"
+        elif get_origin(self.type) is not None:
+            kind = str(get_origin(self.type).__name__)
+        return f"{kind} or None" if self.is_optional else kind
+
+
+def option_fields(settings: type) -> dict[str, OptionField]:
+    """Return the options that a pydantic class or dataclass describes, by name.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.batch import SegmentSettings
+    >>> from napari_fractoseg.options import option_fields
+    >>> field = option_fields(SegmentSettings)["tile_px"]
+    >>> field.type_text, field.lowest, field.default
+    ('int or None', 32, None)
+    """
+    known: dict[str, FieldInfo] = settings.__pydantic_fields__  # type: ignore[attr-defined]
+    return {name: _field(name, info) for name, info in known.items()}
+
+
+def option_field(settings: type, name: str) -> OptionField:
+    """Return one option of a pydantic class or dataclass."""
+    return option_fields(settings)[name]
+
+
+def _field(name: str, info: FieldInfo) -> OptionField:
+    members = _members(info.annotation)
+    kind = next(m for m in members if m is not types.NoneType)
+    default = info.get_default(call_default_factory=True)
+    return OptionField(
+        name=name,
+        type=kind,
+        is_optional=types.NoneType in members,
+        default=... if default is PydanticUndefined else default,
+        description=info.description or "",
+        lowest=next((limit.ge for limit in info.metadata if hasattr(limit, "ge")), None),
+        highest=next((limit.le for limit in info.metadata if hasattr(limit, "le")), None),
+        choices=get_args(kind) if get_origin(kind) is Literal else (),
+    )
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union; any other type alone."""
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    return get_args(annotation) if is_union else (annotation,)
+
+
+def described(settings: type[C]) -> type[C]:
+    """Let a pydantic class say its options in its docstring, and refuse values in our words.
+
+    A section *Parameters* is made of the descriptions of the fields. What pydantic refuses is an
+    `OptionError`, which names option, value and bound.
+    """
+    lines = ["", "", "Parameters", "----------"]
+    for field in option_fields(settings).values():
+        lines.append(f"{field.name} : {field.type_text}")
+        lines += textwrap.wrap(
+            field.description, _WIDTH, initial_indent="    ", subsequent_indent="    "
+        )
+    settings.__doc__ = (settings.__doc__ or "").rstrip() + "\n".join(lines) + "\n"
+    make = settings.__init__
+
+    @functools.wraps(make)
+    def checked(self: Any, *values: Any, **named: Any) -> None:
+        try:
+            make(self, *values, **named)
+        except pydantic.ValidationError as error:
+            raise OptionError(refusal(error)) from error
+
+    settings.__init__ = checked  # type: ignore[method-assign]
+    return settings
+
+
+def refusal(error: pydantic.ValidationError) -> str:
+    """Say in a sentence which entry has which wrong value, and what it can be."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where} is {first['input']!r:.80}. {first['msg'].rstrip('.')}."
