@@ -1,0 +1,70 @@
+"""Make the pages under docs/reference that are made of the program itself.
+
+``python scripts/reference.py`` writes command-line.md, of the commands' own help, and
+training-plan.md, of the fields of a training plan; with ``--check`` it writes nothing and fails if
+they are not up to date.
+"""
+
+from __future__ import annotations
+
+import html
+import subprocess
+import sys
+from pathlib import Path
+
+from napari_fractoseg.options import OptionField, option_fields
+from napari_fractoseg.training.plan import TrainingPlan
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_MADE = "<!-- Made by scripts/reference.py; change the texts in the code. -->\n\n"
+
+
+def command_line() -> str:
+    """Return the help of all commands in Markdown, as typer writes it."""
+    words = ["-m", "typer", "napari_fractoseg.cli.app", "utils", "docs", "--name", "fractoseg"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    return _MADE + html.unescape(done.stdout).rstrip() + "\n"
+
+
+def training_plan() -> str:
+    """Return a table of the fields of a training plan."""
+    lines = [
+        f"{_MADE}# Training plan",
+        "",
+        "What `fractoseg train --plan FILE` reads (JSON), what `nf.TrainingPlan` takes, and what",
+        "is written on the card of a model. A preset is a plan with other defaults: see",
+        "[Train without a window](../how-to/train-without-a-window.md).",
+        "",
+        "| field | values | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for field in option_fields(TrainingPlan).values():
+        default = "" if field.default == "" else f"`{field.default}`"
+        lines.append(f"| `{field.name}` | {_values(field)} | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values(field: OptionField) -> str:
+    if field.choices:
+        return ", ".join(f"`{choice}`" for choice in field.choices)
+    ends = (("from", field.lowest), ("to", field.highest))
+    bounds = " ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+    return " ".join(filter(None, (field.type_text, bounds)))
+
+
+PAGES = {"command-line.md": command_line, "training-plan.md": training_plan}
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    is_check = "--check" in sys.argv[1:]
+    for name, make in PAGES.items():
+        path, text = FOLDER / name, make()
+        if is_check and (not path.exists() or path.read_text(encoding="utf-8") != text):
+            sys.exit(f"{path} is not up to date: python scripts/reference.py")
+        if not is_check:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
