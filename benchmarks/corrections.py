@@ -34,7 +34,7 @@ from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.presets import FINE_TUNING
+from napari_fractoseg.training.presets import suggested_plan
 
 ROOT = Path(__file__).parents[1]
 N_ROUNDS, N_STROKES = 5, 10
@@ -132,7 +132,7 @@ def main() -> None:
         "seed": options.seed,
         **json.loads(options.plan),
     }
-    plan = TrainingPlan.from_dict({**FINE_TUNING.to_dict(), **changed})
+    plan = suggested_plan(model.card, changed)
     print(options.image, changed, flush=True)
     rows = rounds(model, pair, others, plan, options.seed)
     first, last = rows[0], rows[-1]

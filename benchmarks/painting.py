@@ -101,9 +101,11 @@ def ours(
     """Learn from strokes as the dock does; return the figures and the seconds it took."""
     began = time.monotonic()
     device = choose_device()
-    plan = suggested_plan(None if start is None else start.card, minutes, device.kind)
-    if start is None:
-        plan = replace(plan, reduction=1)
+    plan = suggested_plan(
+        None if start is None else start.card,
+        max_minutes=minutes,
+        reduction=1 if start is None else None,
+    )
     result = drain(train_job(strokes, plan=plan, start=start, device=device))
     confusion = drain(evaluate_job(result.model, test, device)).pooled
     print(f"  {len(result.history)} steps, best {result.best_step}; {result.notes}", flush=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import replace
 
 import torch
 
@@ -21,9 +20,7 @@ from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import load_model
 from napari_fractoseg.samples import synthetic_fracture
 from napari_fractoseg.training.data.split import Split
-from napari_fractoseg.training.distributed import choose_precision
-from napari_fractoseg.training.fit import continued_plan
-from napari_fractoseg.training.presets import suggested_plan
+from napari_fractoseg.training.presets import continued_plan, suggested_plan
 from napari_fractoseg.training.state import TrainingRun
 
 
@@ -35,11 +32,11 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     options = parser.parse_args()
     device, model = choose_device(options.device), load_model(options.model)
-    plan = continued_plan(suggested_plan(model.card, 60, device.kind), model.card)
-    plan = replace(plan, precision=choose_precision(plan, device), stay_close=0.0)
+    plan = suggested_plan(model.card, max_minutes=60, stay_close=0.0)
     surface = synthetic_fracture(seed=1, shape=(1280, 1280))
     pair = TrainingPair(Micrograph(surface.image), surface.labels)
-    run = TrainingRun(model, plan, device, Split(TrainingSet((pair,), model.card.scheme), None))
+    split = Split(TrainingSet((pair,), model.card.scheme), None)
+    run = TrainingRun(model, continued_plan(plan, model.card), device, split)
     images, targets = run.patches.of(1)
     ready = images.to(device.torch, memory_format=torch.channels_last), targets
     whole, network = [], []
@@ -57,7 +54,8 @@ def main() -> None:
     step, alone = statistics.median(whole), statistics.median(network)
     print(
         f"{device.label}: step {1000 * step:.0f} ms, network alone {1000 * alone:.0f} ms, "
-        f"{plan.batch_size} patches of {plan.patch_px} px; not the network: {1 - alone / step:.1%}"
+        f"{run.plan.batch_size} patches of {plan.patch_px} px; "
+        f"not the network: {1 - alone / step:.1%}"
     )
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 
 import numpy as np
 from painting import super1
@@ -26,7 +25,6 @@ from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.training.fit import new_model
 from napari_fractoseg.training.loop import Trainer
-from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import suggested_plan
 
 
@@ -44,8 +42,8 @@ def main() -> None:
     parser.add_argument("--plan", default="{}", help="JSON of entries to change")
     options = parser.parse_args()
     device = choose_device()
-    plan = replace(suggested_plan(None, options.minutes, device.kind, options.seed), reduction=1)
-    plan = TrainingPlan.from_dict({**plan.to_dict(), **json.loads(options.plan)})
+    preset = {"max_minutes": options.minutes, "seed": options.seed, "reduction": 1}
+    plan = suggested_plan(None, preset, **json.loads(options.plan))
     learn, choose, test = super1("train"), super1("val"), super1("test")
     began = time.monotonic()
     result = drain(Trainer(new_model(plan, learn, "Super1"), plan, device).run(learn, choose))

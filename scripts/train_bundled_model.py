@@ -26,6 +26,7 @@ from cross_validate import FIGURES, REFERENCES, cross_validate
 from imagenet_encoder import SHA256, imagenet_start
 
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.training.plan import TrainingPlan
 
 SCRIPTS = Path(__file__).parent
 CONFIG = SCRIPTS / "bundled_model.json"
@@ -66,7 +67,9 @@ def fractoseg_train(
     out, data = build / name, build / "data"
     if out.exists():
         return out
-    (build / f"{name}.json").write_text(json.dumps(plan))
+    # The whole plan: what it does not name is no preset's business.
+    whole = TrainingPlan.from_dict(plan)
+    (build / f"{name}.json").write_text(json.dumps(whole.to_dict()))
     folders = {
         "published": (data / "images", data / "published"),
         "polygons": (data / "images", data / "polygons"),

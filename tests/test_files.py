@@ -1,7 +1,10 @@
+import subprocess
+import sys
+
 import pytest
 
-from napari_fractoseg.errors import OutputExistsError
-from napari_fractoseg.files import refuse_existing, write_bytes
+from napari_fractoseg.errors import OutputExistsError, TrainingError
+from napari_fractoseg.files import hold, is_held, refuse_existing, write_bytes
 
 
 def test_a_file_is_written_whole_and_its_folder_made(tmp_path):
@@ -46,3 +49,29 @@ def test_existing_paths_are_refused_with_the_remedy(tmp_path):
     refuse_existing(None, tmp_path / "free")
     with pytest.raises(OutputExistsError, match=r"exists already\. Use --overwrite\."):
         refuse_existing(None, tmp_path / "free", tmp_path, remedy="Use --overwrite.")
+
+
+def test_a_file_is_held_by_one_run_only(tmp_path):
+    path = tmp_path / "new" / "checkpoint"
+    assert not is_held(path)
+    with hold(path, TrainingError("taken")):
+        assert is_held(path)
+        with pytest.raises(TrainingError, match="taken"), hold(path, TrainingError("taken")):
+            pass
+        assert is_held(path)
+    assert not is_held(path)
+    with hold(path, TrainingError("taken")):
+        assert is_held(path)
+
+
+def test_a_run_that_was_killed_holds_nothing(tmp_path):
+    path = tmp_path / "checkpoint"
+    code = (
+        "import sys, time; from pathlib import Path; from napari_fractoseg.files import hold\n"
+        "with hold(Path(sys.argv[1]), ValueError()): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:  # noqa: S603 - our own code
+        assert process.stdout.readline().strip() == b"held"
+        assert is_held(path)
+        process.kill()
+    assert not is_held(path)

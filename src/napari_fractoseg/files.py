@@ -9,9 +9,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_fractoseg.errors import OutputExistsError
+from filelock import FileLock, Timeout
 
-__all__ = ["RUN_FILE", "draft_of", "file_sha256", "refuse_existing", "write_bytes"]
+from napari_fractoseg.errors import FractosegError, OutputExistsError
+
+__all__ = [
+    "RUN_FILE",
+    "draft_of",
+    "file_sha256",
+    "hold",
+    "is_held",
+    "refuse_existing",
+    "write_bytes",
+]
 
 RUN_FILE = "run.json"
 """Written beside the results of a run: with what they were made."""
@@ -91,3 +101,53 @@ def file_sha256(path: Path, parts: Iterable[Path] | None = None) -> str:
     for part in sorted(files):
         digest.update(f"{part.relative_to(path).as_posix()} {file_sha256(part)}\n".encode())
     return digest.hexdigest()
+
+
+_PATIENCE_S = 1.0
+"""As long as `is_held` can be in the way of another process, and longer."""
+
+
+@contextmanager
+def hold(path: Path, refusal: FractosegError) -> Iterator[None]:
+    """Have a file for this run alone while the block runs.
+
+    Parameters
+    ----------
+    path : Path
+        The file that nobody else may write meanwhile; it need not be there.
+    refusal : FractosegError
+        Raised if another run, in this process or another one, has it.
+
+    Notes
+    -----
+    A hidden file beside it (``.NAME.lock``) is locked by the operating system, which gives the
+    lock back when the process ends, however it ends. The file stays: whoever removed it might
+    remove the one that the next run has just locked.
+    """
+    lock = _lock_of(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=_PATIENCE_S)
+    except Timeout as error:
+        raise refusal from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a run has a file for itself; see `hold`."""
+    lock = _lock_of(path)
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_of(path: Path) -> FileLock:
+    # A job may be closed by another thread than the one that began it.
+    return FileLock(path.with_name(f".{path.name}.lock"), thread_local=False)

@@ -22,6 +22,7 @@ from napari_fractoseg.cli import options as common
 from napari_fractoseg.cli.app import app
 from napari_fractoseg.cli.train import stop_on_ctrl_c
 from napari_fractoseg.options import option_fields
+from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 
 PLAN = {
     "encoder": "resnet18",
@@ -386,6 +387,36 @@ class TestTrain:
         arguments = [a for a in train_arguments(data) if a not in ("--plan", data / "plan.json")]
         run(*arguments, "--max-minutes", 0.01, "--split", "none")
         assert nf.load_model(data / "model").card.lineage.plan["max_steps"] > 600
+
+    def test_it_is_said_which_weights_were_kept(self, data, model):
+        text = run(*train_arguments(data), "--max-steps", 2, "--split", "none")
+        assert f"Saved {data / 'model'}. Kept: the weights of step 2 of 2, the last one." in text
+        text = run(*train_arguments(data, "other"), "--max-steps", 2)
+        figures = nf.load_model(data / "other").card.metrics["validation"]
+        assert f"Kept: the weights of step {figures['step']} of 2, the best on the" in text
+        text = run(*train_arguments(data, "same"), "--max-steps", 1, "--from", model,
+                   "--learning-rate", 1e-12)  # fmt: skip
+        assert "No step was better than the start on the held-out pixels" in text
+        assert "No step was better than the start" in (data / "same" / "README.md").read_text()
+
+    def test_the_card_of_a_model_repeats_its_training(self, data):
+        run(*train_arguments(data), "--max-steps", 2, "--seed", 3)
+        arguments = train_arguments(data, "again")
+        arguments[arguments.index("--plan") + 1] = data / "model" / "card.json"
+        run(*arguments)
+        first, again = (nf.load_model(data / name) for name in ("model", "again"))
+        assert again.digest == first.digest
+        assert again.card.lineage.plan == first.card.lineage.plan
+
+    def test_help_names_what_the_presets_have(self):
+        text = " ".join(run("train", "--help").replace("│", " ").split())
+        for preset, start in ((FINE_TUNING, "--from,"), (NEW_NETWORK, "else")):
+            rate = f"{preset.learning_rate:f}".rstrip("0")
+            assert rate in text, start
+            assert f"{preset.patience}" in text
+        assert "Default: 0.0001 with --from, else 0.002." in text
+        assert "default: 8 with --from, else 12" in text
+        assert "600 steps" in text
 
     def test_logs_for_tensorboard(self, data):
         pytest.importorskip("tensorboard")

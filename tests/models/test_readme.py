@@ -1,6 +1,6 @@
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.models.card import Inference, ModelCard
-from napari_fractoseg.models.readme import readme_text
+from napari_fractoseg.models.card import Inference, Lineage, ModelCard
+from napari_fractoseg.models.readme import kept_text, readme_text
 
 FIGURES = {"mode_agreement": 0.8, "agreement": 0.6, "mean_iou": None, "fraction_error": 0.05}
 
@@ -34,9 +34,25 @@ def test_what_training_kept_aside_is_shown():
     classes = {"intergranular": {"iou": 0.81, "labelled_px": 1200}}
     validation = {"mean_iou": 0.7, "mean_iou_before": 0.5, "classes": classes, "notes": ["Few."]}
     lines = readme_text(card(metrics={"validation": validation})).splitlines()
-    assert "On blocks kept aside, mean IoU 0.700 (before training 0.500)." in lines
+    assert "On held-out pixels, mean IoU 0.700 (before training 0.500)." in lines
     assert "| intergranular | 0.810 | 1200 |" in lines
     assert "- Few." in lines
+
+
+def test_it_is_said_which_weights_were_kept():
+    def trained(**validation):
+        metrics = {"validation": validation} if validation else {}
+        return card(metrics=metrics, lineage=Lineage(plan={"steps_done": 160}))
+
+    best = trained(step=120, mean_iou=0.22, mean_iou_before=0.18)
+    sentence = "Kept: the weights of step 120 of 160, the best on the held-out pixels."
+    assert kept_text(best) == sentence
+    assert sentence in readme_text(best)
+    assert kept_text(trained()) == "Kept: the weights of step 160 of 160, the last one."
+    assert kept_text(trained(step=0)) == (
+        "No step was better than the start on the held-out pixels: the model is as it was."
+    )
+    assert kept_text(card()) == ""
 
 
 def test_a_card_without_figures_says_so():

@@ -22,8 +22,9 @@ from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.pretrained import find_weights
-from napari_fractoseg.training.fit import continued_plan, train_job
+from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.presets import continued_plan
 
 PLAN = TrainingPlan(
     decoder_channels=(32, 16, 16, 8, 8), patch_px=32, batch_size=2, max_steps=3, reduction=1
@@ -140,6 +141,20 @@ class TestTrainJob:
         assert result.best_step == 3
         assert result.model.card.lineage.plan["steps_done"] == 3
 
+    @pytest.mark.parametrize(("chosen", "rate"), [(None, 1e-4), ({"learning_rate": 5e-4}, 5e-4)])
+    def test_fine_tuning_takes_the_preset_and_what_is_chosen_goes_before_it(
+        self, data, tiny_model, chosen, rate
+    ):
+        device, start = choose_device("cpu"), tiny_model.with_card()
+        job = train_job(
+            self.read(data), plan=chosen, start=start, device=device, should_stop=lambda: True
+        )
+        plan = drain(job).model.card.lineage.plan
+        assert plan["learning_rate"] == rate
+        assert (plan["stay_close"], plan["dice_weight"], plan["encoder_rate"]) == (1, 0, 0.3)
+        assert plan["freeze_batch_norm"] is True
+        assert (plan["max_steps"], plan["max_minutes"]) == (600, None)
+
     def test_progress_never_goes_back_while_validating(self, data):
         plan, seen = replace(PLAN, validate_every=1), []
         job = train_job(self.read(data), plan=plan, validation=["two"], device=choose_device("cpu"))
@@ -168,6 +183,9 @@ class TestEncoderWeights:
 
     @pytest.fixture
     def published(self):
+        return self.publish()
+
+    def publish(self):
         torch.manual_seed(3)
         encoder = smp.encoders.get_encoder("resnet18", weights=None)
         path = find_weights("resnet18", "micronet").path
@@ -202,6 +220,21 @@ class TestEncoderWeights:
         assert "no connection" in result.notes[0]
         assert result.model.card.lineage.plan["encoder_weights"] == "none"
         assert result.model.card.description == ""
+
+    def test_random_weights_stay_said_when_the_run_is_taken_up_with_a_network(self, data, tmp_path):
+        training_set = read_training_sets([data / "images"], [data / "masks"])
+        options = {"plan": self.PLAN, "device": choose_device("cpu"), "or_random": True}
+        whole = drain(train_job(training_set, **options))
+        options["checkpoint"] = tmp_path / "checkpoint"
+        job = train_job(training_set, **options)
+        while next(job).done < 2:
+            pass
+        job.close()
+        self.publish()
+        rest = drain(train_job(training_set, **options))
+        assert rest.notes == whole.notes
+        assert rest.notes[0].startswith("The encoder began with random weights.")
+        assert torch.equal(weights(rest.model), weights(whole.model))
 
     def test_data_that_cannot_teach_is_refused_before_anything_is_fetched(self, data):
         values = {2: "intergranular"}

@@ -10,6 +10,7 @@ from napari_fractoseg.errors import OutOfMemoryError, TrainingError
 from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.distributed import choose_precision
@@ -128,6 +129,45 @@ def test_fine_tuning_tells_the_parents_figures_and_keeps_it_if_nothing_is_better
     assert figures["classes"]["intergranular"]["labelled_px"] == 120 * 64
     for name, weight in result.model.network.state_dict().items():
         assert torch.equal(weight, parent.network.state_dict()[name]), name
+
+
+@pytest.fixture
+def parent(data, tmp_path):
+    """A model of random weights that averages mirror images, as saved and loaded."""
+    new_model(PLAN, data, "x").with_card(inference=Inference(flips=True)).save(tmp_path / "parent")
+    return SegmentationModel.load(tmp_path / "parent")
+
+
+def test_before_and_after_are_judged_alike(data, parent):
+    learn, check = data.split(["s2"])
+    plan = replace(PLAN, max_steps=4, validate_every=1, test_flips=True)
+    result = drain(Trainer(parent, plan, CPU).run(learn, check))
+    figures = result.model.card.metrics["validation"]
+    before, after = (
+        drain(evaluate_job(model, check, CPU)).pooled.mean_iou for model in (parent, result.model)
+    )
+    assert result.model.card.inference.flips
+    assert (figures["mean_iou_before"], figures["mean_iou"]) == (before, after)
+    assert result.before["mean_iou"] == before
+    assert figures["step"] == result.best_step
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_model_is_never_worse_than_its_parent_on_what_was_held_out(data, parent, seed):
+    learn, check = data.split(["s2"])
+    plan = replace(PLAN, max_steps=2, validate_every=1, test_flips=True, seed=seed)
+    result = drain(Trainer(parent, replace(plan, learning_rate=1e-4), CPU).run(learn, check))
+    figures = result.model.card.metrics["validation"]
+    assert figures["mean_iou"] >= figures["mean_iou_before"]
+    pairs = zip(result.model.network.parameters(), parent.network.parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs) == (result.best_step == 0)
+
+
+def test_the_device_decides_what_a_plan_leaves_open(data):
+    plan = replace(PLAN, batch_size=None, precision="auto", max_steps=1)
+    lineage = drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(data)).model.card.lineage
+    assert lineage.plan["batch_size"] == 4
+    assert lineage.plan["precision"] == choose_precision(plan, CPU)
 
 
 def test_training_ends_when_it_no_longer_improves(data):

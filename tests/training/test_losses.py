@@ -42,11 +42,3 @@ class TestDisagreement:
         assert disagreement(one, other, TARGETS).item() == pytest.approx(0, abs=1e-6)
         other[0, 0, 1, 0] += 1
         assert disagreement(one, other, TARGETS).item() > 0.01
-
-    def test_what_is_near_a_stroke_does_not_count(self):
-        targets = torch.full((1, 9, 9), IGNORE_INDEX)
-        targets[0, 4, 4] = 1
-        one, other = torch.zeros(2, 1, 3, 9, 9).unbind()
-        other[0, 0, 4, 6] = 5.0
-        assert disagreement(one, other, targets, near=1).item() > 0
-        assert disagreement(one, other, targets, near=2).item() == pytest.approx(0, abs=1e-6)

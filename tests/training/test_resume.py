@@ -20,6 +20,7 @@ from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.training.checkpoint import Checkpoint
 from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
 
@@ -81,6 +82,30 @@ def test_a_run_may_get_more_time_but_no_other_settings(data, tmp_path):
         drain(train_job(part, plan=PLAN, device=CPU, checkpoint=checkpoint))
 
 
+def test_a_run_has_its_checkpoint_for_itself(data, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    job = train_job(data, plan=PLAN, device=CPU, checkpoint=checkpoint)
+    while next(job).done < 5:
+        pass
+    with pytest.raises(TrainingError, match=f"{checkpoint} is running.*Wait until it ends"):
+        next(train_job(data, plan=PLAN, device=CPU, checkpoint=checkpoint))
+    assert next(job).done >= 5  # the first one goes on
+    job.close()
+    assert len(drain(train_job(data, plan=PLAN, device=CPU, checkpoint=checkpoint)).history) == 8
+
+
+def test_a_checkpoint_of_an_older_plan_is_taken_up(data, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    short = TrainingPlan(**{**PLAN.to_dict(), "max_steps": 2})
+    drain(train_job(data, plan=short, device=CPU, checkpoint=checkpoint))
+    saved = Checkpoint.read(checkpoint)
+    saved.facts["fingerprint"]["plan"] |= {"near_px": 0, "label_smoothing": 0.0}
+    del saved.facts["notes"]
+    saved.write(checkpoint)
+    longer = drain(train_job(data, plan=PLAN, device=CPU, checkpoint=checkpoint))
+    assert len(longer.history) == 8
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"\x08\0\0\0\0\0\0\0{}      "])
 def test_a_damaged_checkpoint_is_refused(data, tmp_path, content):
     checkpoint = tmp_path / "checkpoint"
@@ -130,6 +155,18 @@ def one_thread(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def test_a_training_that_runs_is_neither_begun_nor_taken_up_again(command, data, tmp_path):
+    out, checkpoint = tmp_path / "model", tmp_path / "model.checkpoint"
+    job = train_job(data, plan=PLAN, device=CPU, checkpoint=checkpoint)
+    while next(job).done < 5:
+        pass
+    for options in ((), ("--resume",)):
+        text = " ".join(run_here(command(out, PLAN, *options), code=2).split())
+        assert "model.checkpoint is running, in another window or on the command line" in text
+    job.close()
+    assert "go on with --resume" in " ".join(run_here(command(out, PLAN), code=2).split())
 
 
 @pytest.mark.slow

@@ -31,12 +31,8 @@ from napari_fractoseg.files import refuse_existing
 if TYPE_CHECKING:
     from napari_fractoseg.classes import ClassScheme
     from napari_fractoseg.datasets.dataset import TrainingSet
-    from napari_fractoseg.training.plan import TrainingPlan
 
 __all__ = ["stop_on_ctrl_c", "train"]
-
-
-_STEPS_THAT_TIME_ENDS = 1_000_000
 
 
 class EncoderWeights(enum.StrEnum):
@@ -85,7 +81,8 @@ def train(
         typer.Option("--or-random", help="Go on with random weights if they cannot be fetched."),
     ] = False,
     max_steps: Annotated[
-        int | None, typer.Option("--max-steps", help="Steps at most (default: 600).")
+        int | None,
+        typer.Option("--max-steps", help="Steps at most (default: 600, or what the time allows)."),
     ] = None,
     max_minutes: Annotated[
         float | None, typer.Option("--max-minutes", help="Minutes at most, instead of steps.")
@@ -121,14 +118,24 @@ def train(
         typer.Option("--optimiser", help="adamw (default), adam, sgd, rmsprop or adadelta."),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Default: 0.001.")
+        float | None,
+        typer.Option("--learning-rate", help="Default: 0.0001 with --from, else 0.002."),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option("--patience", help="Validations without improvement that end the training."),
+        typer.Option(
+            "--patience",
+            help="Validations without improvement that end the training (default: 8 with --from, "
+            "else 12).",
+        ),
     ] = None,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Training plan (JSON); options go before it.")
+        Path | None,
+        typer.Option(
+            "--plan",
+            help="Training plan (JSON, or the card.json of a model to train it again); options go "
+            "before it, it goes before the preset.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="TITLE")] = None,
     description: Annotated[str | None, typer.Option("--description")] = None,
@@ -151,17 +158,16 @@ def train(
 ) -> None:
     """Train a model on images with labels, or fine-tune one.
 
+    What neither an option nor --plan says is taken from a preset, the same as in
+    the window: with --from small steps that stay close to that model, else those
+    for a new network. Without --max-steps and --max-minutes it takes 600 steps at
+    most; with --max-minutes alone, the time ends it.
+
     Ctrl-C ends the training and keeps the best model so far; the exit code is
     then 130. A training that was killed goes on with --resume, as if nothing
     had happened.
     """
     refuse_existing(out, history)
-    checkpoint = out.with_name(f"{out.name}.checkpoint")
-    if not resume:
-        refuse_existing(
-            checkpoint,
-            remedy="A training of this model was interrupted: go on with --resume, or remove it.",
-        )
     for option, value in (("--encoder", encoder), ("--encoder-weights", encoder_weights)):
         if parent and value:
             raise TrainingError(
@@ -171,13 +177,21 @@ def train(
     from napari_fractoseg.datasets.sources import read_training_sets
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
+    from napari_fractoseg.models.readme import kept_text
     from napari_fractoseg.models.registry import check_place
     from napari_fractoseg.training.distributed import Processes, is_first_process
     from napari_fractoseg.training.fit import train_job
+    from napari_fractoseg.training.plan import plan_entries
+    from napari_fractoseg.training.presets import suggested_plan
 
     check_place(out)
-    chosen_plan = _plan(
-        plan,
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    if is_first_process():
+        _check_checkpoint(checkpoint, resume)
+    start = load_model(parent) if parent else None
+    chosen_plan = suggested_plan(
+        start.card if start else None,
+        plan_entries(plan) if plan else {},
         encoder=encoder,
         encoder_weights=None if encoder_weights is None else encoder_weights.value,
         max_steps=max_steps,
@@ -188,7 +202,6 @@ def train(
         learning_rate=learning_rate,
         patience=patience,
     )
-    start = load_model(parent) if parent else None
     training_set = read_training_sets(
         images, labels, share or (), **label_options(mask_values, unlabelled, start)
     )
@@ -222,12 +235,24 @@ def train(
         result.write_history(history)
     for note in result.notes:
         typer.echo(note)
-    typer.echo(f"Saved {out}: the weights of step {result.best_step} of {len(result.history)}.")
+    typer.echo(f"Saved {out}. {kept_text(model.card)}")
     _print_validation(model.card.metrics.get("validation"))
     if stop.is_set():
         typer.echo("The training was stopped before its end; this is the best so far.", err=True)
         raise typer.Exit(130)
     typer.echo(f"Next: fractoseg segment IMAGES -o RESULTS --model {out}")
+
+
+def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
+    """Refuse a training that is running, and one that was interrupted unless it goes on."""
+    from napari_fractoseg.training.run_lock import refuse_running
+
+    refuse_running(checkpoint)
+    if not resume:
+        refuse_existing(
+            checkpoint,
+            remedy="A training of this model was interrupted: go on with --resume, or remove it.",
+        )
 
 
 @contextmanager
@@ -247,16 +272,6 @@ def stop_on_ctrl_c() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _plan(path: Path | None, **given: Any) -> TrainingPlan:
-    from napari_fractoseg.training.plan import TrainingPlan
-
-    base = TrainingPlan.from_json(path) if path else TrainingPlan()
-    explicit = {name: value for name, value in given.items() if value is not None}
-    if "max_minutes" in explicit and "max_steps" not in explicit and path is None:
-        explicit["max_steps"] = _STEPS_THAT_TIME_ENDS  # the time was asked for, not the steps
-    return TrainingPlan.from_dict({**base.to_dict(), **explicit})
 
 
 def _log(folder: Path | None) -> AbstractContextManager[Any]:

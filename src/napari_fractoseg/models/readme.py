@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_fractoseg.models.card import ModelCard
 
-__all__ = ["readme_text"]
+__all__ = ["kept_text", "readme_text"]
 
 _FIGURES = {
     "mode_agreement": "two-mode agreement",
@@ -15,6 +15,33 @@ _FIGURES = {
     "mean_iou": "mean IoU",
     "fraction_error": "error of the fraction",
 }
+
+
+def kept_text(card: ModelCard) -> str:
+    """Say which weights of its training a model has, and why these.
+
+    Parameters
+    ----------
+    card : ModelCard
+        From a training; it names the steps.
+
+    Returns
+    -------
+    str
+        A sentence, such as "Kept: the weights of step 120 of 160, the best on the
+        held-out pixels."; empty if the card does not tell.
+    """
+    steps, validation = card.lineage.plan.get("steps_done"), card.metrics.get("validation")
+    if steps is None:
+        return ""
+    if not isinstance(validation, Mapping) or "step" not in validation:
+        return f"Kept: the weights of step {steps} of {steps}, the last one."
+    if validation["step"] == 0:
+        return "No step was better than the start on the held-out pixels: the model is as it was."
+    return (
+        f"Kept: the weights of step {validation['step']} of {steps}, the best on the held-out "
+        "pixels."
+    )
 
 
 def readme_text(card: ModelCard) -> str:
@@ -53,7 +80,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
                 yield from _table(reference, figures)
     validation = card.metrics.get("validation")
     if isinstance(validation, Mapping):
-        yield from _validation(validation)
+        yield from _validation(validation, kept_text(card))
     if not card.metrics:
         yield from ("", "How well it does was not measured.")
     yield from ("", "## Where it comes from", "")
@@ -65,12 +92,12 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield f"- Licence: {card.licence or 'not stated'}"
 
 
-def _validation(figures: Mapping[str, Any]) -> Iterator[str]:
+def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
     """Show what training kept aside; see `training.state`."""
     yield from ("", "## Validation", "")
     before = figures.get("mean_iou_before")
     was = "" if before is None else f" (before training {_figure(before)})"
-    yield f"On blocks kept aside, mean IoU {_figure(figures.get('mean_iou'))}{was}."
+    yield f"On held-out pixels, mean IoU {_figure(figures.get('mean_iou'))}{was}. {kept}".rstrip()
     yield from ("", "| class | IoU | labelled pixels |", "|---|--:|--:|")
     for name, row in figures.get("classes", {}).items():
         yield f"| {name} | {_figure(row.get('iou'))} | {row.get('labelled_px', '-')} |"

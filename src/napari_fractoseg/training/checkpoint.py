@@ -45,8 +45,8 @@ class Checkpoint:
             save_file(tensors, draft, metadata={_FACTS: json.dumps(self.facts)})
 
     @classmethod
-    def read(cls, path: Path) -> Checkpoint:
-        """Read a file.
+    def read(cls, path: Path, *, with_tensors: bool = True) -> Checkpoint:
+        """Read a file, or its facts alone.
 
         Raises
         ------
@@ -56,7 +56,8 @@ class Checkpoint:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = json.loads((file.metadata() or {})[_FACTS])
-                return cls({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
+                names = file.keys() if with_tensors else ()
+                return cls({name: file.get_tensor(name) for name in names}, facts)
         except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
             raise TrainingError(
                 f"{path} is damaged or no checkpoint of a training ({error}). Remove it to start "

@@ -23,12 +23,14 @@ from napari_fractoseg.models.pretrained import (
     fill_encoder,
     find_weights,
 )
+from napari_fractoseg.training.checkpoint import Checkpoint
 from napari_fractoseg.training.data.split import Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.distributed import Processes
 from napari_fractoseg.training.loop import FineTuned, Trainer
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.presets import continued_plan, suggested_plan
 
-__all__ = ["continued_plan", "new_model", "pretrained_model_job", "train", "train_job"]
+__all__ = ["new_model", "pretrained_model_job", "train", "train_job"]
 
 
 def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> SegmentationModel:
@@ -97,30 +99,10 @@ def pretrained_model_job(
     return model.with_card(description=text), replace(plan, encoder_sha256=digest), ()
 
 
-def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
-    """Return a plan with the choices that a fine-tuned model takes from its parent.
-
-    These are architecture, encoder, reductions and flips: the network was made
-    for them. Its encoder needs no other weights.
-    """
-    reductions = parent.inference.reductions
-    learnt_at = parent.lineage.plan.get("reduction")
-    return replace(
-        plan,
-        architecture=parent.architecture,
-        encoder=parent.encoder,
-        encoder_weights="none",
-        encoder_sha256="",
-        reduction=learnt_at if learnt_at in reductions else reductions[0],
-        test_reductions=reductions,
-        test_flips=parent.inference.flips,
-    )
-
-
 def train_job(
     training_set: TrainingSet,
     *,
-    plan: TrainingPlan | None = None,
+    plan: TrainingPlan | Mapping[str, Any] | None = None,
     start: SegmentationModel | None = None,
     scheme: ClassScheme | None = None,
     renamed: Mapping[str, str] | None = None,
@@ -138,8 +120,10 @@ def train_job(
     ----------
     training_set : TrainingSet
         Images with labels.
-    plan : TrainingPlan, optional
-        How to train.
+    plan : TrainingPlan or mapping, optional
+        How to train: all of it, or entries that go before the preset
+        (`suggested_plan`), which is the same in the dock and on the command
+        line.
     start : SegmentationModel, optional
         Model to fine-tune: its network and test-time choices are kept. By
         default the network is new.
@@ -162,7 +146,8 @@ def train_job(
     checkpoint : Path, optional
         See `Trainer.run_split`.
     or_random : bool
-        Go on with random weights if those that the plan names cannot be fetched.
+        Go on with random weights if those that the plan names cannot be fetched,
+        or could not be when the run of this checkpoint began.
 
     Yields
     ------
@@ -180,11 +165,14 @@ def train_job(
     DownloadError, ModelError
         If the encoder's weights cannot be had.
     """
-    plan = plan or TrainingPlan()
+    if not isinstance(plan, TrainingPlan):
+        plan = suggested_plan(None if start is None else start.card, plan or {})
     held_out, notes = {}, tuple[str, ...]()
     if start is None:
         training_set = training_set.with_scheme(scheme or training_set.scheme)
         training_set.check_teachable()
+        if or_random and checkpoint is not None:
+            plan = _as_it_began(plan, checkpoint)
         model, plan, notes = yield from pretrained_model_job(
             plan, training_set, name, or_random=or_random
         )
@@ -210,11 +198,20 @@ def train_job(
     return (yield from trainer.run_split(split, should_stop, checkpoint))
 
 
+def _as_it_began(plan: TrainingPlan, checkpoint: Path) -> TrainingPlan:
+    """Return a plan with random weights if the run of a checkpoint began with them."""
+    if checkpoint.exists():
+        facts = Checkpoint.read(checkpoint, with_tensors=False).facts
+        if facts.get("fingerprint", {}).get("plan", {}).get("encoder_weights") == "none":
+            return replace(plan, encoder_weights="none", encoder_sha256="")
+    return plan
+
+
 def train(
     images: Path | str,
     labels: Path | str,
     *,
-    plan: TrainingPlan | None = None,
+    plan: TrainingPlan | Mapping[str, Any] | None = None,
     start: SegmentationModel | None = None,
     name: str = "own model",
     mask_values: Mapping[int, str] | None = None,
@@ -230,8 +227,11 @@ def train(
         Folder of images.
     labels : Path or str
         Folder of masks named like the images, or a VIA 2 JSON file.
-    plan : TrainingPlan, optional
-        How to train; 600 steps by default.
+    plan : TrainingPlan or mapping, optional
+        How to train. Entries of a plan, such as ``{"max_minutes": 5}``, go before
+        the preset that the dock takes, too: small steps that stay close to
+        `start`, or those for a new network; 600 steps if no time is given. A
+        `TrainingPlan` is taken as it is.
     start : SegmentationModel, optional
         Model to fine-tune: its network, classes and test-time choices are
         kept. By default the network is new.
@@ -265,6 +265,8 @@ def train(
     --------
     >>> import napari_fractoseg as nf
     >>> result = nf.train("images", "labels", validation=["s17_3"])  # doctest: +SKIP
+    >>> model = nf.load_model("default")
+    >>> result = nf.train("new", "via.json", start=model, plan={"seed": 1})  # doctest: +SKIP
     >>> result.model.save("my-model")  # doctest: +SKIP
     """
     training_set = read_training_set(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,9 @@ from napari_fractoseg.jobs import Job, Progress, Throttle
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.data.split import Split
-from napari_fractoseg.training.distributed import Processes, choose_precision
+from napari_fractoseg.training.distributed import Processes, is_first_process
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.run_lock import hold_checkpoint
 from napari_fractoseg.training.state import TrainingRun
 
 __all__ = ["FineTuned", "Trainer"]
@@ -38,9 +40,11 @@ class FineTuned:
     best_step : int
         Step whose weights were kept; 0 if none did better than the parent.
     before : dict of str to float
-        Figures of the parent on the held-out pixels; empty for a new network.
+        Figures of the parent on the held-out pixels, judged as the model is;
+        empty for a new network.
     notes : tuple of str
-        What the figures cannot tell; see `Split`.
+        What the figures cannot tell; see `Split`. They are the same for a run
+        that was interrupted and taken up again.
     """
 
     model: SegmentationModel
@@ -79,7 +83,7 @@ class Trainer:
     ) -> None:
         self._start = model
         self._device = device or choose_device()
-        self._plan = replace(plan, precision=choose_precision(plan, self._device))
+        self._plan = plan
         self._processes = processes
 
     def run(
@@ -114,7 +118,8 @@ class Trainer:
             the job, this keeps what was learnt.
         checkpoint : Path, optional
             File to write the state to, at least once a minute. If it is there,
-            the run goes on from it, as if it had never been interrupted.
+            the run goes on from it, as if it had never been interrupted. While
+            it runs, nobody else can.
 
         Yields
         ------
@@ -129,26 +134,29 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If fewer than two classes are labelled, the loss is not finite, or
-            the checkpoint is of another run.
+            If fewer than two classes are labelled, the loss is not finite, the
+            checkpoint is of another run, or a run is going on with it.
         OutOfMemoryError
             If the device has too little memory.
         """
         split.learn.check_teachable()
-        run = TrainingRun(self._start, self._plan, self._device, split, self._processes)
-        if checkpoint is not None and checkpoint.exists():
-            run.restore(checkpoint)
-        try:
-            yield from self._steps(run, should_stop or _never, checkpoint)
-            model = yield from run.result()
-        finally:
-            run.patches.close()
-        return FineTuned(model, run.history, run.best_step, run.before, split.notes)
+        # Of several processes, the first one writes for all.
+        written = checkpoint if is_first_process() else None
+        with nullcontext() if written is None else hold_checkpoint(written):
+            run = TrainingRun(self._start, self._plan, self._device, split, self._processes)
+            if checkpoint is not None and checkpoint.exists():
+                run.restore(checkpoint)
+            try:
+                yield from self._steps(run, should_stop or _never, checkpoint)
+                model = yield from run.result()
+            finally:
+                run.patches.close()
+        return FineTuned(model, run.history, run.best_step, run.before, run.split.notes)
 
     def _steps(
         self, run: TrainingRun, should_stop: Callable[[], bool], checkpoint: Path | None
     ) -> Job[None]:
-        plan, validates = self._plan, run.split.validation is not None
+        plan, validates = run.plan, run.split.validation is not None
         began = time.monotonic() - run.elapsed_s
         due = Throttle(_CHECKPOINT_INTERVAL_S)
         due.ready()

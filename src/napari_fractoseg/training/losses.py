@@ -22,8 +22,6 @@ class SegmentationLoss(nn.Module):
     ----------
     dice_weight : float
         Weight of the Dice loss.
-    label_smoothing : float
-        Of the cross entropy.
     total : callable, optional
         Adds a tensor up over all processes that share a step.
 
@@ -41,11 +39,10 @@ class SegmentationLoss(nn.Module):
     def __init__(
         self,
         dice_weight: float = 1.0,
-        label_smoothing: float = 0.0,
         total: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.dice_weight, self.label_smoothing = dice_weight, label_smoothing
+        self.dice_weight = dice_weight
         self._total = total or _alone
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -59,13 +56,7 @@ class SegmentationLoss(nn.Module):
             Channel indices or `IGNORE_INDEX`; at least one pixel is labelled.
         """
         logits = logits.float()
-        entropy = F.cross_entropy(
-            logits,
-            targets,
-            ignore_index=IGNORE_INDEX,
-            label_smoothing=self.label_smoothing,
-            reduction="sum",
-        )
+        entropy = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum")
         labelled = targets != IGNORE_INDEX
         loss: torch.Tensor = self._total(entropy) / self._total(labelled.sum()).clamp(min=1)
         if self.dice_weight:
@@ -87,7 +78,7 @@ class SegmentationLoss(nn.Module):
 
 
 def disagreement(
-    logits: torch.Tensor, parent_logits: torch.Tensor, targets: torch.Tensor, near: int = 0
+    logits: torch.Tensor, parent_logits: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
     """Return how far a network is from its parent on unlabelled pixels.
 
@@ -97,9 +88,6 @@ def disagreement(
         Before softmax, of the classes that the parent knows.
     targets : Tensor of int64, shape (N, Y, X)
         Pixels other than `IGNORE_INDEX` do not count.
-    near : int
-        Pixels that are at most so far from a labelled one do not count either:
-        what is wrong under a stroke is wrong beside it, too.
 
     Returns
     -------
@@ -111,18 +99,7 @@ def disagreement(
     theirs = parent_logits.float().log_softmax(dim=1)
     divergence = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1)
     free = targets == IGNORE_INDEX
-    if near:
-        free = ~_grown(~free, near)
     return (divergence * free).sum() / free.sum().clamp(min=1)
-
-
-def _grown(mask: torch.Tensor, width: int) -> torch.Tensor:
-    """Grow a mask of shape (N, Y, X) by a square of half-width `width`."""
-    edge = 2 * width + 1
-    values = mask.float().unsqueeze(1)
-    values = F.max_pool2d(values, (edge, 1), stride=1, padding=(width, 0))
-    values = F.max_pool2d(values, (1, edge), stride=1, padding=(0, width))
-    return values.squeeze(1) > 0
 
 
 def _alone(value: torch.Tensor) -> torch.Tensor:

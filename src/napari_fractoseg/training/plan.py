@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,14 @@ from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.errors import TrainingError
 
-__all__ = ["TrainingPlan"]
+__all__ = ["TrainingPlan", "plan_entries", "without_retired"]
 
 _Positive = Annotated[int, Field(ge=1)]
+
+_RETIRED = {"near_px": 0, "label_smoothing": 0}
+"""Entries that plans had once -> the value with which they did nothing."""
+_OF_A_CARD = ("steps_done", "start", "earlier_stages")
+"""What stands beside the plan on a model's card."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -43,8 +49,8 @@ class TrainingPlan:
         Whether the model averages mirror images at test time.
     patch_px : int
         Edge of a training patch after reduction, a multiple of 32.
-    batch_size : int
-        Patches in a step.
+    batch_size : int or None
+        Patches in a step; None lets the device decide, see `patches_in_a_step`.
     max_steps : int
         Steps in all.
     max_minutes : float or None
@@ -63,9 +69,6 @@ class TrainingPlan:
     stay_close : float
         Weight of the agreement with the parent on unlabelled pixels
         (distillation); 0 lets it drift.
-    near_px : int
-        Distance, in image pixels, from labelled pixels within which the parent's
-        opinion does not count.
     weight_decay : float
         Of the optimiser.
     warm_up : float
@@ -73,8 +76,6 @@ class TrainingPlan:
         along a cosine.
     dice_weight : float
         Weight of the Dice loss beside the cross entropy.
-    label_smoothing : float
-        Of the cross entropy.
     scale_range : tuple of float
         Smallest and largest random magnification.
     augmentation : float
@@ -110,7 +111,7 @@ class TrainingPlan:
     test_reductions: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
     test_flips: bool = False
     patch_px: Annotated[int, Field(ge=32, multiple_of=32)] = 256
-    batch_size: _Positive = 8
+    batch_size: _Positive | None = None
     max_steps: _Positive = 600
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     optimiser: Literal["adamw", "adam", "sgd", "rmsprop", "adadelta"] = "adamw"
@@ -118,11 +119,9 @@ class TrainingPlan:
     encoder_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
     freeze_batch_norm: bool = False
     stay_close: Annotated[float, Field(ge=0)] = 0.0
-    near_px: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
     dice_weight: Annotated[float, Field(ge=0)] = 1.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     scale_range: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.7, 1.4)
     augmentation: Annotated[float, Field(ge=0, le=2)] = 1.0
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
@@ -139,8 +138,14 @@ class TrainingPlan:
         return dict(_ADAPTER.dump_python(self, mode="json"))
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TrainingPlan:
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingPlan:
         """Read and validate a plan.
+
+        Parameters
+        ----------
+        data : mapping
+            Entries; those that are missing are as the class has them. Entries
+            that plans had once are passed over where they did nothing.
 
         Raises
         ------
@@ -148,7 +153,7 @@ class TrainingPlan:
             Naming the entry and the value.
         """
         try:
-            return _ADAPTER.validate_python(data)
+            return _ADAPTER.validate_python(without_retired(data))
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -159,11 +164,57 @@ class TrainingPlan:
 
     @classmethod
     def from_json(cls, path: Path) -> TrainingPlan:
-        """Read a plan from a JSON file."""
-        try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise TrainingError(f"{path} is not a training plan: {error}.") from error
+        """Read a whole plan from a JSON file; see `plan_entries`."""
+        return cls.from_dict(plan_entries(path))
 
 
 _ADAPTER = TypeAdapter(TrainingPlan)
+
+
+def without_retired(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a plan without those that plans had once.
+
+    Raises
+    ------
+    TrainingError
+        If one of them has a value with which it did something: such a training
+        cannot be repeated.
+    """
+    for name, neutral in _RETIRED.items():
+        if entries.get(name, neutral) != neutral:
+            raise TrainingError(
+                f"Training plan, {name}: {entries[name]!r} was possible once and is no longer; "
+                f"plans have no {name} now. Remove this entry, and train anew."
+            )
+    return {name: value for name, value in entries.items() if name not in _RETIRED}
+
+
+def plan_entries(path: Path) -> dict[str, Any]:
+    """Read a plan, or some entries of one, from a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        Of entries of `TrainingPlan`, or the ``card.json`` of a model. A card
+        tells of a training that was: its plan is completed as it was then, so
+        that it repeats that training.
+
+    Raises
+    ------
+    TrainingError
+        If the file is not there, or holds no such thing.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} is not a training plan: {error}.") from error
+    if not isinstance(found, dict):
+        raise TrainingError(
+            f"{path} is not a training plan: it holds {str(found)[:80]!r}. Write entries such as "
+            '{"patch_px": 128}.'
+        )
+    if "lineage" not in found:
+        return found
+    on_card = found["lineage"].get("plan", {})
+    entries = {name: value for name, value in on_card.items() if name not in _OF_A_CARD}
+    return TrainingPlan.from_dict(entries).to_dict()

@@ -1,13 +1,35 @@
-"""Sensible plans: what suits the data, the start and the device, for people who do not tune."""
+"""Presets: how to train if nobody says otherwise, the same for every door.
+
+The dock, the command line, `napari_fractoseg.train` and the benchmarks take their
+plan from here. Who is asked, the later one going before the earlier one:
+
+1. the preset: `FINE_TUNING` if there is a model to start from, else `NEW_NETWORK`;
+2. a plan file (``--plan``), entry by entry;
+3. what was chosen: options of the command, arguments, the fold *Advanced* of the dock;
+4. the model to start from, for what its network was made for: `continued_plan`;
+5. the device, for what nobody chose: patches in a step (`patches_in_a_step`) and
+   precision (`choose_precision`), when the training begins.
+
+A `TrainingPlan` that is given as a whole stands for the first three.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.training.plan import TrainingPlan
 
-__all__ = ["FINE_TUNING", "NEW_NETWORK", "suggested_plan"]
+__all__ = [
+    "FINE_TUNING",
+    "NEW_NETWORK",
+    "continued_plan",
+    "patches_in_a_step",
+    "suggested_plan",
+]
 
 FINE_TUNING = TrainingPlan(
     learning_rate=1e-4,
@@ -27,32 +49,81 @@ FINE_TUNING = TrainingPlan(
 NEW_NETWORK = TrainingPlan(learning_rate=2e-3, validate_every=50, patience=12, average_decay=0.98)
 """Random weights need many steps, and have nothing to forget."""
 
-_STEPS_PER_MINUTE = {"cpu": 300, "cuda": 3000, "mps": 600}
-"""More than any device of the kind takes with the default batch, so that the time ends the run."""
+_STEPS_THAT_TIME_ENDS = 1_000_000
+"""More than any device takes in the time that people give."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def suggested_plan(
-    start: ModelCard | None, minutes: float, device_kind: str = "cpu", seed: int = 0
+    start: ModelCard | None, entries: Mapping[str, Any] = _NOTHING, /, **chosen: Any
 ) -> TrainingPlan:
-    """Return a plan for a start, a time and a device.
+    """Return the preset for a start, with what was said otherwise.
 
     Parameters
     ----------
     start : ModelCard or None
         Card of the model to fine-tune; None for a new network.
-    minutes : float
-        Time at most.
-    device_kind : str
-        ``cpu``, ``cuda`` or ``mps``.
-    seed : int
-        Of the run.
+    entries : mapping
+        Entries of `TrainingPlan` that go before the preset, such as those of a
+        plan file.
+    **chosen
+        Entries that go before both; None leaves it as it is.
+
+    Returns
+    -------
+    TrainingPlan
+        If a time is said (`max_minutes`) and no number of steps, the time alone
+        ends the run; if neither is said, it takes 600 steps at most.
+
+    Raises
+    ------
+    TrainingError
+        Naming the entry that is not possible.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.training.presets import suggested_plan
+    >>> plan = suggested_plan(None, {"patch_px": 128, "max_steps": 80}, max_steps=40)
+    >>> plan.patch_px, plan.max_steps, plan.learning_rate
+    (128, 40, 0.002)
     """
-    base = NEW_NETWORK if start is None else FINE_TUNING
-    small = device_kind == "cpu"
+    preset = NEW_NETWORK if start is None else FINE_TUNING
+    said = {**_said(entries), **_said(chosen)}
+    if "max_minutes" in said:
+        said = {"max_steps": _STEPS_THAT_TIME_ENDS, **said}
+    return TrainingPlan.from_dict({**preset.to_dict(), **said})
+
+
+def _said(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if value is not None}
+
+
+def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
+    """Return a plan with the choices that a fine-tuned model takes from its parent.
+
+    These are architecture, encoder, reductions and flips: the network was made
+    for them. Its encoder needs no other weights.
+    """
+    reductions = parent.inference.reductions
+    learnt_at = parent.lineage.plan.get("reduction")
     return replace(
-        base,
-        max_minutes=minutes,
-        max_steps=max(1, round(minutes * _STEPS_PER_MINUTE[device_kind])),
-        batch_size=4 if small else 16,
-        seed=seed,
+        plan,
+        architecture=parent.architecture,
+        encoder=parent.encoder,
+        encoder_weights="none",
+        encoder_sha256="",
+        reduction=learnt_at if learnt_at in reductions else reductions[0],
+        test_reductions=reductions,
+        test_flips=parent.inference.flips,
     )
+
+
+def patches_in_a_step(device_kind: str) -> int:
+    """Return how many patches a step takes on a device if the plan does not say.
+
+    Parameters
+    ----------
+    device_kind : str
+        ``cpu``, ``cuda`` or ``mps``, of the device that was found: not ``auto``.
+    """
+    return 4 if device_kind == "cpu" else 16

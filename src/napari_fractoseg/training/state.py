@@ -24,7 +24,7 @@ from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.checkpoint import Checkpoint, pack, unpack
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.data.stream import PatchStream
-from napari_fractoseg.training.distributed import Processes, Team
+from napari_fractoseg.training.distributed import Processes, Team, choose_precision
 from napari_fractoseg.training.losses import SegmentationLoss, disagreement
 from napari_fractoseg.training.optimisers import (
     freeze_statistics,
@@ -32,7 +32,8 @@ from napari_fractoseg.training.optimisers import (
     make_optimiser,
     set_learning_rate,
 )
-from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.plan import TrainingPlan, without_retired
+from napari_fractoseg.training.presets import patches_in_a_step
 
 __all__ = ["TrainingRun"]
 
@@ -49,7 +50,8 @@ class TrainingRun:
     start : SegmentationModel
         Its network is copied.
     plan : TrainingPlan
-        With a precision other than ``auto``.
+        What it leaves to the device (precision, patches in a step) is decided
+        here; `plan` of the run says how.
     device : Device
         Where to train.
     split : Split
@@ -66,6 +68,8 @@ class TrainingRun:
         split: Split,
         processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
+        batch_size = plan.batch_size or patches_in_a_step(device.kind)
+        plan = replace(plan, batch_size=batch_size, precision=choose_precision(plan, device))
         self.plan, self.device, self.start, self.split = plan, device, start, split
         self.history: list[dict[str, float]] = []
         self.elapsed_s = 0.0
@@ -74,8 +78,10 @@ class TrainingRun:
         self.best_weights: dict[str, torch.Tensor] | None = None
         self.team = Team(device, plan.precision, processes)
         n_threads = 1 if device.kind == "cpu" else 4  # the CPU's threads are the network's
-        self.patches = PatchStream(split.learn, plan, self.team.rank, self.team.size, n_threads)
-        self.loss = SegmentationLoss(plan.dice_weight, plan.label_smoothing, self.team.total)
+        self.patches = PatchStream(
+            split.learn, plan, batch_size, self.team.rank, self.team.size, n_threads
+        )
+        self.loss = SegmentationLoss(plan.dice_weight, self.team.total)
         network = copy.deepcopy(start.network).to(memory_format=torch.channels_last)
         self.optimiser = make_optimiser(network, plan)
         if self.team.size > 1 and device.kind == "cuda" and not plan.freeze_batch_norm:
@@ -146,8 +152,7 @@ class TrainingRun:
             known = self.start.known_channels
             if known is not None:
                 logits, before = logits[:, known], before[:, known]
-            near = self.plan.near_px // self.plan.reduction
-            loss = loss + self.plan.stay_close * disagreement(logits, before, targets, near)
+            loss = loss + self.plan.stay_close * disagreement(logits, before, targets)
         return loss
 
     # ---- validation ---------------------------------------------------------------------
@@ -156,7 +161,8 @@ class TrainingRun:
         """Judge the current weights and keep them if they are the best so far.
 
         Mirror images are not averaged here: that takes four times as long and
-        changes little in which step is the best.
+        changes little in which step is the best. These figures are compared
+        with one another only, not with those of `result`.
         """
         current = self.current()
         quick = current.with_card(inference=replace(current.card.inference, flips=False))
@@ -167,8 +173,6 @@ class TrainingRun:
             self.best_weights = copy.deepcopy(self.trained_network.state_dict())
         if self.history:
             self.history[-1] |= figures
-        else:
-            self.before = figures
         return figures
 
     def _evaluate(self, model: SegmentationModel, done: int) -> Job[Evaluation]:
@@ -201,19 +205,42 @@ class TrainingRun:
         return SegmentationModel(card, self.trained_network)
 
     def result(self) -> Job[SegmentationModel]:
-        """Return the best model, on the CPU, with its card filled in."""
+        """Return the best model, on the CPU, with its card filled in.
+
+        It and its parent are judged alike: on the same pixels, as the model will
+        be used. Where the parent does better, the model is the parent.
+        """
         model = self.current()
-        if self.best_weights is not None:
-            model.network.load_state_dict(self.best_weights)
-        else:
+        if self.best_weights is None:
             self.best_step = self.n_steps
+        best = self.best_weights or copy.deepcopy(model.network.state_dict())
         metrics: dict[str, Any] = {}
-        if self.split.validation is not None:
-            evaluation = yield from self._evaluate(model, self.n_steps)
+        if self.split.validation is None:
+            model.network.load_state_dict(best)
+        else:
+            evaluation = yield from self._judge(model, best)
             metrics = {"validation": self._report(evaluation)}
         model.card = replace(model.card, lineage=self._lineage(), metrics=metrics)
         model.network.to("cpu").eval().requires_grad_(True)
         return model
+
+    def _judge(self, model: SegmentationModel, best: Mapping[str, torch.Tensor]) -> Job[Evaluation]:
+        """Give a model the best weights, or its parent's where these do better; return figures."""
+        if not self.start.digest:
+            model.network.load_state_dict(best)
+            return (yield from self._evaluate(model, self.n_steps))
+        parent = self.start.network.state_dict()
+        model.network.load_state_dict(parent)
+        before = yield from self._evaluate(model, self.n_steps)
+        self.before = _figures(before.pooled)
+        if self.best_step > 0:
+            model.network.load_state_dict(best)
+            after = yield from self._evaluate(model, self.n_steps)
+            if after.pooled.mean_iou >= before.pooled.mean_iou:
+                return after
+            model.network.load_state_dict(parent)
+            self.best_step = 0
+        return before
 
     def _report(self, evaluation: Evaluation) -> dict[str, Any]:
         pooled, counts = evaluation.pooled, evaluation.pooled.counts.sum(axis=1)
@@ -256,7 +283,7 @@ class TrainingRun:
             "fingerprint": self._fingerprint(),
             "history": self.history,
             "elapsed_s": self.elapsed_s,
-            "before": self.before,
+            "notes": list(self.split.notes),
             "best_step": self.best_step,
             "best_score": self.best_score if math.isfinite(self.best_score) else None,
         }
@@ -272,6 +299,7 @@ class TrainingRun:
         """
         saved = Checkpoint.read(path)
         wanted, found = self._fingerprint(), saved.facts.get("fingerprint", {})
+        found = {**found, "plan": without_retired(found.get("plan", {}))}
         other = [key for key, value in wanted.items() if found.get(key) != value]
         if other:
             raise TrainingError(
@@ -287,7 +315,8 @@ class TrainingRun:
         state["state"] = _numbered(unpack("optimiser", saved.tensors))
         self.optimiser.load_state_dict(state)
         self.history = [dict(row) for row in saved.facts["history"]]
-        self.elapsed_s, self.before = saved.facts["elapsed_s"], saved.facts["before"]
+        self.elapsed_s = saved.facts["elapsed_s"]
+        self.split = replace(self.split, notes=tuple(saved.facts.get("notes", self.split.notes)))
         self.best_step = saved.facts["best_step"]
         score = saved.facts["best_score"]
         self.best_score = -math.inf if score is None else score

@@ -23,7 +23,9 @@ from napari_fractoseg._napari.widgets.job_dock import State
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.readme import kept_text
 from napari_fractoseg.models.registry import list_models
+from napari_fractoseg.training.presets import suggested_plan
 
 pytestmark = pytest.mark.usefixtures("no_job_left", "tiny_installed")
 
@@ -229,6 +231,7 @@ def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected
     assert widget.panel.start.entry == entry
     assert "my tiny" in widget.panel.result_line.text()
     assert "Only corrections validate" in widget.panel.result_line.text()
+    assert kept_text(entry.card) in widget.panel.result_line.text()
     assert len(widget.panel.curves.history) == lineage.plan["steps_done"]
     assert not unfinished_trainings()
     np.testing.assert_array_equal(corrected.data, before)
@@ -308,6 +311,40 @@ def test_an_interrupted_training_is_offered_and_taken_up(widget, viewer, correct
     assert len(widget.panel.curves.history) >= len(steps)
     assert not widget.panel.resume_button.isVisibleTo(widget)
     assert "my tiny" in [e.key for e in list_models()]
+
+
+def test_a_training_that_another_window_runs_is_not_taken_up(widget, corrected, qtbot, monkeypatch):
+    monkeypatch.setattr(notification_manager, "receive_error", lambda *_: None)
+    task = TrainingTask(widget.request())
+    job = task.job()
+    while not (task.folder / "checkpoint").exists():
+        next(job)
+    job.close()
+    other = TrainWidget(widget._viewer)  # a second window, which offers it as well
+    qtbot.addWidget(other)
+    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    running = TrainingTask.resume(task.folder).job()
+    while not next(running).metrics:
+        pass
+    click(qtbot, other.panel.resume_button)
+    assert other.state is State.FAILED
+    assert "is running, in another window" in other.panel.state_line.text()
+    running.close()
+
+
+def test_the_plan_is_the_preset_with_what_was_chosen(widget, viewer, corrected):
+    panel, chosen = widget.panel, {"patch_px": 128, "batch_size": 1}
+    card = panel.start.entry.card
+    assert widget.request().plan == suggested_plan(card, max_minutes=0.05, **chosen)
+    panel.options.stay_close.value = False
+    panel.options.batch_size.value = None
+    panel.device.choice.choices = ["auto", "cpu"]
+    panel.device.choice.value = "auto"  # before the devices are known
+    plan = widget.request().plan
+    assert plan == suggested_plan(card, max_minutes=0.05, patch_px=128, stay_close=0)
+    assert plan.batch_size is None
+    panel.start.choice.value = ""
+    assert widget.request().plan == suggested_plan(None, max_minutes=0.05, patch_px=128)
 
 
 def test_painted_layers_are_saved_first_and_come_back(widget, viewer, corrected, qtbot):

@@ -87,6 +87,22 @@ def test_planes_of_a_stack_hold_out_the_same_place():
     assert first == second != ()
 
 
+def test_a_group_may_have_images_of_several_sizes():
+    sizes = [(120, 150), (120, 150), (90, 200)]
+    pairs = tuple(pair(n, group="specimen", shape=shape) for n, shape in enumerate(sizes))
+    split = split_training_set(TrainingSet(pairs), gap_px=4)
+    first, second, other = (split.held_out[p.image_digest] for p in pairs)
+    assert first == second != ()
+    assert other != ()
+    assert max(box.row1 for box in other) <= 90
+    for original in pairs:
+        held = next(
+            p for p in split.validation.pairs if p.image_digest == original.image_digest
+        ).labels
+        assert set(np.unique(held)) == {0, 1, 2}
+        assert 0.1 < np.count_nonzero(held) / held.size < 0.3
+
+
 def test_training_that_goes_on_holds_out_the_same():
     first = split_training_set(TrainingSet((pair(0),)), gap_px=8)
     more = TrainingSet((pair(0, strokes(3, 40)), pair(1)))

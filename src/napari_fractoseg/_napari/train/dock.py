@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Slot
@@ -48,6 +49,7 @@ class TrainWidget(JobDock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._task: TrainingTask | None = None
+        self._offered: Path | None = None
         self._named_by_user = False
         self.panel = TrainingPanel(napari_viewer, self._fallback)
         self.before = BeforeTraining(napari_viewer, self.panel, self._fallback, self._on_failure)
@@ -119,13 +121,14 @@ class TrainWidget(JobDock):
             new = tuple(c for c in layer.scheme if c.value in taught)
             if new:
                 scheme = scheme.joined(ClassScheme(layer.scheme.name, new))
-        kind = panel.device.device.partition(":")[0].replace("auto", "cpu")
         plan = suggested_plan(
-            None if entry is None else entry.card, float(panel.budget.value), kind
+            None if entry is None else entry.card,
+            max_minutes=float(panel.budget.value),
+            **panel.options.chosen(),
         )
         return TrainingRequest(
             name=str(panel.name.value).strip(),
-            plan=panel.options.apply(plan),
+            plan=plan,
             start=None if entry is None else entry.key,
             scheme=scheme,
             painted=painted,
@@ -170,11 +173,10 @@ class TrainWidget(JobDock):
     @Slot()
     def resume(self) -> None:
         """Go on with a training that was interrupted."""
-        found = unfinished_trainings()
-        if not found:
+        if self._offered is None:
             return
         try:
-            task = TrainingTask.resume(found[0])
+            task = TrainingTask.resume(self._offered)
         except FractosegError as error:
             self._on_failure(error)
             return
@@ -183,7 +185,8 @@ class TrainWidget(JobDock):
     @Slot()
     def discard(self) -> None:
         """Forget the training that was interrupted; what was painted for it stays saved."""
-        for folder in unfinished_trainings()[:1]:
+        folder = self._offered
+        if folder is not None and folder in unfinished_trainings():
             (folder / "checkpoint").unlink()
         self._offer_unfinished()
 
@@ -240,11 +243,12 @@ class TrainWidget(JobDock):
     def _offer_unfinished(self) -> None:
         """Offer a training that was interrupted, unless one is running."""
         found = [] if self._handle is not None else unfinished_trainings()
+        self._offered = found[0] if found else None
         panel = self.panel
         for widget in (panel.banner, panel.resume_button, panel.discard_button):
             widget.setVisible(bool(found))
-        if found:
-            panel.banner.setText(f"A training was interrupted: {found[0].name}.")
+        if self._offered is not None:
+            panel.banner.setText(f"A training was interrupted: {self._offered.name}.")
 
     @Slot()
     def copy_command(self) -> None:

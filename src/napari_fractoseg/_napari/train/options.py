@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, SpinBox
@@ -10,7 +9,7 @@ from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from napari_fractoseg._napari.widgets.controls import narrow
-from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 
 __all__ = ["TrainingOptions"]
 
@@ -66,7 +65,7 @@ class TrainingOptions(QCollapsible):
         self.reduction = ComboBox(
             label="Resolution",
             choices=_REDUCTIONS,
-            value=2,
+            value=NEW_NETWORK.reduction,
             tooltip="What a new network looks at. Fracture surfaces are told apart at half the "
             "resolution, in a quarter of the time; precipitates and fine cracks want all of it.",
         )
@@ -93,7 +92,7 @@ class TrainingOptions(QCollapsible):
         )
         self.augmentation = FloatSpinBox(
             label="Variation",
-            value=0.7,
+            value=FINE_TUNING.augmentation,
             min=0,
             max=2,
             step=0.1,
@@ -140,28 +139,29 @@ class TrainingOptions(QCollapsible):
 
     def for_start(self, is_new: bool) -> None:
         """Show what applies: a new network has an encoder to choose and no parent."""
+        if is_new != self._is_new:
+            self.augmentation.value = (NEW_NETWORK if is_new else FINE_TUNING).augmentation
         self._is_new = is_new
         for choice in (self.encoder, self.encoder_weights, self.reduction):
             choice.visible = is_new
         self.stay_close.visible = not is_new
 
-    def apply(self, plan: TrainingPlan) -> TrainingPlan:
-        """Return a suggested plan with what was chosen here."""
-        chosen: dict[str, Any] = {
+    def chosen(self) -> dict[str, Any]:
+        """Return what was chosen here, for `suggested_plan`; None is as suggested."""
+        chosen = {
+            "optimiser": self.optimiser.value,
             "learning_rate": self.learning_rate.value,
             "patch_px": self.patch_px.value,
             "batch_size": self.batch_size.value,
+            "augmentation": self.augmentation.value,
+            "split": self.split.value,
+            "seed": self.seed.value,
         }
-        if not self.stay_close.value:
-            chosen["stay_close"] = 0.0
-        return replace(
-            plan,
-            encoder=self.encoder.value,
-            encoder_weights=self.encoder_weights.value if self._is_new else "none",
-            reduction=self.reduction.value,
-            optimiser=self.optimiser.value,
-            augmentation=self.augmentation.value,
-            split=self.split.value,
-            seed=self.seed.value,
-            **{key: value for key, value in chosen.items() if value is not None},
-        )
+        if self._is_new:
+            of_network = {
+                "encoder": self.encoder.value,
+                "encoder_weights": self.encoder_weights.value,
+                "reduction": self.reduction.value,
+            }
+            return chosen | of_network
+        return chosen if self.stay_close.value else chosen | {"stay_close": 0.0}

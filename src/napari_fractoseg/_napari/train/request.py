@@ -23,10 +23,11 @@ from napari_fractoseg.datasets.export import (
 from napari_fractoseg.datasets.sources import read_training_sets
 from napari_fractoseg.datasets.supervision import painted_pairs
 from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.files import write_bytes
+from napari_fractoseg.files import is_held, write_bytes
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.registry import model_place, user_folder
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.run_lock import refuse_running
 
 if TYPE_CHECKING:
     from napari_fractoseg.training.loop import FineTuned
@@ -116,10 +117,19 @@ class TrainingTask:
         What to do.
     folder : Path, optional
         Of a training that was interrupted; by default a new one.
+    notes : tuple of str, optional
+        What the figures cannot tell, as it was said when the training began; by
+        default what the request shows.
     """
 
-    def __init__(self, request: TrainingRequest, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        request: TrainingRequest,
+        folder: Path | None = None,
+        notes: tuple[str, ...] | None = None,
+    ) -> None:
         self.request = request
+        self.notes = _notes(request) if notes is None else notes
         self.is_resumed = folder is not None
         self.place = model_place(request.name)
         self.folder = folder or _new_folder(request.name)
@@ -132,8 +142,9 @@ class TrainingTask:
         Raises
         ------
         TrainingError
-            If its folder is damaged.
+            If its folder is damaged, or it is running.
         """
+        refuse_running(folder / _CHECKPOINT)
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             request = TrainingRequest(
@@ -148,7 +159,7 @@ class TrainingTask:
             raise TrainingError(
                 f"{folder} cannot be taken up again: {error}. Remove it and train anew."
             ) from error
-        return cls(request, folder)
+        return cls(request, folder, notes=tuple(facts.get("notes", ())))
 
     def stop(self) -> None:
         """Make the current step the last one; the best so far is kept."""
@@ -207,18 +218,8 @@ class TrainingTask:
         result = yield from _in_parts(job, request.plan)
         result.model.save(self.place)
         (self.folder / _CHECKPOINT).unlink(missing_ok=True)
-        notes = (*self._notes(), *result.notes)
-        return Trained(self.place, result, time.monotonic() - began, notes)
-
-    def _notes(self) -> tuple[str, ...]:
-        """Say it if the validating pixels are no fair sample."""
-        layers = [layer.corrections for layer in self.request.painted]
-        only_corrected = [
-            c.predicted is not None and (c.checked is None or not c.checked.any()) for c in layers
-        ]
-        if layers and all(only_corrected) and not self.request.sources:
-            return (_ONLY_CORRECTIONS,)
-        return ()
+        seconds = time.monotonic() - began
+        return Trained(self.place, result, seconds, (*self.notes, *result.notes))
 
     def _save(self) -> None:
         """Write everything that the training needs, before it can go wrong."""
@@ -242,9 +243,21 @@ class TrainingTask:
             "scheme": request.scheme.to_dict(),
             "sources": [[str(i), str(a)] for i, a in request.sources],
             "device": request.device,
+            "notes": list(self.notes),
             "command": self.command,
         }
         write_bytes(self.folder / _FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _notes(request: TrainingRequest) -> tuple[str, ...]:
+    """Say it if the validating pixels are no fair sample."""
+    layers = [layer.corrections for layer in request.painted]
+    only_corrected = [
+        c.predicted is not None and (c.checked is None or not c.checked.any()) for c in layers
+    ]
+    if layers and all(only_corrected) and not request.sources:
+        return (_ONLY_CORRECTIONS,)
+    return ()
 
 
 def _new_folder(name: str) -> Path:
@@ -262,8 +275,12 @@ def _trainings() -> Path:
 
 
 def unfinished_trainings() -> list[Path]:
-    """Return the folders of trainings that were interrupted, the newest first."""
-    return sorted((p.parent for p in _trainings().glob(f"*/{_CHECKPOINT}")), reverse=True)
+    """Return the folders of trainings that were interrupted, the newest first.
+
+    Those that are running, here or in another window, are no interrupted ones.
+    """
+    found = (p for p in _trainings().glob(f"*/{_CHECKPOINT}") if not is_held(p))
+    return sorted((path.parent for path in found), reverse=True)
 
 
 def saved_trainings() -> list[Path]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from napari_fractoseg._napari.train.request import Trained
 from napari_fractoseg.jobs import Progress, duration_text
+from napari_fractoseg.models.readme import kept_text
 
 __all__ = ["result_html", "training_text"]
 
@@ -28,13 +29,14 @@ def _parts(progress: Progress, remaining_s: float | None) -> Iterator[str]:
 
 
 def result_html(trained: Trained) -> str:
-    """Say what came out: where it was measured, the IoU of each class, before and after."""
+    """Say what came out: the IoU of each class, before and after, and which weights it has."""
     result, figures = trained.result, trained.validation
     steps = len(result.history)
     took = duration_text(trained.seconds)
     head = f"<b>{html.escape(trained.folder.name)}</b>: {steps} steps in {took}"
+    kept = kept_text(result.model.card)
     if figures is None:
-        return f"{head}. {html.escape(' '.join(trained.notes))}"
+        return f"{head}. {html.escape(' '.join((kept, *trained.notes)))}"
     before = figures["mean_iou_before"]
     change = "" if before is None else f" (before: {before:.2f})"
     classes = ", ".join(
@@ -43,9 +45,8 @@ def result_html(trained: Trained) -> str:
         if row["iou"] is not None and row["labelled_px"]
     )
     where = html.escape(", ".join(figures["images"]))
-    same = "<br>No step did better: the model is as it was." if result.best_step == 0 else ""
     notes = "".join(f"<br><small>{html.escape(note)}</small>" for note in trained.notes)
     return (
         f"{head}<br>Held-out pixels of {where}: mean IoU <b>{figures['mean_iou']:.2f}</b>{change}"
-        f"<br>IoU {classes}{same}{notes}"
+        f"<br>IoU {classes}<br>{kept}{notes}"
     )

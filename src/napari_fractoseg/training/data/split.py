@@ -68,7 +68,8 @@ def split_training_set(
         All that is labelled.
     how : str
         ``images`` holds out whole groups (`TrainingPair.group`), ``blocks``
-        rectangles of every image, ``none`` nothing; ``auto`` takes images if
+        rectangles of every image, at the same place in those of a group that
+        have one shape, ``none`` nothing; ``auto`` takes images if
         there are at least three groups and no class is lost by it.
     held_out : float
         Part of the labelled pixels of each class to hold out, about.
@@ -150,12 +151,23 @@ def _choose(
             }
     blocks: dict[str, tuple[Box, ...]] = {}
     for digests in groups.values():
-        # The same place in every plane: those of a serial section are alike.
-        found = choose_blocks(
-            [p.labels for d in digests for p in images[d]], values, held_out, gap_px
-        )
-        blocks |= dict.fromkeys(digests, found)
+        for alike in _of_one_shape(images, digests):
+            # The same place in every plane: those of a serial section are alike.
+            found = choose_blocks(
+                [p.labels for d in alike for p in images[d]], values, held_out, gap_px
+            )
+            blocks |= dict.fromkeys(alike, found)
     return blocks
+
+
+def _of_one_shape(
+    images: Mapping[str, list[TrainingPair]], digests: Iterable[str]
+) -> Iterable[list[str]]:
+    """Part a group by the shape of its images: places are comparable within one only."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for digest in digests:
+        alike.setdefault(images[digest][0].labels.shape, []).append(digest)
+    return alike.values()
 
 
 def _counts(

@@ -23,7 +23,9 @@ class PatchStream:
     training_set : TrainingSet
         What to draw from.
     plan : TrainingPlan
-        Batch size, seed, patches.
+        Seed, patches, and the last step.
+    batch_size : int
+        Patches of this process in a step.
     rank, size : int
         Number of this process, and of all that share a step: each takes every
         `size`-th patch.
@@ -35,12 +37,13 @@ class PatchStream:
         self,
         training_set: TrainingSet,
         plan: TrainingPlan,
+        batch_size: int,
         rank: int = 0,
         size: int = 1,
         n_threads: int = 2,
     ) -> None:
         self._sampler = PatchSampler(training_set, plan)
-        self._numbers = range(rank, plan.batch_size * size, size)
+        self._numbers = range(rank, batch_size * size, size)
         self._last, self._ahead = plan.max_steps, n_threads
         self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="fractoseg-patches")
         self._waiting: dict[int, Future[Batch]] = {}
