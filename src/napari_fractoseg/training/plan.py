@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.options import described, refusal
 
 __all__ = ["TrainingPlan", "plan_entries", "without_retired"]
 
@@ -23,115 +24,206 @@ _OF_A_CARD = ("steps_done", "start", "earlier_stages")
 """What stands beside the plan on a model's card."""
 
 
+@described
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrainingPlan:
-    """How a network is trained.
+    """How a network is trained; with its seed and the hashes of the data it repeats the run."""
 
-    Parameters
-    ----------
-    architecture, encoder : str
-        Names in segmentation-models-pytorch, for a new network.
-    encoder_weights : str
-        What the encoder of a new network has learnt before: ``none``,
-        ``imagenet``, ``micronet`` (micrographs) or ``imagenet-micronet``.
-    encoder_sha256 : str
-        Hash that these weights must have; empty takes the published ones. The
-        plan on a model's card names it.
-    decoder_channels : tuple of int or None
-        Widths of a U-Net's decoder; None leaves the library's.
-    reduction : int
-        Images are averaged over blocks of this edge before the network sees
-        them.
-    test_reductions : tuple of int
-        Reductions whose probabilities are averaged at test time; empty means
-        `reduction` alone.
-    test_flips : bool
-        Whether the model averages mirror images at test time.
-    patch_px : int
-        Edge of a training patch after reduction, a multiple of 32.
-    batch_size : int or None
-        Patches in a step; None lets the device decide, see `patches_in_a_step`.
-    max_steps : int
-        Steps in all.
-    max_minutes : float or None
-        Time limit; the learning rate follows whichever limit is nearer.
-    optimiser : str
-        ``adamw``, ``adam``, ``sgd`` (with momentum), ``rmsprop`` or
-        ``adadelta``.
-    learning_rate : float
-        Highest learning rate.
-    encoder_rate : float
-        Learning rate of the encoder as a part of `learning_rate`; below 1 it
-        keeps what a pre-trained encoder knows, 0 freezes it.
-    freeze_batch_norm : bool
-        Keep means and variances of the layers as the parent has them, for they
-        would follow the few patches of a small training set.
-    stay_close : float
-        Weight of the agreement with the parent on unlabelled pixels
-        (distillation); 0 lets it drift.
-    weight_decay : float
-        Of the optimiser.
-    warm_up : float
-        Part of the run, 0-1, in which the learning rate rises; then it falls
-        along a cosine.
-    dice_weight : float
-        Weight of the Dice loss beside the cross entropy.
-    scale_range : tuple of float
-        Smallest and largest random magnification.
-    augmentation : float
-        Strength of changes in contrast, brightness, noise, blur; 0 is none.
-    average_decay : float
-        Decay of the running average of the weights, which becomes the model; 0
-        takes the last weights.
-    validate_every : int
-        Steps between validations.
-    patience : int
-        Validations without improvement after which the training ends; 0 never
-        ends it early.
-    split : str
-        How pixels for validation are held out: by ``images``, by ``blocks`` of
-        images with a gap around, ``auto`` (see `split_training_set`), or
-        ``none``.
-    held_out : float
-        Part of the labelled pixels to hold out.
-    gap_px : int
-        Width, in image pixels, around held-out blocks that teaches nothing.
-    seed : int
-        Of weights, patches and augmentation.
-    precision : str
-        As in Lightning Fabric; ``auto`` takes what the device is fast at.
-    """
-
-    architecture: str = "Unet"
-    encoder: str = "resnet18"
-    encoder_weights: Literal["none", "imagenet", "micronet", "imagenet-micronet"] = "none"
-    encoder_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    decoder_channels: tuple[_Positive, ...] | None = None
-    reduction: Annotated[int, Field(ge=1, le=16)] = 2
-    test_reductions: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
-    test_flips: bool = False
-    patch_px: Annotated[int, Field(ge=32, multiple_of=32)] = 256
-    batch_size: _Positive | None = None
-    max_steps: _Positive = 600
-    max_minutes: Annotated[float, Field(gt=0)] | None = None
-    optimiser: Literal["adamw", "adam", "sgd", "rmsprop", "adadelta"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    encoder_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
-    freeze_batch_norm: bool = False
-    stay_close: Annotated[float, Field(ge=0)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    dice_weight: Annotated[float, Field(ge=0)] = 1.0
-    scale_range: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.7, 1.4)
-    augmentation: Annotated[float, Field(ge=0, le=2)] = 1.0
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.98
-    validate_every: _Positive = 100
-    patience: Annotated[int, Field(ge=0)] = 0
-    split: Literal["auto", "images", "blocks", "none"] = "auto"
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    gap_px: Annotated[int, Field(ge=0)] = 32
-    seed: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    architecture: Annotated[
+        str, Field(description="Kind of a new network, as segmentation-models-pytorch names it.")
+    ] = "Unet"
+    encoder: Annotated[
+        str,
+        Field(
+            description="The part of a new network that looks for structures, as "
+            "segmentation-models-pytorch names it. Larger ones are slower and need more labels. "
+            "vgg16_bn is what the paper used."
+        ),
+    ] = "resnet18"
+    encoder_weights: Annotated[
+        Literal["none", "imagenet", "micronet", "imagenet-micronet"],
+        Field(
+            description="What the encoder of a new network has learnt before: nothing, photographs "
+            "(ImageNet), micrographs (NASA's MicroNet), or one after the other. These weights are "
+            "fetched once, 10 to 500 MB."
+        ),
+    ] = "none"
+    encoder_sha256: Annotated[
+        str,
+        Field(
+            pattern="^([0-9a-f]{64})?$",
+            description="Hash that these weights must have; empty takes the published ones. The "
+            "plan on a model's card names it.",
+        ),
+    ] = ""
+    decoder_channels: Annotated[
+        tuple[_Positive, ...] | None,
+        Field(description="Widths of a U-Net's decoder; None leaves the library's."),
+    ] = None
+    reduction: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=16,
+            description="A new network sees the image at one part in this many of its resolution. "
+            "Fracture surfaces are told apart at half the resolution (2), in a quarter of the "
+            "time; precipitates and fine cracks want all of it (1).",
+        ),
+    ] = 2
+    test_reductions: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=16)], ...],
+        Field(
+            description="Scale levels that a finished model averages, as reductions; empty means "
+            "that of the training alone."
+        ),
+    ] = ()
+    test_flips: Annotated[
+        bool,
+        Field(
+            description="Whether a finished model averages mirror images (test-time augmentation)."
+        ),
+    ] = False
+    patch_px: Annotated[
+        int,
+        Field(
+            ge=32,
+            multiple_of=32,
+            description="Edge of the patches that are learnt from, at the network's resolution. "
+            "Larger ones show more surroundings and need more memory.",
+        ),
+    ] = 256
+    batch_size: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Patches in a step (default: what suits the device). More make the steps "
+            "steadier, slower, and need more memory.",
+        ),
+    ] = None
+    max_steps: Annotated[int, Field(ge=1, description="Steps at most.")] = 600
+    max_minutes: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="Minutes at most; the learning rate follows whichever limit is nearer.",
+        ),
+    ] = None
+    optimiser: Annotated[
+        Literal["adamw", "adam", "sgd", "rmsprop", "adadelta"],
+        Field(
+            description="How the network follows its errors. adadelta is what the paper used; sgd "
+            "has momentum."
+        ),
+    ] = "adamw"
+    learning_rate: Annotated[
+        float,
+        Field(gt=0, description="How large the changes of a step are. Smaller: slower and safer."),
+    ] = 1e-3
+    encoder_rate: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Learning rate of the encoder as a part of the learning rate; below 1 it "
+            "keeps what a pre-trained encoder knows, 0 freezes it.",
+        ),
+    ] = 1.0
+    freeze_batch_norm: Annotated[
+        bool,
+        Field(
+            description="Keep means and variances of batch normalisation as the parent has them, "
+            "for they would follow the few patches of a small training set."
+        ),
+    ] = False
+    stay_close: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Where nothing is labelled, hold the model to what its parent said, so "
+            "that few strokes do not make it forget the rest (weight of the distillation); 0 lets "
+            "it drift.",
+        ),
+    ] = 0.0
+    weight_decay: Annotated[
+        float,
+        Field(ge=0, description="How strongly the optimiser draws all weights towards zero."),
+    ] = 1e-2
+    warm_up: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Part of the run, 0-1, in which the learning rate rises; then it falls "
+            "along a cosine.",
+        ),
+    ] = 0.05
+    dice_weight: Annotated[
+        float, Field(ge=0, description="Weight of the Dice loss beside the cross entropy.")
+    ] = 1.0
+    scale_range: Annotated[
+        tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]],
+        Field(description="Smallest and largest random magnification of a patch."),
+    ] = (0.7, 1.4)
+    augmentation: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=2,
+            description="How much contrast, brightness, noise and blur are varied, so that the "
+            "model copes with other settings of the microscope. 0 varies nothing.",
+        ),
+    ] = 1.0
+    average_decay: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Decay of the running average of the weights, which becomes the model; 0 "
+            "takes the last weights.",
+        ),
+    ] = 0.98
+    validate_every: Annotated[int, Field(ge=1, description="Steps between validations.")] = 100
+    patience: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Validations without improvement that end the training; 0 never ends it "
+            "early.",
+        ),
+    ] = 0
+    split: Annotated[
+        Literal["auto", "images", "blocks", "none"],
+        Field(
+            description="What is held out to measure how good the model is, pixels it never learns "
+            "from: whole images, blocks of images with a gap around them, or none; auto: images "
+            "from three on, else blocks."
+        ),
+    ] = "auto"
+    held_out: Annotated[
+        float, Field(gt=0, lt=1, description="Part of the labelled pixels to hold out, 0-1.")
+    ] = 0.2
+    gap_px: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Width, in image pixels, around held-out blocks that teaches nothing.",
+        ),
+    ] = 32
+    seed: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Seed of weights, patches and augmentation: the same one repeats the same "
+            "training on the CPU.",
+        ),
+    ] = 0
+    precision: Annotated[
+        Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+        Field(
+            description="Precision of the arithmetic, as Lightning Fabric names it; auto takes "
+            "what the device is fast at."
+        ),
+    ] = "auto"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
@@ -155,12 +247,7 @@ class TrainingPlan:
         try:
             return _ADAPTER.validate_python(without_retired(data))
         except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise TrainingError(
-                f"Training plan, {where}: {first['msg']} ({str(first['input'])[:80]!r}). "
-                "Correct this entry."
-            ) from error
+            raise TrainingError(f"Training plan: {refusal(error)} Correct this entry.") from error
 
     @classmethod
     def from_json(cls, path: Path) -> TrainingPlan:
