@@ -406,7 +406,7 @@ class TestEvaluate:
         report.write_text("mine")
         arguments = ["evaluate", "--model", model, "--images", data / "images", "--labels",
                      data / "masks", "-o", report]  # fmt: skip
-        assert "replace it (--overwrite)" in run(*arguments, code=2)
+        assert "or have it replaced. Option: --overwrite." in run(*arguments, code=2)
         assert report.read_text() == "mine"
         run(*arguments, "--overwrite")
         assert json.loads(report.read_text())["classes"] == list(
@@ -478,11 +478,11 @@ class TestConvert:
         via = data / "images" / "via.json"
         via.write_text(json.dumps({"one.png-1": entry}))
         arguments = ["convert", via, "-o", data / "out", "--to", "masks"]
-        assert "(--several first)" in run(*arguments, code=2)
-        assert "(--skip-unclassified)" in run(*arguments, "--several", "first", code=2)
+        assert "Option: --several first." in run(*arguments, code=2)
+        assert "Option: --skip-unclassified." in run(*arguments, "--several", "first", code=2)
         text = run(*arguments, "--several", "first", "--skip-unclassified")
         assert "note: 1 regions have several ticks; the first class counts." in text
-        assert "note: 1 regions without a class are left out." in text
+        assert "note: 1 regions without a class are left out of the labels." in text
         assert f"Written: {data / 'out'} (1 images, 1 regions)" in text
         labels = tifffile.imread(data / "out" / "one_labels.tif")
         assert np.bincount(labels.ravel()).tolist() == [96 * 96 - 12, 12]
@@ -494,7 +494,7 @@ class TestConvert:
         via = data / "images" / "via.json"
         via.write_text(json.dumps({"one.png-1": entry}))
         arguments = ["convert", via, "-o", data / "coco.json", "--to", "coco"]
-        assert "(--attribute)" in run(*arguments, code=2)
+        assert "Option: --attribute." in run(*arguments, code=2)
         run(*arguments, "--attribute", "two")
         categories = json.loads((data / "coco.json").read_text())["categories"]
         assert categories == [{"supercategory": "two", "id": 1, "name": "x"}]
@@ -521,7 +521,7 @@ class TestConvert:
 
     def test_an_existing_file_is_replaced_only_when_asked(self, via, data):
         arguments = ["convert", via, "-o", data / "plan.json", "--to", "via1", "--skip-damaged"]
-        assert "replace it (--overwrite)" in run(*arguments, code=2)
+        assert "or have it replaced. Option: --overwrite." in run(*arguments, code=2)
         assert json.loads((data / "plan.json").read_text()) == PLAN
         run(*arguments, "--overwrite")
         assert nf.annotations.read_via(data / "plan.json", strict=False).flavour == "via1"

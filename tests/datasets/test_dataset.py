@@ -1,5 +1,4 @@
 import json
-import logging
 
 import imageio.v3 as iio
 import numpy as np
@@ -66,7 +65,7 @@ def test_unlabelled_pixels_may_be_taken_as_a_class(folders):
         read_training_set(images, labels, unlabelled_as="nothing")
 
 
-def test_polygons_of_a_via_file(folders, tmp_path, caplog):
+def test_polygons_of_a_via_file(folders, tmp_path):
     images, _ = folders
     rect = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 6}
     region = {"shape_attributes": rect, "region_attributes": {"mode": "t"}}
@@ -76,17 +75,18 @@ def test_polygons_of_a_via_file(folders, tmp_path, caplog):
     }
     path = tmp_path / "via.json"
     path.write_text(json.dumps(document))
-    with caplog.at_level(logging.WARNING):
-        training_set = read_training_set(images, path)
+    training_set = read_training_set(images, path)
     assert training_set.names == ("a", "b")
     assert training_set.pixel_counts()["transgranular"] == 48
-    assert "image c is not in the image folder" in caplog.text
+    assert training_set.notes == (
+        f"via.json: 1 of 3 images not found in {images.resolve()}: ../c.png",
+    )
 
 
 def test_what_does_not_fit_is_refused_by_name(folders):
     images, labels = folders
     iio.imwrite(labels / "z.png", IMAGE)
-    with pytest.raises(TrainingError, match=r"No image in .* has labels in .*a\.png"):
+    with pytest.raises(TrainingError, match=r"No image in .* has labels in .*1 of 1 masks.*z\.png"):
         read_training_set(images, labels)
     iio.imwrite(labels / "a.png", np.ones((3, 3), np.uint8))
     with pytest.raises(

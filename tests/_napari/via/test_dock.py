@@ -160,7 +160,7 @@ def test_the_last_file_that_was_chosen_counts(widget, load, via_file, tmp_path, 
     for path in (via_file, other, via_file, other):
         widget.file.value = path
     load(folder=None, path=other)
-    assert widget.document[0].regions[0].attributes["mode"] == "polished"
+    assert widget.source.document[0].regions[0].attributes["mode"] == "polished"
 
 
 def test_free_texts_do_not_fill_the_table(widget, load, tmp_path):
