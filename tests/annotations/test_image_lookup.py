@@ -88,6 +88,20 @@ def test_nothing_outside_is_found(root):
         assert find(root, name) is None
 
 
+def test_links_out_of_a_folder_count_if_somebody_named_it(root):
+    elsewhere = put(root.parent / "elsewhere.png")
+    (root / "a.png").symlink_to(elsewhere)
+    lookup = ImageLookup.scan(root, follow_links=True)
+    assert lookup.find(AnnotatedImage("a.png")) == root.resolve() / "a.png"
+    assert find(root, "a.png") is None
+
+
+def test_a_subfolder_can_be_left_out(root):
+    put(root / "masks" / "a.png")
+    image = put(root / "a.tif")
+    assert ImageLookup.scan(root, without=root / "masks").paths == (image,)
+
+
 def test_other_files_hidden_ones_and_deep_folders_are_not_searched(root):
     put(root / ".cache" / "a.png")
     put(root / "1" / "2" / "3" / "4" / "b.png")

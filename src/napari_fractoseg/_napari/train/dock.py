@@ -130,6 +130,7 @@ class TrainWidget(JobDock):
             scheme=scheme,
             painted=painted,
             sources=tuple(panel.pairs.sources),
+            annotations=panel.pairs.annotations,
             device=panel.device.device,
         )
 
