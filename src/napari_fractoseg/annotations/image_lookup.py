@@ -68,7 +68,7 @@ class ImageLookup:
     Parameters
     ----------
     root : Path
-        Nothing outside it is looked at.
+        Nothing outside it is looked at, but for links where they are to be followed.
     paths : tuple of Path
         Image files, nearest folders first.
     is_complete : bool

@@ -81,6 +81,16 @@ def test_a_file_is_described_with_values_and_counts(widget, load):
     assert widget.button.isEnabled()
 
 
+def test_links_count_in_a_folder_that_was_chosen_but_not_beside_the_file(widget, load, via_file):
+    for folder in (via_file.parent, via_file.parents[1] / "linked"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.png").symlink_to(via_file.parents[1] / "sem" / "a.png")
+    load(folder=None)
+    assert "0 of 2 annotated images found" in widget.file_line.text()
+    load(folder=via_file.parents[1] / "linked")
+    assert "1 of 2 annotated images found" in widget.file_line.text()
+
+
 def test_the_preview_follows_the_choices(widget, load):
     load()
     widget.attribute.value = "mode"

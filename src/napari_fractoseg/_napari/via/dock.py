@@ -151,7 +151,8 @@ class ViaImportWidget(JobDock):
             if not is_there:
                 self._set_state(State.NOT_READY, f"There is no {what} {where}.")
                 return
-        job = AnnotationSource.open_job(path, folder, LENIENT)
+        is_named = folder != path.parent  # by the user: then links in it are meant
+        job = AnnotationSource.open_job(path, folder, LENIENT, follow_links=is_named)
         self._start(job, State.READING, "reading …")
 
     @Slot(object)
