@@ -12,6 +12,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_fractoseg.annotations.options import AnnotationOptions
     from napari_fractoseg.annotations.via import read_via
     from napari_fractoseg.classes import ClassScheme, FractureClass
     from napari_fractoseg.errors import FractosegError
@@ -29,6 +30,7 @@ except importlib.metadata.PackageNotFoundError:  # a source tree that was never 
     __version__ = "0+unknown"
 
 __all__ = [
+    "AnnotationOptions",
     "ClassScheme",
     "FractosegError",
     "FractureClass",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 _SOURCES = {
+    "AnnotationOptions": "annotations.options",
     "ClassScheme": "classes",
     "FractosegError": "errors",
     "FractureClass": "classes",

@@ -1,11 +1,13 @@
 """The errors that napari-fractoseg raises on purpose.
 
-Each message says what is wrong, shows the value, and says what to do. None
-derives from ``RuntimeError``: Qt workers swallow those (see
-``docs/decisions/0002-long-work.md``).
+Each message says what is wrong, shows the value, and says what to do, in words
+that fit a window, a script and the command line alike. None derives from
+``RuntimeError``: Qt workers swallow those (see ``docs/decisions/0002-long-work.md``).
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 __all__ = [
     "AnnotationError",
@@ -25,7 +27,25 @@ __all__ = [
 
 
 class FractosegError(Exception):
-    """Base of every error that napari-fractoseg raises on purpose."""
+    """Base of every error that napari-fractoseg raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, the value, and what to do.
+    options : tuple of str
+        Parameters that would help, such as ``"channel"``, or with their value, such as
+        ``"several=first"``. They are no part of the message: the command line adds the
+        options of that name, of those that the running command has.
+    """
+
+    def __init__(self, message: str = "", *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.options = options
+
+    def at(self, place: object) -> Self:
+        """Return the error with the place, such as a file, in front of its message."""
+        return type(self)(f"{place}: {self}", options=self.options)
 
 
 class ImageError(FractosegError):

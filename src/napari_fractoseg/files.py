@@ -27,17 +27,32 @@ RUN_FILE = "run.json"
 """Written beside the results of a run: with what they were made."""
 
 
-def refuse_existing(*paths: Path | None, remedy: str = "Choose another name.") -> None:
+def refuse_existing(
+    *paths: Path | None, remedy: str = "Choose another name.", replaceable: bool = False
+) -> None:
     """Raise if one of the paths exists.
+
+    Parameters
+    ----------
+    *paths : Path or None
+        None is no path.
+    remedy : str
+        What to do.
+    replaceable : bool
+        Whether the caller has a parameter ``overwrite``; the remedy is then this one.
 
     Raises
     ------
     OutputExistsError
         Naming the path, with the remedy.
     """
+    if replaceable:
+        remedy = "Choose another name, or have it replaced."
     for path in paths:
         if path is not None and path.exists():
-            raise OutputExistsError(f"{path} exists already. {remedy}")
+            raise OutputExistsError(
+                f"{path} exists already. {remedy}", options=("overwrite",) * replaceable
+            )
 
 
 @contextmanager

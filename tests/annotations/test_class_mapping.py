@@ -199,7 +199,7 @@ def test_regions_without_a_value_are_refused_unless_mapped(attributes):
     doc = modes("i", "")
     with pytest.raises(
         AnnotationError,
-        match=r"^image 'b', region 7: attribute 'mode' has no value\. Give.*in VIA, or map",
+        match=r"^image 'b', region 7: attribute 'mode' has no value\. Give.*in VIA, or have",
     ):
         map_classes(doc, DEFAULT_SCHEME).class_of(Region(POINT, attributes), "image 'b', region 7")
     for given, expected in ((None, None), ("b", "background")):

@@ -15,6 +15,7 @@ from napari_fractoseg.annotations import (
 )
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, OutputExistsError
 from napari_fractoseg.jobs import Progress, drain
@@ -52,7 +53,9 @@ def rect(value, x=1, y=1, width=2, height=2):
 
 
 def convert(source, out, to=None, **settings):
-    return drain(convert_job(source, out, to, ConvertSettings(**settings)))
+    chosen = {name: settings.pop(name) for name in STRICT.to_dict() if name in settings}
+    settings = ConvertSettings(annotations=AnnotationOptions(**chosen), **settings)
+    return drain(convert_job(source, out, to, settings))
 
 
 def via(folder, *images, flavour=Flavour.VIA2, name="via.json", **options):
@@ -133,7 +136,7 @@ class TestFlavours:
         with pytest.raises(AnnotationError, match=r"via\.json, image 'a\.png', region 1: shape"):
             convert(source, folder / "out.json", Flavour.VIA1)
         assert not (folder / "out.json").exists()
-        result = convert(source, folder / "out.json", Flavour.VIA1, strict=False)
+        result = convert(source, folder / "out.json", Flavour.VIA1, skip_damaged=True)
         assert result.n_regions == 2
         assert result.notes[0].startswith("1 damaged regions are left out")
         assert read_via(folder / "out.json", strict=False)[0].regions[1] == damaged
@@ -143,8 +146,9 @@ class TestFlavours:
         source = via(folder, AnnotatedImage("a.png", (rect("i"),)))
         out = folder / "out.json"
         out.write_text("mine")
-        with pytest.raises(OutputExistsError, match="--overwrite"):
+        with pytest.raises(OutputExistsError, match="or have it replaced") as caught:
             convert(folder / "not even read", out, to)
+        assert caught.value.options == ("overwrite",)
         assert out.read_text() == "mine"
         if to:
             convert(source, out, to, overwrite=True)
@@ -333,8 +337,11 @@ class TestViaToMasks:
         result = convert(source, folder / "out")
         assert (result.n_images, result.n_regions) == (1, 1)
         assert result.notes == (f"1 of 2 images not found in {folder.resolve()}: gone.png",)
-        with pytest.raises(AnnotationError, match=r"none of 2 annotated images.*\(--images\)"):
+        with pytest.raises(
+            AnnotationError, match=r"none of 2 annotated images.*Name the image folder\.$"
+        ) as caught:
             convert(source, tmp_path / "out", images=tmp_path / "nowhere")
+        assert caught.value.options == ("images",)
         assert not (tmp_path / "out").exists()
 
     def test_images_elsewhere(self, folder, tmp_path):
@@ -352,9 +359,10 @@ class TestViaToMasks:
     def test_damaged_regions_are_an_error_or_not_drawn(self, folder):
         damaged = Region({"name": "square"}, {"name": "x"})
         source = via(folder, AnnotatedImage("a.png", (damaged, rect("i"))))
-        with pytest.raises(AnnotationError, match="--skip-damaged"):
+        with pytest.raises(AnnotationError, match="or have damaged regions left out") as caught:
             convert(source, folder / "out")
-        result = convert(source, folder / "out", strict=False)
+        assert caught.value.options == ("skip_damaged",)
+        result = convert(source, folder / "out", skip_damaged=True)
         assert (result.n_images, result.n_regions) == (1, 1)
         assert result.notes[0].startswith("1 damaged regions are left out")
 
@@ -390,10 +398,9 @@ class TestViaToMasks:
         both = Region(rect("i").shape, {"name": {"t": True, "i": True}})
         images = AnnotatedImage("a.png", (both, rect("t", 5, 5))), AnnotatedImage("x.png", (both,))
         source = via(folder, *images)
-        with pytest.raises(
-            AnnotationError, match=r"have the first of them taken \(--several first\)\.$"
-        ):
+        with pytest.raises(AnnotationError, match=r"have the first of them taken\.$") as caught:
             convert(source, folder / "out")
+        assert caught.value.options == ("several=first",)
         assert not (folder / "out").exists()
         result = convert(source, folder / "out", several="first")
         assert result.notes[1:] == ("1 regions have several ticks; the first class counts.",)
@@ -407,31 +414,34 @@ class TestViaToMasks:
         )
         source = via(folder, *images)
         with pytest.raises(
-            AnnotationError, match=r"which leaves such regions out \(--skip-unclassified\)\.$"
-        ):
+            AnnotationError, match=r"have regions without a class left out\.$"
+        ) as caught:
             convert(source, folder / "out")
+        assert caught.value.options == ("skip_unclassified",)
         result = convert(source, folder / "out", skip_unclassified=True)
         assert (result.n_images, result.n_regions) == (1, 1)
-        assert result.notes[1:] == ("2 regions without a class are left out.",)
+        assert result.notes[1:] == ("2 regions without a class are left out of the labels.",)
         labels = tifffile.imread(folder / "out" / "a_labels.tif")
         assert np.bincount(labels.ravel()).tolist() == [76, 4]
 
     def test_remedies_name_their_options(self, folder):
         region = Region(rect("i").shape, {"one": "i", "two": "t", "three": "dimples"})
         source = via(folder, AnnotatedImage("a.png", (region,)))
-        for attribute, message in (
-            (None, r"Name the attribute that holds the class \(--attribute\), or rename"),
-            ("six", r"Name one of these \(--attribute\)\.$"),
-            ("three", r"have new classes made of them \(--new-classes\)\.$"),
+        for attribute, message, option in (
+            (None, r"Name the attribute that holds the class, or rename", "attribute"),
+            ("six", r"Name one of these\.$", "attribute"),
+            ("three", r"have new classes made of them\.$", "new_classes"),
         ):
-            with pytest.raises(AnnotationError, match=message):
+            with pytest.raises(AnnotationError, match=message) as caught:
                 convert(source, folder / "out", attribute=attribute)
+            assert caught.value.options == (option,)
         for attribute, message in (
-            (None, r"or name the attribute \(--attribute\)\.$"),
-            ("six", r"Name one of these \(--attribute\)\.$"),
+            (None, r"or name the attribute\.$"),
+            ("six", r"Name one of these\.$"),
         ):
-            with pytest.raises(AnnotationError, match=message):
+            with pytest.raises(AnnotationError, match=message) as caught:
                 convert(source, folder / "coco.json", Flavour.COCO, attribute=attribute)
+            assert caught.value.options == ("attribute",)
         convert(source, folder / "coco.json", Flavour.COCO, attribute="two")
         (category,) = json.loads((folder / "coco.json").read_text())["categories"]
         assert (category["supercategory"], category["name"]) == ("two", "t")
@@ -444,8 +454,25 @@ class TestViaToMasks:
         (tmp_path / "via").mkdir()
         source = via(tmp_path / "via", AnnotatedImage("a.png", (rect("i"),)))
         with pytest.raises(
-            AnnotationError, match=r"1 images fit several files: a\.png; .*\(--images\)"
+            AnnotationError,
+            match=r"1 images fit several files: a\.png \(train/a\.png, val/a\.png\); name",
         ):
             convert(source, tmp_path / "out", images=folder)
-        result = convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
-        assert f"a_labels.tif: several images of that name in {folder.resolve()}." in result.notes
+        with pytest.raises(
+            AnnotationError, match=r"a_labels\.tif fits several images in .*: train/a\.png, val/a"
+        ):
+            convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
+        assert not (tmp_path / "via.json").exists()
+
+    def test_a_mask_that_fits_two_suffixes_is_refused_unless_its_own_tells(
+        self, folder, masks, tmp_path
+    ):
+        tifffile.imwrite(folder / "b.tif", np.zeros((7, 6), np.uint8))
+        with pytest.raises(
+            AnnotationError, match=r"b\.png fits several images in .*: b\.jpg, b\.tif\. Rename"
+        ):
+            convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
+        (masks / "b.png").unlink()
+        tifffile.imwrite(masks / "b.tif", labels_of(DIAGONAL))
+        convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
+        assert [i.filename for i in read_via(tmp_path / "via.json")] == ["a.png", "b.tif"]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from napari_fractoseg.annotations import AnnotatedImage
-from napari_fractoseg.annotations.image_lookup import ImageFolder, name_parts
+from napari_fractoseg.annotations.image_lookup import ImageLookup, name_parts
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def put(path, value=0):
 
 
 def find(root, filename, size=-1):
-    return ImageFolder.scan(root).find(AnnotatedImage(filename, size=size))
+    return ImageLookup.scan(root).find(AnnotatedImage(filename, size=size))
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,25 @@ def test_nothing_outside_is_found(root):
         assert find(root, name) is None
 
 
+def test_links_out_of_a_folder_count_if_somebody_named_it(root):
+    elsewhere = put(root.parent / "elsewhere.png")
+    (root / "a.png").symlink_to(elsewhere)
+    lookup = ImageLookup.scan(root, follow_links=True)
+    assert lookup.find(AnnotatedImage("a.png")) == root.resolve() / "a.png"
+    assert find(root, "a.png") is None
+
+
+def test_a_subfolder_can_be_left_out(root):
+    put(root / "masks" / "a.png")
+    image = put(root / "a.tif")
+    assert ImageLookup.scan(root, without=root / "masks").paths == (image,)
+
+
 def test_other_files_hidden_ones_and_deep_folders_are_not_searched(root):
     put(root / ".cache" / "a.png")
     put(root / "1" / "2" / "3" / "4" / "b.png")
     (root / "via.json").write_text("{}")
-    folder = ImageFolder.scan(root)
+    folder = ImageLookup.scan(root)
     assert folder.paths == ()
     assert folder.is_complete
 
@@ -101,7 +115,7 @@ def test_too_many_files_are_not_searched(root, monkeypatch):
     monkeypatch.setattr("napari_fractoseg.annotations.image_lookup.MAX_FILES", 3)
     for number in range(5):
         put(root / f"{number}.png")
-    assert not ImageFolder.scan(root).is_complete
+    assert not ImageLookup.scan(root).is_complete
 
 
 def test_a_name_that_is_no_url_is_a_path(root):
@@ -117,7 +131,7 @@ def test_a_size_of_thousands_of_digits_is_none(root):
 def test_all_files_that_fit_equally_well_are_candidates(root):
     one, two = put(root / "train" / "a.png"), put(root / "val" / "a.png")
     put(root / "deep" / "er" / "a.png")
-    folder = ImageFolder.scan(root)
+    folder = ImageLookup.scan(root)
     assert folder.candidates(AnnotatedImage("a.png")) == (one, two)
     assert folder.candidates(AnnotatedImage("a.jpg")) == (one, two)
     assert folder.candidates(AnnotatedImage("x/val/a.png")) == (two,)
@@ -134,10 +148,10 @@ def test_files_are_gone_through_once_for_names_and_once_for_stems(root):
             return super().__iter__()
 
     paths = tuple(put(root / f"{number}.png") for number in range(3))
-    folder = ImageFolder(root, Counted(paths))
+    folder = ImageLookup(root, Counted(paths))
     for _ in range(2):
         for number, path in enumerate(paths):
             assert folder.find(AnnotatedImage(f"{number}.png")) == path
             assert folder.find(AnnotatedImage(f"{number}.jpg")) == path
     assert Counted.n_iterations == 2
-    assert folder == ImageFolder(root, paths)
+    assert folder == ImageLookup(root, paths)

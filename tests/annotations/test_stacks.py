@@ -5,7 +5,7 @@ import tifffile
 
 from napari_fractoseg.annotations import AnnotatedImage, Region
 from napari_fractoseg.annotations.class_mapping import ClassMapping
-from napari_fractoseg.annotations.image_lookup import ImageFolder
+from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.stacks import assemble, draw_labels_job, short_name
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.jobs import Progress, drain
@@ -20,7 +20,7 @@ def put(path, shape=(4, 6), dtype=np.uint8):
 
 def assembled(folder, *names, **options):
     images = [AnnotatedImage(name) for name in names]
-    return assemble(images, ImageFolder.scan(folder), **options)
+    return assemble(ImageLookup.scan(folder).find_all(images, **options))
 
 
 def rect(value, x, y, width, height):
@@ -75,8 +75,8 @@ def test_files_that_cannot_be_used_are_missing_and_the_reason_is_noted(tmp_path)
 
 
 def test_a_search_that_was_given_up_is_noted(tmp_path):
-    folder = ImageFolder(tmp_path, (), is_complete=False)
-    assert assemble([], folder).notes == (
+    folder = ImageLookup(tmp_path, (), is_complete=False)
+    assert assemble(folder.find_all([])).notes == (
         f"{tmp_path} holds too many files to search; name the image folder.",
     )
 
@@ -152,5 +152,6 @@ def test_images_that_fit_several_files_are_named(tmp_path):
     assert [s.paths for s in assembly.stacks] == [((tmp_path / "val" / "b.png").resolve(),)]
     assert assembly.notes == (
         f"1 of 5 images not found in {tmp_path.resolve()}: x.png",
-        "3 images fit several files: a.png, c.tif, ...; name the image folder.",
+        "3 images fit several files: a.png (train/a.png, val/a.png), c.tif (train/c.png, "
+        "val/c.png), ...; name the image folder, or rename all files but one.",
     )

@@ -161,8 +161,9 @@ def test_workers_that_die_again_and_again_are_a_memory_problem(settings, workers
     units = deque([Unit(os._exit, (1,))])
     with closing(work_through(workers, units)) as finished:
         _, future = next(item for item in finished if item is not None)
-    with pytest.raises(ClusterError, match="memory was full.*--max-memory-gb"):
+    with pytest.raises(ClusterError, match="memory was full.*smaller tiles") as caught:
         result_of(future)
+    assert caught.value.options == ("max_memory_gb", "tile_px")
 
 
 def test_work_that_was_dropped_is_said():

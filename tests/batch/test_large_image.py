@@ -320,8 +320,9 @@ def test_the_labels_get_the_name_that_is_wanted(image, settings, tmp_path):
     run = json.loads((tmp_path / "out" / "again_run.json").read_text())
     assert run["files"][0]["outputs"] == ["again.zarr"]
     assert batch.plan([image], tmp_path / "out", wanted, resume=True) == []
-    with pytest.raises(nf.FractosegError, match=r"mine\.zarr.*--overwrite"):
+    with pytest.raises(nf.FractosegError, match=r"mine\.zarr.*replaced") as caught:
         batch.plan([image], tmp_path / "out", wanted)
+    assert caught.value.options == ("resume", "overwrite")
     with pytest.raises(nf.FractosegError, match=r"labels of one image, 2 are given"):
         batch.plan([image, other], tmp_path / "out", wanted)
 

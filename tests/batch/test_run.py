@@ -363,8 +363,9 @@ class TestResume:
         out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
         drain(batch.run(batch.plan([folder], out, settings)))
         for other in (replace(settings, flips=True), replace(settings, confidence=True)):
-            with pytest.raises(OutputExistsError, match=r"a_labels\.tif.*--overwrite"):
+            with pytest.raises(OutputExistsError, match=r"a_labels\.tif.*replaced") as caught:
                 batch.plan([folder], out, other, resume=True)
+            assert caught.value.options == ("overwrite",)
         assert batch.plan([folder], out, replace(settings, device="auto"), resume=True) == []
         iio.imwrite(folder / "a.png", image(7))
         with pytest.raises(OutputExistsError, match=r"already: a_labels\.tif\. They are of"):

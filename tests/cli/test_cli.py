@@ -438,7 +438,7 @@ class TestEvaluate:
         report.write_text("mine")
         arguments = ["evaluate", "--model", model, "--images", data / "images", "--labels",
                      data / "masks", "-o", report]  # fmt: skip
-        assert "replace it (--overwrite)" in run(*arguments, code=2)
+        assert "or have it replaced. Option: --overwrite." in run(*arguments, code=2)
         assert report.read_text() == "mine"
         run(*arguments, "--overwrite")
         assert json.loads(report.read_text())["classes"] == list(
@@ -452,6 +452,83 @@ class TestEvaluate:
         assert "labelled 'dimples', a class that the model 'tiny' does not know" in text
         assert "start a new model" not in text
         assert not (data / "report.json").exists()
+
+
+class TestAnnotations:
+    """VIA files, and what they leave open: the same answer and the same options everywhere."""
+
+    @pytest.fixture
+    def via(self, data):
+        """A VIA file of an image, with a region without a class and one with two."""
+
+        def rect(x, value):
+            shape = {"name": "rect", "x": x, "y": 0, "width": 20, "height": 96}
+            return {"shape_attributes": shape, "region_attributes": {"mode": value, "by": "me"}}
+
+        values = ("i", {"t": True}, "", {"t": True, "i": True})
+        regions = [rect(24 * number, value) for number, value in enumerate(values)]
+        entries = {
+            name: {"filename": name, "size": -1, "regions": its, "file_attributes": {}}
+            for name, its in (("one.png", regions), ("gone.png", regions[:1]))
+        }
+        (data / "via.json").write_text(json.dumps(entries))
+        return data / "via.json"
+
+    @pytest.fixture(params=["train", "evaluate", "convert"])
+    def arguments(self, request, data, via, model):
+        images = ["--images", data / "images"]
+        labels = [*images, "--labels", via, "--device", "cpu"]
+        return {
+            "train": ["train", *labels, "--plan", data / "plan.json", "--max-steps", 1,
+                      "-o", data / "new"],
+            "evaluate": ["evaluate", *labels, "--model", model, "-o", data / "report.json"],
+            "convert": ["convert", via, *images, "--to", "masks", "-o", data / "out"],
+        }[request.param]  # fmt: skip
+
+    def test_each_remedy_is_an_option_and_what_is_left_out_is_said(self, arguments):
+        assert run(*arguments, code=2).endswith(
+            "or have regions without a class left out. Option: --skip-unclassified.\n"
+        )
+        arguments = [*arguments, "--skip-unclassified"]
+        text = run(*arguments, code=2)
+        assert text.endswith("or have the first of them taken. Option: --several first.\n")
+        text = run(*arguments, "--attribute", "nothing", code=2)
+        assert text.endswith("Name one of these. Option: --attribute.\n")
+        text = run(*arguments, "--attribute", "by", code=2)
+        assert text.endswith("or have new classes made of them. Option: --new-classes.\n")
+        text = run(*arguments, "--several", "first")
+        assert "1 regions without a class are left out of the labels." in text
+        assert "1 regions have several ticks; the first class counts." in text
+        assert "1 of 2 images not found" in text
+
+    def test_damaged_regions_can_be_left_out(self, arguments, via):
+        damaged = {"shape_attributes": {"name": "blob"}, "region_attributes": {"mode": "i"}}
+        entries = json.loads(via.read_text())
+        entries["one.png"]["regions"][2:] = [damaged]
+        via.write_text(json.dumps(entries))
+        assert run(*arguments, code=2).endswith("left out. Option: --skip-damaged.\n")
+        assert "1 damaged regions are left out" in run(*arguments, "--skip-damaged")
+
+    def test_only_options_of_the_command_are_named(self, data, model):
+        two = np.zeros((2, 96, 96), np.uint8)
+        path = data / "two.tif"
+        tifffile.imwrite(path, two, metadata={"axes": "CYX"}, photometric="minisblack")
+        text = run("segment", path, "--model", model, "-o", data / "out", code=1)
+        assert "or save it as an image of its own. Option: --channel.\n" in text
+        report = json.loads((data / "out" / "run.json").read_text())
+        assert report["files"][0]["error"].endswith("or save it as an image of its own.")
+        path.rename(data / "images" / "two.png").rename(data / "images" / "one.tif")
+        (data / "images" / "one.png").unlink()
+        text = run(*train_arguments(data), code=2)
+        assert text.endswith("or save it as an image of its own.\n")
+        out = run("models", "export", model, "-o", data / "plan.json", code=2)
+        assert out.startswith("error: ")
+        assert "Option" not in out
+
+    def test_weights_that_cannot_be_fetched_name_the_option(self, data, monkeypatch):
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        arguments = (*train_arguments(data), "--encoder-weights", "imagenet")
+        assert run(*arguments, code=2).endswith("random weights. Option: --or-random.\n")
 
 
 class TestConvert:
@@ -510,11 +587,11 @@ class TestConvert:
         via = data / "images" / "via.json"
         via.write_text(json.dumps({"one.png-1": entry}))
         arguments = ["convert", via, "-o", data / "out", "--to", "masks"]
-        assert "(--several first)" in run(*arguments, code=2)
-        assert "(--skip-unclassified)" in run(*arguments, "--several", "first", code=2)
+        assert "Option: --several first." in run(*arguments, code=2)
+        assert "Option: --skip-unclassified." in run(*arguments, "--several", "first", code=2)
         text = run(*arguments, "--several", "first", "--skip-unclassified")
         assert "note: 1 regions have several ticks; the first class counts." in text
-        assert "note: 1 regions without a class are left out." in text
+        assert "note: 1 regions without a class are left out of the labels." in text
         assert f"Written: {data / 'out'} (1 images, 1 regions)" in text
         labels = tifffile.imread(data / "out" / "one_labels.tif")
         assert np.bincount(labels.ravel()).tolist() == [96 * 96 - 12, 12]
@@ -526,7 +603,7 @@ class TestConvert:
         via = data / "images" / "via.json"
         via.write_text(json.dumps({"one.png-1": entry}))
         arguments = ["convert", via, "-o", data / "coco.json", "--to", "coco"]
-        assert "(--attribute)" in run(*arguments, code=2)
+        assert "Option: --attribute." in run(*arguments, code=2)
         run(*arguments, "--attribute", "two")
         categories = json.loads((data / "coco.json").read_text())["categories"]
         assert categories == [{"supercategory": "two", "id": 1, "name": "x"}]
@@ -553,7 +630,7 @@ class TestConvert:
 
     def test_an_existing_file_is_replaced_only_when_asked(self, via, data):
         arguments = ["convert", via, "-o", data / "plan.json", "--to", "via1", "--skip-damaged"]
-        assert "replace it (--overwrite)" in run(*arguments, code=2)
+        assert "or have it replaced. Option: --overwrite." in run(*arguments, code=2)
         assert json.loads((data / "plan.json").read_text()) == PLAN
         run(*arguments, "--overwrite")
         assert nf.annotations.read_via(data / "plan.json", strict=False).flavour == "via1"

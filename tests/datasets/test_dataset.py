@@ -1,5 +1,4 @@
 import json
-import logging
 
 import imageio.v3 as iio
 import numpy as np
@@ -7,9 +6,10 @@ import pytest
 import tifffile
 
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
+from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
-from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.datasets.sources import read_training_set, read_training_sets
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, ImageError, TrainingError
 from napari_fractoseg.images import Micrograph
 
@@ -66,7 +66,7 @@ def test_unlabelled_pixels_may_be_taken_as_a_class(folders):
         read_training_set(images, labels, unlabelled_as="nothing")
 
 
-def test_polygons_of_a_via_file(folders, tmp_path, caplog):
+def test_polygons_of_a_via_file(folders, tmp_path):
     images, _ = folders
     rect = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 6}
     region = {"shape_attributes": rect, "region_attributes": {"mode": "t"}}
@@ -76,17 +76,122 @@ def test_polygons_of_a_via_file(folders, tmp_path, caplog):
     }
     path = tmp_path / "via.json"
     path.write_text(json.dumps(document))
-    with caplog.at_level(logging.WARNING):
-        training_set = read_training_set(images, path)
+    training_set = read_training_set(images, path)
     assert training_set.names == ("a", "b")
     assert training_set.pixel_counts()["transgranular"] == 48
-    assert "image c is not in the image folder" in caplog.text
+    assert training_set.notes == (
+        f"via.json: 1 of 3 images not found in {images.resolve()}: ../c.png",
+    )
+
+
+def write_via_file(path, **regions):
+    """Write a VIA file: image -> the values of its regions, each two columns wide."""
+    entries = {}
+    for name, values in regions.items():
+        shapes = [
+            {"name": "rect", "x": 2 * n, "y": 0, "width": 2, "height": 6}
+            for n in range(len(values))
+        ]
+        its = [
+            {"shape_attributes": s, "region_attributes": {"mode": v}}
+            for s, v in zip(shapes, values, strict=True)
+        ]
+        entries[name] = {"filename": name, "size": -1, "regions": its, "file_attributes": {}}
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_the_image_that_the_via_file_names_is_learnt_from(folders, tmp_path):
+    images, _ = folders
+    tifffile.imwrite(images / "a.tif", IMAGE + 100)
+    path = write_via_file(tmp_path / "via.json", **{"a.png": "it"})
+    (pair,) = read_training_set(images, path).pairs
+    np.testing.assert_array_equal(pair.image.data, IMAGE)
+    both = write_via_file(tmp_path / "via.json", **{"a.png": "i", "a.tif": "t"})
+    first, second = read_training_set(images, both).pairs
+    assert (first.image.data[0, 0], second.image.data[0, 0]) == (0, 100)
+    unclear = write_via_file(tmp_path / "via.json", **{"a.jpg": "it", "b.jpg": "it"})
+    training_set = read_training_set(images, unclear)
+    assert training_set.names == ("b",)
+    assert training_set.notes == (
+        "via.json: 1 images fit several files: a.jpg (a.png, a.tif); name the image folder, or "
+        "rename all files but one.",
+    )
+
+
+def test_a_mask_of_two_images_is_refused_unless_its_name_tells(folders):
+    images, labels = folders
+    tifffile.imwrite(images / "a.tif", IMAGE + 100)
+    mask = (IMAGE % 3).astype(np.uint8)
+    tifffile.imwrite(labels / "a_labels.tif", mask)
+    with pytest.raises(
+        AnnotationError, match=r"a_labels\.tif fits several images in .*: a\.png, a\.tif\. Rename"
+    ):
+        read_training_set(images, labels)
+    (labels / "a_labels.tif").rename(labels / "a.tif")
+    (pair,) = read_training_set(images, labels).pairs
+    assert pair.image.data[0, 0] == 100
+
+
+def test_masks_in_a_subfolder_are_not_taken_for_images(folders):
+    images, labels = folders
+    labels = labels.rename(images / "labels")
+    (images / "a.png").rename(images / "a.jpg")
+    for name in ("a.png", "z.png"):
+        iio.imwrite(labels / name, (IMAGE % 3).astype(np.uint8))
+    training_set = read_training_set(images, labels)
+    assert training_set.names == ("a",)
+    assert training_set.notes == (
+        f"labels: 1 of 2 masks have no image of their name in {images}: z.png",
+    )
+
+
+def test_regions_without_a_class_are_refused_or_left_out_and_counted(folders, tmp_path):
+    images, _ = folders
+    path = write_via_file(tmp_path / "via.json", **{"a.png": ["i", "", "t"]})
+    with pytest.raises(
+        AnnotationError, match=r"via\.json: image 'a\.png', region 1: .*class left out\.$"
+    ) as caught:
+        read_training_set(images, path)
+    assert caught.value.options == ("skip_unclassified",)
+    options = AnnotationOptions(skip_unclassified=True)
+    training_set = read_training_set(images, path, annotations=options)
+    assert training_set.pairs[0].labels[0].tolist() == [1, 1, 0, 0, 2, 2, 0, 0]
+    assert training_set.notes == (
+        "via.json: 1 regions without a class are left out of the labels.",
+    )
+    # It is not known what they are, so they are no background either.
+    filled = read_training_set(images, path, annotations=options, unlabelled_as="background")
+    assert filled.pairs[0].labels[0].tolist() == [1, 1, 0, 0, 2, 2, 3, 3]
+
+
+def test_new_classes_of_a_via_file_are_those_of_the_set(folders, tmp_path):
+    images, _ = folders
+    path = write_via_file(tmp_path / "via.json", **{"a.png": ["i", "dimples"]})
+    with pytest.raises(AnnotationError, match=r"via\.json: .*'dimples' 1"):
+        read_training_set(images, path)
+    options = AnnotationOptions(new_classes=True)
+    training_set = read_training_set(images, path, annotations=options)
+    assert training_set.pixel_counts() == {
+        "intergranular": 12, "transgranular": 0, "background": 0, "dimples": 12,
+    }  # fmt: skip
+    assert merge_training_sets([training_set] * 2).with_scheme(training_set.scheme).notes == ()
+
+
+def test_notes_of_all_sources_are_kept(folders, tmp_path):
+    images, labels = folders
+    iio.imwrite(labels / "a.png", np.ones((6, 8), np.uint8))
+    iio.imwrite(labels / "z.png", np.ones((6, 8), np.uint8))
+    path = write_via_file(tmp_path / "via.json", **{"b.png": ["i"], "gone.png": ["i"]})
+    joined = read_training_sets([images] * 2, [labels, path])
+    assert [note.partition(":")[0] for note in joined.notes] == ["labels", "via.json"]
+    assert joined.with_scheme(DEFAULT_SCHEME.with_names(["dimples"])).notes == joined.notes
 
 
 def test_what_does_not_fit_is_refused_by_name(folders):
     images, labels = folders
     iio.imwrite(labels / "z.png", IMAGE)
-    with pytest.raises(TrainingError, match=r"No image in .* has labels in .*a\.png"):
+    with pytest.raises(TrainingError, match=r"No image in .* has labels in .*1 of 1 masks.*z\.png"):
         read_training_set(images, labels)
     iio.imwrite(labels / "a.png", np.ones((3, 3), np.uint8))
     with pytest.raises(

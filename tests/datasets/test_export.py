@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.datasets.export import (
@@ -59,6 +60,18 @@ def test_the_command_names_everything(tmp_path):
         "--name": "mine", "--plan": "plan.json",
     }.items():  # fmt: skip
         assert words[words.index(option) + 1] == value
+
+
+def test_the_command_has_the_options_of_the_annotations(tmp_path):
+    options = AnnotationOptions("mode", several="first", skip_unclassified=True)
+    write_training_folder(TrainingSet((pair("a", 0),)), tmp_path)
+    command = training_command(
+        tmp_path, Path("out"), plan=Path("plan.json"), start=None, classes=("a",),
+        annotations=options,
+    )  # fmt: skip
+    words = shlex.split(command)
+    chosen = words[words.index("--attribute") : words.index("-o")]
+    assert chosen == ["--attribute", "mode", "--several", "first", "--skip-unclassified"]
 
 
 def test_groups_that_cannot_be_read_are_named(tmp_path):

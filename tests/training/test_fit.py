@@ -13,9 +13,16 @@ import segmentation_models_pytorch as smp
 import torch
 
 import napari_fractoseg as nf
+from napari_fractoseg.annotations import AnnotatedImage, Region, ViaDocument, write_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.sources import read_training_sets
-from napari_fractoseg.errors import ClassSchemeError, DeviceError, DownloadError, TrainingError
+from napari_fractoseg.errors import (
+    AnnotationError,
+    ClassSchemeError,
+    DeviceError,
+    DownloadError,
+    TrainingError,
+)
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import Progress, drain
 from napari_fractoseg.models.card import Inference
@@ -271,6 +278,45 @@ class TestEvaluate:
         assert evaluation.pooled.n_px == 2 * 64 * 96
         with pytest.raises(ClassSchemeError, match="'sky' is not in the scheme"):
             nf.evaluate(*arguments, unlabelled_as="sky", device="cpu")
+
+
+class TestAnnotations:
+    @pytest.fixture
+    def via(self, data, tmp_path):
+        """Both images annotated; a region without a class, and an image that is not there."""
+
+        def entry(name, *values):
+            rect = {"name": "rect", "y": 0, "width": 40, "height": 60}
+            regions = (Region({**rect, "x": x}, {"mode": value}) for x, value in values)
+            return AnnotatedImage(name, tuple(regions))
+
+        values = (0, "i"), (48, "t")
+        images = entry("one.png", *values), entry("two.png", *values, (90, ""))
+        document = ViaDocument((*images, entry("gone.png", *values)))
+        write_via(document, tmp_path / "via.json")
+        return tmp_path / "via.json"
+
+    def test_training_and_evaluation_say_what_was_left_out(self, data, via, tiny_model, caplog):
+        notes = (
+            f"via.json: 1 of 3 images not found in {(data / 'images').resolve()}: gone.png",
+            "via.json: 1 regions without a class are left out of the labels.",
+        )
+        options = nf.AnnotationOptions(skip_unclassified=True)
+        arguments = {"annotations": options, "device": "cpu"}
+        result = nf.train(data / "images", via, plan=replace(PLAN, max_steps=1), **arguments)
+        assert result.notes[:2] == notes
+        assert set(result.model.card.lineage.data) == {"one", "two"}
+        assert notes[1] in caplog.text
+        evaluation = nf.evaluate(tiny_model, data / "images", via, **arguments)
+        assert evaluation.notes == notes
+        assert evaluation.to_dict()["notes"] == list(notes)
+        assert evaluation.pooled.n_px == 2 * 2 * 40 * 60
+
+    def test_by_default_regions_without_a_class_are_refused(self, data, via, tiny_model):
+        with pytest.raises(AnnotationError, match="'two.png', region 2: .*no value"):
+            nf.train(data / "images", via, plan=PLAN, device="cpu")
+        with pytest.raises(AnnotationError, match="'two.png', region 2: .*no value"):
+            nf.evaluate(tiny_model, data / "images", via, device="cpu")
 
 
 class TestReadTrainingSets:

@@ -77,11 +77,37 @@ class ClassMapping:
         if self.several == "error":
             raise AnnotationError(
                 f"{where}: the ticked options {list(ticked)} of attribute {self.attribute!r} are "
-                "several classes. Tick one of them in VIA, or have the first of them taken."
+                "several classes. Tick one of them in VIA, or have the first of them taken.",
+                options=("several=first",),
             )
         if None in found:
             return None
         return min((self.scheme.find(n) for n in found if n), key=self.scheme.classes.index)
+
+    def left_out(self, document: Iterable[AnnotatedImage]) -> int:
+        """Return how many drawable regions are left out; raises as `class_of`."""
+        return sum(self.class_of(region, where) is None for where, region in _drawable(document))
+
+    def notes(self, document: Iterable[AnnotatedImage]) -> tuple[str, ...]:
+        """Say how many regions have several ticks, and how many are left out.
+
+        Parameters
+        ----------
+        document : iterable of AnnotatedImage
+            The images that are drawn.
+
+        Raises
+        ------
+        AnnotationError
+            If a region has no class; see `class_of`.
+        """
+        images = tuple(document)
+        left_out, ticked = self.left_out(images), self.several_ticked(images)
+        notes = {
+            f"{ticked} regions have several ticks; the first class counts.": ticked,
+            f"{left_out} regions without a class are left out of the labels.": left_out,
+        }
+        return tuple(note for note, number in notes.items() if number)
 
     def several_ticked(self, document: Iterable[AnnotatedImage]) -> int:
         """Return how many drawable regions have ticked options of different classes."""
@@ -98,8 +124,8 @@ class ClassMapping:
         if not value.strip():
             raise AnnotationError(
                 f"{where}: attribute {self.attribute!r} has no value. Give the region one of "
-                f"{list(self.scheme.names)} in VIA, or map the empty value '' to a class or to "
-                "None, which leaves such regions out."
+                f"{list(self.scheme.names)} in VIA, or have regions without a class left out.",
+                options=("skip_unclassified",),
             )
         raise AnnotationError(
             f"{where}: {value!r} (attribute {self.attribute!r}) is mapped to no class of the "
@@ -175,7 +201,8 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     problem = f"each of {fitting or found} may hold" if fitting or found else "no attribute holds"
     raise AnnotationError(
         f"{problem} the class. Attributes with their values: {_listed(values)}. Name the attribute "
-        f"that holds the class, or rename its values in VIA to those of {list(scheme.names)}."
+        f"that holds the class, or rename its values in VIA to those of {list(scheme.names)}.",
+        options=("attribute",),
     )
 
 
@@ -223,7 +250,8 @@ def map_classes(
     elif attribute not in counted:
         raise AnnotationError(
             f"no region has an attribute {attribute!r}. Attributes with their values: "
-            f"{_listed(counted) or 'none'}. Name one of these."
+            f"{_listed(counted) or 'none'}. Name one of these.",
+            options=("attribute",),
         )
     named = {v: n for v, n in (values or {}).items() if n is not None}
     scheme = _with_classes(scheme, list(named.values()), new_classes)
@@ -240,7 +268,8 @@ def map_classes(
         raise AnnotationError(
             f"values of attribute {attribute!r} are not in the scheme {list(scheme.names)}: "
             f"{', '.join(unknown)} (regions). Rename them in VIA, map them to classes, or have new "
-            "classes made of them."
+            "classes made of them.",
+            options=("new_classes",),
         )
     return ClassMapping(attribute, scheme, classes, several)
 
@@ -250,7 +279,8 @@ def _with_classes(scheme: ClassScheme, names: list[str], new_classes: bool) -> C
     if strange and not new_classes:
         raise AnnotationError(
             f"values are mapped to {strange}, not in the scheme {list(scheme.names)}. Correct the "
-            "names, or have new classes made of them."
+            "names, or have new classes made of them.",
+            options=("new_classes",),
         )
     return scheme.with_names(strange)
 

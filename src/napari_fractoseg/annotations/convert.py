@@ -12,7 +12,8 @@ from napari_fractoseg.annotations.formats.mask_folders import (
     document_of_masks,
     write_masks,
 )
-from napari_fractoseg.annotations.image_lookup import ImageFolder
+from napari_fractoseg.annotations.image_lookup import ImageLookup
+from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import assemble
 from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.errors import AnnotationError
@@ -55,52 +56,36 @@ def convert_job(
     """
     settings = settings or ConvertSettings()
     if not settings.overwrite:
-        refuse_existing(out, remedy="Choose another name, or replace it (--overwrite).")
+        refuse_existing(out, replaceable=True)
+    options = settings.annotations
     if source.is_dir():
         document = yield from document_of_masks(source, settings)
     else:
-        document = read_via(source, strict=settings.strict)
-    images = settings.images or (source if source.is_dir() else source.parent)
+        document = read_via(source, strict=not options.skip_damaged)
     if to is None:
+        opened = AnnotationSource(document, _images_of(source, settings), options)
         try:
-            return (yield from write_masks(document, ImageFolder.scan(images), out, settings))
+            return (yield from write_masks(opened, out, settings))
         except AnnotationError as error:
-            raise AnnotationError(f"{source}: {_with_options(error)}") from error
+            raise error.at(source) from error
     if to is Flavour.COCO:
-        document = _with_image_shapes(document, ImageFolder.scan(images))
+        document = _with_image_shapes(document, _images_of(source, settings))
     converted = in_flavour(document, to)
-    try:
-        notes = write_via(
-            converted, out, overwrite=settings.overwrite, attribute=settings.attribute
-        )
-    except AnnotationError as error:
-        raise AnnotationError(_with_options(error)) from error
+    notes = write_via(converted, out, overwrite=settings.overwrite, attribute=options.attribute)
     n_regions = sum(len(image.regions) for image in converted)
     return Converted(out, len(converted), n_regions, (*converted.notes, *notes))
 
 
-_OPTIONS = {
-    "Name the attribute that holds the class": "--attribute",
-    "Name one of these": "--attribute",
-    "or name the attribute": "--attribute",
-    "have new classes made of them": "--new-classes",
-    "have the first of them taken": "--several first",
-    "which leaves such regions out": "--skip-unclassified",
-}
-"""Remedy in a message -> option of ``fractoseg convert``."""
+def _images_of(source: Path, settings: ConvertSettings) -> ImageLookup:
+    if settings.images is not None:
+        return ImageLookup.scan(settings.images, follow_links=True)
+    return ImageLookup.scan(source if source.is_dir() else source.parent)
 
 
-def _with_options(error: AnnotationError) -> str:
-    text = str(error)
-    for remedy, option in _OPTIONS.items():
-        text = text.replace(remedy, f"{remedy} ({option})")
-    return text
-
-
-def _with_image_shapes(document: ViaDocument, folder: ImageFolder) -> ViaDocument:
+def _with_image_shapes(document: ViaDocument, images: ImageLookup) -> ViaDocument:
     """COCO wants the size of each image in pixels."""
     unknown = [image for image in document if not {"width", "height"} <= set(image.extras)]
-    assembly = assemble(unknown, folder)
+    assembly = assemble(images.find_all(unknown))
     shapes = {id(image): stack.plane_shape for stack in assembly.stacks for image in stack.images}
 
     def with_shape(image: AnnotatedImage) -> AnnotatedImage:
@@ -109,5 +94,5 @@ def _with_image_shapes(document: ViaDocument, folder: ImageFolder) -> ViaDocumen
         height, width = shapes[id(image)]
         return replace(image, extras={**image.extras, "width": width, "height": height})
 
-    images = tuple(with_shape(image) for image in document)
-    return replace(document, images=images, notes=(*document.notes, *assembly.notes))
+    complete = tuple(with_shape(image) for image in document)
+    return replace(document, images=complete, notes=(*document.notes, *assembly.notes))

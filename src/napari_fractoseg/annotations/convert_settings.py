@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.raster import Overlap
 from napari_fractoseg.classes import ClassScheme
 
@@ -21,23 +21,13 @@ class ConvertSettings:
     ----------
     images : Path or None
         Folder of the images; by default that of the annotation file.
-    attribute : str or None
-        Region attribute that holds the class, or the categories of COCO; by default the one that
-        fits.
+    annotations : AnnotationOptions
+        Which class a region is of, and what is left out.
     scheme : ClassScheme or None
         Classes that are known; by default those beside the masks, or intergranular,
         transgranular and background.
     mask_values : mapping of int to str or None
         Value in the masks -> class name.
-    new_classes : bool
-        Whether unknown values become classes.
-    several : {"error", "first"}
-        Whether a region whose ticked options are different classes is an error, or drawn as the
-        first of them in the order of the scheme.
-    skip_unclassified : bool
-        Whether regions without a class are left out of masks, rather than an error.
-    strict : bool
-        Whether a damaged region is an error.
     overlap : {"later", "smaller", "unlabelled"}
         See `rasterise`.
     unannotated : str or None
@@ -51,13 +41,9 @@ class ConvertSettings:
     """
 
     images: Path | None = None
-    attribute: str | None = None
+    annotations: AnnotationOptions = STRICT
     scheme: ClassScheme | None = None
     mask_values: Mapping[int, str] | None = None
-    new_classes: bool = False
-    several: Literal["error", "first"] = "error"
-    skip_unclassified: bool = False
-    strict: bool = True
     overlap: Overlap = "later"
     unannotated: str | None = None
     tolerance_px: float = 0.0

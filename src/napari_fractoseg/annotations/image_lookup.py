@@ -1,4 +1,4 @@
-"""Where the images of an annotation file are.
+"""Where the images of annotations are: the one answer, whoever asks.
 
 File names in an annotation file are data of unknown origin: they are compared
 with what is in the folder, and never opened as paths.
@@ -7,7 +7,7 @@ with what is in the folder, and never opened as paths.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from napari_fractoseg.annotations.document import AnnotatedImage
 from napari_fractoseg.images.reading import IMAGE_SUFFIXES
 
-__all__ = ["ImageFolder", "name_parts"]
+__all__ = ["FoundImages", "ImageLookup", "name_parts"]
 
 MAX_DEPTH = 3
 MAX_FILES = 20_000
@@ -43,14 +43,32 @@ def name_parts(filename: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """The image files in a folder and its subfolders.
+class FoundImages:
+    """Annotated images with their files, and without.
+
+    Parameters
+    ----------
+    found : tuple of (AnnotatedImage, Path)
+        In the order in which they were asked for.
+    missing : tuple of AnnotatedImage
+        Those of which there is no file, or no single best one.
+    notes : tuple of str
+        How many are missing, and their names.
+    """
+
+    found: tuple[tuple[AnnotatedImage, Path], ...]
+    missing: tuple[AnnotatedImage, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageLookup:
+    """The image files in a folder and its subfolders: tells which file an annotation is of.
 
     Parameters
     ----------
     root : Path
-        Nothing outside it is looked at; links that lead out of it are not
-        followed.
+        Nothing outside it is looked at, but for links where they are to be followed.
     paths : tuple of Path
         Image files, nearest folders first.
     is_complete : bool
@@ -62,17 +80,65 @@ class ImageFolder:
     is_complete: bool = True
 
     @classmethod
-    def scan(cls, root: Path) -> ImageFolder:
-        """List the image files, down to three levels of subfolders and 20 000 files."""
+    def scan(
+        cls, root: Path, *, without: Path | None = None, follow_links: bool = False
+    ) -> ImageLookup:
+        """List the image files, down to three levels of subfolders and 20 000 files.
+
+        Parameters
+        ----------
+        root : Path
+            The folder.
+        without : Path, optional
+            A subfolder that holds no images but masks.
+        follow_links : bool
+            Whether links to files outside the folder count. They should only if somebody
+            named the folder: beside a file from elsewhere, a link can lead anywhere.
+        """
         root = root.resolve()
+        skipped = None if without is None else without.resolve()
         paths: list[Path] = []
         n_files = 0
-        for folder, names in _walk(root):
+        for folder, names in _walk(root, skipped):
             n_files += len(names)
-            paths += [folder / n for n in names if _is_image(folder / n, root)]
+            paths += [folder / n for n in names if _is_image(folder / n, root, follow_links)]
             if n_files > MAX_FILES:
                 return cls(root, tuple(paths), is_complete=False)
         return cls(root, tuple(paths))
+
+    def find_all(self, images: Sequence[AnnotatedImage], *, most_names: int = 5) -> FoundImages:
+        """Return the files of annotated images.
+
+        Parameters
+        ----------
+        images : sequence of AnnotatedImage
+            From a document.
+        most_names : int
+            How many images a note names.
+        """
+        candidates = [(image, self.candidates(image)) for image in images]
+        found = tuple((image, paths[0]) for image, paths in candidates if len(paths) == 1)
+        missing = tuple(image for image, paths in candidates if len(paths) != 1)
+        unknown = [image.filename for image, paths in candidates if not paths]
+        tied = [
+            f"{image.filename} ({self.listed(paths)})"
+            for image, paths in candidates
+            if len(paths) > 1
+        ]
+        notes = []
+        if unknown:
+            notes.append(
+                f"{len(unknown)} of {len(images)} images not found in {self.root}: "
+                f"{_listed(unknown, most_names)}"
+            )
+        if tied:
+            notes.append(
+                f"{len(tied)} images fit several files: {_listed(tied, most_names)}; name the "
+                "image folder, or rename all files but one."
+            )
+        if not self.is_complete:
+            notes.append(f"{self.root} holds too many files to search; name the image folder.")
+        return FoundImages(found, missing, tuple(notes))
 
     def find(self, image: AnnotatedImage) -> Path | None:
         """Return the file of an annotated image, None if there is none, or no single best one.
@@ -92,11 +158,15 @@ class ImageFolder:
         # A name that is none of a path may look like one: 'C:1.png', or '%20' in a name.
         same = self._by_name.get(image.filename) or self._by_name.get(parts[-1])
         same = same or self._by_stem.get(Path(parts[-1]).stem, [])
-        if len(same) < 2:
-            return tuple(same)
-        ranks = [_rank(path, parts, image.size_bytes) for path in same]
-        best = min(ranks)
-        return tuple(path for path, rank in zip(same, ranks, strict=True) if rank == best)
+        return _best(same, parts, image.size_bytes)
+
+    def with_stem(self, stem: str) -> tuple[Path, ...]:
+        """Return the nearest files of a name without suffix: several if they are equally near."""
+        return _best(self._by_stem.get(stem, []), (stem,))
+
+    def listed(self, paths: Sequence[Path]) -> str:
+        """Return names of files for a message, as seen from the folder."""
+        return ", ".join(path.relative_to(self.root).as_posix() for path in paths)
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[Path]]:
@@ -113,6 +183,20 @@ class ImageFolder:
         return groups
 
 
+def _best(
+    paths: Sequence[Path], parts: tuple[str, ...], size_bytes: int | None = None
+) -> tuple[Path, ...]:
+    if len(paths) < 2:
+        return tuple(paths)
+    ranks = [_rank(path, parts, size_bytes) for path in paths]
+    best = min(ranks)
+    return tuple(path for path, rank in zip(paths, ranks, strict=True) if rank == best)
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
 def _rank(path: Path, parts: tuple[str, ...], size_bytes: int | None) -> tuple[int, bool, int]:
     """Return how well a file fits a name and a size; less is better."""
     fitting = 0
@@ -124,7 +208,7 @@ def _rank(path: Path, parts: tuple[str, ...], size_bytes: int | None) -> tuple[i
     return -fitting, not has_size, len(path.parts)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def _walk(root: Path, skipped: Path | None) -> Iterator[tuple[Path, list[str]]]:
     """Yield folders with their names, nearest first; a zarr is a file here."""
     level = [root]
     for _ in range(MAX_DEPTH + 1):
@@ -142,11 +226,12 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
                 if e.is_dir(follow_symlinks=False)
                 and not e.name.startswith(".")
                 and Path(e.name).suffix.lower() not in IMAGE_SUFFIXES
+                and folder / e.name != skipped
             ]
         level = deeper
 
 
-def _is_image(path: Path, root: Path) -> bool:
+def _is_image(path: Path, root: Path, follow_links: bool) -> bool:
     if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
         return False
-    return path.resolve().is_relative_to(root)
+    return follow_links or path.resolve().is_relative_to(root)

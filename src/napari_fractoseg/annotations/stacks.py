@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.document import AnnotatedImage
-from napari_fractoseg.annotations.image_lookup import ImageFolder, name_parts
+from napari_fractoseg.annotations.image_lookup import FoundImages, name_parts
 from napari_fractoseg.annotations.raster import Overlap, rasterise
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import image_shape
@@ -73,66 +73,38 @@ class Assembly:
     notes: tuple[str, ...]
 
 
-def assemble(
-    images: Sequence[AnnotatedImage], folder: ImageFolder, *, most_names: int = 5
-) -> Assembly:
-    """Find the files of images and group those of the same shape and type.
+def assemble(images: FoundImages) -> Assembly:
+    """Group annotated images whose files have the same shape and type.
 
     Parameters
     ----------
-    images : sequence of AnnotatedImage
-        From a document.
-    folder : ImageFolder
-        Where to look.
-    most_names : int
-        How many images a note names.
+    images : FoundImages
+        From `ImageLookup.find_all`.
 
     Returns
     -------
     Assembly
     """
     groups: dict[tuple[tuple[int, ...], np.dtype[Any]], list[tuple[AnnotatedImage, Path]]] = {}
-    missing: list[AnnotatedImage] = []
+    unusable: list[AnnotatedImage] = []
     notes: list[str] = []
-    not_found: list[str] = []
-    tied: list[str] = []
-    for image in images:
-        paths = folder.candidates(image)
-        if len(paths) != 1:
-            missing.append(image)
-            (tied if paths else not_found).append(image.filename)
-            continue
-        path = paths[0]
+    for image, path in images.found:
         try:
             shape, dtype = image_shape(path)
         except ImageError as error:
-            missing.append(image)
+            unusable.append(image)
             notes.append(str(error))
             continue
         if len(shape) == 2 or (len(shape) == 3 and shape[-1] in (3, 4)):
             groups.setdefault((shape, dtype), []).append((image, path))
         else:
-            missing.append(image)
+            unusable.append(image)
             notes.append(f"{path.name} has shape {shape}; only single images are opened.")
     stacks = tuple(
         AnnotatedStack(tuple(i for i, _ in found), tuple(p for _, p in found), shape, dtype)
         for (shape, dtype), found in groups.items()
     )
-    if not_found:
-        listed = _listed(not_found, most_names)
-        notes.append(
-            f"{len(not_found)} of {len(images)} images not found in {folder.root}: {listed}"
-        )
-    if tied:
-        listed = _listed(tied, most_names)
-        notes.append(f"{len(tied)} images fit several files: {listed}; name the image folder.")
-    if not folder.is_complete:
-        notes.append(f"{folder.root} holds too many files to search; name the image folder.")
-    return Assembly(stacks, tuple(missing), tuple(notes))
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return Assembly(stacks, (*unusable, *images.missing), (*notes, *images.notes))
 
 
 @dataclass(frozen=True, eq=False)

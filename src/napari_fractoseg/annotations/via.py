@@ -124,8 +124,8 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
     if damaged and strict:
         more = f" ({len(damaged) - 1} more regions are damaged)" if len(damaged) > 1 else ""
         raise AnnotationError(
-            f"{path}, {damaged[0]}{more}. Draw it again in VIA, or leave damaged regions out "
-            "(strict=False; fractoseg convert --skip-damaged)."
+            f"{path}, {damaged[0]}{more}. Draw it again in VIA, or have damaged regions left out.",
+            options=("skip_damaged",),
         )
     if damaged:
         note = f"{len(damaged)} damaged regions are left out: {'; '.join(damaged[:3])}"

@@ -75,14 +75,16 @@ def result_of(future: concurrent.futures.Future[Any]) -> Any:
     if future.cancelled():
         raise ClusterError(
             "The work was dropped: the scheduler was stopped or restarted. Start it again and go "
-            "on (--resume)."
+            "on with what was left.",
+            options=("resume",),
         )
     error = future.exception()
     if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
         raise ClusterError(
             "The workers ended again and again while they computed a part of the image, most "
-            "likely because their memory was full. Use smaller tiles (--max-memory-gb, --tile-px), "
-            "or give the workers more memory."
+            "likely because their memory was full. Use smaller tiles, or give the workers more "
+            "memory.",
+            options=("max_memory_gb", "tile_px"),
         ) from error
     return future.result()
 

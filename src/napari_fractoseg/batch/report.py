@@ -39,6 +39,8 @@ class FileResult:
         or ``not done`` when the run was stopped before.
     error : str
         Why it failed.
+    options : tuple of str
+        Parameters that would help, see `FractosegError`.
     details : str
         Traceback of an error that is not one of ours.
     seconds : float
@@ -63,6 +65,7 @@ class FileResult:
     path: Path
     status: Literal["done", "done in part", "failed", "not done"]
     error: str = ""
+    options: tuple[str, ...] = ()
     details: str = ""
     seconds: float = 0.0
     sha256: str = ""
@@ -75,8 +78,9 @@ class FileResult:
     fractions: pd.DataFrame | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row of the report as plain JSON types, without the fractions."""
-        entries = {name: value for name, value in vars(self).items() if name != "fractions"}
+        """Return the row of the report as plain JSON types, without fractions and options."""
+        left_out = ("fractions", "options")
+        entries = {name: value for name, value in vars(self).items() if name not in left_out}
         return {"file": self.path.name, **entries, "path": str(self.path.resolve())}
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
@@ -145,8 +146,7 @@ def _run_in(
                 try:
                     results[unit.key] = result_of(future)
                 except Exception as error:  # noqa: BLE001 - the worker died with the file
-                    failed = FileResult(tasks[unit.key].path, "failed", error=_sentence(error))
-                    results[unit.key] = failed
+                    results[unit.key] = _failed(tasks[unit.key].path, error)
                 done += 1
             text = workers.waiting_text or f"{done} of {len(numbers)} files"
             yield Progress(STEPS_PER_FILE * done, total, text)
@@ -160,7 +160,7 @@ def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileR
         result = yield from _segment_stack(task, task.read(), sha256, workers)
     except Exception as error:  # noqa: BLE001 - any file may hold anything
         details = "" if isinstance(error, FractosegError) else traceback.format_exc()
-        result = FileResult(task.path, "failed", error=_sentence(error), details=details)
+        result = replace(_failed(task.path, error), details=details)
     return replace(result, seconds=round(time.perf_counter() - began, 3), sha256=sha256)
 
 
@@ -246,9 +246,10 @@ def _write_tiffs(task: SegmentTask, prediction: Prediction) -> None:
             write_tiff(task.path_of(kind), data)
 
 
-def _sentence(error: BaseException) -> str:
-    """Return the message on one line; other libraries' errors with their kind."""
+def _failed(path: Path, error: BaseException) -> FileResult:
+    """Return the result of a file with the message on one line."""
     text = " ".join(str(error).splitlines())
     if isinstance(error, FractosegError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        return FileResult(path, "failed", error=text, options=error.options)
+    kind = type(error).__name__
+    return FileResult(path, "failed", error=f"{kind}: {text}" if text else kind)

@@ -201,8 +201,8 @@ def plan(
     for given in map(Path, inputs):
         if stack and not _is_folder_of_images(given) and given.exists():
             raise ImageError(
-                f"{given} is not a folder: with --stack, the images of a folder are the planes of "
-                "one stack. Name the folder, or leave --stack out."
+                f"{given} is not a folder, and the planes of a stack are the images of a folder. "
+                "Name the folder, or segment the image by itself."
             )
         is_one = stack or not _is_folder_of_images(given)
         for path in [given] if is_one else _images_in(given):
@@ -295,14 +295,14 @@ def _check_outputs(
             "Choose another folder for the results."
         )
     if existing and not overwrite:
-        others = (
-            "They are of another image, model or setting, or nobody's. Choose another folder"
+        remedy, options = (
+            ("They are of another image, model or setting, or nobody's. Choose another folder", ())
             if earlier is not None
-            else "Choose another folder, go on with the run that wrote them (--resume)"
+            else ("Choose another folder, go on with the run that wrote them", ("resume",))
         )
         raise OutputExistsError(
-            f"{out} holds results already: {_listed(existing)}. {others}, or allow to overwrite "
-            "them (--overwrite)."
+            f"{out} holds results already: {_listed(existing)}. {remedy}, or have them replaced.",
+            options=(*options, "overwrite"),
         )
 
 

@@ -8,11 +8,19 @@ from typing import Annotated
 
 import typer
 
+from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
+    AttributeOption,
     MaskValuesOption,
+    NewClassesOption,
     OverwriteOption,
+    SeveralOption,
+    SeveralRule,
+    SkipDamagedOption,
+    SkipUnclassifiedOption,
     Unlabelled,
     UnlabelledOption,
+    print_notes,
     watch,
 )
 
@@ -39,13 +47,6 @@ class OverlapRule(enum.StrEnum):
     unlabelled = "unlabelled"
 
 
-class SeveralRule(enum.StrEnum):
-    """What a region is whose ticked options are different classes."""
-
-    error = "error"
-    first = "first"
-
-
 def convert(
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="VIA file of any version, or folder of masks.")
@@ -57,28 +58,15 @@ def convert(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, if not that of IN.")
     ] = None,
-    attribute: Annotated[
-        str | None,
-        typer.Option(
-            "--attribute", help="Region attribute that holds the class, or COCO's categories."
-        ),
-    ] = None,
+    attribute: AttributeOption = None,
     classes: Annotated[
         Path | None,
         typer.Option("--classes", help="Class scheme (JSON), such as classes.json beside masks."),
     ] = None,
-    new_classes: Annotated[
-        bool, typer.Option("--new-classes", help="Make classes of unknown values.")
-    ] = False,
-    several: Annotated[
-        SeveralRule, typer.Option("--several", help="What regions with ticks of two classes are.")
-    ] = SeveralRule.error,
-    skip_unclassified: Annotated[
-        bool,
-        typer.Option(
-            "--skip-unclassified", help="Do not draw regions without a class; say how many."
-        ),
-    ] = False,
+    new_classes: NewClassesOption = False,
+    several: SeveralOption = SeveralRule.error,
+    skip_unclassified: SkipUnclassifiedOption = False,
+    skip_damaged: SkipDamagedOption = False,
     overlap: Annotated[
         OverlapRule, typer.Option("--overlap", help="Who gets pixels of two regions.")
     ] = OverlapRule.later,
@@ -90,9 +78,6 @@ def convert(
     min_area_px: Annotated[
         int, typer.Option("--min-area-px", min=0, help="Leave smaller regions of masks out.")
     ] = 0,
-    skip_damaged: Annotated[
-        bool, typer.Option("--skip-damaged", help="Do not draw damaged regions; say how many.")
-    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Convert annotations between the versions of VIA, COCO, and masks.
@@ -106,13 +91,11 @@ def convert(
 
     settings = ConvertSettings(
         images=images,
-        attribute=attribute,
+        annotations=AnnotationOptions(
+            attribute, new_classes, several.value, skip_unclassified, skip_damaged
+        ),
         scheme=read_scheme(classes) if classes else None,
         mask_values=parse_mask_values(mask_values) if mask_values else None,
-        new_classes=new_classes,
-        several=several.value,
-        skip_unclassified=skip_unclassified,
-        strict=not skip_damaged,
         overlap=overlap.value,
         unannotated=None if unlabelled is Unlabelled.ignore else unlabelled.value,
         tolerance_px=tolerance_px,
@@ -121,6 +104,5 @@ def convert(
     )
     flavour = None if to is Target.masks else Flavour(to.value)
     result = watch(convert_job(source, out, flavour, settings), "converting")
-    for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
+    print_notes(result.notes)
     typer.echo(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")

@@ -10,16 +10,24 @@ import typer
 from rich.table import Table
 
 from napari_fractoseg import __version__
+from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
+    AttributeOption,
     DeviceOption,
     MaskValuesOption,
     ModelOption,
+    NewClassesOption,
     OverwriteOption,
+    SeveralOption,
+    SeveralRule,
+    SkipDamagedOption,
+    SkipUnclassifiedOption,
     Unlabelled,
     UnlabelledOption,
     figure,
     label_options,
     make_console,
+    print_notes,
     watch,
 )
 from napari_fractoseg.files import refuse_existing
@@ -32,24 +40,35 @@ __all__ = ["evaluate"]
 
 def evaluate(
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA JSON.")],
+    labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA file.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
     model: ModelOption = "default",
     mask_values: MaskValuesOption = None,
     unlabelled: UnlabelledOption = Unlabelled.ignore,
+    attribute: AttributeOption = None,
+    new_classes: NewClassesOption = False,
+    several: SeveralOption = SeveralRule.error,
+    skip_unclassified: SkipUnclassifiedOption = False,
+    skip_damaged: SkipDamagedOption = False,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Compare a model with labels, image by image."""
     if not overwrite:
-        refuse_existing(out, remedy="Choose another name, or replace it (--overwrite).")
+        refuse_existing(out, replaceable=True)
     from napari_fractoseg.datasets.sources import read_training_set
     from napari_fractoseg.evaluation.evaluate import evaluate_job
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
 
     loaded = load_model(model)
-    reference = read_training_set(images, labels, **label_options(mask_values, unlabelled, loaded))
+    options = AnnotationOptions(
+        attribute, new_classes, several.value, skip_unclassified, skip_damaged
+    )
+    reference = read_training_set(
+        images, labels, annotations=options, **label_options(mask_values, unlabelled, loaded)
+    )
+    print_notes(reference.notes)
     chosen_device = choose_device(device)
     evaluation = watch(evaluate_job(loaded, reference, chosen_device), "evaluating")
     report = {

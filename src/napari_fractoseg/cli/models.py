@@ -12,11 +12,13 @@ import typer
 from rich.table import Table
 
 from napari_fractoseg import __version__
-from napari_fractoseg.cli.options import make_console
+from napari_fractoseg.cli.options import Group, make_console
 
 __all__ = ["doctor", "models_app"]
 
-models_app = typer.Typer(no_args_is_help=True, help="Models that come with the package, and own.")
+models_app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Models that come with the package, and own."
+)
 
 
 @models_app.command("list")

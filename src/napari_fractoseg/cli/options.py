@@ -7,7 +7,7 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
@@ -16,23 +16,32 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as ProgressBar
 from typer.core import TyperGroup
 
+from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
 from napari_fractoseg.options import OptionField, option_fields
 
 __all__ = [
+    "AttributeOption",
     "DeviceOption",
     "Group",
     "MaskValuesOption",
     "ModelOption",
+    "NewClassesOption",
     "OptionsOf",
     "OverwriteOption",
+    "SeveralOption",
+    "SeveralRule",
+    "SkipDamagedOption",
+    "SkipUnclassifiedOption",
     "Unlabelled",
     "UnlabelledOption",
     "command",
     "figure",
     "label_options",
     "make_console",
+    "option_hint",
+    "print_notes",
     "watch",
 ]
 
@@ -49,7 +58,10 @@ class Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except FractosegError as error:
-            typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
+            # None if the group's own options were wrong.
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            text = " ".join(str(error).splitlines())
+            typer.echo(f"error: {text}{option_hint(command, error.options)}", err=True)
             raise typer.Exit(2) from error
         except BrokenPipeError:  # such as `| head`: click ends quietly
             raise
@@ -57,6 +69,42 @@ class Group(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             typer.echo(f"error: {where}{error.strerror or error}", err=True)
             raise typer.Exit(2) from error
+
+
+def option_hint(command: Any, parameters: Sequence[str]) -> str:
+    """Name the options of a command that would help against an error.
+
+    Parameters
+    ----------
+    command : click's Command or None
+        The one that is running: no other options are named.
+    parameters : sequence of str
+        Of a `FractosegError`.
+
+    Returns
+    -------
+    str
+        Such as ``" Option: --several first."``; empty if the command has none of them.
+    """
+    flags = {
+        known.name: flag
+        for known in (command.params if command is not None else ())
+        for flag in known.opts
+        if flag.startswith("--")
+    }
+    found = []
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name in flags:
+            found.append(f"{flags[name]} {value}".strip())
+    return f" Option{'s' * (len(found) > 1)}: {', '.join(found)}." if found else ""
+
+
+class SeveralRule(enum.StrEnum):
+    """What a region is whose ticked options are different classes."""
+
+    error = "error"
+    first = "first"
 
 
 class Unlabelled(enum.StrEnum):
@@ -84,6 +132,21 @@ MaskValuesOption = Annotated[
 ]
 UnlabelledOption = Annotated[
     Unlabelled, typer.Option("--unlabelled", help="What pixels without a label mean.")
+]
+AttributeOption = Annotated[
+    str | None, typer.Option("--attribute", help=AnnotationOptions.describe("attribute"))
+]
+NewClassesOption = Annotated[
+    bool, typer.Option("--new-classes", help=AnnotationOptions.describe("new_classes"))
+]
+SeveralOption = Annotated[
+    SeveralRule, typer.Option("--several", help=AnnotationOptions.describe("several"))
+]
+SkipUnclassifiedOption = Annotated[
+    bool, typer.Option("--skip-unclassified", help=AnnotationOptions.describe("skip_unclassified"))
+]
+SkipDamagedOption = Annotated[
+    bool, typer.Option("--skip-damaged", help=AnnotationOptions.describe("skip_damaged"))
 ]
 
 
@@ -215,6 +278,12 @@ def make_console() -> Console:
     """Make a console that takes text as it is, and does not fold tables in pipes at 80."""
     width = None if sys.stdout.isatty() else 140
     return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what somebody should know about a result, a line for each matter."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def figure(value: float) -> str:

@@ -19,6 +19,8 @@ from napari_fractoseg.cli.options import (
     command,
     figure,
     make_console,
+    option_hint,
+    print_notes,
     watch,
 )
 
@@ -33,6 +35,7 @@ MOST_ROWS = 24
 
 @command
 def segment(
+    ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders.")],
     out: Annotated[
         Path,
@@ -86,7 +89,7 @@ def segment(
             f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True
         )
         raise
-    _print_batch(report)
+    _print_batch(report, ctx)
     if report.failed or any(r.status == "done in part" for r in report.results):
         raise typer.Exit(1)
 
@@ -105,6 +108,7 @@ def _who_works(
 
 
 def demo(
+    ctx: typer.Context,
     out: Annotated[Path, typer.Option("-o", "--out", help="Results folder.")] = Path(
         "fractoseg-demo"
     ),
@@ -129,7 +133,7 @@ def demo(
     settings = batch.SegmentSettings(device=device, overlay=True)
     (task,) = batch.plan([image], folder, settings)
     report = watch(batch.run([task]), "segmenting")
-    _print_batch(report)
+    _print_batch(report, ctx)
     if report.failed:
         raise typer.Exit(1)
     labels = tifffile.imread(task.labels_path)
@@ -149,7 +153,7 @@ def _new_folder(wanted: Path) -> Path:
     return folder
 
 
-def _print_batch(report: BatchReport) -> None:
+def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
     fractions = report.mode_fractions
     if len(fractions):
         table = Table("file", "plane", *map(str, fractions.columns))
@@ -159,11 +163,11 @@ def _print_batch(report: BatchReport) -> None:
         if len(fractions) > MOST_ROWS:
             typer.echo(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
     for result in report.results:
-        for note in result.notes:
-            typer.echo(f"note: {note}", err=True)
+        print_notes(result.notes)
     for result in report.failed:
         reason = result.error.removeprefix(f"{result.path} ")  # it is named already
-        typer.echo(f"failed: {result.path.name}: {reason}", err=True)
+        hint = option_hint(ctx.command, result.options)
+        typer.echo(f"failed: {result.path.name}: {reason}{hint}", err=True)
     done = len(report.segmented)
     typer.echo(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "

@@ -15,14 +15,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
+    AttributeOption,
     DeviceOption,
     MaskValuesOption,
+    NewClassesOption,
+    SeveralOption,
+    SeveralRule,
+    SkipDamagedOption,
+    SkipUnclassifiedOption,
     Unlabelled,
     UnlabelledOption,
     figure,
     label_options,
     make_console,
+    print_notes,
     watch,
 )
 from napari_fractoseg.errors import TrainingError
@@ -56,7 +64,7 @@ class SplitBy(enum.StrEnum):
 def train(
     images: Annotated[list[Path], typer.Option("--images", help="Folder of images; repeatable.")],
     labels: Annotated[
-        list[Path], typer.Option("--labels", help="Its folder of masks, or VIA JSON; repeatable.")
+        list[Path], typer.Option("--labels", help="Its folder of masks, or VIA file; repeatable.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="MODELDIR", help="The new model.")],
     share: Annotated[
@@ -89,6 +97,11 @@ def train(
     ] = None,
     mask_values: MaskValuesOption = None,
     unlabelled: UnlabelledOption = Unlabelled.ignore,
+    attribute: AttributeOption = None,
+    new_classes: NewClassesOption = False,
+    several: SeveralOption = SeveralRule.error,
+    skip_unclassified: SkipUnclassifiedOption = False,
+    skip_damaged: SkipDamagedOption = False,
     seed: Annotated[
         int | None, typer.Option("--seed", help="The same seed repeats a training on the CPU.")
     ] = None,
@@ -202,13 +215,21 @@ def train(
         learning_rate=learning_rate,
         patience=patience,
     )
+    options = AnnotationOptions(
+        attribute, new_classes, several.value, skip_unclassified, skip_damaged
+    )
     training_set = read_training_sets(
-        images, labels, share or (), **label_options(mask_values, unlabelled, start)
+        images,
+        labels,
+        share or (),
+        annotations=options,
+        **label_options(mask_values, unlabelled, start),
     )
     chosen_device = choose_device(device)
     if is_first_process():
         pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
         typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
+        print_notes(training_set.notes)
     with stop_on_ctrl_c() as stop, _log(tensorboard if is_first_process() else None) as log:
         job = train_job(
             training_set,

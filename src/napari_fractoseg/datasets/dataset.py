@@ -89,10 +89,13 @@ class TrainingSet:
         At least one.
     scheme : ClassScheme
         Meaning of the label values.
+    notes : tuple of str
+        What was left out when they were read.
     """
 
     pairs: tuple[TrainingPair, ...]
     scheme: ClassScheme = DEFAULT_SCHEME
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairs", tuple(self.pairs))
@@ -182,13 +185,14 @@ class TrainingSet:
                     f"{count} pixels are labelled {name!r}, a class that is not in the scheme "
                     f"{list(scheme.names)}. Map it to one of these, or start a new model."
                 )
-        return TrainingSet(tuple(replace(p, labels=table[p.labels]) for p in self.pairs), scheme)
+        pairs = tuple(replace(p, labels=table[p.labels]) for p in self.pairs)
+        return replace(self, pairs=pairs, scheme=scheme)
 
     def joined(self, other: TrainingSet) -> TrainingSet:
         """Return both sets as one; classes are matched by name, new ones are added."""
         scheme = self.scheme.joined(other.scheme)
         moved = other.with_scheme(scheme)
-        return TrainingSet((*self.pairs, *moved.pairs), scheme)
+        return TrainingSet((*self.pairs, *moved.pairs), scheme, (*self.notes, *other.notes))
 
     def by_name(self) -> dict[str, TrainingPair]:
         """Return name -> pair; a name that occurs again gets a number."""

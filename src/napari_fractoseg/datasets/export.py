@@ -11,6 +11,7 @@ from pathlib import Path
 import tifffile
 
 from napari_fractoseg.annotations.formats.masks import LABEL_SUFFIX, SCHEME_FILE
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.datasets.sources import GROUPS_FILE, read_training_set
 from napari_fractoseg.errors import OutputExistsError
@@ -83,6 +84,7 @@ def training_command(
     start: str | None,
     classes: Sequence[str],
     sources: Sequence[tuple[Path, Path]] = (),
+    annotations: AnnotationOptions = STRICT,
     name: str = "",
 ) -> str:
     """Return the command that trains on a folder without a window.
@@ -101,6 +103,8 @@ def training_command(
         Classes of the new model.
     sources : sequence of tuple of Path
         Further folders of images, each with its labels.
+    annotations : AnnotationOptions
+        For their VIA files.
     name : str
         Title of the model.
     """
@@ -110,6 +114,9 @@ def training_command(
     words += ["--plan", str(plan), "--classes", ",".join(classes)]
     if start is not None:
         words += ["--from", start]
+    for option, value in annotations.to_dict().items():
+        if value != getattr(STRICT, option):
+            words += [f"--{option.replace('_', '-')}", *([] if value is True else [value])]
     if name:
         words += ["--name", name]
     return shlex.join([*words, "-o", str(out)])

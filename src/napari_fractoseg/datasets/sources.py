@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.annotations.class_mapping import map_classes
-from napari_fractoseg.annotations.document import ViaDocument
 from napari_fractoseg.annotations.formats.masks import (
     SCHEME_FILE,
-    mask_stem,
+    image_of_mask,
     read_label_mask,
     read_scheme,
 )
+from napari_fractoseg.annotations.image_lookup import ImageLookup
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.raster import rasterise
-from napari_fractoseg.annotations.via import read_via
+from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
-from napari_fractoseg.errors import AnnotationError, TrainingError
+from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError
 from napari_fractoseg.images import Micrograph, find_images, read_image
+from napari_fractoseg.jobs import drain
 
 __all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
 
 GROUPS_FILE = "groups.json"
 """Beside images: name without suffix -> group (`TrainingPair.group`), such as the specimen."""
 
-logger = logging.getLogger(__name__)
+_MOST_NAMES = 5
 
 
 def read_training_set(
@@ -40,6 +41,7 @@ def read_training_set(
     scheme: ClassScheme = DEFAULT_SCHEME,
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
+    annotations: AnnotationOptions = STRICT,
     share: float = 1.0,
 ) -> TrainingSet:
     """Read images with their labels.
@@ -47,7 +49,7 @@ def read_training_set(
     Parameters
     ----------
     images : Path or str
-        Folder of images.
+        Folder of images, with subfolders.
     labels : Path or str
         Folder of masks (``NAME.png`` or ``NAME_labels.tif`` for the image
         ``NAME.*``), or a VIA file.
@@ -58,43 +60,42 @@ def read_training_set(
         classes, values that are not listed are unlabelled. By default values
         are those of ``classes.json`` beside the masks, or of the scheme.
     unlabelled_as : str, optional
-        Class that pixels without a label belong to, such as ``background``.
+        Class that pixels without a label belong to, such as ``background``;
+        those of regions that are left out belong to none.
+    annotations : AnnotationOptions
+        Which class a region of a VIA file is of, and what is left out.
     share : float
         See `TrainingPair`.
 
     Returns
     -------
     TrainingSet
-        One pair for each image that has labels.
+        One pair for each image that has labels; its notes say what was left out.
 
     Raises
     ------
     TrainingError, AnnotationError, ImageError, ClassSchemeError
         If nothing fits together, naming the file.
     """
-    paths = {p.stem: p for p in find_images(Path(images))}
-    labels = Path(labels)
+    folder, labels = Path(images), Path(labels)
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is not a folder. Check the path.")
     if mask_values:
         scheme = scheme.with_names(mask_values.values())
-    elif (labels / SCHEME_FILE).is_file():
-        own = read_scheme(labels / SCHEME_FILE)
-        scheme = own if scheme == DEFAULT_SCHEME else scheme.joined(own)
-        mask_values = {c.value: c.name for c in own}
     if labels.is_dir():
-        loaded = _from_masks(paths, labels, scheme, mask_values)
+        read = _from_masks(folder, labels, scheme, mask_values, unlabelled_as)
     else:
-        loaded = _from_via(paths, labels, scheme)
-    if not loaded:
+        read = _from_via(folder, labels, scheme, unlabelled_as, annotations)
+    if not read.labelled:
+        why = f" {' '.join(read.notes)}" if read.notes else ""
         raise TrainingError(
-            f"No image in {images} has labels in {labels}. Labels are found by the name of the "
-            f"image, for example {next(iter(paths))}.png."
+            f"No image in {folder} has labels in {labels}. Labels are found by the name of the "
+            f"image, for example NAME.png for NAME.tif.{why}"
         )
-    if unlabelled_as is not None:
-        value = scheme.find(unlabelled_as).value
-        loaded = [(i, np.where(a == UNLABELLED, np.uint8(value), a)) for i, a in loaded]
-    groups = _groups(Path(images) / GROUPS_FILE)
-    pairs = (TrainingPair(i, a, share, groups.get(i.name, "")) for i, a in loaded)
-    return TrainingSet(tuple(pairs), scheme)
+    groups = _groups(folder / GROUPS_FILE)
+    pairs = (TrainingPair(i, a, share, groups.get(i.name, "")) for i, a in read.labelled)
+    notes = (f"{labels.name}: {note}" for note in read.notes)
+    return TrainingSet(tuple(pairs), read.scheme, tuple(notes))
 
 
 def _groups(path: Path) -> dict[str, str]:
@@ -108,48 +109,78 @@ def _groups(path: Path) -> dict[str, str]:
         ) from error
 
 
-_Loaded = list[tuple[Micrograph, npt.NDArray[np.uint8]]]
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """Images with their labels, in the values of a scheme, and what was left out."""
+
+    labelled: list[tuple[Micrograph, npt.NDArray[np.uint8]]]
+    scheme: ClassScheme
+    notes: tuple[str, ...]
 
 
 def _from_masks(
-    images: Mapping[str, Path],
     folder: Path,
+    masks: Path,
     scheme: ClassScheme,
     mask_values: Mapping[int, str] | None,
-) -> _Loaded:
-    loaded = []
-    for path in find_images(folder):
-        stem = mask_stem(path)
-        if stem not in images:
-            logger.warning("%s: no image named %s; left out.", path, stem)
+    unlabelled_as: str | None,
+) -> _Read:
+    if not mask_values and (masks / SCHEME_FILE).is_file():
+        own = read_scheme(masks / SCHEME_FILE)
+        scheme = own if scheme == DEFAULT_SCHEME else scheme.joined(own)
+        mask_values = {c.value: c.name for c in own}
+    fill = UNLABELLED if unlabelled_as is None else scheme.find(unlabelled_as).value
+    lookup = ImageLookup.scan(folder, without=masks, follow_links=True)
+    paths = find_images(masks)
+    labelled, without_image = [], []
+    for path in paths:
+        image = image_of_mask(path, lookup)
+        if image is None:
+            without_image.append(path.name)
             continue
-        loaded.append((_one_plane(images[stem]), read_label_mask(path, scheme, mask_values)))
-    return loaded
+        labels = read_label_mask(path, scheme, mask_values)
+        labels[labels == UNLABELLED] = fill
+        labelled.append((_one_plane(image), labels))
+    notes = []
+    if without_image:
+        named = ", ".join(without_image[:_MOST_NAMES])
+        more = ", ..." if len(without_image) > _MOST_NAMES else ""
+        notes.append(
+            f"{len(without_image)} of {len(paths)} masks have no image of their name in {folder}: "
+            f"{named}{more}"
+        )
+    return _Read(labelled, scheme, tuple(notes))
 
 
-def _from_via(images: Mapping[str, Path], path: Path, scheme: ClassScheme) -> _Loaded:
-    document = read_via(path)
-    annotated = document.with_images([image for image in document if image.regions])
+def _from_via(
+    folder: Path,
+    path: Path,
+    scheme: ClassScheme,
+    unlabelled_as: str | None,
+    options: AnnotationOptions,
+) -> _Read:
+    source = drain(AnnotationSource.open_job(path, folder, options, follow_links=True))
     try:
-        return _draw_regions(images, path, annotated, scheme)
+        return _draw_regions(source, scheme, unlabelled_as)
     except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from error
+        raise error.at(path) from error
 
 
 def _draw_regions(
-    images: Mapping[str, Path], path: Path, annotated: ViaDocument, scheme: ClassScheme
-) -> _Loaded:
-    mapping = map_classes(annotated, scheme)
-    loaded = []
-    for entry in annotated:
-        # The file name is data: only its stem is compared with the files of the image folder.
-        stem = Path(entry.filename.replace("\\", "/")).stem
-        if stem not in images:
-            logger.warning("%s: image %s is not in the image folder; left out.", path, stem)
-            continue
-        image = _one_plane(images[stem])
-        loaded.append((image, rasterise(entry, image.shape, mapping).labels))
-    return loaded
+    source: AnnotationSource, scheme: ClassScheme, unlabelled_as: str | None
+) -> _Read:
+    mapping, images = source.mapping(scheme), source.images
+    labelled, n_empty = [], 0
+    for entry, path in images.found:
+        image = _one_plane(path)
+        drawn = rasterise(entry, image.shape, mapping, unannotated=unlabelled_as)
+        labelled.append((image, drawn.labels))
+        n_empty += len(drawn.empty)
+    notes = [*source.document.notes, *images.notes]
+    notes += mapping.notes(entry for entry, _ in images.found)
+    if n_empty:
+        notes.append(f"{n_empty} regions cover no pixel.")
+    return _Read(labelled, mapping.scheme, tuple(notes))
 
 
 def _one_plane(path: Path) -> Micrograph:
@@ -170,6 +201,7 @@ def read_training_sets(
     scheme: ClassScheme = DEFAULT_SCHEME,
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
+    annotations: AnnotationOptions = STRICT,
 ) -> TrainingSet:
     """Read several sources and join them.
 
@@ -179,7 +211,7 @@ def read_training_sets(
         One of each for every source; see `read_training_set`.
     shares : sequence of float
         One for every source, or none: then each image counts the same.
-    scheme, mask_values, unlabelled_as
+    scheme, mask_values, unlabelled_as, annotations
         For all sources; see `read_training_set`.
 
     Returns
@@ -204,6 +236,7 @@ def read_training_sets(
                 scheme=scheme,
                 mask_values=mask_values,
                 unlabelled_as=unlabelled_as,
+                annotations=annotations,
                 share=share,
             )
             for image_folder, its_labels, share in zip(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
@@ -26,6 +28,8 @@ from napari_fractoseg.tiling import Box
 
 __all__ = ["Evaluation", "evaluate", "evaluate_job"]
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -35,9 +39,12 @@ class Evaluation:
     ----------
     images : mapping of str to Confusion
         One for each image.
+    notes : tuple of str
+        What was left out of the labels.
     """
 
     images: Mapping[str, Confusion]
+    notes: tuple[str, ...] = ()
 
     @property
     def pooled(self) -> Confusion:
@@ -50,6 +57,7 @@ class Evaluation:
             "classes": list(self.pooled.scheme.names),
             "pooled": self.pooled.to_dict(),
             "images": {name: confusion.to_dict() for name, confusion in self.images.items()},
+            "notes": list(self.notes),
         }
 
 
@@ -93,7 +101,7 @@ def evaluate_job(
         yield from as_part(job, number - 1, len(matched), name)
         confusions[name] = Confusion.of(pair.labels, predicted, matched.scheme)
         yield Progress(number, len(matched), name)
-    return Evaluation(confusions)
+    return Evaluation(confusions, reference.notes)
 
 
 def _check_classes(reference: TrainingSet, model: SegmentationModel) -> None:
@@ -122,6 +130,7 @@ def evaluate(
     *,
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
+    annotations: AnnotationOptions = STRICT,
     device: str = "auto",
 ) -> Evaluation:
     """Measure how well a model agrees with labels.
@@ -133,20 +142,23 @@ def evaluate(
     images : Path or str
         Folder of images.
     labels : Path or str
-        Folder of masks named like the images, or a VIA 2 JSON file.
+        Folder of masks named like the images, or a VIA file.
     mask_values : mapping of int to str, optional
         Value in the mask files -> class name; by default the values are those
         of the model's classes.
     unlabelled_as : str, optional
         Class that pixels without a label belong to; by default they do not
         count.
+    annotations : AnnotationOptions
+        Which class a region of a VIA file is of, and what is left out.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Returns
     -------
     Evaluation
-        With ``images``, a confusion matrix for each, and ``pooled``.
+        With ``images``, a confusion matrix for each, and ``pooled``; its ``notes`` say
+        what was left out.
 
     Raises
     ------
@@ -170,5 +182,8 @@ def evaluate(
         scheme=model.card.scheme,
         mask_values=mask_values,
         unlabelled_as=unlabelled_as,
+        annotations=annotations,
     )
+    for note in reference.notes:
+        logger.warning("%s", note)
     return drain(evaluate_job(model, reference, choose_device(device)))

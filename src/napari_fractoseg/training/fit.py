@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
@@ -31,6 +33,8 @@ from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan, suggested_plan
 
 __all__ = ["new_model", "pretrained_model_job", "train", "train_job"]
+
+logger = logging.getLogger(__name__)
 
 
 def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> SegmentationModel:
@@ -91,7 +95,7 @@ def pretrained_model_job(
         digest = yield from fetch_weights_job(published, plan.encoder_sha256)
     except DownloadError as error:
         if not or_random:
-            raise
+            raise DownloadError(str(error), options=("or_random",)) from error
         plan = replace(plan, encoder_weights="none", encoder_sha256="")
         return model, plan, (f"The encoder began with random weights. {error}",)
     fill_encoder(model.network, published)
@@ -216,6 +220,7 @@ def train(
     name: str = "own model",
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
+    annotations: AnnotationOptions = STRICT,
     validation: Sequence[str] = (),
     device: str = "auto",
 ) -> FineTuned:
@@ -226,7 +231,7 @@ def train(
     images : Path or str
         Folder of images.
     labels : Path or str
-        Folder of masks named like the images, or a VIA 2 JSON file.
+        Folder of masks named like the images, or a VIA file.
     plan : TrainingPlan or mapping, optional
         How to train. Entries of a plan, such as ``{"max_minutes": 5}``, go before
         the preset that the dock takes, too: small steps that stay close to
@@ -242,6 +247,8 @@ def train(
     unlabelled_as : str, optional
         Class that pixels without a label belong to; by default they teach
         nothing.
+    annotations : AnnotationOptions
+        Which class a region of a VIA file is of, and what is left out.
     validation : sequence of str
         Names of images (without suffix) that are held out to choose the best
         weights by. Hold out whole specimens: images of one fracture surface
@@ -252,7 +259,8 @@ def train(
     Returns
     -------
     FineTuned
-        With ``model``, to be saved by ``model.save(folder)``, and ``history``.
+        With ``model``, to be saved by ``model.save(folder)``, and ``history``; its
+        ``notes`` say what was left out.
 
     Raises
     ------
@@ -275,8 +283,11 @@ def train(
         scheme=DEFAULT_SCHEME if start is None else start.card.scheme,
         mask_values=mask_values,
         unlabelled_as=unlabelled_as,
+        annotations=annotations,
     )
-    return drain(
+    for note in training_set.notes:
+        logger.warning("%s", note)
+    result = drain(
         train_job(
             training_set,
             plan=plan,
@@ -286,3 +297,4 @@ def train(
             device=choose_device(device),
         )
     )
+    return replace(result, notes=(*training_set.notes, *result.notes))

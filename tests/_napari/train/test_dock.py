@@ -218,6 +218,37 @@ def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, t
     assert f"--labels {tmp_path / 'masks'}" in widget._task.command
 
 
+def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, tmp_path):
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "old.tif", surface)
+
+    def region(x, value):
+        shape = {"name": "rect", "x": x, "y": 0, "width": 40, "height": 96}
+        return {"shape_attributes": shape, "region_attributes": {"mode": value, "by": "t"}}
+
+    regions = [region(0, "i"), region(44, ""), region(88, "t")]
+    entry = {"filename": "old.tif", "size": -1, "regions": regions, "file_attributes": {}}
+    (tmp_path / "via.json").write_text(json.dumps({"old.tif": entry}))
+
+    def choose(attribute, skip_unclassified):
+        dialog = widget.before.ask_for_source()
+        dialog.images.value, dialog.file.value = tmp_path / "images", tmp_path / "via.json"
+        dialog.attribute.value = attribute
+        dialog.skip_unclassified.value = skip_unclassified
+        dialog.accept()
+
+    choose("mode", False)
+    assert widget.request().annotations.skip_unclassified is False
+    choose("mode", True)
+    assert len(widget.request().sources) == 1
+    train(widget, qtbot)
+    text = widget.panel.result_line.text()
+    assert "1 regions without a class are left out of the labels." in text
+    command = shlex.split(widget.panel.command_button.toolTip().splitlines()[1])
+    assert "--skip-unclassified" in command
+    assert command[command.index("--attribute") + 1] == "mode"
+
+
 # ---- a run ----------------------------------------------------------------------------------
 
 

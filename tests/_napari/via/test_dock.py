@@ -81,6 +81,16 @@ def test_a_file_is_described_with_values_and_counts(widget, load):
     assert widget.button.isEnabled()
 
 
+def test_links_count_in_a_folder_that_was_chosen_but_not_beside_the_file(widget, load, via_file):
+    for folder in (via_file.parent, via_file.parents[1] / "linked"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.png").symlink_to(via_file.parents[1] / "sem" / "a.png")
+    load(folder=None)
+    assert "0 of 2 annotated images found" in widget.file_line.text()
+    load(folder=via_file.parents[1] / "linked")
+    assert "1 of 2 annotated images found" in widget.file_line.text()
+
+
 def test_the_preview_follows_the_choices(widget, load):
     load()
     widget.attribute.value = "mode"
@@ -160,7 +170,7 @@ def test_the_last_file_that_was_chosen_counts(widget, load, via_file, tmp_path, 
     for path in (via_file, other, via_file, other):
         widget.file.value = path
     load(folder=None, path=other)
-    assert widget.document[0].regions[0].attributes["mode"] == "polished"
+    assert widget.source.document[0].regions[0].attributes["mode"] == "polished"
 
 
 def test_free_texts_do_not_fill_the_table(widget, load, tmp_path):

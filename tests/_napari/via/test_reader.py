@@ -192,6 +192,15 @@ def test_beyond_the_limits_there_is_a_message(write, warned, monkeypatch):
     assert "1 more images in 1 other sizes are not opened" in warned[0]
 
 
+def test_regions_without_a_class_are_left_out_of_the_labels_and_counted(write, warned):
+    path = write(**{"a.png": [rectangle("i"), triangle("")]})
+    iio.imwrite(path.parent / "a.png", np.zeros((20, 30), np.uint8))
+    _, labels, shapes = layers(path)
+    assert set(np.unique(labels.data)) == {0, 1}
+    assert len(shapes.data) == 2
+    assert "1 regions without a class are left out of the labels." in warned[0]
+
+
 def test_unknown_values_become_classes(write, warned):
     path = write(**{"a.png": [triangle("dimple"), rectangle("i")]})
     iio.imwrite(path.parent / "a.png", np.zeros((20, 30), np.uint8))

@@ -2,7 +2,13 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from napari_fractoseg.annotations.formats.masks import mask_stem, parse_mask_values, read_label_mask
+from napari_fractoseg.annotations.formats.masks import (
+    image_of_mask,
+    mask_stem,
+    parse_mask_values,
+    read_label_mask,
+)
+from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, ImageError
 
@@ -39,6 +45,23 @@ def test_mask_values_that_cannot_be_parsed(text):
 )
 def test_the_name_of_the_image_of_a_mask(tmp_path, name, stem):
     assert mask_stem(tmp_path / name) == stem
+
+
+def test_the_image_of_a_mask(tmp_path):
+    for name in ("a.png", "a.tif", "b.jpg", "s17.3.tif", "old/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    images = ImageLookup.scan(tmp_path)
+    expected = {
+        "a.tif": "a.tif", "a.png": "a.png", "b.png": "b.jpg", "s17.3_labels.tif": "s17.3.tif",
+        "s17_labels.tif": None,
+    }  # fmt: skip
+    for mask, image in expected.items():
+        found = image_of_mask(tmp_path / "masks" / mask, images)
+        assert found == (None if image is None else tmp_path.resolve() / image)
+    for mask in ("a_labels.tif", "a.bmp"):
+        with pytest.raises(AnnotationError, match=rf"{mask} fits several .*: a\.png, a\.tif\."):
+            image_of_mask(tmp_path / "masks" / mask, images)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_channel_is_chosen_by_number_or_name(tmp_path):
     path = write_ome(tmp_path / "a.zarr", CHANNELS, image, omero=omero)
     expected = (
         r"a\.zarr has 3 channels on the axis 'c' of its shape \(2, 3, 30, 40\): SE, BSE, InLens\. "
-        r"Choose one: --channel 0 to 2, or read_image\(path, channel=0\)\."
+        r"Choose one by its name or its number, 0 to 2, or save it as an image of its own\.$"
     )
     with pytest.raises(ImageError, match=expected):
         read_image(path)
@@ -136,7 +136,7 @@ def test_dimension_names_name_the_channel_axis_of_plain_zarr(tmp_path, zarr_form
     }  # fmt: skip
     path = tmp_path / "a.zarr"
     zarr.create_array(path, data=PLANES, zarr_format=zarr_format, **how)
-    with pytest.raises(ImageError, match=r"2 channels on the axis 'channel'.*--channel 0 to 1"):
+    with pytest.raises(ImageError, match=r"2 channels on the axis 'channel'.*number, 0 to 1"):
         read_image(path)
     stack = read_image(path, channel=1)
     np.testing.assert_array_equal(stack.plane().data, PLANES[1])

@@ -92,7 +92,7 @@ class BeforeTraining(QObject):
     @Slot()
     def ask_for_source(self) -> SourceDialog:
         """Ask for a folder of images with masks or a VIA file."""
-        dialog = SourceDialog(self._panel)
+        dialog = SourceDialog(self._panel.pairs.annotations, self._panel)
         dialog.chosen.connect(self._panel.pairs.add_source)
         dialog.open()
         return dialog

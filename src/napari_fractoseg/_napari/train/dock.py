@@ -133,6 +133,7 @@ class TrainWidget(JobDock):
             scheme=scheme,
             painted=painted,
             sources=tuple(panel.pairs.sources),
+            annotations=panel.pairs.annotations,
             device=panel.device.device,
         )
 

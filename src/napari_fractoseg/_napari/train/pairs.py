@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from napari_fractoseg._napari.train.corrections import (
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg.annotations.options import LENIENT, AnnotationOptions
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.supervision import TaughtPixels
 
@@ -206,6 +208,8 @@ class PairsTable(QWidget):
         self._viewer, self._fallback = viewer, fallback
         self.rows: list[PairRow] = []
         self.sources: list[tuple[Path, Path]] = []
+        # The classes of the new model are chosen already.
+        self.annotations = replace(LENIENT, new_classes=False)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
@@ -252,8 +256,15 @@ class PairsTable(QWidget):
         if layer is not None:
             layer.events.paint.connect(row.recount_soon)
 
-    def add_source(self, images: Path, labels: Path) -> None:
-        """Learn from a folder of images with masks or a VIA file, too."""
+    def add_source(self, images: Path, labels: Path, options: AnnotationOptions) -> None:
+        """Learn from a folder of images with masks or a VIA file, too.
+
+        The options are for all VIA files, also for those that were added before; what is
+        added again only changes them.
+        """
+        self.annotations = options
+        if (images, labels) in self.sources:
+            return
         self.sources.append((images, labels))
         line = QLabel(f"+ {labels.name} on {images.name}/")
         line.setToolTip(f"{labels}\n{images}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.train.painted import PaintedLayer, write_painted
+from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet, merge_training_sets
 from napari_fractoseg.datasets.export import (
@@ -67,6 +68,8 @@ class TrainingRequest:
         Copies of what was painted.
     sources : tuple of tuple of Path
         Folders of images, each with a folder of masks or a VIA file.
+    annotations : AnnotationOptions
+        For the VIA files.
     device : str
         For `choose_device`.
     """
@@ -77,6 +80,7 @@ class TrainingRequest:
     scheme: ClassScheme
     painted: tuple[PaintedLayer, ...] = ()
     sources: tuple[tuple[Path, Path], ...] = ()
+    annotations: AnnotationOptions = STRICT
     device: str = "auto"
 
 
@@ -93,7 +97,7 @@ class Trained:
     seconds : float
         How long it took.
     notes : tuple of str
-        What the figures cannot tell, in words.
+        What was left out, and what the figures cannot tell, in words.
     """
 
     folder: Path
@@ -153,6 +157,7 @@ class TrainingTask:
                 start=facts["start"],
                 scheme=ClassScheme.from_dict(facts["scheme"]),
                 sources=tuple((Path(i), Path(a)) for i, a in facts["sources"]),
+                annotations=AnnotationOptions(**facts.get("annotations", {})),
                 device=facts["device"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -176,6 +181,7 @@ class TrainingTask:
             start=request.start,
             classes=request.scheme.names,
             sources=request.sources,
+            annotations=request.annotations,
             name=request.name,
         )
 
@@ -204,7 +210,9 @@ class TrainingTask:
         from napari_fractoseg.training.fit import train_job
 
         sources = (*label_folders(self.folder), *request.sources)
-        training_set = read_training_sets(*zip(*sources, strict=True), scheme=request.scheme)
+        training_set = read_training_sets(
+            *zip(*sources, strict=True), scheme=request.scheme, annotations=request.annotations
+        )
         job = train_job(
             training_set,
             plan=request.plan,
@@ -219,7 +227,8 @@ class TrainingTask:
         result.model.save(self.place)
         (self.folder / _CHECKPOINT).unlink(missing_ok=True)
         seconds = time.monotonic() - began
-        return Trained(self.place, result, seconds, (*self.notes, *result.notes))
+        notes = (*training_set.notes, *self.notes, *result.notes)
+        return Trained(self.place, result, seconds, notes)
 
     def _save(self) -> None:
         """Write everything that the training needs, before it can go wrong."""
@@ -242,6 +251,7 @@ class TrainingTask:
             "start": request.start,
             "scheme": request.scheme.to_dict(),
             "sources": [[str(i), str(a)] for i, a in request.sources],
+            "annotations": request.annotations.to_dict(),
             "device": request.device,
             "notes": list(self.notes),
             "command": self.command,

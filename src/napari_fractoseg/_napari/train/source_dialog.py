@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from magicgui.widgets import FileEdit
+from magicgui.widgets import CheckBox, FileEdit, LineEdit
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_fractoseg.annotations.options import AnnotationOptions
 
 __all__ = ["SourceDialog"]
 
 
 class SourceDialog(QDialog):
-    """A folder of images, and the VIA file or the folder of masks that belongs to it."""
+    """A folder of images, and the VIA file or the folder of masks that belongs to it.
 
-    chosen = Signal(object, object)
-    """Folder of the images; VIA file or folder of masks."""
+    Parameters
+    ----------
+    options : AnnotationOptions
+        What is preset for VIA files.
+    """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    chosen = Signal(object, object, object)
+    """Folder of the images; VIA file or folder of masks; `AnnotationOptions`."""
+
+    def __init__(self, options: AnnotationOptions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._options = options
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Learn from annotated images")
         self.images = FileEdit(mode="d", name="images", nullable=True)
@@ -26,12 +36,32 @@ class SourceDialog(QDialog):
             mode="r", filter="VIA annotations (*.json *.csv)", name="file", nullable=True
         )
         self.masks = FileEdit(mode="d", name="masks", nullable=True)
+        self.attribute = LineEdit(value=options.attribute or "", name="attribute")
+        self.attribute.native.setPlaceholderText("found by its values")
+        self.first = CheckBox(
+            value=options.several == "first", text="Of several ticked classes the first"
+        )
+        self.skip_unclassified = CheckBox(
+            value=options.skip_unclassified, text="Leave regions without a class out"
+        )
+        self.skip_damaged = CheckBox(value=options.skip_damaged, text="Leave damaged regions out")
+        for field, widget in (
+            ("attribute", self.attribute),
+            ("several", self.first),
+            ("skip_unclassified", self.skip_unclassified),
+            ("skip_damaged", self.skip_damaged),
+        ):
+            widget.native.setToolTip(AnnotationOptions.describe(field))
         self.problem = QLabel()
         self.problem.setWordWrap(True)
         form = QFormLayout()
         form.addRow("Folder of images", self.images.native)
         form.addRow("VIA file", self.file.native)
         form.addRow("or folder of masks", self.masks.native)
+        form.addRow(QLabel("All VIA files of this training:"))
+        form.addRow("Class is in", self.attribute.native)
+        for box in (self.first, self.skip_unclassified, self.skip_damaged):
+            form.addRow("", box.native)
         ok, cancel = QDialogButtonBox.StandardButton.Ok, QDialogButtonBox.StandardButton.Cancel
         buttons = QDialogButtonBox(ok | cancel)
         buttons.accepted.connect(self.accept)
@@ -40,7 +70,17 @@ class SourceDialog(QDialog):
         layout.addLayout(form)
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
-        self.resize(460, 160)
+        self.resize(460, 280)
+
+    def options(self) -> AnnotationOptions:
+        """Return what is chosen for VIA files."""
+        return replace(
+            self._options,
+            attribute=self.attribute.value.strip() or None,
+            several="first" if self.first.value else "error",
+            skip_unclassified=self.skip_unclassified.value,
+            skip_damaged=self.skip_damaged.value,
+        )
 
     def accept(self) -> None:
         """Take what was chosen if it is there."""
@@ -50,5 +90,5 @@ class SourceDialog(QDialog):
         elif len(labels) != 1 or not labels[0].exists():
             self.problem.setText("Choose either a VIA file or a folder of masks.")
         else:
-            self.chosen.emit(Path(self.images.value), labels[0])
+            self.chosen.emit(Path(self.images.value), labels[0], self.options())
             super().accept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import Signal
@@ -17,8 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.widgets.class_legend import swatch
-from napari_fractoseg.annotations import ViaDocument
-from napari_fractoseg.annotations.class_mapping import ClassMapping, attribute_values, map_classes
+from napari_fractoseg.annotations.class_mapping import ClassMapping, attribute_values
+from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import ClassScheme
 
 __all__ = ["LEFT_OUT", "ClassTable"]
@@ -50,13 +51,13 @@ class ClassTable(QTableWidget):
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         self._fit()
 
-    def show_values(self, document: ViaDocument, attribute: str) -> None:
+    def show_values(self, source: AnnotationSource, attribute: str) -> None:
         """Show the values of an attribute with the classes that can be guessed.
 
         Unknown values are offered as new classes.
         """
-        self.counts = attribute_values(document)[attribute]
-        guessed = self._guess(document, attribute)
+        self.counts = attribute_values(source.document)[attribute]
+        guessed = self._guess(source, attribute)
         self.choices = {}
         shown = self.counts.most_common(_MOST_ROWS)
         rest = self.counts.total() - sum(count for _, count in shown)
@@ -72,14 +73,13 @@ class ClassTable(QTableWidget):
                 self.setItem(len(shown), column, QTableWidgetItem(text))
         self._fit()
 
-    def _guess(self, document: ViaDocument, attribute: str) -> Mapping[str, str | None]:
+    def _guess(self, source: AnnotationSource, attribute: str) -> Mapping[str, str | None]:
         """Return value -> class; free texts are not made classes."""
         if len(self.counts) > _MOST_NEW_CLASSES:
             self.scheme = self._base
             return {v: c.name for v in self.counts if (c := self._base.get(v)) is not None}
-        mapping = map_classes(
-            document, self._base, attribute=attribute, values={"": None}, new_classes=True
-        )
+        options = replace(source.options, attribute=attribute)
+        mapping = replace(source, options=options).mapping(self._base)
         self.scheme = mapping.scheme
         return mapping.classes
 

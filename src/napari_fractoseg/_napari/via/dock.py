@@ -17,14 +17,13 @@ from napari_fractoseg._napari.via.class_table import ClassTable
 from napari_fractoseg._napari.via.layers import LayerData, layers_job
 from napari_fractoseg._napari.widgets.controls import ProgressRow, narrow
 from napari_fractoseg._napari.widgets.job_dock import JobDock, State
-from napari_fractoseg.annotations import ViaDocument
 from napari_fractoseg.annotations.class_mapping import (
     ClassMapping,
     attribute_values,
     class_attribute,
 )
-from napari_fractoseg.annotations.opening import description, open_job
-from napari_fractoseg.annotations.stacks import Assembly
+from napari_fractoseg.annotations.options import LENIENT
+from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, FractosegError
 
@@ -57,8 +56,7 @@ class ViaImportWidget(JobDock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._timer = QTimer(self, singleShot=True, interval=_TYPING_MS)
-        self.document: ViaDocument | None = None
-        self.assembly: Assembly | None = None
+        self.source: AnnotationSource | None = None
         self._make_controls()
         self._lay_out()
         self._adopt(self.button, self.progress, self.state_line)
@@ -136,7 +134,7 @@ class ViaImportWidget(JobDock):
         self._timer.start()
 
     def _forget(self) -> None:
-        self.document = self.assembly = None
+        self.source = None
         if self._handle is not None:
             self._handle.abandon()
             self._handle = None
@@ -153,38 +151,40 @@ class ViaImportWidget(JobDock):
             if not is_there:
                 self._set_state(State.NOT_READY, f"There is no {what} {where}.")
                 return
-        self._start(open_job(path, folder), State.READING, "reading …")
+        is_named = folder != path.parent  # by the user: then links in it are meant
+        job = AnnotationSource.open_job(path, folder, LENIENT, follow_links=is_named)
+        self._start(job, State.READING, "reading …")
 
     @Slot(object)
     def _on_return(self, result: Any) -> None:
         if self.state is State.READING:
-            self._on_read(*result)
+            self._on_read(result)
         else:
             self._on_layers(*result)
 
-    def _on_read(self, document: ViaDocument, assembly: Assembly) -> None:
-        self.document, self.assembly = document, assembly
-        self.file_line.setText(description(document, assembly))
+    def _on_read(self, source: AnnotationSource) -> None:
+        self.source = source
+        self.file_line.setText(source.summary())
         with self.attribute.changed.blocked():
             self.attribute.reset_choices()
             with suppress(AnnotationError):  # then the first one; the user chooses
-                self.attribute.value = class_attribute(self.document, DEFAULT_SCHEME)
+                self.attribute.value = class_attribute(source.document, DEFAULT_SCHEME)
         self._on_attribute()
 
     def _attributes(self, _widget: Any = None) -> list[tuple[str, str]]:
-        if self.document is None:
+        if self.source is None:
             return []
-        found = attribute_values(self.document)
+        found = attribute_values(self.source.document)
         return [(f"{n or '(no name)'} ({len(values)} values)", n) for n, values in found.items()]
 
     def _on_attribute(self, _value: Any = None) -> None:
-        if self.document is not None and self.attribute.value is not None:
-            self.table.show_values(self.document, self.attribute.value)
+        if self.source is not None and self.attribute.value is not None:
+            self.table.show_values(self.source, self.attribute.value)
         self._on_mapping()
 
     @Slot()
     def _on_mapping(self) -> None:
-        if self.document is None:
+        if self.source is None:
             return
         if self.attribute.value is None:
             self.table.clear()
@@ -207,13 +207,12 @@ class ViaImportWidget(JobDock):
 
     def import_layers(self) -> None:
         """Draw the labels in a thread, then add the layers."""
-        if self.document is None or self.assembly is None or self._handle is not None:
+        if self.source is None or self._handle is not None:
             return
         job = layers_job(
-            self.document,
-            self.assembly,
+            self.source,
             self.mapping,
-            source=Path(self.file.value),
+            path=Path(self.file.value),
             overlap=self.overlap.value,
             unannotated=self.unannotated.value,
         )
@@ -238,13 +237,13 @@ class ViaImportWidget(JobDock):
         self._set_state(State.STOPPED, "Stopped; no layer was added.")
 
     def _missing_text(self) -> str:
-        return "" if self.document is not None else "Choose a VIA file (JSON or CSV)."
+        return "" if self.source is not None else "Choose a VIA file (JSON or CSV)."
 
     def _set_state(self, state: State, text: str) -> None:
         super()._set_state(state, text)
-        self.button.setEnabled(self.document is not None and self.is_idle)
-        self.file_line.setVisible(self.document is not None)
-        self.preview.setVisible(self.document is not None and self.attribute.value is not None)
+        self.button.setEnabled(self.source is not None and self.is_idle)
+        self.file_line.setVisible(self.source is not None)
+        self.preview.setVisible(self.source is not None and self.attribute.value is not None)
         is_importing = state in (State.RUNNING, State.STOPPING)
         choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
         for widget in (*(choice.native for choice in choices), self.table):

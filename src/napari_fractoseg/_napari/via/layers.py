@@ -19,12 +19,12 @@ from napari_fractoseg._napari.layers import (
     class_features,
 )
 from napari_fractoseg._napari.via.shape_data import shape_data, shape_type
-from napari_fractoseg.annotations import AnnotatedImage, ViaDocument
+from napari_fractoseg.annotations import AnnotatedImage
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.raster import Overlap
+from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import (
     AnnotatedStack,
-    Assembly,
     DrawnLabels,
     draw_labels_job,
     short_name,
@@ -50,11 +50,10 @@ _GREY = (0.6, 0.6, 0.6, 1.0)
 
 
 def layers_job(
-    document: ViaDocument,
-    assembly: Assembly,
+    source: AnnotationSource,
     mapping: ClassMapping | None,
     *,
-    source: Path,
+    path: Path,
     overlap: Overlap = "later",
     unannotated: str | None = None,
     max_sets: int | None = None,
@@ -63,13 +62,11 @@ def layers_job(
 
     Parameters
     ----------
-    document : ViaDocument
-        For the way back to VIA it is kept in the metadata of the layers.
-    assembly : Assembly
-        The images of the document, with their files.
+    source : AnnotationSource
+        Its images; for the way back to VIA its document is kept in the metadata of the layers.
     mapping : ClassMapping or None
         None draws the regions in grey, and no labels.
-    source : Path
+    path : Path
         The annotation file.
     overlap, unannotated
         See `rasterise`.
@@ -90,15 +87,14 @@ def layers_job(
         What was left out or chosen.
     """
     drawing = {"overlap": overlap, "unannotated": unannotated}
-    origin = {"document": document, "source": str(source), "drawing": drawing}
+    document, assembly = source.document, source.assembly
+    origin = {"document": document, "source": str(path), "drawing": drawing}
     layers: list[LayerData] = []
-    notes: list[str] = []
-    if mapping is not None and (ticked := mapping.several_ticked(document)):
-        notes.append(f"{ticked} regions have several ticks; the first class counts.")
+    notes = [] if mapping is None else [*mapping.notes(document)]
     missing = [image for image in assembly.missing if image.drawable]
     budget = _ShapesBudget(MAX_SHAPES, mapping is not None, notes)
     for stack in assembly.stacks[:max_sets]:
-        name = _set_name(stack.images, source)
+        name = _set_name(stack.images, path)
         memory = origin | {"images": [image.image_key for image in stack.images]}
         try:
             new: list[LayerData] = [_image_layer(stack, name)]
@@ -125,7 +121,7 @@ def layers_job(
             f"{sum(len(s.images) for s in left)} more images in {len(left)} other sizes are not "
             f"opened (at most {max_sets} sizes). Plugins > VIA import opens them all."
         )
-    name = _set_name(missing, source) if missing else ""
+    name = _set_name(missing, path) if missing else ""
     if missing and budget.allows(missing, name):
         memory = origin | {"images": [image.image_key for image in missing]}
         shapes = _shapes_layer(missing, mapping, name, memory)
@@ -159,8 +155,8 @@ class _ShapesBudget:
         return n_regions > 0
 
 
-def _set_name(images: Sequence[AnnotatedImage], source: Path) -> str:
-    return short_name(images[0]) if len(images) == 1 else f"{source.stem} ({len(images)} images)"
+def _set_name(images: Sequence[AnnotatedImage], path: Path) -> str:
+    return short_name(images[0]) if len(images) == 1 else f"{path.stem} ({len(images)} images)"
 
 
 def _image_layer(stack: AnnotatedStack, name: str) -> LayerData:

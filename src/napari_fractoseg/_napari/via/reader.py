@@ -9,9 +9,9 @@ from napari.utils.notifications import show_warning
 
 from napari_fractoseg._napari.via import layers as via_layers
 from napari_fractoseg._napari.via.layers import LayerData, layers_job
-from napari_fractoseg.annotations import ViaDocument
-from napari_fractoseg.annotations.class_mapping import ClassMapping, map_classes
-from napari_fractoseg.annotations.opening import open_job
+from napari_fractoseg.annotations.class_mapping import ClassMapping
+from napari_fractoseg.annotations.options import LENIENT
+from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
@@ -67,29 +67,22 @@ def _paths(path: str | list[str]) -> list[Path]:
 
 
 def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
-    document, assembly = drain(open_job(file, file.parent))
-    if not any(image.regions for image in document):
+    source = drain(AnnotationSource.open_job(file, file.parent, LENIENT))
+    document = source.document
+    if not source.annotated:
         raise AnnotationError(
             f"{file}: there are no regions in it ({document.flavour.label}, {len(document)} "
             "images). Draw some in VIA and save again."
         )
-    mapping, remark = guess_mapping(document)
-    layers, notes = drain(
-        layers_job(document, assembly, mapping, source=file, max_sets=via_layers.MAX_SETS)
-    )
-    return layers, [*document.notes, *remark, *assembly.notes, *notes]
+    mapping, remark = _guessed(source)
+    layers, notes = drain(layers_job(source, mapping, path=file, max_sets=via_layers.MAX_SETS))
+    return layers, [*document.notes, *remark, *source.assembly.notes, *notes]
 
 
-def guess_mapping(document: ViaDocument) -> tuple[ClassMapping | None, list[str]]:
-    """Return the classes of a document as far as they can be told, and what to say about it.
-
-    Unknown values become new classes; of several ticked options the first
-    counts; regions without a value stay unlabelled.
-    """
+def _guessed(source: AnnotationSource) -> tuple[ClassMapping | None, list[str]]:
+    """Return the classes of a document as far as they can be told, and what to say about it."""
     try:
-        mapping = map_classes(
-            document, DEFAULT_SCHEME, values={"": None}, new_classes=True, several="first"
-        )
+        mapping = source.mapping(DEFAULT_SCHEME)
     except (AnnotationError, ClassSchemeError) as error:
         return None, [f"No labels were made: {error} Plugins > VIA import lets you choose."]
     new = [c.name for c in mapping.scheme if DEFAULT_SCHEME.get(c.name) is None]

@@ -101,7 +101,9 @@ def _category_attribute(document: ViaDocument, wanted: str | None) -> str:
         if wanted in (*used, *defined):
             return wanted
         raise AnnotationError(
-            f"No region has an attribute {wanted!r}; there are {used or 'none'}. Name one of these."
+            f"No region has an attribute {wanted!r}; there are {used or 'none'}. Name one of "
+            "these.",
+            options=("attribute",),
         )
     choices = [n for n in defined if document.definition(n).kind in ("dropdown", "radio")]
     for names in (choices, shared, [n for n in shared if n in choices], used):
@@ -112,7 +114,8 @@ def _category_attribute(document: ViaDocument, wanted: str | None) -> str:
     raise AnnotationError(
         f"COCO holds one attribute of a region, and {used} could be it. Make one of them, "
         "and no other, a dropdown or radio attribute in VIA and save the project, or name the "
-        "attribute."
+        "attribute.",
+        options=("attribute",),
     )
 
 

@@ -7,23 +7,21 @@ from pathlib import Path
 
 import tifffile
 
-from napari_fractoseg.annotations.class_mapping import (
-    RESEARCH_MASK_VALUES,
-    ClassMapping,
-    map_classes,
-)
+from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.convert_settings import Converted, ConvertSettings
-from napari_fractoseg.annotations.document import AnnotatedImage, ViaDocument
+from napari_fractoseg.annotations.document import ViaDocument
 from napari_fractoseg.annotations.flavours import project_of
 from napari_fractoseg.annotations.formats.masks import (
     LABEL_SUFFIX,
     SCHEME_FILE,
+    image_of_mask,
     mask_stem,
     read_label_mask,
     read_scheme,
 )
-from napari_fractoseg.annotations.image_lookup import ImageFolder
-from napari_fractoseg.annotations.stacks import assemble, draw_labels_job, short_name
+from napari_fractoseg.annotations.image_lookup import ImageLookup
+from napari_fractoseg.annotations.source import AnnotationSource
+from napari_fractoseg.annotations.stacks import draw_labels_job, short_name
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
@@ -46,8 +44,10 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
             )
     elif settings.scheme is None and (masks / SCHEME_FILE).is_file():
         scheme = read_scheme(masks / SCHEME_FILE)
-    attribute = settings.attribute or "name"
-    folder = ImageFolder.scan(settings.images) if settings.images else None
+    attribute = settings.annotations.attribute or "name"
+    lookup = None
+    if settings.images is not None:
+        lookup = ImageLookup.scan(settings.images, without=masks, follow_links=True)
     images, paths = [], find_images(masks)
     for done, path in enumerate(paths, 1):
         image = image_from_labels(
@@ -58,15 +58,14 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
             tolerance_px=settings.tolerance_px,
             min_area_px=settings.min_area_px,
         )
-        found = folder.candidates(image) if folder else ()
-        if len(found) == 1:
-            image = replace(image, filename=found[0].name, size=found[0].stat().st_size)
-        elif folder:
-            number = "several images" if found else "no image"
-            notes.append(f"{path.name}: {number} of that name in {folder.root}.")
+        found = None if lookup is None else image_of_mask(path, lookup)
+        if found is not None:
+            image = replace(image, filename=found.name, size=found.stat().st_size)
+        elif lookup is not None:
+            notes.append(f"{path.name}: no image of that name in {lookup.root}.")
         images.append(image)
         yield Progress(done, len(paths), f"image {done} of {len(paths)}")
-    if not folder:
+    if lookup is None:
         notes.append(
             "Images are named after their masks, NAME.png; name the image folder for their own "
             "file names."
@@ -74,26 +73,15 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
     return replace(project_of(tuple(images), scheme, attribute), notes=tuple(notes))
 
 
-def write_masks(
-    document: ViaDocument, folder: ImageFolder, out: Path, settings: ConvertSettings
-) -> Job[Converted]:
+def write_masks(source: AnnotationSource, out: Path, settings: ConvertSettings) -> Job[Converted]:
     """Draw the regions of a document as masks, the size of their images."""
-    annotated = [image for image in document if image.regions]
-    mapping = map_classes(
-        document,
-        settings.scheme or DEFAULT_SCHEME,
-        attribute=settings.attribute,
-        values={"": None} if settings.skip_unclassified else None,
-        new_classes=settings.new_classes,
-        several=settings.several,
-    )
-    assembly = assemble(annotated, folder)
+    mapping, assembly = source.mapping(settings.scheme or DEFAULT_SCHEME), source.assembly
     if not assembly.stacks:
         raise AnnotationError(
-            f"the size of masks is that of the images, and none of {len(annotated)} annotated "
-            f"images has a file in {folder.root} that can be used: "
-            f"{'; '.join(note.rstrip('.') for note in assembly.notes[:3])}. Name the image folder "
-            "(--images)."
+            f"the size of masks is that of the images, and none of {len(source.annotated)} "
+            f"annotated images has a file in {source.lookup.root} that can be used: "
+            f"{'; '.join(note.rstrip('.') for note in assembly.notes[:3])}. Name the image folder.",
+            options=("images",),
         )
     found = [image for stack in assembly.stacks for image in stack.images]
     names = [short_name(image) for image in found]
@@ -103,9 +91,8 @@ def write_masks(
             f"several images are called {twice[:5]}; their masks would overwrite one another. "
             "Rename the images."
         )
-    # An error is raised before anything is written, rather than half-way.
-    left_out = {id(image): _count_left_out(image, mapping) for image in annotated}
-    notes = [*document.notes, *assembly.notes]
+    mapping.left_out(source.annotated)  # raises before anything is written, not half-way
+    notes = [*source.document.notes, *assembly.notes]
     n_regions = done = 0
     for stack in assembly.stacks:
         for image in stack.images:
@@ -120,21 +107,10 @@ def write_masks(
             path.parent.mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(path, drawn.labels, compression="zlib")
             notes += [f"{image.filename}: {note}" for note in drawn.notes]
-            n_regions += len(image.drawable) - left_out[id(image)]
+            n_regions += len(image.drawable) - mapping.left_out([image])
             done += 1
             yield Progress(done, len(names), f"image {done} of {len(names)}")
-    if several := mapping.several_ticked(found):
-        notes.append(f"{several} regions have several ticks; the first class counts.")
-    if unclassified := sum(left_out[id(image)] for image in found):
-        notes.append(f"{unclassified} regions without a class are left out.")
+    notes += mapping.notes(found)
     scheme = mapping.scheme.to_json().encode("utf-8")
     write_bytes(out / SCHEME_FILE, scheme, overwrite=settings.overwrite)
     return Converted(out, len(names), n_regions, tuple(notes))
-
-
-def _count_left_out(image: AnnotatedImage, mapping: ClassMapping) -> int:
-    return sum(
-        mapping.class_of(region, f"image {image.filename!r}, region {number}") is None
-        for number, region in enumerate(image.regions)
-        if not region.problem
-    )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
+from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.images import read_mask
@@ -18,6 +19,7 @@ __all__ = [
     "LABEL_SUFFIX",
     "RESEARCH",
     "SCHEME_FILE",
+    "image_of_mask",
     "mask_stem",
     "parse_mask_values",
     "read_label_mask",
@@ -69,6 +71,33 @@ def mask_stem(path: Path) -> str:
     return path.stem.removesuffix(LABEL_SUFFIX)
 
 
+def image_of_mask(mask: Path, images: ImageLookup) -> Path | None:
+    """Return the image that a mask belongs to, None if there is none.
+
+    Parameters
+    ----------
+    mask : Path
+        ``NAME.png`` or ``NAME_labels.tif`` belongs to ``NAME.*``.
+    images : ImageLookup
+        Of several images of that name the nearest counts; of equally near ones that with the
+        suffix of the mask.
+
+    Raises
+    ------
+    AnnotationError
+        If several images fit equally well; names them.
+    """
+    found = images.with_stem(mask_stem(mask))
+    if len(found) > 1:
+        found = tuple(path for path in found if path.name == mask.name) or found
+    if len(found) > 1:
+        raise AnnotationError(
+            f"{mask} fits several images in {images.root}: {images.listed(found)}. Rename those "
+            "that it was not made for."
+        )
+    return found[0] if found else None
+
+
 def read_label_mask(
     path: Path, scheme: ClassScheme, mask_values: Mapping[int, str] | None = None
 ) -> npt.NDArray[np.uint8]:
@@ -118,5 +147,6 @@ def read_scheme(path: Path) -> ClassScheme:
         return ClassScheme.from_json(path.read_text(encoding="utf-8"))
     except (ClassSchemeError, UnicodeDecodeError, OSError) as error:
         raise ClassSchemeError(
-            f"{path}: {error} Correct it, remove it, or name the values (--mask-values)."
+            f"{path}: {error} Correct it, remove it, or say which value is which class.",
+            options=("mask_values",),
         ) from error

@@ -107,8 +107,9 @@ def _not_chosen(source: Source, axis: int, path: Path) -> ImageError:
     names = f": {', '.join(source.channel_names)}" if source.channel_names else ""
     return ImageError(
         f"{path} has {n_channels} channels on the axis '{(source.axes or ())[axis].name}' of its "
-        f"shape {source.shape}{names}. Choose one: --channel 0 to {n_channels - 1}, or "
-        "read_image(path, channel=0)."
+        f"shape {source.shape}{names}. Choose one by its name or its number, 0 to "
+        f"{n_channels - 1}, or save it as an image of its own.",
+        options=("channel",),
     )
 
 

@@ -1,0 +1,70 @@
+"""What an annotation file leaves open, for every door: one definition of the choices.
+
+Imports nothing that takes long, so that the command line can describe its options.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+__all__ = ["LENIENT", "STRICT", "AnnotationOptions"]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class AnnotationOptions:
+    """What an annotation file leaves open: which class a region is of, and what is left out.
+
+    Each field says what it means. The defaults are `STRICT`; windows use `LENIENT`.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.options import AnnotationOptions
+    >>> AnnotationOptions(several="first").skip_unclassified
+    False
+    """
+
+    attribute: Annotated[
+        str | None,
+        Field(
+            description="Region attribute that holds the class, or COCO's categories; by default "
+            "the one that fits."
+        ),
+    ] = None
+    new_classes: Annotated[bool, Field(description="Make classes of unknown values.")] = False
+    several: Annotated[
+        Literal["error", "first"],
+        Field(
+            description="What regions with ticks of two classes are: an error, or of the class "
+            "that comes first."
+        ),
+    ] = "error"
+    skip_unclassified: Annotated[
+        bool, Field(description="Leave regions without a class out, and say how many.")
+    ] = False
+    skip_damaged: Annotated[
+        bool, Field(description="Leave damaged regions out, and say how many.")
+    ] = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the choices as plain JSON types."""
+        return dict(_ADAPTER.dump_python(self, mode="json"))
+
+    @classmethod
+    def describe(cls, name: str) -> str:
+        """Return what a field means, for a tooltip or the help of an option."""
+        properties = _ADAPTER.json_schema()["properties"]
+        return str(properties[name]["description"])
+
+
+_ADAPTER = TypeAdapter(AnnotationOptions)
+
+STRICT = AnnotationOptions()
+"""For results: what is not clear is an error that says so, and nothing is left out unasked."""
+
+LENIENT = AnnotationOptions(
+    new_classes=True, several="first", skip_unclassified=True, skip_damaged=True
+)
+"""For opening a file in a window: everything that can be drawn is, and what cannot is said."""
