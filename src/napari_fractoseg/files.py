@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from napari_fractoseg.errors import OutputExistsError
 
-__all__ = ["RUN_FILE", "draft_of", "file_sha256", "refuse_existing", "write_bytes"]
+__all__ = [
+    "RUN_FILE",
+    "draft_of",
+    "file_sha256",
+    "read_json_object",
+    "refuse_existing",
+    "write_bytes",
+]
 
 RUN_FILE = "run.json"
 """Written beside the results of a run: with what they were made."""
@@ -71,6 +80,15 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     with draft_of(path, overwrite=overwrite) as draft:
         draft.write_bytes(data)
     return path
+
+
+def read_json_object(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file holds; None if it is not there, damaged or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def file_sha256(path: Path, parts: Iterable[Path] | None = None) -> str:

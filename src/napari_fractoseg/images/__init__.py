@@ -1,6 +1,6 @@
 """Micrographs: reading, grey levels, normalisation."""
 
-from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.axes import Axis
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.arrays import is_constant, n_not_finite, percentiles
+from napari_fractoseg.axes import Axis
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.lazy import LazyArray
 
 __all__ = ["GreyRange", "LazyPlane", "Micrograph", "MicrographStack", "has_colours", "to_grey"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.axes import Axis
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.lazy import LazyArray
 from napari_fractoseg.images.micrograph import MicrographStack
 from napari_fractoseg.images.reading import find_images, image_header, read_image

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from napari_fractoseg.axes import Axis
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.lazy import at_index
 
 __all__ = ["CHANNEL", "Source", "choose_channel", "last_axis_is_colour"]

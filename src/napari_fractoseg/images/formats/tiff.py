@@ -16,8 +16,8 @@ import tifffile
 import zarr
 from zarr.storage import WrapperStore
 
+from napari_fractoseg.axes import Axis
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
 from napari_fractoseg.images.lazy import LazyArray, at_index, converted
 

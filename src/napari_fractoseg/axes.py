@@ -1,0 +1,106 @@
+"""Axes of images as OME-NGFF describes them: name, type, unit, scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_fractoseg.errors import ImageError
+
+__all__ = ["Axis", "pixel_size_um"]
+
+_TYPES = {
+    "t": "time",
+    "time": "time",
+    "c": "channel",
+    "channel": "channel",
+    "z": "space",
+    "y": "space",
+    "x": "space",
+}
+"""What the names that everybody uses stand for."""
+
+_UNITS_UM = {
+    ("picometer", "picometre", "pm"): 1e-6,
+    ("angstrom", "ångström", "\u00c5", "\u212b"): 1e-4,
+    ("nanometer", "nanometre", "nm"): 1e-3,
+    ("micrometer", "micrometre", "micron", "um", "\u00b5m", "\u03bcm"): 1.0,
+    ("millimeter", "millimetre", "mm"): 1e3,
+    ("centimeter", "centimetre", "cm"): 1e4,
+    ("meter", "metre", "m"): 1e6,
+    ("inch",): 25400.0,
+}
+"""Units of length in micrometres: the names of OME-NGFF, and symbols."""
+_UM = {name: um for names, um in _UNITS_UM.items() for name in names}
+_SAME = 1e-3
+"""Pixels whose edges differ by less are square."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of an image.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``t``, ``z``, ``y``, ``x``.
+    type : str or None
+        ``space``, ``time``, ``channel``, another word, or None if unknown.
+    unit : str or None
+        As in OME-NGFF, such as ``micrometer``; None if unknown.
+    scale : float
+        Distance of two elements in `unit`; 1.0 if unknown.
+
+    Raises
+    ------
+    ImageError
+        If there is no name, or the scale is not above zero.
+
+    References
+    ----------
+    https://ngff.openmicroscopy.org/0.5/#axes-md
+
+    Examples
+    --------
+    >>> from napari_fractoseg.axes import Axis
+    >>> Axis.named("z")
+    Axis(name='z', type='space', unit=None, scale=1.0)
+    """
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ImageError("An axis needs a name, such as 'z'.")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise ImageError(
+                f"Axis '{self.name}' has the scale {self.scale}. Give a distance above 0."
+            )
+
+    @classmethod
+    def named(cls, name: str, unit: str | None = None, scale: float = 1.0) -> Axis:
+        """Return an axis whose type is what its name stands for; None for other names."""
+        return cls(name, _TYPES.get(name.lower()), unit, scale)
+
+
+def pixel_size_um(axes: Sequence[Axis]) -> float | None:
+    """Return the edge of a pixel in micrometres.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        Of which the last two are those of the rows and columns.
+
+    Returns
+    -------
+    float or None
+        None if a unit is unknown or no length, or if the pixels are not square.
+    """
+    edges = [axis.scale * _UM[axis.unit] for axis in axes[-2:] if axis.unit in _UM]
+    if len(edges) != 2 or not math.isclose(*edges, rel_tol=_SAME):
+        return None
+    return edges[1]
