@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import tifffile
 import zarr
+from filelock import BaseFileLock
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
@@ -428,6 +429,30 @@ def test_two_runs_do_not_write_the_same_results(image, settings, tmp_path):
     report = drain(batch.run(tasks))
     assert "Another run is writing" in report.failed[0].error
     assert drain(job).results[0].status == "done"
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_third_run_does_not_write_what_the_second_one_does(
+    image, settings, tmp_path, monkeypatch
+):
+    """The second one begins at the moment when the first one lets go."""
+    tasks = batch.plan([image], tmp_path / "out", settings)
+    release, second = BaseFileLock.release, batch.run(tasks)
+
+    def release_and_begin_the_second(lock, *arguments, **options):
+        release(lock, *arguments, **options)
+        monkeypatch.undo()
+        for _ in range(5):
+            next(second)
+
+    first = batch.run(tasks)
+    for _ in range(5):
+        next(first)
+    monkeypatch.setattr(BaseFileLock, "release", release_and_begin_the_second)
+    drain(first)
+    report = drain(batch.run(tasks))
+    assert "Another run is writing" in report.failed[0].error
+    assert drain(second).results[0].status == "done"
     assert not list((tmp_path / "out").glob(".*"))
 
 

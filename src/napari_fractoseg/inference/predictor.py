@@ -27,7 +27,7 @@ from napari_fractoseg.inference.result import (
     RunRecord,
     TileJournal,
 )
-from napari_fractoseg.jobs import Job, Progress, as_part, drain
+from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
 from napari_fractoseg.tiling import Box, Canvas, Tiler
@@ -198,7 +198,7 @@ class Predictor:
         # Large planes are read in parts, and none of them is kept while another one is read.
         n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
         measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
-        with closing(measured), closing(outbox):
+        with closing(measured), ending_with(outbox.close):
             for number, index in enumerate(chosen):
                 text = numbered("plane", number, len(chosen))
                 if index not in known and not isinstance(image.data, np.ndarray):
