@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from napari_fractoseg.axes import Axis
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.formats.channels import Source, last_axis_is_colour
@@ -41,6 +39,9 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
         If it is a group of other things, if its metadata are damaged, or if it cannot be told
         whether there are colours.
     """
+    # Imported here because it takes a quarter of a second, and most images are no zarr.
+    import zarr
+
     node = zarr.open(path, mode="r")
     names: tuple[str, ...] = ()
     edge_um = None
