@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -313,7 +314,8 @@ class TestRun:
         drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "one", settings)))
         bias = loaded.network.segmentation_head[0].bias
         bias.data[:] = bias.new_tensor([0, 99, 0])
-        loaded.save(again, overwrite=True)
+        shutil.rmtree(again)
+        loaded.save(again)
         drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "two", settings)))
         assert np.unique(tifffile.imread(tmp_path / "two" / "a_labels.tif")).tolist() == [2]
 
