@@ -79,7 +79,7 @@ def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
     predictor = Predictor(model, choose_device("cpu"), tile_px=64)
     expected = drain(predictor.run(read_image(image))).labels
     np.testing.assert_array_equal(labels, expected)
-    confidence = labels_of(task.confidence_path)
+    confidence = labels_of(task.path_of("confidence"))
     assert confidence.dtype == np.float32
     assert (confidence > 0.3).all()
     table = pd.read_csv(tmp_path / "out" / "fractions.csv")
@@ -166,7 +166,7 @@ def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     segment(image, out, replace(settings, confidence=True), overwrite=True)
     assert not np.array_equal(labels_of(task.labels_path), before)
     segment(image, out, settings, overwrite=True)
-    assert not task.confidence_path.exists()
+    assert not task.path_of("confidence").exists()
 
 
 def test_overlays_of_planes_are_drawn_and_left_out_where_they_would_be_huge(
@@ -258,7 +258,7 @@ class TestOtherImagesThatAreStreamed:
         task, _ = segment(planes[0], out, settings, stack=True, resume=True)
         expected = nf.segment(planes[1], nf.load_model(settings.model), device="cpu", rgb=False)
         np.testing.assert_array_equal(tifffile.imread(task.labels_path), expected)
-        assert (tifffile.imread(task.confidence_path) > 0.3).all()
+        assert (tifffile.imread(task.path_of("confidence")) > 0.3).all()
         assert [*out.glob(".*")] == []
 
     def test_the_channel_that_is_chosen_is_segmented(self, settings, tmp_path):

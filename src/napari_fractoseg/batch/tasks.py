@@ -82,11 +82,6 @@ class SegmentTask:
         return self.path_of(LABELS)
 
     @property
-    def confidence_path(self) -> Path:
-        """Where the probability of the chosen class is written, if asked for."""
-        return self.path_of(CONFIDENCE)
-
-    @property
     def arrays(self) -> dict[str, Path]:
         """What is written of shape (..., Y, X), and where: the labels first."""
         wanted = {CONFIDENCE: self.settings.confidence, MARGIN: self.settings.margin}
