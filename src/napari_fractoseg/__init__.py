@@ -12,16 +12,21 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_fractoseg.annotations.convert import convert
     from napari_fractoseg.annotations.via import read_via
     from napari_fractoseg.classes import ClassScheme, FractureClass
     from napari_fractoseg.errors import FractosegError
     from napari_fractoseg.evaluation.evaluate import evaluate
+    from napari_fractoseg.images.micrograph import MicrographStack
     from napari_fractoseg.images.reading import read_image
-    from napari_fractoseg.inference.predictor import segment
+    from napari_fractoseg.inference.predictor import Predictor, segment
+    from napari_fractoseg.jobs import drain
+    from napari_fractoseg.measure.fractions import class_fractions
     from napari_fractoseg.models.model import load_model
     from napari_fractoseg.models.registry import list_models
     from napari_fractoseg.samples.synthetic import synthetic_fracture
     from napari_fractoseg.training.fit import train
+    from napari_fractoseg.training.plan import TrainingPlan
 
 try:
     __version__ = importlib.metadata.version("napari-fractoseg")
@@ -32,7 +37,13 @@ __all__ = [
     "ClassScheme",
     "FractosegError",
     "FractureClass",
+    "MicrographStack",
+    "Predictor",
+    "TrainingPlan",
     "__version__",
+    "class_fractions",
+    "convert",
+    "drain",
     "evaluate",
     "list_models",
     "load_model",
@@ -47,6 +58,12 @@ _SOURCES = {
     "ClassScheme": "classes",
     "FractosegError": "errors",
     "FractureClass": "classes",
+    "MicrographStack": "images.micrograph",
+    "Predictor": "inference.predictor",
+    "TrainingPlan": "training.plan",
+    "class_fractions": "measure.fractions",
+    "convert": "annotations.convert",
+    "drain": "jobs",
     "evaluate": "evaluation.evaluate",
     "list_models": "models.registry",
     "load_model": "models.model",

@@ -187,9 +187,10 @@ def plan(
 
     Examples
     --------
+    >>> import napari_fractoseg as nf
     >>> from napari_fractoseg import batch
     >>> tasks = batch.plan(["images"], "results")  # doctest: +SKIP
-    >>> report = drain(batch.run(tasks))  # doctest: +SKIP
+    >>> report = nf.drain(batch.run(tasks))  # doctest: +SKIP
     """
     settings = settings or SegmentSettings()
     settings = replace(settings, model=find_model(settings.model).resolve())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -238,13 +238,36 @@ class Predictor:
                 record.notes.append(self.engine.economise(error))
 
 
+@overload
 def segment(
     image: npt.ArrayLike | MicrographStack,
     model: SegmentationModel | str | Path,
     *,
     device: str = "auto",
     rgb: bool | None = None,
-) -> npt.NDArray[np.uint8]:
+    confidence: Literal[False] = False,
+) -> npt.NDArray[np.uint8]: ...
+
+
+@overload
+def segment(
+    image: npt.ArrayLike | MicrographStack,
+    model: SegmentationModel | str | Path,
+    *,
+    device: str = "auto",
+    rgb: bool | None = None,
+    confidence: Literal[True],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]: ...
+
+
+def segment(
+    image: npt.ArrayLike | MicrographStack,
+    model: SegmentationModel | str | Path,
+    *,
+    device: str = "auto",
+    rgb: bool | None = None,
+    confidence: bool = False,
+) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Label each pixel of an image or stack.
 
     Parameters
@@ -257,11 +280,16 @@ def segment(
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     rgb : bool, optional
         Whether the last axis holds colours; must be said where it may.
+    confidence : bool
+        Whether to return also how sure the model is.
 
     Returns
     -------
-    ndarray of uint8, shape (..., Y, X)
+    labels : ndarray of uint8, shape (..., Y, X)
         Class values of ``model.card.scheme``.
+    confidence : ndarray of float32, same shape
+        Softmax probability of the class that was chosen, 0 where a pixel is left
+        unlabelled; only if `confidence`. It is not calibrated.
 
     Raises
     ------
@@ -290,14 +318,20 @@ def segment(
     >>> labels = nf.segment(image, model, device="cpu")
     >>> labels.shape, labels.dtype
     ((96, 128), dtype('uint8'))
+    >>> labels, confidence = nf.segment(image, model, device="cpu", confidence=True)
+    >>> confidence.shape, confidence.dtype
+    ((96, 128), dtype('float32'))
     """
     stack = image if isinstance(image, MicrographStack) else _stack_of(image, rgb)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    prediction = drain(Predictor(model, choose_device(device)).run(stack))
+    predictor = Predictor(model, choose_device(device), with_confidence=confidence)
+    prediction = drain(predictor.run(stack))
     for reason in (*prediction.notes, *(p.reason for p in prediction.left_out.values())):
         warnings.warn(reason, stacklevel=2)
-    return prediction.labels
+    if prediction.confidence is None:
+        return prediction.labels
+    return prediction.labels, prediction.confidence
 
 
 def _stack_of(image: Any, rgb: bool | None) -> MicrographStack:
