@@ -1,5 +1,6 @@
 """What must not be imported where."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,27 @@ def test_torch_is_not_loaded_before_it_is_needed(code):
     assert not modules_after(code).intersection(HEAVY)
 
 
+@pytest.mark.parametrize(
+    ("reader", "function"), [("via.reader", "get_reader"), ("result_reader", "get_labels_reader")]
+)
+def test_a_file_is_looked_at_without_zarr_and_dask_arrays(tmp_path, reader, function):
+    attributes = {"ome": {"multiscales": [{"datasets": [{"path": "0"}], "axes": ["y", "x"]}]}}
+    array = {"node_type": "array", "shape": [4, 5]}
+    for name, node in (("", {"attributes": attributes}), ("0", array)):
+        (tmp_path / "a.zarr" / name).mkdir(exist_ok=True)
+        (tmp_path / "a.zarr" / name / "zarr.json").write_text(json.dumps(node))
+    code = (
+        f"from napari_fractoseg._napari.{reader} import {function} as peek\n"
+        f"assert peek({str(tmp_path / 'a.zarr')!r}) is None\n"
+        "import sys\n"
+        "print(*(m for m in ('zarr', 'dask.array', 'xarray') if m in sys.modules))"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
 def test_the_engine_runs_without_napari_and_qt():
     code = "import napari_fractoseg as nf; [getattr(nf, n) for n in nf.__all__]"
     assert not modules_after(code).intersection(("napari", "qtpy", "magicgui", "PyQt6", "PySide6"))
@@ -55,5 +77,5 @@ def test_public_names_exist_and_unknown_ones_do_not():
     for name in napari_fractoseg.__all__:
         assert getattr(napari_fractoseg, name) is not None
     assert "segment" in dir(napari_fractoseg)
-    with pytest.raises(AttributeError, match="no attribute 'fracture'"):
+    with pytest.raises(AttributeError, match="attribute fracture"):
         _ = napari_fractoseg.fracture

@@ -1,6 +1,15 @@
 import pytest
 
-from napari_fractoseg.jobs import Progress, RemainingTime, Throttle, as_part, drain, duration_text
+from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.jobs import (
+    Progress,
+    RemainingTime,
+    Throttle,
+    as_part,
+    drain,
+    duration_text,
+    ending_with,
+)
 
 
 def counting(closed):
@@ -98,3 +107,45 @@ class TestAsPart:
         assert seen[0].message == "file 2, step 1"
         nameless = [p.message for p in as_part(counting([]), 0, 3, "", span=3)]
         assert nameless[0] == "step 1"
+
+
+class TestEndingWith:
+    @staticmethod
+    def fail():
+        raise FractosegError("the disk is full")
+
+    def test_the_first_error_wins_and_the_second_is_noted(self):
+        with pytest.raises(MemoryError, match="too large") as caught, ending_with(self.fail):
+            raise MemoryError("too large")
+        assert caught.value.__notes__ == ["the disk is full"]
+
+    def test_an_error_of_saving_is_raised_where_there_is_no_other(self):
+        with pytest.raises(FractosegError, match="the disk is full"), ending_with(self.fail):
+            pass
+
+    @pytest.mark.parametrize("error", [None, KeyboardInterrupt(), ValueError()])
+    def test_it_is_saved_once_whatever_happens(self, error):
+        saved = []
+
+        def work():
+            with ending_with(lambda: saved.append(True)):
+                if error is not None:
+                    raise error
+
+        if error is None:
+            work()
+        else:
+            with pytest.raises(type(error)):
+                work()
+        assert saved == [True]
+
+    def test_a_job_that_is_stopped_says_that_it_could_not_be_saved(self):
+        def steps():
+            with ending_with(self.fail):
+                yield Progress(1, 2)
+                yield Progress(2, 2)
+
+        job = steps()
+        next(job)
+        with pytest.raises(FractosegError, match="the disk is full"):
+            job.close()

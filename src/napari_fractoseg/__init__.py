@@ -1,71 +1,18 @@
 """Segment, learn and measure fracture modes in SEM micrographs.
 
-The public names are loaded when they are first used, so that importing the
-package, reading the plugin manifest or opening an annotation file does not
-wait for PyTorch.
+The public names are those of ``__init__.pyi``. They are loaded when they are first used, so that
+importing the package, reading the plugin manifest or opening an annotation file does not wait for
+PyTorch.
 """
 
-from __future__ import annotations
-
-import importlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from napari_fractoseg.annotations.options import AnnotationOptions
-    from napari_fractoseg.annotations.via import read_via
-    from napari_fractoseg.classes import ClassScheme, FractureClass
-    from napari_fractoseg.errors import FractosegError
-    from napari_fractoseg.evaluation.evaluate import evaluate
-    from napari_fractoseg.images.reading import read_image
-    from napari_fractoseg.inference.predictor import segment
-    from napari_fractoseg.models.model import load_model
-    from napari_fractoseg.models.registry import list_models
-    from napari_fractoseg.samples.synthetic import synthetic_fracture
-    from napari_fractoseg.training.fit import train
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]
 
 try:
     __version__ = importlib.metadata.version("napari-fractoseg")
 except importlib.metadata.PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
-
-__all__ = [
-    "AnnotationOptions",
-    "ClassScheme",
-    "FractosegError",
-    "FractureClass",
-    "__version__",
-    "evaluate",
-    "list_models",
-    "load_model",
-    "read_image",
-    "read_via",
-    "segment",
-    "synthetic_fracture",
-    "train",
-]
-
-_SOURCES = {
-    "AnnotationOptions": "annotations.options",
-    "ClassScheme": "classes",
-    "FractosegError": "errors",
-    "FractureClass": "classes",
-    "evaluate": "evaluation.evaluate",
-    "list_models": "models.registry",
-    "load_model": "models.model",
-    "read_image": "images.reading",
-    "read_via": "annotations.via",
-    "segment": "inference.predictor",
-    "synthetic_fracture": "samples.synthetic",
-    "train": "training.fit",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _SOURCES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_SOURCES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

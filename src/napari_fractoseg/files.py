@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +21,7 @@ __all__ = [
     "file_sha256",
     "hold",
     "is_held",
+    "read_json_object",
     "refuse_existing",
     "write_bytes",
 ]
@@ -96,6 +99,15 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     with draft_of(path, overwrite=overwrite) as draft:
         draft.write_bytes(data)
     return path
+
+
+def read_json_object(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file holds; None if it is not there, damaged or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def file_sha256(path: Path, parts: Iterable[Path] | None = None) -> str:

@@ -7,11 +7,23 @@ A job can be stopped between two yields, and only there. See
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
-__all__ = ["Job", "Progress", "RemainingTime", "Throttle", "as_part", "drain", "duration_text"]
+from napari_fractoseg.errors import FractosegError
+
+__all__ = [
+    "Job",
+    "Progress",
+    "RemainingTime",
+    "Throttle",
+    "as_part",
+    "drain",
+    "duration_text",
+    "ending_with",
+]
 
 R = TypeVar("R")
 
@@ -121,6 +133,43 @@ def as_part(job: Job[R], done: int, total: int, message: str, *, span: int = 0) 
         return result
     finally:
         job.close()
+
+
+@contextmanager
+def ending_with(save: Callable[[], object]) -> Iterator[None]:
+    """Save what is finished when the block ends, also after an error or when a job is stopped.
+
+    Parameters
+    ----------
+    save : callable
+        What is called once, at the end.
+
+    Raises
+    ------
+    Exception
+        What the block raised: what `save` could not write then is a note on it. After a
+        block without an error, what `save` raises.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.jobs import ending_with
+    >>> with ending_with(lambda: print("saved")):
+    ...     print("worked")
+    worked
+    saved
+    """
+    try:
+        yield
+    except GeneratorExit:  # stopped, which is no error
+        save()
+        raise
+    except BaseException as error:
+        try:
+            save()
+        except (FractosegError, OSError) as second:
+            error.add_note(str(second))
+        raise
+    save()
 
 
 class RemainingTime:

@@ -158,11 +158,6 @@ class Tiler:
                     ),
                 )
 
-    def count(self, shape: tuple[int, int], within: Box | None = None) -> int:
-        """Return the number of `tiles`."""
-        region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
-        return int(np.prod([-(-length // self._core_length(length)) for length in region.shape]))
-
     def _aligned(self, region: Box) -> Box:
         """Let a region start at multiples of the network's stride."""
         row0, column0 = (

@@ -1,3 +1,4 @@
+import inspect
 import json
 
 import imageio.v3 as iio
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import napari_fractoseg as nf
 from napari_fractoseg.annotations import (
     AnnotatedImage,
     Flavour,
@@ -17,6 +19,7 @@ from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.cli.convert import convert as command
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, OutputExistsError
 from napari_fractoseg.jobs import Progress, drain
 
@@ -476,3 +479,55 @@ class TestViaToMasks:
         tifffile.imwrite(masks / "b.tif", labels_of(DIAGONAL))
         convert(masks, tmp_path / "via.json", Flavour.VIA2, images=folder)
         assert [i.filename for i in read_via(tmp_path / "via.json")] == ["a.png", "b.tif"]
+
+
+class TestInPython:
+    """`nf.convert`, which takes what ``fractoseg convert`` does."""
+
+    def test_masks_there_and_back(self, tmp_path):
+        labels = labels_of(DIAGONAL)
+        masks = tmp_path / "masks"
+        masks.mkdir()
+        iio.imwrite(masks / "a.png", labels)
+        there = nf.convert(str(masks), str(tmp_path / "a.json"))
+        assert (there.out, there.n_images) == (tmp_path / "a.json", 1)
+        assert read_via(there.out).flavour is Flavour.VIA2_PROJECT
+        iio.imwrite(tmp_path / "a.png", np.zeros(labels.shape, np.uint8))
+        back = nf.convert(there.out, tmp_path / "back", "masks", classes=DEFAULT_SCHEME)
+        np.testing.assert_array_equal(tifffile.imread(back.out / "a_labels.tif"), labels)
+
+    def test_classes_and_mask_values_are_taken_as_on_the_command_line(self, tmp_path):
+        masks = tmp_path / "masks"
+        masks.mkdir()
+        iio.imwrite(masks / "a.png", np.array([[1, 1], [2, 2]], np.uint8))
+        iio.imwrite(tmp_path / "a.png", np.zeros((2, 2), np.uint8))
+        (tmp_path / "classes.json").write_text(DEFAULT_SCHEME.to_json())
+        found = {}
+        for values in ("research", {1: "intergranular", 2: "background"}):
+            out = tmp_path / f"out {len(found)}"
+            nf.convert(
+                masks, out, "masks", images=str(tmp_path), mask_values=values,
+                classes=str(tmp_path / "classes.json"),
+            )  # fmt: skip
+            found[str(values)] = tifffile.imread(out / "a_labels.tif").tolist()
+        assert list(found.values()) == [[[2, 2], [1, 1]], [[1, 1], [3, 3]]]
+
+    def test_the_rest_is_unlabelled_or_a_class(self, folder):
+        path = via(folder, AnnotatedImage("a.png", (rect("intergranular"),)))
+        nf.convert(path, folder / "one", "masks")
+        assert set(np.unique(tifffile.imread(folder / "one" / "a_labels.tif"))) == {0, 1}
+        nf.convert(path, folder / "two", "masks", unlabelled="background")
+        assert set(np.unique(tifffile.imread(folder / "two" / "a_labels.tif"))) == {1, 3}
+
+    @pytest.mark.parametrize("to", ["via3", "mask", ""])
+    def test_other_targets_are_refused_with_those_there_are(self, folder, to):
+        path = via(folder, AnnotatedImage("a.png", (rect("intergranular"),)))
+        with pytest.raises(
+            AnnotationError, match=rf"'{to}' is nothing to .* via2-project, .* coco, masks\."
+        ):
+            nf.convert(path, folder / "out", to)
+        assert not (folder / "out").exists()
+
+    def test_it_takes_all_that_the_command_line_takes(self):
+        options = {*inspect.signature(command).parameters}
+        assert {*inspect.signature(nf.convert).parameters} == options

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import tifffile
 import zarr
+from filelock import BaseFileLock
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
@@ -78,7 +79,7 @@ def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
     predictor = Predictor(model, choose_device("cpu"), tile_px=64)
     expected = drain(predictor.run(read_image(image))).labels
     np.testing.assert_array_equal(labels, expected)
-    confidence = labels_of(task.confidence_path)
+    confidence = labels_of(task.path_of("confidence"))
     assert confidence.dtype == np.float32
     assert (confidence > 0.3).all()
     table = pd.read_csv(tmp_path / "out" / "fractions.csv")
@@ -165,7 +166,7 @@ def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     segment(image, out, replace(settings, confidence=True), overwrite=True)
     assert not np.array_equal(labels_of(task.labels_path), before)
     segment(image, out, settings, overwrite=True)
-    assert not task.confidence_path.exists()
+    assert not task.path_of("confidence").exists()
 
 
 def test_overlays_of_planes_are_drawn_and_left_out_where_they_would_be_huge(
@@ -257,7 +258,7 @@ class TestOtherImagesThatAreStreamed:
         task, _ = segment(planes[0], out, settings, stack=True, resume=True)
         expected = nf.segment(planes[1], nf.load_model(settings.model), device="cpu", rgb=False)
         np.testing.assert_array_equal(tifffile.imread(task.labels_path), expected)
-        assert (tifffile.imread(task.confidence_path) > 0.3).all()
+        assert (tifffile.imread(task.path_of("confidence")) > 0.3).all()
         assert [*out.glob(".*")] == []
 
     def test_the_channel_that_is_chosen_is_segmented(self, settings, tmp_path):
@@ -429,6 +430,30 @@ def test_two_runs_do_not_write_the_same_results(image, settings, tmp_path):
     report = drain(batch.run(tasks))
     assert "Another run is writing" in report.failed[0].error
     assert drain(job).results[0].status == "done"
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_third_run_does_not_write_what_the_second_one_does(
+    image, settings, tmp_path, monkeypatch
+):
+    """The second one begins at the moment when the first one lets go."""
+    tasks = batch.plan([image], tmp_path / "out", settings)
+    release, second = BaseFileLock.release, batch.run(tasks)
+
+    def release_and_begin_the_second(lock, *arguments, **options):
+        release(lock, *arguments, **options)
+        monkeypatch.undo()
+        for _ in range(5):
+            next(second)
+
+    first = batch.run(tasks)
+    for _ in range(5):
+        next(first)
+    monkeypatch.setattr(BaseFileLock, "release", release_and_begin_the_second)
+    drain(first)
+    report = drain(batch.run(tasks))
+    assert "Another run is writing" in report.failed[0].error
+    assert drain(second).results[0].status == "done"
     assert not list((tmp_path / "out").glob(".*"))
 
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -251,6 +252,29 @@ class TestRun:
         report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings), DeadExecutor()))
         assert [r.error for r in report.failed] == ["BrokenExecutor: killed"] * 2
 
+    def test_why_a_run_failed_is_said_also_if_the_report_cannot_be_written(
+        self, folder, settings, tmp_path
+    ):
+        tasks = batch.plan([folder], tmp_path / "out", settings)
+        (tmp_path / "out" / "fractions.csv").mkdir(parents=True)
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        pool.shutdown()
+        with pytest.raises(RuntimeError, match="after shutdown") as caught:
+            drain(batch.run(tasks, pool))
+        assert "fractions.csv" in caught.value.__notes__[0]
+
+    def test_tasks_of_two_plans_are_refused_with_what_differs(self, folder, settings, tmp_path):
+        first, second = batch.plan([folder], tmp_path / "out", settings)
+        for other, difference in (
+            (replace(second, settings=replace(settings, tile_px=64)), "tile_px None and 64"),
+            (replace(second, out=tmp_path / "two"), r"folder .*out and .*two"),
+        ):
+            with pytest.raises(
+                nf.FractosegError, match=rf"a\.png and b\.tif .*: {difference}\. .*by itself"
+            ):
+                drain(batch.run([first, other]))
+        assert not (tmp_path / "out").exists()
+
     def test_a_stopped_run_keeps_what_is_finished_and_says_what_is_not(
         self, folder, settings, tmp_path
     ):
@@ -290,7 +314,8 @@ class TestRun:
         drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "one", settings)))
         bias = loaded.network.segmentation_head[0].bias
         bias.data[:] = bias.new_tensor([0, 99, 0])
-        loaded.save(again, overwrite=True)
+        shutil.rmtree(again)
+        loaded.save(again)
         drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "two", settings)))
         assert np.unique(tifffile.imread(tmp_path / "two" / "a_labels.tif")).tolist() == [2]
 

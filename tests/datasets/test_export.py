@@ -9,10 +9,10 @@ from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.datasets.export import (
     label_folders,
-    read_training_folder,
     training_command,
     write_training_folder,
 )
+from napari_fractoseg.datasets.sources import read_training_sets
 from napari_fractoseg.errors import OutputExistsError, TrainingError
 from napari_fractoseg.images import Micrograph
 
@@ -30,7 +30,8 @@ def test_what_was_written_is_read_again(tmp_path):
     checked = TrainingPair(first.image, pair("", 1, value=4).labels, group="s17")
     pairs = (first, checked, pair("s17: plane 1?2", 2, 2, np.uint16), pair("..", 3))
     write_training_folder(TrainingSet(pairs, scheme), tmp_path / "run")
-    again = read_training_folder(tmp_path / "run")
+    images, labels = zip(*label_folders(tmp_path / "run"), strict=True)
+    again = read_training_sets(images, labels)
     assert again.scheme == scheme
     found = {(p.image_digest, p.labels.tobytes(), p.group or p.name) for p in again.pairs}
     assert found == {(p.image_digest, p.labels.tobytes(), p.group or p.name) for p in pairs}
@@ -78,4 +79,4 @@ def test_groups_that_cannot_be_read_are_named(tmp_path):
     write_training_folder(TrainingSet((pair("a", 0),)), tmp_path)
     (tmp_path / "images" / "groups.json").write_text("[1")
     with pytest.raises(TrainingError, match=r"groups.json is not of the form"):
-        read_training_folder(tmp_path)
+        read_training_sets([tmp_path / "images"], [tmp_path / "labels"])

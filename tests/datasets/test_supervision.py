@@ -46,7 +46,7 @@ class TestPaintedPairs:
         assert (pair.name, pair.group) == ("s17, plane 2 of 3 (index 1)", "s17")
         assert pair.labels.dtype == np.uint8
         assert pair.labels[0, 0] == 2
-        assert pair.n_labelled == 1
+        assert np.count_nonzero(pair.labels) == 1
 
     def test_corrections_and_checked_areas_are_drawn_from_by_turns(self):
         predicted = np.ones((4, 5), np.uint8)
@@ -54,7 +54,7 @@ class TestPaintedPairs:
         labels[0, 0] = 2
         corrections = Corrections(labels, predicted, np.ones((4, 5), bool))
         first, second = painted_pairs(self.stack(4, 5), corrections, DEFAULT_SCHEME)
-        assert (first.n_labelled, second.n_labelled) == (1, 19)
+        assert [np.count_nonzero(p.labels) for p in (first, second)] == [1, 19]
         assert first.image is second.image
 
     def test_other_shapes_and_unknown_values_are_refused(self):

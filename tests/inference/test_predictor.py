@@ -181,13 +181,23 @@ def test_confidence_is_the_probability_of_the_chosen_class(tiny_model):
     np.testing.assert_array_equal(prediction.labels, nf.segment(IMAGE, tiny_model, device="cpu"))
 
 
+def test_segment_returns_the_confidence_when_asked(tiny_model):
+    labels, confidence = nf.segment(IMAGE, tiny_model, device="cpu", confidence=True)
+    predictor = nf.Predictor(tiny_model, CPU, with_confidence=True)
+    expected = nf.drain(predictor.run(nf.MicrographStack(IMAGE)))
+    np.testing.assert_array_equal(labels, expected.labels)
+    np.testing.assert_array_equal(confidence, expected.confidence)
+    assert (confidence > 1 / 3 - 1e-6).all()
+
+
 def test_stopping_keeps_what_is_finished(tiny_model):
     stack = MicrographStack(np.stack([smooth_noise((130, 130), s) for s in range(3)]))
     labels, record = np.zeros(stack.shape, np.uint8), RunRecord()
     predictor = Predictor(tiny_model, CPU, tile_px=64)
     job = predictor.run_into(stack, labels, record=record)
+    n_tiles = len(list(predictor.tiler.tiles((130, 130))))
     for _ in job:
-        if record.n_tiles == predictor.tiler.count((130, 130)) + 1:
+        if record.n_tiles == n_tiles + 1:
             break
     job.close()
     assert labels[0].all()

@@ -77,11 +77,12 @@ def test_a_reduction_shows_the_network_block_means(tiny_model):
     assert (reduced.stride_px, both.stride_px) == (64, 64)
 
 
-def test_nothing_is_overwritten_unless_asked(folder, tiny_model):
-    with pytest.raises(OutputExistsError, match="tiny exists already"):
-        tiny_model.save(folder)
-    tiny_model.with_card(name="renamed").save(folder, overwrite=True)
-    assert load_model(folder).card.name == "renamed"
+def test_nothing_is_overwritten(folder, tiny_model):
+    before = (folder / "model.safetensors").read_bytes()
+    with pytest.raises(OutputExistsError, match=r"tiny exists already\. Choose another name"):
+        tiny_model.with_card(name="renamed").save(folder)
+    assert load_model(folder).card.name == "tiny"
+    assert (folder / "model.safetensors").read_bytes() == before
     assert [p.name for p in folder.parent.iterdir()] == ["tiny"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pint
 from napari.utils.notifications import show_info
 
 from napari_fractoseg._napari.layers import (
@@ -17,6 +18,7 @@ from napari_fractoseg._napari.layers import (
 )
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg.files import RUN_FILE
+from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.label_images import NgffImage, read_ngff
@@ -69,14 +71,15 @@ def _found(path: Path) -> NgffImage | None:
 
 
 def _layer(path: Path, image: NgffImage) -> LayerData:
+    axes = image.metadata.axes
     arguments: dict[str, Any] = {
         "name": path.stem,
-        "scale": image.scale,
-        "axis_labels": image.axes,
+        "scale": [axis.scale for axis in axes],
+        "translate": image.metadata.translation,
+        "axis_labels": [axis.name for axis in axes],
+        "units": [_unit(axis) for axis in axes],
         "metadata": {METADATA_KEY: dict(image.provenance)},
     }
-    if image.units is not None:
-        arguments["units"] = image.units
     if path.name.endswith(_CERTAINTIES):
         shown = {"colormap": "viridis", "contrast_limits": (0, 1), "visible": False}
         return _data(path, image, is_prediction=False), {**arguments, **shown}, "image"
@@ -93,12 +96,18 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
     return data, arguments, "labels"
 
 
+def _unit(axis: Axis) -> str:
+    """Return the unit of an axis as napari takes it; those it does not know are pixels."""
+    unit = axis.unit or ""
+    return unit if unit.isalpha() and unit in pint.get_application_registry() else "pixel"
+
+
 def _data(path: Path, image: NgffImage, *, is_prediction: bool) -> Any:
     """Open the arrays; nothing is read."""
     import zarr
 
     group = zarr.open_group(path, mode="r+" if os.access(path, os.W_OK) else "r")
-    arrays: list[Any] = [group[name] for name in image.paths]
+    arrays: list[Any] = [group[name] for name in image.metadata.paths]
     if len(arrays) > 1 and max(arrays[0].shape[-2:]) > _MAX_PAINTABLE_PX:
         return arrays
     return SavedArray(arrays[0], is_prediction=is_prediction)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from napari_fractoseg.annotations.convert_settings import Converted, ConvertSettings
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
@@ -12,15 +14,130 @@ from napari_fractoseg.annotations.formats.mask_folders import (
     document_of_masks,
     write_masks,
 )
+from napari_fractoseg.annotations.formats.masks import parse_mask_values, read_scheme
 from napari_fractoseg.annotations.image_lookup import ImageLookup
+from napari_fractoseg.annotations.options import AnnotationOptions
+from napari_fractoseg.annotations.raster import Overlap
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import assemble
 from napari_fractoseg.annotations.via import read_via, write_via
+from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import refuse_existing
-from napari_fractoseg.jobs import Job
+from napari_fractoseg.jobs import Job, drain
 
-__all__ = ["ConvertSettings", "Converted", "convert_job"]
+__all__ = ["ConvertSettings", "Converted", "convert", "convert_job"]
+
+_MASKS, _IGNORE = "masks", "ignore"
+_TARGETS = (
+    *(Flavour.VIA2_PROJECT, Flavour.VIA2, Flavour.VIA2_CSV),
+    *(Flavour.VIA1, Flavour.VIA1_CSV, Flavour.COCO),
+)
+
+
+def convert(
+    source: Path | str,
+    out: Path | str,
+    to: str = Flavour.VIA2_PROJECT.value,
+    *,
+    images: Path | str | None = None,
+    attribute: str | None = None,
+    classes: ClassScheme | Path | str | None = None,
+    new_classes: bool = False,
+    several: Literal["error", "first"] = "error",
+    skip_unclassified: bool = False,
+    overlap: Overlap = "later",
+    unlabelled: str = _IGNORE,
+    mask_values: Mapping[int, str] | str | None = None,
+    tolerance_px: float = 0.0,
+    min_area_px: int = 0,
+    skip_damaged: bool = False,
+    overwrite: bool = False,
+) -> Converted:
+    """Convert annotations between the versions of VIA, COCO, and masks: ``fractoseg convert``.
+
+    Parameters
+    ----------
+    source : Path or str
+        A file of the VGG Image Annotator (VIA) of any version, or a folder of masks.
+    out : Path or str
+        File to write; a folder for masks.
+    to : str
+        ``via2-project``, ``via2``, ``via2-csv``, ``via1``, ``via1-csv``, ``coco``, or
+        ``masks``: ``NAME_labels.tif`` for each image, and the classes in ``classes.json``.
+    images : Path or str, optional
+        Folder of the images, if not that of `source`.
+    attribute : str, optional
+        Region attribute that holds the class, or the categories of COCO; by default the
+        one that fits.
+    classes : ClassScheme, Path or str, optional
+        Classes that are known, or a JSON file of them, such as ``classes.json`` beside
+        masks.
+    new_classes : bool
+        Make classes of unknown values.
+    several : {"error", "first"}
+        Whether a region with ticks of two classes is an error, or of the first of them.
+    skip_unclassified, skip_damaged : bool
+        Do not draw regions without a class, or damaged ones, rather than refuse them.
+    overlap : {"later", "smaller", "unlabelled"}
+        Who gets the pixels that two regions cover.
+    unlabelled : str
+        Class of the pixels without a region, such as ``background``; ``ignore`` leaves
+        them unlabelled.
+    mask_values : mapping of int to str, or str, optional
+        Value in the masks -> class name; as text, what ``--mask-values`` takes.
+    tolerance_px : float
+        By how much polygons may leave the edges of the pixels.
+    min_area_px : int
+        Leave smaller regions of masks out.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    Converted
+        What was written, and notes on what was left out.
+
+    Raises
+    ------
+    AnnotationError, ImageError, ClassSchemeError, OutputExistsError
+        If something does not fit, naming file, image and region.
+
+    Examples
+    --------
+    >>> import napari_fractoseg as nf
+    >>> nf.convert("via_region_data.json", "masks", "masks").n_images  # doctest: +SKIP
+    16
+    """
+    if isinstance(classes, Path | str):
+        classes = read_scheme(Path(classes))
+    if isinstance(mask_values, str):
+        mask_values = parse_mask_values(mask_values)
+    settings = ConvertSettings(
+        images=None if images is None else Path(images),
+        annotations=AnnotationOptions(
+            attribute, new_classes, several, skip_unclassified, skip_damaged
+        ),
+        scheme=classes,
+        mask_values=mask_values,
+        overlap=overlap,
+        unannotated=None if unlabelled == _IGNORE else unlabelled,
+        tolerance_px=tolerance_px,
+        min_area_px=min_area_px,
+        overwrite=overwrite,
+    )
+    return drain(convert_job(Path(source), Path(out), _target(to), settings))
+
+
+def _target(to: str) -> Flavour | None:
+    """Return what is written, None for masks."""
+    if to == _MASKS:
+        return None
+    if to not in _TARGETS:
+        raise AnnotationError(
+            f"{to!r} is nothing to convert to. Choose one of {', '.join(_TARGETS)}, {_MASKS}."
+        )
+    return Flavour(to)
 
 
 def convert_job(

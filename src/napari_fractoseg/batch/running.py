@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,15 @@ from napari_fractoseg.batch.cluster import use_own_threads
 from napari_fractoseg.batch.executors import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
 from napari_fractoseg.batch.large_image import StreamedRun
 from napari_fractoseg.batch.model_cache import forget_predictor, kept_predictor_of, load
-from napari_fractoseg.batch.report import (
-    BatchReport,
-    FileResult,
-)
+from napari_fractoseg.batch.report import BatchReport, FileResult
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import draft_of
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.predictor import Prediction
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.jobs import Job, Progress, Throttle, as_part, drain
+from napari_fractoseg.jobs import Job, Progress, Throttle, as_part, drain, ending_with
 from napari_fractoseg.measure import class_fractions, overlay
 from napari_fractoseg.results.tiff import write_tiff
 
@@ -72,13 +70,13 @@ def run(
     ------
     ImageError
         If there are no tasks.
+    FractosegError
+        If the tasks are of several plans: their folders or settings differ.
     ModelError, DeviceError
         If the model cannot be loaded in this process or its device is not
         there, before any work.
     """
-    if not tasks:
-        raise ImageError("There is nothing to do: the plan is empty.")
-    out, settings = tasks[0].out, tasks[0].settings
+    out, settings = _in_common(tasks)
     if isinstance(workers, concurrent.futures.Executor):
         workers = Workers(workers)
     if workers is None:
@@ -92,7 +90,11 @@ def run(
         seconds = time.perf_counter() - began
         return BatchReport(tuple(results), out, settings, started, seconds)
 
-    try:
+    def save() -> None:
+        forget_predictor()
+        report().write()
+
+    with ending_with(save):
         whole = [] if workers is None else [i for i, t in enumerate(tasks) if not t.is_streamed]
         here = [number for number in range(len(tasks)) if number not in whole]
         parts = [] if workers is None else [_run_in(workers, tasks, whole, results)]
@@ -102,10 +104,30 @@ def run(
                     yield progress
                     if any(r.status != "not done" for r in results) and saved.ready():
                         report().write()  # for --resume, should this process be killed
-    finally:
-        forget_predictor()
-        report().write()
     return report()
+
+
+def _in_common(tasks: Sequence[SegmentTask]) -> tuple[Path, SegmentSettings]:
+    """Return where the results are written and how: one report says it for all files."""
+    if not tasks:
+        raise ImageError("There is nothing to do: the plan is empty.")
+    first = tasks[0]
+    for task in tasks:
+        if (task.out, task.settings) != (first.out, first.settings):
+            raise FractosegError(
+                f"{first.path.name} and {task.path.name} are of two plans: "
+                f"{_difference(first, task)}. One run has one folder of results and one way to "
+                "segment, which its report (run.json) says for all files. Run each plan by itself."
+            )
+    return first.out, first.settings
+
+
+def _difference(first: SegmentTask, other: SegmentTask) -> str:
+    """Return the first thing that differs, with both values."""
+    pairs = [("folder", first.out, other.out)]
+    wanted = asdict(other.settings)
+    pairs += [(name, value, wanted[name]) for name, value in asdict(first.settings).items()]
+    return next(f"{name} {one} and {two}" for name, one, two in pairs if one != two)
 
 
 def segment_file(task: SegmentTask) -> FileResult:

@@ -81,11 +81,6 @@ class SegmentTask:
         return self.path_of(LABELS)
 
     @property
-    def confidence_path(self) -> Path:
-        """Where the probability of the chosen class is written, if asked for."""
-        return self.path_of(CONFIDENCE)
-
-    @property
     def arrays(self) -> dict[str, Path]:
         """What is written of shape (..., Y, X), and where: the labels first."""
         wanted = {CONFIDENCE: self.settings.confidence, MARGIN: self.settings.margin}
@@ -191,9 +186,10 @@ def plan(
 
     Examples
     --------
+    >>> import napari_fractoseg as nf
     >>> from napari_fractoseg import batch
     >>> tasks = batch.plan(["images"], "results")  # doctest: +SKIP
-    >>> report = drain(batch.run(tasks))  # doctest: +SKIP
+    >>> report = nf.drain(batch.run(tasks))  # doctest: +SKIP
     """
     settings = settings or SegmentSettings()
     settings = replace(settings, model=find_model(settings.model).resolve())

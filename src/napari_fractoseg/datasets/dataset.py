@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
 
@@ -64,11 +64,6 @@ class TrainingPair:
     def image_digest(self) -> str:
         """SHA-256 of the grey levels: tells whether two pairs are of the same image."""
         return _digest(self.image.data)
-
-    @property
-    def n_labelled(self) -> int:
-        """Number of labelled pixels."""
-        return int(np.count_nonzero(self.labels != UNLABELLED))
 
 
 def _digest(*arrays: npt.NDArray[Any]) -> str:

@@ -12,13 +12,12 @@ import tifffile
 
 from napari_fractoseg.annotations.formats.masks import LABEL_SUFFIX, SCHEME_FILE
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
-from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
-from napari_fractoseg.datasets.sources import GROUPS_FILE, read_training_set
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.datasets.sources import GROUPS_FILE
 from napari_fractoseg.errors import OutputExistsError
 
 __all__ = [
     "label_folders",
-    "read_training_folder",
     "training_command",
     "write_training_folder",
 ]
@@ -129,8 +128,3 @@ def label_folders(folder: Path) -> list[tuple[Path, Path]]:
         for labels in sorted(folder.glob(f"{_LABELS}*"))
         if labels.is_dir()
     ]
-
-
-def read_training_folder(folder: Path) -> TrainingSet:
-    """Read what `write_training_folder` wrote."""
-    return merge_training_sets([read_training_set(*pair) for pair in label_folders(folder)])

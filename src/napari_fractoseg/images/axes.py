@@ -63,7 +63,7 @@ class Axis:
 
     Examples
     --------
-    >>> from napari_fractoseg.images import Axis
+    >>> from napari_fractoseg.images.axes import Axis
     >>> Axis.named("z")
     Axis(name='z', type='space', unit=None, scale=1.0)
     """

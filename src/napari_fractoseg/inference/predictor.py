@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, Prediction, RunRecord
-from napari_fractoseg.jobs import Job, Progress, as_part, drain
+from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
 from napari_fractoseg.results.journal import TileJournal
@@ -193,7 +193,7 @@ class Predictor:
         # Large planes are read in parts, and none of them is kept while another one is read.
         n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
         measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
-        with closing(measured), closing(outbox):
+        with closing(measured), ending_with(outbox.close):
             for number, index in enumerate(chosen):
                 text = numbered("plane", number, len(chosen))
                 if index not in known and not isinstance(image.data, np.ndarray):
@@ -233,13 +233,36 @@ class Predictor:
                 record.notes.append(self.engine.economise(error))
 
 
+@overload
 def segment(
     image: npt.ArrayLike | MicrographStack,
     model: SegmentationModel | str | Path,
     *,
     device: str = "auto",
     rgb: bool | None = None,
-) -> npt.NDArray[np.uint8]:
+    confidence: Literal[False] = False,
+) -> npt.NDArray[np.uint8]: ...
+
+
+@overload
+def segment(
+    image: npt.ArrayLike | MicrographStack,
+    model: SegmentationModel | str | Path,
+    *,
+    device: str = "auto",
+    rgb: bool | None = None,
+    confidence: Literal[True],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]: ...
+
+
+def segment(
+    image: npt.ArrayLike | MicrographStack,
+    model: SegmentationModel | str | Path,
+    *,
+    device: str = "auto",
+    rgb: bool | None = None,
+    confidence: bool = False,
+) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Label each pixel of an image or stack.
 
     Parameters
@@ -252,11 +275,16 @@ def segment(
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     rgb : bool, optional
         Whether the last axis holds colours; must be said where it may.
+    confidence : bool
+        Whether to return also how sure the model is.
 
     Returns
     -------
-    ndarray of uint8, shape (..., Y, X)
+    labels : ndarray of uint8, shape (..., Y, X)
         Class values of ``model.card.scheme``.
+    confidence : ndarray of float32, same shape
+        Softmax probability of the class that was chosen, 0 where a pixel is left
+        unlabelled; only if `confidence`. It is not calibrated.
 
     Raises
     ------
@@ -285,14 +313,20 @@ def segment(
     >>> labels = nf.segment(image, model, device="cpu")
     >>> labels.shape, labels.dtype
     ((96, 128), dtype('uint8'))
+    >>> labels, confidence = nf.segment(image, model, device="cpu", confidence=True)
+    >>> confidence.shape, confidence.dtype
+    ((96, 128), dtype('float32'))
     """
     stack = image if isinstance(image, MicrographStack) else _stack_of(image, rgb)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    prediction = drain(Predictor(model, choose_device(device)).run(stack))
+    predictor = Predictor(model, choose_device(device), with_confidence=confidence)
+    prediction = drain(predictor.run(stack))
     for reason in (*prediction.notes, *(p.reason for p in prediction.left_out.values())):
         warnings.warn(reason, stacklevel=2)
-    return prediction.labels
+    if prediction.confidence is None:
+        return prediction.labels
+    return prediction.labels, prediction.confidence
 
 
 def _stack_of(image: Any, rgb: bool | None) -> MicrographStack:

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 
-from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
-from napari_fractoseg.files import file_sha256
+from napari_fractoseg.errors import ImageError, ModelError
+from napari_fractoseg.files import file_sha256, refuse_existing
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
@@ -144,18 +144,16 @@ class SegmentationModel:
         digest = file_sha256(folder / WEIGHTS)
         return cls(card, network.eval(), digest)
 
-    def save(self, folder: Path | str, *, half: bool = False, overwrite: bool = False) -> Path:
+    def save(self, folder: Path | str, *, half: bool = False) -> Path:
         """Write the model folder: all of it, or nothing.
 
         Parameters
         ----------
         folder : Path or str
-            Must not exist yet, unless `overwrite`.
+            Must not exist yet.
         half : bool
             Store weights in half precision: half the size, rounded to about
             three digits.
-        overwrite : bool
-            Replace an existing folder.
 
         Returns
         -------
@@ -165,13 +163,12 @@ class SegmentationModel:
         Raises
         ------
         OutputExistsError
-            If the folder exists and `overwrite` is False, or if it would be an own
-            model with the name of a bundled one.
+            If the folder exists, or if it would be an own model with the name of a
+            bundled one.
         """
         folder = Path(folder)
         check_place(folder)
-        if folder.exists() and not overwrite:
-            raise OutputExistsError(f"{folder} exists already. Choose another name.")
+        refuse_existing(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
@@ -186,8 +183,6 @@ class SegmentationModel:
             draft.chmod(0o755)  # mkdtemp and safetensors write for the owner alone
             for path in draft.iterdir():
                 path.chmod(0o644)
-            if folder.exists():
-                shutil.rmtree(folder)
             os.replace(draft, folder)  # noqa: PTH105 - atomic on one file system
         finally:
             shutil.rmtree(draft, ignore_errors=True)

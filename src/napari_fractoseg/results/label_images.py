@@ -2,106 +2,65 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.classes import DEFAULT_SCHEME, PALETTES, ClassScheme, FractureClass
-from napari_fractoseg.errors import ClassSchemeError
+from napari_fractoseg.classes import (
+    DEFAULT_SCHEME,
+    PALETTES,
+    UNLABELLED,
+    ClassScheme,
+    FractureClass,
+)
+from napari_fractoseg.errors import ClassSchemeError, ImageError
+from napari_fractoseg.images.ome_zarr import LabelNames, NgffMetadata, read_metadata
 
 __all__ = ["FRACTOSEG_ATTRIBUTE", "NgffImage", "read_ngff"]
 
 FRACTOSEG_ATTRIBUTE = "fractoseg"
 """Attribute of a group that says where the labels come from, beside those of OME-NGFF."""
 
-_ATTRIBUTE_FILES = ("zarr.json", ".zattrs")
 _COLOURS = PALETTES["standard"]
 
 
 @dataclass(frozen=True)
 class NgffImage:
-    """What an OME-Zarr group says of itself.
+    """What an OME-Zarr group says of itself and, if it holds labels, of their classes.
 
     Parameters
     ----------
-    paths : tuple of str
-        Its arrays, the finest first.
-    axes : tuple of str
-        Names of their axes.
-    scale : tuple of float
-        Of the finest array.
-    units : tuple of str or None
-        Of the axes; None if one of them has none.
+    metadata : NgffMetadata
+        Arrays, axes and scale.
     scheme : ClassScheme or None
         Classes of a label image; None if the values have no names.
     provenance : dict
         Where labels of ours come from; empty for others.
     """
 
-    paths: tuple[str, ...]
-    axes: tuple[str, ...]
-    scale: tuple[float, ...]
-    units: tuple[str, ...] | None
+    metadata: NgffMetadata
     scheme: ClassScheme | None
     provenance: Mapping[str, Any]
 
 
 def read_ngff(folder: Path) -> NgffImage | None:
-    """Read the metadata of a group of OME-NGFF 0.4 or 0.5.
+    """Read what an OME-Zarr group says of itself, and of its classes.
 
     Returns
     -------
     NgffImage or None
-        None if the folder is something else, or its metadata are damaged.
+        None if the folder is something else, does not name its axes, or is damaged.
     """
-    attributes = _attributes(folder)
     try:
-        ome = attributes.get("ome", attributes)
-        multiscale = ome["multiscales"][0]
-        datasets, axes = multiscale["datasets"], multiscale["axes"]
-        scale = _scale(datasets[0]["coordinateTransformations"])
-        names = tuple(str(a["name"] if isinstance(a, dict) else a) for a in axes)
-        if len(names) != len(scale):
-            return None
-        provenance = attributes.get(FRACTOSEG_ATTRIBUTE)
-        provenance = provenance if isinstance(provenance, dict) else {}
-        return NgffImage(
-            paths=tuple(str(d["path"]) for d in datasets),
-            axes=names,
-            scale=scale,
-            units=_units(axes),
-            scheme=_scheme(ome.get("image-label"), provenance),
-            provenance=provenance,
-        )
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        metadata = read_metadata(folder)
+    except ImageError:
         return None
-
-
-def _attributes(folder: Path) -> dict[str, Any]:
-    """Return the attributes of a zarr group, of either version of the format."""
-    for name in _ATTRIBUTE_FILES:
-        try:
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(found, dict):
-            inner = found.get("attributes", {}) if name == "zarr.json" else found
-            return inner if isinstance(inner, dict) else {}
-    return {}
-
-
-def _scale(transformations: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
-    found = next(t for t in transformations if t["type"] == "scale")
-    return tuple(float(s) for s in found["scale"])
-
-
-def _units(axes: Sequence[Any]) -> tuple[str, ...] | None:
-    units = [a.get("unit") if isinstance(a, dict) else None for a in axes]
-    if not any(units):
+    if metadata is None or not metadata.axes:
         return None
-    return tuple(str(u or "pixel") for u in units)
+    provenance = metadata.attributes.get(FRACTOSEG_ATTRIBUTE)
+    provenance = provenance if isinstance(provenance, dict) else {}
+    return NgffImage(metadata, _scheme(metadata.labels, provenance), provenance)
 
 
 def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
@@ -112,20 +71,18 @@ def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
         return None
 
 
-def _scheme(label: Mapping[str, Any] | None, provenance: Mapping[str, Any]) -> ClassScheme | None:
+def _scheme(labels: LabelNames | None, provenance: Mapping[str, Any]) -> ClassScheme | None:
     """Return the classes of a label image, None if they are not named."""
-    if not isinstance(label, Mapping):
+    if labels is None:
         return None
     if (own := _own_scheme(provenance)) is not None:
         return own
-    colours = {c["label-value"]: c.get("rgba") for c in label.get("colors", ())}
-    named = {p["label-value"]: p["class"] for p in label.get("properties", ()) if "class" in p}
-    named.pop(0, None)
+    named = {value: name for value, name in labels.names.items() if value != UNLABELLED}
     if not named:
         return None
     try:
         classes = tuple(
-            _class(value, str(name), colours.get(value)) for value, name in sorted(named.items())
+            _class(value, name, labels.colors.get(value)) for value, name in sorted(named.items())
         )
         return ClassScheme(_scheme_name(classes), classes)
     except ClassSchemeError:  # such as values above 255

@@ -16,6 +16,7 @@ import numpy as np
 import zarr
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.files import read_json_object
 from napari_fractoseg.images import Axis, read_image
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.journal import TileJournal
@@ -212,12 +213,9 @@ def discard_draft(path: Path) -> None:
         shutil.rmtree(draft)
 
 
-def read_header(path: Path) -> Any:
-    """Return the facts of the draft of a result; None if there is none."""
-    try:
-        return json.loads((_draft_of(path) / _HEADER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def read_header(path: Path) -> dict[str, Any] | None:
+    """Return the facts of the draft of a result; None if there is none, or it is damaged."""
+    return read_json_object(_draft_of(path) / _HEADER)
 
 
 def _draft_of(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
-from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.jobs import Job, Progress, ending_with
 from napari_fractoseg.models.registry import ModelEntry
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from napari_fractoseg.inference.predictor import Predictor
 
 __all__ = ["Request", "Segmentation"]
 
@@ -175,7 +178,7 @@ class Segmentation:
         )
 
     def job(self) -> Job[pd.DataFrame]:
-        """Fill the arrays.
+        """Fill the arrays, and make what is finished ready for the brush, however it ends.
 
         Yields
         ------
@@ -207,8 +210,8 @@ class Segmentation:
             flips=request.flips,
         )
         self.tile_px, self.halo_px = predictor.tiler.tile_px, predictor.tiler.halo_px
-        labels, certainties = self.arrays.open()
-        try:
+        with ending_with(partial(self._save, predictor)):
+            labels, certainties = self.arrays.open()
             yield from predictor.run_into(
                 request.image,
                 labels,
@@ -217,10 +220,16 @@ class Segmentation:
                 record=self.record,
                 margin=certainties.get(MARGIN),
             )
-        finally:  # memory may have run out, or the run was stopped: what is finished is kept
-            self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
-            self.arrays.describe(request.scheme, self.provenance())
         return self.fractions()
+
+    def _save(self, predictor: Predictor) -> None:
+        """Keep what is finished, here in the worker: memory may have run out, or it was stopped."""
+        self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
+        if self.record.n_tiles:
+            request = self.request
+            self.arrays.finish(request.planes, request.scheme, self.provenance())
+        else:
+            self.arrays.discard()
 
     def fractions(self) -> pd.DataFrame:
         """Measure the planes that this run labelled; see `class_fractions`."""
@@ -228,10 +237,6 @@ class Segmentation:
 
         planes = map(self.arrays.plane, self.record.finished)
         return fractions_of_planes(planes, self.request.model.card.scheme)
-
-    def close(self) -> None:
-        """Hand the arrays over to the brush; nobody writes into them any more."""
-        self.arrays.close(self.request.planes, is_empty=self.record.n_tiles == 0)
 
     def provenance(self) -> dict[str, Any]:
         """Return where the result comes from, as plain JSON types, for the layer's metadata."""

@@ -119,8 +119,7 @@ class ShownResult:
                 layer.refresh()
 
     def finish(self) -> None:
-        """Show everything and hand the labels over to the brush."""
-        self.task.close()
+        """Show everything and hand the labels over to the brush; the job has ended."""
         self.refresh()
         if self.labels is not None:
             if self.task.arrays.predicted is not None:

@@ -45,11 +45,19 @@ class ResultArrays(Protocol):
     def open(self) -> tuple[Any, Mapping[str, Any]]:
         """Make the arrays; return those that labels and certainties are written into."""
 
-    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
-        """Write down what the arrays are, in the thread that filled them."""
+    def finish(
+        self,
+        planes: Iterable[tuple[int, ...]],
+        scheme: ClassScheme,
+        provenance: dict[str, Any],
+    ) -> None:
+        """Make the arrays ready for the brush; planes are those of the run.
 
-    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:
-        """Hand the arrays over to the brush; planes are those of the run."""
+        It may take long, and is called in the thread that filled them.
+        """
+
+    def discard(self) -> None:
+        """Remove what was opened: nothing was written."""
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane, to be read once."""
@@ -87,14 +95,18 @@ class ArraysInMemory:
                 raise too_large(self._image.name, n_bytes) from error
         return self.labels, self.certainties
 
-    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
-        """Do nothing: the layer's metadata say it."""
-
-    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:
+    def finish(
+        self,
+        planes: Iterable[tuple[int, ...]],
+        scheme: ClassScheme,  # noqa: ARG002 - the layer's metadata say it
+        provenance: dict[str, Any],  # noqa: ARG002
+    ) -> None:
         """Copy what the model said, before anybody paints on it."""
-        if not is_empty:
-            for plane in planes:
-                self.predicted[plane] = self.labels[plane]
+        for plane in planes:
+            self.predicted[plane] = self.labels[plane]
+
+    def discard(self) -> None:
+        """Do nothing: an earlier run may have filled other planes."""
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane."""
@@ -164,24 +176,21 @@ class ArraysOnDisk:
                 return free
             taken.append(free)
 
-    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
-        """Write axes, scale, classes and where the labels come from."""
+    def finish(
+        self,
+        planes: Iterable[tuple[int, ...]],  # noqa: ARG002 - a stroke copies what it changes
+        scheme: ClassScheme,
+        provenance: dict[str, Any],
+    ) -> None:
+        """Write axes, scale, classes and where the labels come from; put them in their place."""
         size = self._image.pixel_size_um
+        groups, self._groups = self._groups, {}
         try:
-            for kind, group in self._groups.items():
+            for kind, group in groups.items():
                 classes = scheme if kind == _LABELS else None
                 group.describe(group.path.stem, self._source, classes, size, provenance)
         except OSError as error:
             raise self._cannot_write(error) from error
-
-    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:  # noqa: ARG002
-        """Put the groups in their place; if nothing was written, remove the drafts."""
-        groups, self._groups = self._groups, {}
-        if is_empty:
-            for group in groups.values():
-                shutil.rmtree(group.draft, ignore_errors=True)
-            self.place = None
-            return
         for kind, group in groups.items():
             shown = self.labels if kind == _LABELS else self.certainties[kind]
             try:
@@ -191,6 +200,13 @@ class ArraysOnDisk:
                     f"{group.path} cannot be written ({error}). The result is in {group.draft}: "
                     "move that folder to another name."
                 ) from error
+
+    def discard(self) -> None:
+        """Remove the drafts."""
+        groups, self._groups = self._groups, {}
+        for group in groups.values():
+            shutil.rmtree(group.draft, ignore_errors=True)
+        self.place = None
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane, read in parts."""

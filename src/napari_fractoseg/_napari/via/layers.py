@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import dask
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
@@ -164,6 +162,10 @@ def _image_layer(stack: AnnotatedStack, name: str) -> LayerData:
     if len(stack.paths) == 1:
         data: Any = _pixels(stack.paths[0])
     else:
+        # Imported here because it takes half a second, and a file is looked at before it is opened.
+        import dask
+        import dask.array as da
+
         planes = [
             da.from_delayed(dask.delayed(_pixels)(path), stack.shape, stack.dtype)
             for path in stack.paths

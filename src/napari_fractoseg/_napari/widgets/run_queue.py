@@ -7,7 +7,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, Signal, Slot
 
 from napari_fractoseg._napari.jobs import JobHandle, run_job
@@ -187,12 +186,12 @@ class RunQueue(QObject):
     @Slot()
     def _on_quit(self) -> None:
         """Cancel every run; what is saved on disk is put in its place."""
-        run = self.running
+        is_running = self.running is not None
         self.cancel_all()
         pool = QThreadPool.globalInstance()
-        # No news arrives any more once the program ends, so the thread itself is waited for.
-        if run is not None and pool is not None and pool.waitForDone(_QUIT_WITHIN_MS):
-            run.shown.task.close()
+        # The worker saves what is finished; no news of it arrives once the program ends.
+        if is_running and pool is not None:
+            pool.waitForDone(_QUIT_WITHIN_MS)
 
     # ---- the run that is under way ------------------------------------------------------
 
@@ -241,21 +240,13 @@ class RunQueue(QObject):
     def _on_finish(self) -> None:
         run, self.handle = self._ended, None
         if run is not None:
-            self._hand_over(run)
+            run.shown.finish()
             self.finished.emit(run)
         if self.waiting:
             self._start(self.waiting[0])
         else:
             _busy.discard(self)
         self.changed.emit()
-
-    def _hand_over(self, run: Run) -> None:
-        try:
-            run.shown.finish()
-        except FractosegError as error:  # such as a folder that cannot be written to any more
-            notification_manager.receive_error(type(error), error, error.__traceback__)
-            run.state, run.remark = RunState.FAILED, str(error)
-            self.failed.emit(run, error)
 
     def _on_removed(self, _event: Any = None) -> None:
         """Stop a run whose result the user threw away."""

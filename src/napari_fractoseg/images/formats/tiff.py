@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
-import zarr
-from zarr.storage import WrapperStore
 
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis
@@ -25,8 +22,6 @@ __all__ = ["LOADED_VALUES", "TIFF_ERRORS", "read_tiff"]
 
 LOADED_VALUES = 2**26
 """Series of more values (pixels times samples) are not loaded."""
-_KEPT_BYTES = 2**28
-"""Decoded strips and tiles that are kept."""
 TIFF_ERRORS = (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError)
 """What tifffile raises of damaged files; the errors of its decoders are RuntimeErrors."""
 
@@ -112,9 +107,10 @@ def _open(path: Path, series: Any) -> Any:
     for page in series.pages:
         if page is not None and _end_of(page) > page.parent.filehandle.size:
             raise ValueError("it ends early")
-    # The file is opened for each read: nobody tells when the last one was.
-    store = _DecodedParts(series.aszarr(level=0, _openfiles=0))
-    return _TiffArray(path, zarr.open_array(store, mode="r"))
+    # Imported here because it takes zarr along, which most files do not need.
+    from napari_fractoseg.images.formats.tiff_parts import decoded_parts
+
+    return _TiffArray(path, decoded_parts(series))
 
 
 def _end_of(page: Any) -> int:
@@ -159,31 +155,6 @@ class _TiffMap(_TiffArray):
 
     def _values(self) -> Any:
         return np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
-
-
-class _DecodedParts(WrapperStore):  # type: ignore[misc]
-    """Keeps the strips and tiles that were decoded last.
-
-    A strip is as wide as the image: without this, each of the tiles that are segmented beside
-    each other would decode the same strips.
-    """
-
-    def __init__(self, store: Any) -> None:
-        super().__init__(store)
-        self._kept: OrderedDict[str, Any] = OrderedDict()
-        self._n_bytes = 0
-
-    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        part = await self._store.get(key, prototype, byte_range)
-        if part is not None and key not in self._kept:
-            self._kept[key] = part
-            self._n_bytes += len(part)
-            while self._n_bytes > _KEPT_BYTES and len(self._kept) > 1:
-                self._n_bytes -= len(self._kept.popitem(last=False)[1])
-        return part
 
 
 def _channel_names(tif: Any) -> tuple[str, ...]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis, pixel_size_um
-from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
+from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.formats.channels import Source, last_axis_is_colour
 from napari_fractoseg.images.normalisation import has_colours
+from napari_fractoseg.images.ome_zarr import read_metadata
 
 __all__ = ["is_zarr", "read_zarr"]
 
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
-_EARLY_VERSIONS, _EARLY_AXES = ("0.1", "0.2"), ("t", "c", "z", "y", "x")
-"""OME-NGFF that knew no other axes and had no place to say so."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -40,25 +36,26 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
     Raises
     ------
     ImageError
-        If it is a group of other things, or if it cannot be told whether there are colours.
+        If it is a group of other things, if its metadata are damaged, or if it cannot be told
+        whether there are colours.
     """
+    # Imported here because it takes a quarter of a second, and most images are no zarr.
+    import zarr
+
     node = zarr.open(path, mode="r")
     names: tuple[str, ...] = ()
     edge_um = None
     if isinstance(node, zarr.Array):
         axes = _named_axes(node)
     else:
-        attributes = dict(node.attrs)
-        ome = attributes.get("ome", attributes)
-        if not ome.get("multiscales"):
+        metadata = read_metadata(path)
+        if metadata is None:
             raise ImageError(
                 f"{path} is a zarr group without OME-Zarr multiscales. Name the array inside it."
             )
-        image = ome["multiscales"][0]
-        node = node[image["datasets"][0]["path"]]
-        axes, edge_um = _ome_axes(image, node.ndim)
-        axes = axes or _named_axes(node)
-        names = _channel_names(ome, axes, node.shape)
+        node = node[metadata.paths[0]]
+        axes = metadata.axes or _named_axes(node)
+        names, edge_um = metadata.channel_names, metadata.pixel_size_um
     if rgb is None and axes:
         rgb = last_axis_is_colour(axes, node.shape, channel)
     remedy = (
@@ -76,53 +73,3 @@ def _named_axes(array: Any) -> tuple[Axis, ...]:
     if not isinstance(names, list | tuple) or len(names) != array.ndim or not names[-1]:
         return ()
     return tuple(Axis.named(str(name or f"axis{i}")) for i, name in enumerate(names))
-
-
-def _ome_axes(image: Any, n_axes: int) -> tuple[tuple[Axis, ...], float | None]:
-    """Return the axes of a multiscale image and the edge of a pixel, as far as they are said."""
-    listed = image.get("axes", ())
-    if not listed and str(image.get("version")) in _EARLY_VERSIONS:
-        listed = _EARLY_AXES
-    if len(listed) != n_axes:
-        return (), None
-    scale = _scale(image, n_axes)
-    axes = tuple(
-        _ome_axis(axis, i, 1.0 if scale is None else scale[i]) for i, axis in enumerate(listed)
-    )
-    in_space = [axis for axis in axes if axis.type != CHANNEL]
-    return axes, None if scale is None else pixel_size_um(in_space)
-
-
-def _ome_axis(axis: Any, number: int, scale: float) -> Axis:
-    """Return an axis; up to OME-Zarr 0.3 it is a text."""
-    if not isinstance(axis, dict):
-        return Axis.named(str(axis), scale=scale)
-    name = str(axis.get("name") or f"axis{number}")
-    unit = str(axis["unit"]) if axis.get("unit") else None
-    if axis.get("type"):
-        return Axis(name, str(axis["type"]), unit, scale)
-    return Axis.named(name, unit, scale)
-
-
-def _scale(image: Any, n_axes: int) -> list[float] | None:
-    """Return the scale of level 0, None if it is not said or makes no sense."""
-    steps = [
-        *image["datasets"][0].get("coordinateTransformations", ()),
-        *image.get("coordinateTransformations", ()),
-    ]
-    scales = [step.get("scale") for step in steps if step.get("type") == "scale"]
-    if not scales or not all(isinstance(s, list) and len(s) == n_axes for s in scales):
-        return None
-    numbers = [number for scale in scales for number in scale]
-    if not all(isinstance(n, int | float) and math.isfinite(n) and n > 0 for n in numbers):
-        return None
-    return [float(math.prod(factors)) for factors in zip(*scales, strict=True)]
-
-
-def _channel_names(ome: Any, axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the labels of the channels; empty if they are not those of the channel axis."""
-    channels = (ome.get("omero") or {}).get("channels") or ()
-    lengths = [n for axis, n in zip(axes, shape, strict=False) if axis.type == CHANNEL]
-    if lengths != [len(channels)] or not all(channel.get("label") for channel in channels):
-        return ()
-    return tuple(str(channel["label"]) for channel in channels)

@@ -1,0 +1,40 @@
+from .annotations.convert import convert
+from .annotations.options import AnnotationOptions
+from .annotations.via import read_via
+from .classes import ClassScheme, FractureClass
+from .errors import FractosegError
+from .evaluation.evaluate import evaluate
+from .images.micrograph import MicrographStack
+from .images.reading import read_image
+from .inference.predictor import Predictor, segment
+from .jobs import drain
+from .measure.fractions import class_fractions
+from .models.model import load_model
+from .models.registry import list_models
+from .samples.synthetic import synthetic_fracture
+from .training.fit import train
+from .training.plan import TrainingPlan
+
+__version__: str
+
+__all__ = [
+    "AnnotationOptions",
+    "ClassScheme",
+    "FractosegError",
+    "FractureClass",
+    "MicrographStack",
+    "Predictor",
+    "TrainingPlan",
+    "__version__",
+    "class_fractions",
+    "convert",
+    "drain",
+    "evaluate",
+    "list_models",
+    "load_model",
+    "read_image",
+    "read_via",
+    "segment",
+    "synthetic_fracture",
+    "train",
+]
