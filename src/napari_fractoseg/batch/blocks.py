@@ -1,6 +1,6 @@
 """Blocks: parts of planes that are labelled by themselves, in this process or in others.
 
-A block is as large as a tile of the coarsest look, or some of them, and begins at
+A block is as large as a tile of the coarsest scale level, or some of them, and begins at
 a chunk of the zarr: no two processes write into the same chunk. The same blocks
 give the same labels, whoever computes them; bit for bit, if the processes have as
 many threads, for the last digit of a sum depends on their number.
@@ -103,7 +103,7 @@ class BlockResult:
 
 def block_edge_px(levels: Sequence[Level]) -> int:
     """Return the edge of a block: a multiple of all strides and of the chunks."""
-    multiple = math.lcm(CHUNK_PX, *(level.look.stride_px for level in levels))
+    multiple = math.lcm(CHUNK_PX, *(level.scale.stride_px for level in levels))
     return -(-levels[0].tiler.tile_px // multiple) * multiple
 
 

@@ -54,7 +54,7 @@ class Engine:
     Attributes
     ----------
     levels : tuple of Level
-        The model's looks with their tiles, the coarsest first.
+        The model's scale levels with their tiles, the coarsest first.
     expected_cells : int
         Work to come in all, where single runs are parts of it.
     transfers : Transfers
@@ -79,7 +79,7 @@ class Engine:
         self._model = model
         self.expected_cells = 0
         tile_px = tile_px or suggested_tile_px(
-            model.looks[-1], self._bytes_per_px, device, max_bytes
+            model.scale_levels[-1], self._bytes_per_px, device, max_bytes
         )
         self.levels: tuple[Level, ...] = levels_of(model, tile_px)
         self._ready: dict[str, SegmentationModel] = {}
@@ -141,11 +141,11 @@ class Engine:
         str
             What was done, a sentence.
         """
-        tile_px, look = self.levels[-1].tiler.tile_px, self.levels[-1].look
+        tile_px, scale = self.levels[-1].tiler.tile_px, self.levels[-1].scale
         if self.batch_size > 1:
             self.batch_size //= 2
             change = f"fewer tiles at once ({self.batch_size})"
-        elif tile_px > max(look.stride_px, _SMALLEST_PX * look.reduction):
+        elif tile_px > max(scale.stride_px, _SMALLEST_PX * scale.reduction):
             self.levels = levels_of(self._model, tile_px // 2)
             change = f"tiles of {self.levels[-1].tiler.tile_px} px"
         elif self.device.kind != "cpu":

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from napari_fractoseg.models.devices import Device
-from napari_fractoseg.models.model import Look, SegmentationModel
+from napari_fractoseg.models.model import ScaleLevel, SegmentationModel
 
 __all__ = ["bytes_per_px", "free_bytes", "suggested_tile_px"]
 
@@ -70,7 +70,7 @@ def _numel(value: Any) -> int:
 
 
 def suggested_tile_px(
-    look: Look, px_bytes: float, device: Device, max_bytes: float | None = None
+    scale: ScaleLevel, px_bytes: float, device: Device, max_bytes: float | None = None
 ) -> int:
     """Return the largest tile for which there is memory now, in image pixels.
 
@@ -79,8 +79,8 @@ def suggested_tile_px(
 
     Parameters
     ----------
-    look : Look
-        The finest one.
+    scale : ScaleLevel
+        The finest scale level of the model.
     px_bytes : float
         From `bytes_per_px`.
     device : Device
@@ -91,6 +91,6 @@ def suggested_tile_px(
     usable = _SHARE[device.kind] * free_bytes(device)
     if max_bytes is not None:
         usable = min(usable, max_bytes)
-    halo = look.halo_px // look.reduction
+    halo = scale.halo_px // scale.reduction
     fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * px_bytes <= usable)
-    return next(fitting, _EDGES_PX[-1]) * look.reduction
+    return next(fitting, _EDGES_PX[-1]) * scale.reduction

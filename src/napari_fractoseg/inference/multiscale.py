@@ -1,7 +1,7 @@
 """A plane seen at several resolutions: which windows, and what they say of a pixel.
 
-A coarse look needs wide surroundings but is cheap, a fine one the other way
-round. So the plane is cut into large tiles for the coarsest look, and each of
+A coarse scale level needs wide surroundings but is cheap, a fine one the other way
+round. So the plane is cut into large tiles for the coarsest level, and each of
 them into smaller ones for the next: no resolution pays for the surroundings of
 another one.
 """
@@ -21,14 +21,14 @@ import torch
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.device_io import Transfers
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.models.model import Look, SegmentationModel, enlarged, reduced
+from napari_fractoseg.models.model import ScaleLevel, SegmentationModel, enlarged, reduced
 from napari_fractoseg.tiling import Box, Tile, Tiler, reflected_window
 
 __all__ = [
     "CELL_PX",
     "Level",
     "PlaneWindows",
-    "Seen",
+    "ScaleProbabilities",
     "Work",
     "cells_of",
     "decided",
@@ -47,9 +47,9 @@ _SLAB_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Level:
-    """A look and its tiles."""
+    """A scale level of a model and the tiles that a plane is cut into for it."""
 
-    look: Look
+    scale: ScaleLevel
     tiler: Tiler
 
 
@@ -64,24 +64,24 @@ class Work:
 
 
 def levels_of(model: SegmentationModel, tile_px: int) -> tuple[Level, ...]:
-    """Return the looks of a model with their tiles, the coarsest first.
+    """Return the scale levels of a model with their tiles, the coarsest first.
 
     Parameters
     ----------
     model : SegmentationModel
-        Has the looks.
+        Model whose scale levels are taken.
     tile_px : int
-        Largest edge of a core at the finest look, in image pixels; rounded up to
+        Largest edge of a core at the finest scale level, in image pixels; rounded up to
         its stride. At the others a core has as many reduced pixels.
     """
-    looks = model.looks
-    finest = looks[-1].reduction
+    scales = model.scale_levels
+    finest = scales[-1].reduction
     levels = []
-    for number, look in enumerate(looks):
-        # A core of a coarse look is where finer ones start, too.
-        stride = math.lcm(*(other.stride_px for other in looks[number:]))
-        core_px = _up(tile_px * look.reduction // finest, stride)
-        levels.append(Level(look, Tiler(core_px, _up(look.halo_px, stride), stride)))
+    for number, scale in enumerate(scales):
+        # A core of a coarse level is where finer ones start, too.
+        stride = math.lcm(*(other.stride_px for other in scales[number:]))
+        core_px = _up(tile_px * scale.reduction // finest, stride)
+        levels.append(Level(scale, Tiler(core_px, _up(scale.halo_px, stride), stride)))
     return tuple(levels)
 
 
@@ -89,10 +89,10 @@ def _up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def cells_of(tile: Tile, look: Look) -> int:
+def cells_of(tile: Tile, scale: ScaleLevel) -> int:
     """Return how much of the network's work a window is."""
     rows, columns = tile.window.shape
-    return max(1, rows * columns // (look.reduction * CELL_PX) ** 2)
+    return max(1, rows * columns // (scale.reduction * CELL_PX) ** 2)
 
 
 def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None) -> Work:
@@ -100,7 +100,7 @@ def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None)
     level, finer = levels[0], levels[1:]
     cells = tiles = largest = 0
     for tile in level.tiler.tiles(shape, within):
-        own = cells_of(tile, level.look)
+        own = cells_of(tile, level.scale)
         below = work_of(finer, shape, tile.core) if finer else Work(0, 1)
         cells, tiles = cells + own + below.cells, tiles + below.tiles
         largest = max(largest, own, below.largest)
@@ -176,8 +176,8 @@ def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What a look says of a window.
+class ScaleProbabilities:
+    """Probabilities of a window at one scale level.
 
     Parameters
     ----------
@@ -213,13 +213,16 @@ def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
 
 
 def decided(
-    seen: Sequence[Seen], core: Box, values: torch.Tensor, certainties: Collection[str] = ()
+    by_scale: Sequence[ScaleProbabilities],
+    core: Box,
+    values: torch.Tensor,
+    certainties: Collection[str] = (),
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Decide the pixels of a core by the mean of all looks.
+    """Decide the pixels of a core by the mean of all scale levels.
 
     Parameters
     ----------
-    seen : sequence of Seen
+    by_scale : sequence of ScaleProbabilities
         Each with a window that holds the core.
     core : Box
         Pixels to decide.
@@ -236,17 +239,18 @@ def decided(
     certainty : dict of str to Tensor of float32, shape of the core
         What is wanted.
     """
-    device = seen[0].probabilities.device
+    first, *others = by_scale
+    device = first.probabilities.device
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
     certainty = {kind: torch.empty(core.shape, device=device) for kind in certainties}
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
-        mean = sum((look.of(band) for look in seen[1:]), start=seen[0].of(band)) / len(seen)
+        mean = sum((part.of(band) for part in others), start=first.of(band)) / len(by_scale)
         highest, channel = mean.max(dim=0)
         labels[rows] = values[channel]
         if CONFIDENCE in certainty:
             certainty[CONFIDENCE][rows] = highest
         if MARGIN in certainty:
-            others = mean.scatter(0, channel[None], 0.0)
-            certainty[MARGIN][rows] = highest - others.amax(dim=0)
+            rest = mean.scatter(0, channel[None], 0.0)
+            certainty[MARGIN][rows] = highest - rest.amax(dim=0)
     return labels, certainty

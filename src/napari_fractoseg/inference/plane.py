@@ -1,4 +1,4 @@
-"""One plane -> labels, look by look and tile by tile."""
+"""One plane -> labels, scale level by scale level and tile by tile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_fractoseg.inference.device_io import Outbox
 from napari_fractoseg.inference.multiscale import (
     Level,
     PlaneWindows,
-    Seen,
+    ScaleProbabilities,
     cells_of,
     decided,
     tile_batches,
@@ -91,10 +91,10 @@ class PlaneRun:
         Progress
             Between two times that the network sees a batch of tiles.
         """
-        yield from self._look(self._engine.levels, self._within, ())
+        yield from self._label_part(self._engine.levels, self._within, ())
 
-    def _look(
-        self, levels: Sequence[Level], within: Box | None, coarser: tuple[Seen, ...]
+    def _label_part(
+        self, levels: Sequence[Level], within: Box | None, coarser: tuple[ScaleProbabilities, ...]
     ) -> Job[None]:
         """See a part of the plane at one resolution, and each tile of it at the finer ones."""
         level, finer = levels[0], levels[1:]
@@ -106,11 +106,11 @@ class PlaneRun:
                 continue
             found = yield from self._see(level, batch)
             for tile, probabilities in zip(batch, found, strict=True):
-                seen = (*coarser, Seen(probabilities, tile.window, level.look.reduction))
+                own = ScaleProbabilities(probabilities, tile.window, level.scale.reduction)
                 if finer:
-                    yield from self._look(finer, tile.core, seen)
+                    yield from self._label_part(finer, tile.core, (*coarser, own))
                 else:
-                    self._decide(tile, seen)
+                    self._decide(tile, (*coarser, own))
 
     def _is_written(self, tile: Tile, finer: Sequence[Level]) -> bool:
         """Whether a tile, or all the finer ones in it, were written by an earlier run."""
@@ -124,27 +124,27 @@ class PlaneRun:
     def _cost(self, tile: Tile, level: Level, finer: Sequence[Level]) -> int:
         """Return the work that a tile is, the finer ones in it included."""
         below = work_of(finer, self._plane.shape, tile.core).cells if finer else 0
-        return self._model.n_mirrorings * (cells_of(tile, level.look) + below)
+        return self._model.n_mirrorings * (cells_of(tile, level.scale) + below)
 
     def _see(self, level: Level, batch: Sequence[Tile]) -> Job[torch.Tensor]:
         """Return the probabilities of a batch of windows at one resolution."""
-        model, look = self._model, level.look
+        model, scale = self._model, level.scale
         total = self._work.cells * model.n_mirrorings
         text = numbered("tile", self._n_tiles, self._work.tiles)
         if self._done:
             yield Progress(self._done, total, text)
-        span = model.n_mirrorings * sum(cells_of(tile, look) for tile in batch)
+        span = model.n_mirrorings * sum(cells_of(tile, scale) for tile in batch)
         with self._memory():
-            job = model.look_job(self._windows.of(batch, look.reduction))
+            job = model.scale_job(self._windows.of(batch, scale.reduction))
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span
         return found
 
-    def _decide(self, tile: Tile, seen: Sequence[Seen]) -> None:
+    def _decide(self, tile: Tile, by_scale: Sequence[ScaleProbabilities]) -> None:
         """Decide a tile's pixels, and send them on their way."""
         transfers = self._engine.transfers
         with self._memory():
-            labels, certainty = decided(seen, tile.core, self._values, self._certainties)
+            labels, certainty = decided(by_scale, tile.core, self._values, self._certainties)
             coming = [(self._labels, transfers.from_device(labels))]
             for kind, canvas in self._certainties.items():
                 coming.append((canvas, transfers.from_device(certainty[kind])))

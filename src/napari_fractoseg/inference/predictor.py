@@ -81,7 +81,7 @@ class Predictor:
 
     @property
     def tiler(self) -> Tiler:
-        """The tiles that decide pixels: those of the finest look."""
+        """The tiles that decide pixels: those of the finest scale level."""
         return self.engine.levels[-1].tiler
 
     def run(

@@ -26,7 +26,15 @@ from napari_fractoseg.models.network import CONFIG, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model
 
-__all__ = ["CONFIG", "README", "Look", "SegmentationModel", "enlarged", "load_model", "reduced"]
+__all__ = [
+    "CONFIG",
+    "README",
+    "ScaleLevel",
+    "SegmentationModel",
+    "enlarged",
+    "load_model",
+    "reduced",
+]
 
 README = "README.md"
 
@@ -34,7 +42,7 @@ _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 @dataclass(frozen=True)
-class Look:
+class ScaleLevel:
     """A resolution at which a model sees an image; lengths in image pixels.
 
     Parameters
@@ -197,10 +205,10 @@ class SegmentationModel:
     @property
     def stride_px(self) -> int:
         """Image pixels at whose multiples windows must start and end."""
-        return math.lcm(*(look.stride_px for look in self.looks))
+        return math.lcm(*(scale.stride_px for scale in self.scale_levels))
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def scale_levels(self) -> tuple[ScaleLevel, ...]:
         """The resolutions at which the network sees an image, the coarsest first.
 
         The card's halo is that of the finest one; coarser ones have the same
@@ -211,7 +219,7 @@ class SegmentationModel:
         reductions, halo_px = self.card.inference.reductions, self.card.inference.halo_px
         n_strides = -(-halo_px // (stride * min(reductions)))
         return tuple(
-            Look(reduction, stride * reduction, n_strides * stride * reduction)
+            ScaleLevel(reduction, stride * reduction, n_strides * stride * reduction)
             for reduction in sorted(set(reductions), reverse=True)
         )
 
@@ -265,15 +273,15 @@ class SegmentationModel:
         """
         self._check_shape(tuple(batch.shape))
         inputs = torch.as_tensor(batch)
-        parts, looks = [], self.looks
-        for number, look in enumerate(looks):
-            job = self.look_job(reduced(inputs, look.reduction))
-            seen = yield from as_part(job, number, len(looks), "")
-            parts.append(enlarged(seen, look.reduction))
+        parts, scales = [], self.scale_levels
+        for number, scale in enumerate(scales):
+            job = self.scale_job(reduced(inputs, scale.reduction))
+            found = yield from as_part(job, number, len(scales), "")
+            parts.append(enlarged(found, scale.reduction))
         return _mean(parts)
 
     @torch.inference_mode()
-    def look_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
+    def scale_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
         """Let the network see a batch at one resolution, and its mirror images if so chosen.
 
         Parameters

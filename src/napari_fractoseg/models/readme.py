@@ -31,11 +31,11 @@ def readme_text(card: ModelCard) -> str:
 
 def _lines(card: ModelCard) -> Iterator[str]:
     yield from (f"# {card.name}", "", card.description, "")
-    looks = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
-    resolution = "resolution" if looks == "full" else "of its resolution"
+    scales = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
+    resolution = "resolution" if scales == "full" else "of its resolution"
     yield (
         f"A {card.architecture} network with encoder `{card.encoder}`, for napari-fractoseg. It "
-        f"sees the image at {looks} {resolution}"
+        f"sees the image at {scales} {resolution}"
         f"{', and its four mirror images' if card.inference.flips else ''}. Training plan and "
         "hashes of the data are in `card.json`."
     )
