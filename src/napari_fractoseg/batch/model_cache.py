@@ -29,7 +29,7 @@ def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
 
 
 def model_of(settings: SegmentSettings) -> SegmentationModel:
-    """Return the model with mirror images as the settings say; no device is needed."""
+    """Return the model with flips as the settings say; no device is needed."""
     folder = find_model(settings.model)
     return _model_once(folder, _changed(folder)).with_flips(settings.flips)
 

@@ -96,7 +96,7 @@ def cells_of(tile: Tile, scale: ScaleLevel) -> int:
 
 
 def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None) -> Work:
-    """Return what a plane of a shape costs, mirror images not counted."""
+    """Return what a plane of a shape costs, flips not counted."""
     level, finer = levels[0], levels[1:]
     cells = tiles = largest = 0
     for tile in level.tiler.tiles(shape, within):

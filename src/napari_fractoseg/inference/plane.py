@@ -124,16 +124,16 @@ class PlaneRun:
     def _cost(self, tile: Tile, level: Level, finer: Sequence[Level]) -> int:
         """Return the work that a tile is, the finer ones in it included."""
         below = work_of(finer, self._plane.shape, tile.core).cells if finer else 0
-        return self._model.n_mirrorings * (cells_of(tile, level.scale) + below)
+        return self._model.n_flips * (cells_of(tile, level.scale) + below)
 
     def _see(self, level: Level, batch: Sequence[Tile]) -> Job[torch.Tensor]:
         """Return the probabilities of a batch of windows at one resolution."""
         model, scale = self._model, level.scale
-        total = self._work.cells * model.n_mirrorings
+        total = self._work.cells * model.n_flips
         text = numbered("tile", self._n_tiles, self._work.tiles)
         if self._done:
             yield Progress(self._done, total, text)
-        span = model.n_mirrorings * sum(cells_of(tile, scale) for tile in batch)
+        span = model.n_flips * sum(cells_of(tile, scale) for tile in batch)
         with self._memory():
             job = model.scale_job(self._windows.of(batch, scale.reduction))
             found = yield from as_part(job, self._done, total, text, span=span)

@@ -52,7 +52,8 @@ class Predictor:
         Whether to keep the probability of the chosen class, and by how much it is
         above that of the next one.
     flips : bool, optional
-        Average the four mirror images; by default as the model's card says.
+        Average the plane and its three mirror images (test-time augmentation), which takes
+        four times as long; by default as the model's card says.
     max_bytes : float, optional
         Memory that a tile may take at most, if `tile_px` is not given; by default
         half of what is free.
@@ -125,7 +126,7 @@ class Predictor:
         computes them.
         """
         cells = work_of(self.engine.levels, (image.shape[-2], image.shape[-1]), None).cells
-        self.engine.expected_cells = cells * self.model.n_mirrorings * image.n_planes
+        self.engine.expected_cells = cells * self.model.n_flips * image.n_planes
 
     def run_into(
         self,
@@ -167,7 +168,7 @@ class Predictor:
         ------
         Progress
             Each time that the network has seen a batch of tiles: several times for
-            each, with mirror images. Steps are blocks of 32 x 32 px that it sees.
+            each, with flips. Steps are blocks of 32 x 32 px that it sees.
 
         Raises
         ------
@@ -183,7 +184,7 @@ class Predictor:
         chosen = list(image.indices()) if planes is None else list(planes)
         engine = self.engine
         work = work_of(engine.levels, (image.shape[-2], image.shape[-1]), within)
-        steps = work.cells * self.model.n_mirrorings
+        steps = work.cells * self.model.n_flips
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")

@@ -48,7 +48,7 @@ class Inference:
         The image is averaged over blocks of this edge before the network sees
         it; several mean that their probabilities are averaged.
     flips : bool
-        Whether the four mirror images are averaged.
+        Whether the image and its three mirror images are averaged (test-time augmentation).
     halo_px : int
         Width around a tile, in image pixels, that is computed and thrown away at
         the smallest reduction; at others the same number of reduced pixels.

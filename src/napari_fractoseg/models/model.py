@@ -235,7 +235,7 @@ class SegmentationModel:
         )
 
     def with_flips(self, flips: bool | None) -> SegmentationModel:
-        """Return the same network with or without mirror images; None leaves it to the card."""
+        """Return the same network with or without flips; None leaves it to the card."""
         inference = self.card.inference
         if flips is None or flips == inference.flips:
             return self
@@ -282,7 +282,7 @@ class SegmentationModel:
 
     @torch.inference_mode()
     def scale_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
-        """Let the network see a batch at one resolution, and its mirror images if so chosen.
+        """Let the network see a batch at one resolution, and its flips if the card says so.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class SegmentationModel:
         Yields
         ------
         Progress
-            Between two mirror images.
+            Between two flips.
 
         Returns
         -------
@@ -304,20 +304,20 @@ class SegmentationModel:
         if self.network.training:
             self.network.eval()
         results: list[torch.Tensor] = []
-        for axes in self._mirrorings:
+        for axes in self._flip_axes:
             if results:
-                yield Progress(len(results), len(self._mirrorings))
-            mirrored = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
-            results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
+                yield Progress(len(results), len(self._flip_axes))
+            flipped = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
+            results.append(self.network(flipped).float().softmax(dim=1).flip(axes))
         return _mean(results)
 
     @property
-    def n_mirrorings(self) -> int:
-        """How often the network sees each window."""
-        return len(self._mirrorings)
+    def n_flips(self) -> int:
+        """How often the network sees each window: 4 with flips (test-time augmentation), else 1."""
+        return len(self._flip_axes)
 
     @property
-    def _mirrorings(self) -> tuple[tuple[int, ...], ...]:
+    def _flip_axes(self) -> tuple[tuple[int, ...], ...]:
         return _FLIPS if self.card.inference.flips else _FLIPS[:1]
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:

@@ -40,7 +40,7 @@ class TrainingPlan:
         Reductions whose probabilities are averaged at test time; empty means
         `reduction` alone.
     test_flips : bool
-        Whether the model averages mirror images at test time.
+        Whether the model averages the image and its mirror images (test-time augmentation).
     patch_px : int
         Edge of a training patch after reduction, a multiple of 32.
     batch_size : int

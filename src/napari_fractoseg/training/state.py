@@ -155,7 +155,7 @@ class TrainingRun:
     def validate(self, done: int) -> Job[dict[str, float]]:
         """Judge the current weights and keep them if they are the best so far.
 
-        Mirror images are not averaged here: that takes four times as long and
+        Flips are not averaged here: that takes four times as long and
         changes little in which step is the best.
         """
         current = self.current()
