@@ -216,7 +216,7 @@ def decided(
     by_scale: Sequence[ScaleProbabilities],
     core: Box,
     values: torch.Tensor,
-    certainties: Collection[str] = (),
+    uncertainties: Collection[str] = (),
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Decide the pixels of a core by the mean of all scale levels.
 
@@ -228,7 +228,7 @@ def decided(
         Pixels to decide.
     values : Tensor of uint8, shape (K,)
         Class value of each channel.
-    certainties : collection of str
+    uncertainties : collection of str
         What else is wanted: `CONFIDENCE`, the probability of the chosen class, and
         `MARGIN`, by how much it is above that of the next one.
 
@@ -236,21 +236,21 @@ def decided(
     -------
     labels : Tensor of uint8, shape of the core
         Class values, on the device of the probabilities.
-    certainty : dict of str to Tensor of float32, shape of the core
+    uncertainty : dict of str to Tensor of float32, shape of the core
         What is wanted.
     """
     first, *others = by_scale
     device = first.probabilities.device
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
-    certainty = {kind: torch.empty(core.shape, device=device) for kind in certainties}
+    uncertainty = {kind: torch.empty(core.shape, device=device) for kind in uncertainties}
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
         mean = sum((part.of(band) for part in others), start=first.of(band)) / len(by_scale)
         highest, channel = mean.max(dim=0)
         labels[rows] = values[channel]
-        if CONFIDENCE in certainty:
-            certainty[CONFIDENCE][rows] = highest
-        if MARGIN in certainty:
+        if CONFIDENCE in uncertainty:
+            uncertainty[CONFIDENCE][rows] = highest
+        if MARGIN in uncertainty:
             rest = mean.scatter(0, channel[None], 0.0)
-            certainty[MARGIN][rows] = highest - rest.amax(dim=0)
-    return labels, certainty
+            uncertainty[MARGIN][rows] = highest - rest.amax(dim=0)
+    return labels, uncertainty

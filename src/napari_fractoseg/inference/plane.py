@@ -41,7 +41,7 @@ class PlaneRun:
         What is labelled.
     labels : Canvas
         For the class values.
-    certainties : mapping of str to Canvas
+    uncertainties : mapping of str to Canvas
         For `CONFIDENCE` and `MARGIN`, where they are wanted.
     record : RunRecord
         Its tiles are counted.
@@ -62,7 +62,7 @@ class PlaneRun:
         engine: Engine,
         plane: Micrograph,
         labels: Canvas,
-        certainties: Mapping[str, Canvas],
+        uncertainties: Mapping[str, Canvas],
         record: RunRecord,
         outbox: Outbox,
         *,
@@ -74,7 +74,7 @@ class PlaneRun:
         self._index, self._journal = index, journal
         self._engine, self._model = engine, engine.model_for(total)
         self._plane, self._record, self._outbox = plane, record, outbox
-        self._labels, self._certainties = labels, certainties
+        self._labels, self._uncertainties = labels, uncertainties
         self._within = within
         self._work = work_of(engine.levels, plane.shape, within)
         self._done = self._n_tiles = 0
@@ -144,10 +144,10 @@ class PlaneRun:
         """Decide a tile's pixels, and send them on their way."""
         transfers = self._engine.transfers
         with self._memory():
-            labels, certainty = decided(by_scale, tile.core, self._values, self._certainties)
+            labels, uncertainty = decided(by_scale, tile.core, self._values, self._uncertainties)
             coming = [(self._labels, transfers.from_device(labels))]
-            for kind, canvas in self._certainties.items():
-                coming.append((canvas, transfers.from_device(certainty[kind])))
+            for kind, canvas in self._uncertainties.items():
+                coming.append((canvas, transfers.from_device(uncertainty[kind])))
         self._n_tiles += 1
 
         def deliver() -> None:

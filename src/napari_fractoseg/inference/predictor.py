@@ -189,7 +189,7 @@ class Predictor:
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
         both = ((CONFIDENCE, confidence), (MARGIN, margin))
-        certainties = {kind: array for kind, array in both if array is not None}
+        uncertainties = {kind: array for kind, array in both if array is not None}
         outbox, known = Outbox(engine.transfers.n_ahead), known_ranges or {}
         # Large planes are read in parts, and none of them is kept while another one is read.
         n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
@@ -206,7 +206,7 @@ class Predictor:
                         engine,
                         plane,
                         Canvas(labels, index),
-                        {kind: Canvas(array, index) for kind, array in certainties.items()},
+                        {kind: Canvas(array, index) for kind, array in uncertainties.items()},
                         record,
                         outbox,
                         total=total,

@@ -15,10 +15,10 @@ _SHARE = 0.5
 """Part of the free memory that results may take: tiles and the window need some, too."""
 _LABEL_BYTES = 2
 """The labels, and a copy of what the model said, to tell later what was corrected."""
-_CERTAINTY_BYTES = 4
+_UNCERTAINTY_BYTES = 4
 
 
-def result_bytes(image: MicrographStack, n_planes: int, n_certainties: int = 0) -> int:
+def result_bytes(image: MicrographStack, n_planes: int, n_uncertainties: int = 0) -> int:
     """Return the memory that a result takes.
 
     Parameters
@@ -27,7 +27,7 @@ def result_bytes(image: MicrographStack, n_planes: int, n_certainties: int = 0) 
         What is segmented.
     n_planes : int
         How many of its planes.
-    n_certainties : int
+    n_uncertainties : int
         How many of confidence and margin are kept.
 
     Examples
@@ -35,17 +35,17 @@ def result_bytes(image: MicrographStack, n_planes: int, n_certainties: int = 0) 
     >>> import numpy as np
     >>> from napari_fractoseg.images import MicrographStack
     >>> from napari_fractoseg.inference.result_size import result_bytes
-    >>> result_bytes(MicrographStack(np.zeros((5, 10, 10))), 2, n_certainties=1)
+    >>> result_bytes(MicrographStack(np.zeros((5, 10, 10))), 2, n_uncertainties=1)
     1200
     """
-    px_bytes = _LABEL_BYTES + _CERTAINTY_BYTES * n_certainties
+    px_bytes = _LABEL_BYTES + _UNCERTAINTY_BYTES * n_uncertainties
     return n_planes * math.prod(image.shape[-2:]) * px_bytes
 
 
 def require_memory(
     image: MicrographStack,
     n_planes: int,
-    n_certainties: int = 0,
+    n_uncertainties: int = 0,
     *,
     reserved: int = 0,
     free: int | None = None,
@@ -54,7 +54,7 @@ def require_memory(
 
     Parameters
     ----------
-    image, n_planes, n_certainties
+    image, n_planes, n_uncertainties
         As for `result_bytes`.
     reserved : int
         Bytes that other results will take.
@@ -67,7 +67,7 @@ def require_memory(
         With the size, and what to do.
     """
     free = int(psutil.virtual_memory().available) if free is None else free
-    needed = result_bytes(image, n_planes, n_certainties)
+    needed = result_bytes(image, n_planes, n_uncertainties)
     if needed + reserved > _SHARE * free:
         raise too_large(image.name, needed, free)
 
