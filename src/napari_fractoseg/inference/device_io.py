@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["CudaTransfers", "Outbox", "Transfers", "made_ahead", "transfers_for"]
+__all__ = ["CudaTransfers", "Transfers", "WriteBehind", "prefetched", "transfers_for"]
 
 _logger = logging.getLogger(__name__)
 
@@ -25,15 +25,14 @@ class Transfers:
 
     Attributes
     ----------
-    n_ahead : int
-        Planes that are read before their turn, and tiles that may be computed before the
-        results of earlier ones are back.
+    n_in_flight : int
+        Planes that are prefetched, and finished tiles that may wait for write-behind.
     by_table : bool
         Whether grey levels of 8 and 16 bits go to the device as they are, to be normalised
         there by looking them up.
     """
 
-    n_ahead = 0
+    n_in_flight = 0
     by_table = False
 
     def to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
@@ -55,7 +54,7 @@ class CudaTransfers(Transfers):
         A CUDA device.
     """
 
-    n_ahead = 3
+    n_in_flight = 3
     by_table = True
 
     def __init__(self, device: torch.device) -> None:
@@ -114,7 +113,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
     return stream
 
 
-class Outbox:
+class WriteBehind:
     """Results on their way: each is put in its place when later ones are being computed.
 
     Parameters
@@ -153,8 +152,8 @@ class Outbox:
             deliver()
 
 
-def made_ahead(
-    make: Callable[[S], T], items: Iterable[S], n_ahead: int
+def prefetched(
+    make: Callable[[S], T], items: Iterable[S], n_prefetched: int
 ) -> Generator[T, None, None]:
     """Yield what is made of items, in order; the next ones are made in the meantime.
 
@@ -164,7 +163,7 @@ def made_ahead(
         Is called in other threads.
     items : iterable
         What it takes.
-    n_ahead : int
+    n_prefetched : int
         How many are made before their turn; with 0 each is made when it is asked for.
 
     Raises
@@ -172,15 +171,15 @@ def made_ahead(
     Exception
         What `make` raises, at its turn.
     """
-    if not n_ahead:
+    if not n_prefetched:
         yield from map(make, items)
         return
-    pool = ThreadPoolExecutor(n_ahead, thread_name_prefix="fractoseg-ahead")
+    pool = ThreadPoolExecutor(n_prefetched, thread_name_prefix="fractoseg-prefetch")
     waiting: deque[Future[T]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(make, item))
-            if len(waiting) > n_ahead:
+            if len(waiting) > n_prefetched:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -11,7 +11,7 @@ import torch
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
 from napari_fractoseg.inference.backend import Engine
-from napari_fractoseg.inference.device_io import Outbox
+from napari_fractoseg.inference.device_io import WriteBehind
 from napari_fractoseg.inference.multiscale import (
     Level,
     PlaneWindows,
@@ -45,7 +45,7 @@ class PlaneRun:
         For `CONFIDENCE` and `MARGIN`, where they are wanted.
     record : RunRecord
         Its tiles are counted.
-    outbox : Outbox
+    write_behind : WriteBehind
         Through which results go; what is left in it is for the caller to deliver.
     total : int
         Blocks of 32 x 32 px that the network will see in the whole run.
@@ -64,7 +64,7 @@ class PlaneRun:
         labels: Canvas,
         uncertainties: Mapping[str, Canvas],
         record: RunRecord,
-        outbox: Outbox,
+        write_behind: WriteBehind,
         *,
         total: int,
         within: Box | None = None,
@@ -73,7 +73,7 @@ class PlaneRun:
     ) -> None:
         self._index, self._journal = index, journal
         self._engine, self._model = engine, engine.model_for(total)
-        self._plane, self._record, self._outbox = plane, record, outbox
+        self._plane, self._record, self._write_behind = plane, record, write_behind
         self._labels, self._uncertainties = labels, uncertainties
         self._within = within
         self._work = work_of(engine.levels, plane.shape, within)
@@ -157,7 +157,7 @@ class PlaneRun:
                 self._journal.note(self._index, tile.core)
             self._record.n_tiles += 1
 
-        self._outbox.send(deliver)
+        self._write_behind.send(deliver)
 
     def _memory(self) -> AbstractContextManager[None]:
         tile_px = self._engine.levels[-1].tiler.tile_px

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.backend import Engine
-from napari_fractoseg.inference.device_io import Outbox, made_ahead
+from napari_fractoseg.inference.device_io import WriteBehind, prefetched
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
@@ -30,8 +30,8 @@ from napari_fractoseg.tiling import Box, Canvas, Tiler
 __all__ = ["Prediction", "Predictor", "segment"]
 
 _WORTH_SAYING = 2**30
-_AHEAD_PX = 2**25
-"""Of planes that are read before their turn, for devices that need it."""
+_PREFETCH_PX = 2**25
+"""Pixels of the planes that may be in memory before their turn: larger ones are not prefetched."""
 
 
 class Predictor:
@@ -190,11 +190,14 @@ class Predictor:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
         both = ((CONFIDENCE, confidence), (MARGIN, margin))
         uncertainties = {kind: array for kind, array in both if array is not None}
-        outbox, known = Outbox(engine.transfers.n_ahead), known_ranges or {}
+        write_behind, known = WriteBehind(engine.transfers.n_in_flight), known_ranges or {}
         # Large planes are read in parts, and none of them is kept while another one is read.
-        n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
-        measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
-        with closing(measured), closing(outbox):
+        affordable = _PREFETCH_PX // (image.shape[-2] * image.shape[-1])
+        n_prefetched = min(engine.transfers.n_in_flight, affordable)
+        measured = prefetched(
+            lambda i: measured_plane(image, i, known.get(i)), chosen, n_prefetched
+        )
+        with closing(measured), closing(write_behind):
             for number, index in enumerate(chosen):
                 text = numbered("plane", number, len(chosen))
                 if index not in known and not isinstance(image.data, np.ndarray):
@@ -208,7 +211,7 @@ class Predictor:
                         Canvas(labels, index),
                         {kind: Canvas(array, index) for kind, array in uncertainties.items()},
                         record,
-                        outbox,
+                        write_behind,
                         total=total,
                         within=within,
                         index=index,
@@ -216,7 +219,7 @@ class Predictor:
                     )
                     job = self._plane_job(run, record)
                     yield from as_part(job, steps * number, total, text, span=steps)
-                    outbox.note(partial(record.finished.append, index))
+                    write_behind.note(partial(record.finished.append, index))
                 else:
                     record.left_out[index] = plane
                     record.refuse_if_all_are_damaged(chosen)
