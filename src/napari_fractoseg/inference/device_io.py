@@ -129,7 +129,7 @@ class WriteBehind:
         self._n_results = 0
 
     def send(self, deliver: Callable[[], None]) -> None:
-        """Queue a function that stores a result; they are called in the order in which they came."""
+        """Queue a function that stores a result; they are called in the order of arrival."""
         self._n_results += 1
         self._put(deliver, True)
 

@@ -168,7 +168,7 @@ class PlaneWindows:
 
 
 def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
-    """Yield bands of rows of a box, about `most_px` each; heights are multiples but for the last."""
+    """Yield bands of rows of a box, about `most_px` pixels each; each starts at a multiple."""
     rows, columns = box.shape
     height = max(1, most_px // (columns * multiple)) * multiple
     for start in range(box.row0, box.row0 + rows, height):
