@@ -43,16 +43,16 @@ _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 @dataclass(frozen=True)
 class ScaleLevel:
-    """A resolution at which a model sees an image; lengths in image pixels.
+    """A resolution at which a model is applied to a plane; lengths in image pixels.
 
     Parameters
     ----------
     reduction : int
-        Edge of the blocks that are averaged to one pixel.
+        Edge of the blocks of image pixels that are averaged to one pixel of the network.
     stride_px : int
-        Windows start and end at multiples of it.
+        Stride of the network: windows start and end at multiples of it.
     halo_px : int
-        Width around a tile that is computed and thrown away.
+        Width of the halo around a tile, which is computed and thrown away.
     """
 
     reduction: int
@@ -61,20 +61,20 @@ class ScaleLevel:
 
 
 class SegmentationModel:
-    """A network with its card.
+    """A trained network with its model card.
 
     Parameters
     ----------
     card : ModelCard
-        Classes, test-time choices, provenance.
+        Card of the model: classes, test-time choices, provenance.
     network : torch.nn.Module
-        From segmentation-models-pytorch, one input channel, one output channel
+        Network of segmentation-models-pytorch with one input channel, and one output channel
         for each class of the card.
     digest : str
-        SHA-256 of the weights file it was loaded from; empty for a new network.
+        SHA-256 of the weights file that it was loaded from; empty for a new network.
     known_channels : tuple of int or None
-        Channels of the classes that it learnt; None means all. Others were
-        added and are still random.
+        Output channels of the classes that it learnt; None means all. Other channels were
+        added for new classes and are still random.
 
     Examples
     --------
@@ -96,14 +96,14 @@ class SegmentationModel:
 
     @classmethod
     def create(cls, card: ModelCard, **options: Any) -> SegmentationModel:
-        """Make a network with random weights for a card.
+        """Make a model with random weights for a card.
 
         Parameters
         ----------
         card : ModelCard
-            Names architecture and encoder.
+            Card that names architecture, encoder and classes.
         **options
-            Passed to segmentation-models-pytorch, such as ``decoder_channels``.
+            Arguments for segmentation-models-pytorch, such as ``decoder_channels``.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class SegmentationModel:
         Parameters
         ----------
         folder : Path or str
-            Holds ``card.json``, ``config.json`` and ``model.safetensors``.
+            Folder with ``card.json``, ``config.json`` and ``model.safetensors``.
 
         Raises
         ------
@@ -158,17 +158,17 @@ class SegmentationModel:
         Parameters
         ----------
         folder : Path or str
-            Must not exist yet, unless `overwrite`.
+            Folder to write; it must not exist yet, unless `overwrite`.
         half : bool
-            Store weights in half precision: half the size, rounded to about
+            Whether to store weights in half precision: half the size, rounded to about
             three digits.
         overwrite : bool
-            Replace an existing folder.
+            Whether to replace an existing folder.
 
         Returns
         -------
         Path
-            The folder.
+            The folder that was written.
 
         Raises
         ------
@@ -204,15 +204,15 @@ class SegmentationModel:
 
     @property
     def stride_px(self) -> int:
-        """Image pixels at whose multiples windows must start and end."""
+        """Least common multiple of the strides of all scale levels, in image pixels."""
         return math.lcm(*(scale.stride_px for scale in self.scale_levels))
 
     @property
     def scale_levels(self) -> tuple[ScaleLevel, ...]:
-        """The resolutions at which the network sees an image, the coarsest first.
+        """Scale levels of the model, the coarsest first.
 
-        The card's halo is that of the finest one; coarser ones have the same
-        number of *their* pixels.
+        The halo on the card is that of the finest level; coarser ones have the same
+        number of network pixels.
         """
         encoder = getattr(self.network, "encoder", None)
         stride = max(int(getattr(encoder, "output_stride", 32) or 32), 32)
@@ -224,18 +224,18 @@ class SegmentationModel:
         )
 
     def to(self, device: torch.device) -> SegmentationModel:
-        """Move the network to a device, in the memory layout that is fastest there."""
+        """Move the network to a device, in the channels-last memory layout; return this model."""
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
 
     def with_card(self, **changes: Any) -> SegmentationModel:
-        """Return the same network with entries of the card changed."""
+        """Return a model of the same network, with entries of the card replaced by name."""
         return SegmentationModel(
             replace(self.card, **changes), self.network, self.digest, self.known_channels
         )
 
     def with_flips(self, flips: bool | None) -> SegmentationModel:
-        """Return the same network with or without flips; None leaves it to the card."""
+        """Return a model of the same network, with or without flips; None leaves it to the card."""
         inference = self.card.inference
         if flips is None or flips == inference.flips:
             return self
@@ -264,12 +264,22 @@ class SegmentationModel:
 
     @torch.inference_mode()
     def probabilities_job(self, batch: torch.Tensor | npt.NDArray[np.float32]) -> Job[torch.Tensor]:
-        """Do the same step by step.
+        """Compute `probabilities` as a job, which can be stopped between its steps.
+
+        Parameters
+        ----------
+        batch : Tensor or ndarray of float32, shape (N, 1, Y, X)
+            Normalised grey levels; Y and X are multiples of `stride_px`.
 
         Yields
         ------
         Progress
-            Between two times that the network sees the batch.
+            Between two passes of the network (flips and scale levels).
+
+        Returns
+        -------
+        Tensor of float32, shape (N, K, Y, X)
+            Probability of each class, averaged over flips and scale levels.
         """
         self._check_shape(tuple(batch.shape))
         inputs = torch.as_tensor(batch)
@@ -282,13 +292,13 @@ class SegmentationModel:
 
     @torch.inference_mode()
     def scale_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
-        """Let the network see a batch at one resolution, and its flips if the card says so.
+        """Compute the probabilities of a batch at one scale level, averaged over flips.
 
         Parameters
         ----------
         inputs : Tensor of float32, shape (N, 1, Y, X)
-            Normalised grey levels, reduced; Y and X are multiples of the network's
-            stride.
+            Normalised grey levels in network pixels (`reduced`); Y and X are multiples of
+            the network's stride.
 
         Yields
         ------
@@ -298,7 +308,7 @@ class SegmentationModel:
         Returns
         -------
         Tensor of float32, shape (N, K, Y, X)
-            Probabilities, on the model's device.
+            Probability of each class at each network pixel, on the model's device.
         """
         inputs = inputs.to(next(self.network.parameters()).device)
         if self.network.training:
@@ -313,7 +323,7 @@ class SegmentationModel:
 
     @property
     def n_flips(self) -> int:
-        """How often the network sees each window: 4 with flips (test-time augmentation), else 1."""
+        """Passes of the network for each window: 4 with flips (test-time augmentation), else 1."""
         return len(self._flip_axes)
 
     @property
@@ -330,12 +340,12 @@ class SegmentationModel:
 
 
 def reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:
-    """Average a batch of shape (N, C, Y, X) over blocks of an edge."""
+    """Average a batch of shape (N, C, Y, X) over blocks of `reduction` pixels edge."""
     return F.avg_pool2d(inputs, reduction) if reduction > 1 else inputs
 
 
 def enlarged(probabilities: torch.Tensor, reduction: int) -> torch.Tensor:
-    """Bring a batch of shape (N, K, y, x) back to the image's pixels, bilinearly."""
+    """Interpolate a batch of shape (N, K, y, x) bilinearly to image pixels, (N, K, Y, X)."""
     if reduction == 1:
         return probabilities
     return F.interpolate(probabilities, scale_factor=reduction, mode="bilinear")
@@ -350,7 +360,7 @@ def _stored_type(tensor: torch.Tensor, half: bool) -> torch.dtype:
 
 
 def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:
-    """Load a model.
+    """Load a model by its name or folder.
 
     Parameters
     ----------
@@ -361,7 +371,7 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:
     Returns
     -------
     SegmentationModel
-        With ``card``, ``network`` and ``probabilities``.
+        The model, in evaluation mode on the CPU.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A model card in words: the README of a model folder."""
+"""README of a model folder: its model card as readable text."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def readme_text(card: ModelCard) -> str:
     Parameters
     ----------
     card : ModelCard
-        Cross-validation figures, if the card has any, become a table for each
-        reference.
+        Card of the model; its cross-validation figures, if it has any, become a table
+        for each reference.
     """
     return "\n".join(_lines(card)) + "\n"
 
@@ -66,7 +66,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
 
 
 def _validation(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Show what training kept aside; see `training.state`."""
+    """Yield the lines of the table of figures on held-out pixels; see `training.state`."""
     yield from ("", "## Validation", "")
     before = figures.get("mean_iou_before")
     was = "" if before is None else f" (before training {_figure(before)})"
