@@ -1,4 +1,4 @@
-"""How well a model agrees with labels, image by image."""
+"""Evaluation of a model: its labels compared with reference labels, image by image."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ __all__ = ["Evaluation", "evaluate", "evaluate_job"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Agreement of a model with labels.
+    """Agreement of a model's labels with reference labels.
 
     Parameters
     ----------
     images : mapping of str to Confusion
-        One for each image.
+        Name of an image -> confusion matrix of its pixels.
     """
 
     images: Mapping[str, Confusion]
 
     @property
     def pooled(self) -> Confusion:
-        """All pixels of all images together."""
+        """Confusion matrix of the pixels of all images together."""
         return functools.reduce(operator.add, self.images.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON types."""
+        """Return the figures of each image, and of all together, as plain JSON types."""
         return {
             "classes": list(self.pooled.scheme.names),
             "pooled": self.pooled.to_dict(),
@@ -56,17 +56,17 @@ class Evaluation:
 def evaluate_job(
     model: SegmentationModel, reference: TrainingSet, device: Device | None = None
 ) -> Job[Evaluation]:
-    """Segment the images of a set and compare with their labels.
+    """Segment the images of a data set and compare the result with their labels.
 
     Parameters
     ----------
     model : SegmentationModel
-        What to judge.
+        Model to evaluate.
     reference : TrainingSet
-        Images with labels; unlabelled pixels do not count. Its classes are
+        Images with reference labels; unlabelled pixels do not count. Its classes are
         matched to those of the model by name.
     device : Device, optional
-        By default `choose_device`.
+        Device that computes; by default the first GPU, or the CPU (`choose_device`).
 
     Yields
     ------
@@ -76,6 +76,7 @@ def evaluate_job(
     Returns
     -------
     Evaluation
+        Confusion matrices of the images.
 
     Raises
     ------
@@ -124,29 +125,29 @@ def evaluate(
     unlabelled_as: str | None = None,
     device: str = "auto",
 ) -> Evaluation:
-    """Measure how well a model agrees with labels.
+    """Measure how well a model agrees with labels that people made.
 
     Parameters
     ----------
     model : SegmentationModel
-        From `load_model`.
+        Model to evaluate (`load_model`).
     images : Path or str
-        Folder of images.
+        Folder of the images.
     labels : Path or str
         Folder of masks named like the images, or a VIA 2 JSON file.
     mask_values : mapping of int to str, optional
         Value in the mask files -> class name; by default the values are those
         of the model's classes.
     unlabelled_as : str, optional
-        Class that pixels without a label belong to; by default they do not
+        Name of the class that pixels without a label are given; by default they do not
         count.
     device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        Device that computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Returns
     -------
     Evaluation
-        With ``images``, a confusion matrix for each, and ``pooled``.
+        A confusion matrix for each image (``images``), and for all together (``pooled``).
 
     Raises
     ------
