@@ -72,12 +72,12 @@ class Confusion:
 
     @property
     def agreement(self) -> float:
-        """Fraction of the pixels with the same class on both sides (accuracy); NaN without pixels."""
+        """Fraction of pixels with the same class on both sides (accuracy); NaN without pixels."""
         return _ratio(np.trace(self.counts), self.counts.sum())
 
     @property
     def mode_agreement(self) -> float:
-        """Fraction of pixels with the same class, among those that both sides call a fracture mode."""
+        """Agreement among the pixels that both sides call a fracture mode; NaN without any."""
         modes = self._modes
         return _ratio(np.trace(modes), modes.sum())
 
