@@ -1,4 +1,4 @@
-"""Label images in OME-Zarr: what their values mean. Reads small files only; never imports zarr."""
+"""Metadata of OME-Zarr images and label images. Reads small files only; never imports zarr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_fractoseg.errors import ClassSchemeError
 __all__ = ["FRACTOSEG_ATTRIBUTE", "NgffImage", "read_ngff"]
 
 FRACTOSEG_ATTRIBUTE = "fractoseg"
-"""Attribute of a group that says where the labels come from, beside those of OME-NGFF."""
+"""Name of the attribute of a zarr group that holds the provenance of our labels."""
 
 _ATTRIBUTE_FILES = ("zarr.json", ".zattrs")
 _COLOURS = PALETTES["standard"]
@@ -22,22 +22,23 @@ _COLOURS = PALETTES["standard"]
 
 @dataclass(frozen=True)
 class NgffImage:
-    """What an OME-Zarr group says of itself.
+    """Metadata of an OME-Zarr image or label image.
 
     Parameters
     ----------
     paths : tuple of str
-        Its arrays, the finest first.
+        Names of the arrays in the group, that of full resolution first.
     axes : tuple of str
-        Names of their axes.
+        Names of the axes of the arrays.
     scale : tuple of float
-        Of the finest array.
+        Distance of two elements on each axis at full resolution, in `units`.
     units : tuple of str or None
-        Of the axes; None if one of them has none.
+        Unit of each axis, ``pixel`` where it has none; None if no axis has one.
     scheme : ClassScheme or None
         Classes of a label image; None if the values have no names.
     provenance : dict
-        Where labels of ours come from; empty for others.
+        Origin of labels or uncertainty that this program wrote: image, model, settings. Empty
+        for other files.
     """
 
     paths: tuple[str, ...]
@@ -49,12 +50,17 @@ class NgffImage:
 
 
 def read_ngff(folder: Path) -> NgffImage | None:
-    """Read the metadata of a group of OME-NGFF 0.4 or 0.5.
+    """Read the metadata of an OME-Zarr group, version 0.4 or 0.5.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the group.
 
     Returns
     -------
     NgffImage or None
-        None if the folder is something else, or its metadata are damaged.
+        The metadata; None if the folder is something else or its metadata are damaged.
     """
     attributes = _attributes(folder)
     try:
@@ -80,7 +86,7 @@ def read_ngff(folder: Path) -> NgffImage | None:
 
 
 def _attributes(folder: Path) -> dict[str, Any]:
-    """Return the attributes of a zarr group, of either version of the format."""
+    """Return the attributes of a zarr group of format 2 or 3; empty if there are none."""
     for name in _ATTRIBUTE_FILES:
         try:
             found = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -105,7 +111,7 @@ def _units(axes: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
-    """Return the classes as this program knows them, with their aliases."""
+    """Return the class scheme in the provenance, with aliases; None if there is none."""
     try:
         return ClassScheme.from_dict(provenance["scheme"])
     except (KeyError, TypeError, ClassSchemeError):
@@ -113,7 +119,7 @@ def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
 
 
 def _scheme(label: Mapping[str, Any] | None, provenance: Mapping[str, Any]) -> ClassScheme | None:
-    """Return the classes of a label image, None if they are not named."""
+    """Return the classes of a label image, by preference those in the provenance, or None."""
     if not isinstance(label, Mapping):
         return None
     if (own := _own_scheme(provenance)) is not None:
@@ -133,7 +139,7 @@ def _scheme(label: Mapping[str, Any] | None, provenance: Mapping[str, Any]) -> C
 
 
 def _class(value: int, name: str, rgba: Sequence[int] | None) -> FractureClass:
-    """Return a class; what is not written down is as in the default scheme."""
+    """Return a class of a label image; what OME-Zarr does not say is as in the default scheme."""
     if rgba is None:
         color = _COLOURS[(value - 1) % len(_COLOURS)]
     else:
