@@ -1,4 +1,4 @@
-"""Zarr arrays and OME-Zarr images; nothing but metadata is read."""
+"""Opening of zarr arrays and OME-Zarr images; only metadata are read."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["is_zarr", "read_zarr"]
 
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
 _EARLY_VERSIONS, _EARLY_AXES = ("0.1", "0.2"), ("t", "c", "z", "y", "x")
-"""OME-NGFF that knew no other axes and had no place to say so."""
+"""Versions of OME-NGFF without metadata of the axes, and the axes that all of their images have."""
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a path is that of a zarr, by its name or, inside of one, by what is in it."""
+    """Whether a path is a zarr array or group, by its name or by the metadata files in it."""
     return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in _MARKS)
 
 
@@ -31,16 +31,18 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
     Parameters
     ----------
     path : Path
+        Folder of the array or group.
     rgb : bool, optional
         Whether the last axis holds colours, where the file does not say it.
     channel : int or str, optional
-        The channel that will be taken: an axis of 3 or 4 channels is one of colours only if
-        there is none.
+        Number or name of the channel that the caller will take; then a last axis of 3 or 4
+        channels is not taken for colours.
 
     Raises
     ------
     ImageError
-        If it is a group of other things, or if it cannot be told whether there are colours.
+        If it is a group without OME-Zarr metadata, or if it cannot be told whether the last
+        axis holds colours.
     """
     node = zarr.open(path, mode="r")
     names: tuple[str, ...] = ()
@@ -70,7 +72,7 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
 
 
 def _named_axes(array: Any) -> tuple[Axis, ...]:
-    """Return the axes of a plain array, empty if they have no names."""
+    """Return the axes of a plain array by its dimension names; empty if it has none."""
     # Zarr format 2 has no names of its own; xarray writes them as this attribute.
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     if not isinstance(names, list | tuple) or len(names) != array.ndim or not names[-1]:
@@ -79,7 +81,7 @@ def _named_axes(array: Any) -> tuple[Axis, ...]:
 
 
 def _ome_axes(image: Any, n_axes: int) -> tuple[tuple[Axis, ...], float | None]:
-    """Return the axes of a multiscale image and the edge of a pixel, as far as they are said."""
+    """Return the axes of an OME-Zarr image and the edge of a pixel in micrometres, or (), None."""
     listed = image.get("axes", ())
     if not listed and str(image.get("version")) in _EARLY_VERSIONS:
         listed = _EARLY_AXES
@@ -94,7 +96,7 @@ def _ome_axes(image: Any, n_axes: int) -> tuple[tuple[Axis, ...], float | None]:
 
 
 def _ome_axis(axis: Any, number: int, scale: float) -> Axis:
-    """Return an axis; up to OME-Zarr 0.3 it is a text."""
+    """Return an axis from its metadata, which up to OME-Zarr 0.3 is only a name."""
     if not isinstance(axis, dict):
         return Axis.named(str(axis), scale=scale)
     name = str(axis.get("name") or f"axis{number}")
@@ -105,7 +107,7 @@ def _ome_axis(axis: Any, number: int, scale: float) -> Axis:
 
 
 def _scale(image: Any, n_axes: int) -> list[float] | None:
-    """Return the scale of level 0, None if it is not said or makes no sense."""
+    """Return the scale of each axis at level 0; None if there is none, or none above zero."""
     steps = [
         *image["datasets"][0].get("coordinateTransformations", ()),
         *image.get("coordinateTransformations", ()),
@@ -120,7 +122,7 @@ def _scale(image: Any, n_axes: int) -> list[float] | None:
 
 
 def _channel_names(ome: Any, axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the labels of the channels; empty if they are not those of the channel axis."""
+    """Return the names of the channels; empty if they are not as many as the channel axis has."""
     channels = (ome.get("omero") or {}).get("channels") or ()
     lengths = [n for axis, n in zip(axes, shape, strict=False) if axis.type == CHANNEL]
     if lengths != [len(channels)] or not all(channel.get("label") for channel in channels):
