@@ -328,11 +328,11 @@ def test_at_last_the_cpu_is_used(tiny_model):
 
     model = SegmentationModel(tiny_model.card, OnlyOnCpu(0))
     engine = Engine(model, Device("meta", "GPU"), tile_px=128)
-    text = engine.economise(OutOfMemoryError("GPU ran out of memory."))
+    text = engine.reduce_memory(OutOfMemoryError("GPU ran out of memory."))
     assert text == "Memory ran out. The work went on with the CPU's memory."
     assert engine.device.kind == "cpu"
     with pytest.raises(OutOfMemoryError, match="GPU ran out"):
-        engine.economise(OutOfMemoryError("GPU ran out of memory."))
+        engine.reduce_memory(OutOfMemoryError("GPU ran out of memory."))
 
 
 def test_tiles_are_as_large_as_the_memory_allows(tiny_model, monkeypatch):

@@ -128,7 +128,7 @@ class Engine:
         with translate_out_of_memory(self.device, _REMEDY):
             return bytes_per_px(self._model)
 
-    def economise(self, error: OutOfMemoryError) -> str:
+    def reduce_memory(self, error: OutOfMemoryError) -> str:
         """Continue with less memory: fewer tiles at once, then smaller ones, at last on the CPU.
 
         Parameters

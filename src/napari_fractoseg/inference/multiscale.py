@@ -31,7 +31,7 @@ __all__ = [
     "ScaleProbabilities",
     "Work",
     "cells_of",
-    "decided",
+    "label_core",
     "levels_of",
     "tile_batches",
     "work_of",
@@ -212,7 +212,7 @@ def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
     return (first, -(-stop // reduction) + 1), start - first * reduction
 
 
-def decided(
+def label_core(
     by_scale: Sequence[ScaleProbabilities],
     core: Box,
     values: torch.Tensor,

@@ -17,7 +17,7 @@ from napari_fractoseg.inference.multiscale import (
     PlaneWindows,
     ScaleProbabilities,
     cells_of,
-    decided,
+    label_core,
     tile_batches,
     work_of,
 )
@@ -146,7 +146,7 @@ class PlaneRun:
         """Choose the classes of a tile's core, and queue them for write-behind."""
         transfers = self._engine.transfers
         with self._memory():
-            labels, uncertainty = decided(by_scale, tile.core, self._values, self._uncertainties)
+            labels, uncertainty = label_core(by_scale, tile.core, self._values, self._uncertainties)
             coming = [(self._labels, transfers.from_device(labels))]
             for kind, canvas in self._uncertainties.items():
                 coming.append((canvas, transfers.from_device(uncertainty[kind])))

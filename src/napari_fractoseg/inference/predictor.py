@@ -242,7 +242,7 @@ class Predictor:
                 # What was computed until then is not to take memory while less is tried.
                 for failed in filter(None, (error, error.__cause__)):
                     traceback.clear_frames(failed.__traceback__)
-                record.notes.append(self.engine.economise(error))
+                record.notes.append(self.engine.reduce_memory(error))
 
 
 def segment(
