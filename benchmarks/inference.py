@@ -8,8 +8,8 @@ the network as PyTorch has it, over the whole plane in one pass at each resoluti
 the model, without mirror images; times are ratios to it, measured in turns in the
 same process. *Agreement* is the part of the pixels with the labels of the whole
 plane. MONAI's `sliding_window_inference` (windows of 512 px, Gaussian weights) gets the
-same looks, normalised image and all. Everything is in single precision. Memory is the growth of the
-process, sampled; on a GPU the most that is taken there, the networks included.
+same scale levels, normalised image and all. Everything is in single precision. Memory is the
+growth of the process, sampled; on a GPU the most that is taken there, the networks included.
 Needs the shared data.
 """
 
@@ -125,19 +125,19 @@ def measure(work: Callable[[], np.ndarray], repeat: int) -> Measured:
 
 
 def whole(model: SegmentationModel, image: np.ndarray, see: Any) -> np.ndarray:
-    """Label the whole plane: the mean of all looks; `see` gives logits or probabilities."""
+    """Label the plane: mean of all scale levels; `see` gives logits or probabilities."""
     device = next(model.network.parameters()).device
     grey = torch.from_numpy(GreyRange.of(image).apply(image))[None, None].to(device)
     rows, columns = grey.shape[-2:]
     total: Any = 0
     with torch.inference_mode():
-        for look in model.looks:
-            missing = [-n % look.stride_px for n in (rows, columns)]
+        for scale in model.scale_levels:
+            missing = [-n % scale.stride_px for n in (rows, columns)]
             padded = torch.nn.functional.pad(grey, (0, missing[1], 0, missing[0]), mode="reflect")
-            inputs = reduced(padded, look.reduction)
+            inputs = reduced(padded, scale.reduction)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             seen = see(inputs).float().softmax(dim=1)
-            total = total + enlarged(seen, look.reduction)[..., :rows, :columns]
+            total = total + enlarged(seen, scale.reduction)[..., :rows, :columns]
     channels = total[0].argmax(0).to(torch.uint8).cpu().numpy()
     return np.asarray(model.card.scheme.to_labels(channels))
 

@@ -35,14 +35,14 @@ def planes_of(size: int, count: int) -> np.ndarray:
     return np.stack([np.roll(image, 37 * number, axis=(0, 1)) for number in range(count)])
 
 
-def looks_at(model: SegmentationModel, planes: np.ndarray) -> Iterator[torch.Tensor]:
+def scaled_inputs(model: SegmentationModel, planes: np.ndarray) -> Iterator[torch.Tensor]:
     """Yield what the network sees of planes, at each resolution of the model."""
     grey = np.stack([GreyRange.of(plane).apply(plane) for plane in planes])[:, None]
-    for look in model.looks:
-        missing = [-n % look.stride_px for n in grey.shape[-2:]]
+    for scale in model.scale_levels:
+        missing = [-n % scale.stride_px for n in grey.shape[-2:]]
         padding = (0, missing[1], 0, missing[0])
         padded = torch.nn.functional.pad(torch.from_numpy(grey), padding, mode="reflect")
-        yield reduced(padded, look.reduction)
+        yield reduced(padded, scale.reduction)
 
 
 def seconds(device: Device, work: Callable[[], object], repeat: int) -> float:
@@ -64,7 +64,7 @@ def raw_seconds(
     """Return the time of the network alone for a plane."""
     seen = [
         inputs.to(device.torch).contiguous(memory_format=torch.channels_last)
-        for inputs in looks_at(model, planes[:batch])
+        for inputs in scaled_inputs(model, planes[:batch])
     ]
     rounds = max(1, len(planes) // batch)
 
@@ -87,12 +87,14 @@ def monai_labels(
     found = np.empty(planes.shape, np.uint8)
     for number, plane in enumerate(planes):
         total: torch.Tensor | float = 0.0
-        for look, inputs in zip(model.looks, looks_at(model, plane[None]), strict=True):
+        for scale, inputs in zip(
+            model.scale_levels, scaled_inputs(model, plane[None]), strict=True
+        ):
             logits = sliding_window_inference(
                 inputs.to(device.torch), (512, 512), 4, network, overlap=0.25, mode="gaussian"
             )
             seen = torch.as_tensor(logits).float().softmax(dim=1)
-            total = total + enlarged(seen, look.reduction)[..., : plane.shape[0], : plane.shape[1]]
+            total = total + enlarged(seen, scale.reduction)[..., : plane.shape[0], : plane.shape[1]]
         channels = torch.as_tensor(total)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
         found[number] = model.card.scheme.to_labels(channels)
     return found

@@ -1,4 +1,4 @@
-"""The elements of arrays of any size, block by block: counts, percentiles, what is not finite."""
+"""Statistics of arrays of any size, block by block: counts, percentiles, non-finite values."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = [
 
 _BLOCK_PX = 2**22
 _LOADED_PX = 2**26
-"""Arrays in memory up to this size are sorted by numpy, which is faster."""
+"""Largest array in memory of which numpy computes percentiles, which is faster."""
 _DIGIT_BITS = 16
 
 
 def blocks(data: Any) -> Iterator[npt.NDArray[Any]]:
-    """Yield all elements of an array, at most some 4 million at a time.
+    """Yield all elements of an array in blocks of about 4 million.
 
     Parameters
     ----------
     data : array of shape (..., X)
-        Numpy, or anything of shape (Y, X) whose rows can be sliced.
+        Numpy array, or lazy array whose rows can be sliced.
     """
     if isinstance(data, np.ndarray) and (data.flags.c_contiguous or data.ndim < 2):
         flat = data.reshape(-1)  # a view
@@ -48,14 +48,14 @@ def blocks(data: Any) -> Iterator[npt.NDArray[Any]]:
 
 
 def n_not_finite(data: Any) -> int:
-    """Count NaN and infinite values."""
+    """Return the number of NaN and infinite elements of an array."""
     if np.dtype(data.dtype).kind != "f":
         return 0
     return sum(int(b.size - np.count_nonzero(np.isfinite(b))) for b in blocks(data))
 
 
 def is_constant(data: Any) -> bool:
-    """Whether all elements are the same."""
+    """Whether all elements of an array are equal."""
     first = None
     for block in blocks(data):
         first = block.flat[0] if first is None else first
@@ -65,11 +65,12 @@ def is_constant(data: Any) -> bool:
 
 
 def value_counts(data: Any) -> dict[int, int]:
-    """Count how often each value occurs that does.
+    """Return each value of an array with the number of times it occurs.
 
     Parameters
     ----------
     data : array of bool or integers
+        Array of any shape, in memory or on disk.
     """
     kind = np.dtype(data.dtype)
     if kind.itemsize > 2:
@@ -80,16 +81,16 @@ def value_counts(data: Any) -> dict[int, int]:
 
 
 def percentiles(data: Any, wanted: Sequence[float]) -> list[float]:
-    """Return percentiles, interpolated linearly; those of `numpy.percentile`.
+    """Return percentiles of an array, interpolated linearly as by `numpy.percentile`.
 
-    Arrays that are not in memory, or large, are counted block by block and never
-    loaded as a whole.
+    Arrays that are large or on disk are counted block by block, never loaded as a whole.
 
     Parameters
     ----------
     data : array of real, finite numbers
+        Array of any shape, in memory or on disk.
     wanted : sequence of float
-        0-100.
+        Percentiles to compute, each 0-100.
     """
     kind = np.dtype(data.dtype)
     n_elements = math.prod(data.shape)
@@ -104,13 +105,14 @@ def percentiles(data: Any, wanted: Sequence[float]) -> list[float]:
 
 
 def ranked(data: Any, ranks: Collection[int]) -> dict[int, float]:
-    """Return the elements that would stand at some places if all were sorted.
+    """Return the elements of some ranks (order statistics): rank -> element.
 
     Parameters
     ----------
     data : array of real, finite numbers
+        Array of any shape, in memory or on disk.
     ranks : collection of int
-        From 0, the smallest element.
+        Positions in sorted order; 0 is that of the smallest element.
 
     Notes
     -----
@@ -122,7 +124,7 @@ def ranked(data: Any, ranks: Collection[int]) -> dict[int, float]:
     digit = min(bits, _DIGIT_BITS)
     begins = dict.fromkeys(ranks, 0)
     places = {rank: rank for rank in ranks}
-    """Of a wanted element among those that begin as it does."""
+    """Rank of each wanted element among the elements with the same leading digits."""
     for shift in range(bits - digit, -1, -digit):
         counts = _digit_counts(data, set(begins.values()), shift, digit)
         for rank in ranks:
@@ -136,7 +138,7 @@ def ranked(data: Any, ranks: Collection[int]) -> dict[int, float]:
 def _digit_counts(
     data: Any, begins: Collection[int], shift: int, digit: int
 ) -> dict[int, npt.NDArray[np.int64]]:
-    """Count a digit of the keys, for each beginning that is asked for."""
+    """Return the histogram of a digit of the keys, for each of the leading digits `begins`."""
     counts = {begin: np.zeros(2**digit, np.int64) for begin in begins}
     for block in blocks(data):
         keys = _keys(block.reshape(-1))
@@ -150,7 +152,7 @@ def _digit_counts(
 
 
 def _keys(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn numbers into unsigned integers of the same order."""
+    """Return unsigned integers that sort like the numbers of a block."""
     kind = _native(block.dtype)
     unsigned = np.dtype(f"u{kind.itemsize}")
     keys = np.asarray(block.astype(kind).view(unsigned))
@@ -163,7 +165,7 @@ def _keys(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _of_key(key: int, kind: np.dtype[Any]) -> float:
-    """Return the number of which `_keys` made a key."""
+    """Return the number that `_keys` turned into this key."""
     kind = _native(kind)
     unsigned, sign = np.dtype(f"u{kind.itemsize}"), 1 << (8 * kind.itemsize - 1)
     if kind.kind == "i" or (kind.kind == "f" and key & sign):
@@ -174,5 +176,5 @@ def _of_key(key: int, kind: np.dtype[Any]) -> float:
 
 
 def _native(kind: np.dtype[Any]) -> np.dtype[Any]:
-    """Return a type in the order of this machine's bytes, and of 64 bits at most."""
+    """Return a type in native byte order, with 64 bits at most."""
     return np.dtype(np.float64) if kind.itemsize > 8 else kind.newbyteorder("=")

@@ -29,10 +29,10 @@ __all__ = [
 ]
 
 UNLABELLED = 0
-"""Label value of pixels about which nothing is said."""
+"""Label value of unlabelled pixels, about which nothing is said."""
 
 IGNORE_INDEX = -1
-"""Channel index of unlabelled pixels in `ClassScheme.to_targets`."""
+"""Channel index that `ClassScheme.to_targets` gives to unlabelled pixels."""
 
 TRANSPARENT = "#00000000"
 
@@ -52,7 +52,7 @@ _COLOR = re.compile(r"#[0-9a-f]{6}([0-9a-f]{2})?")
 
 @dataclass(frozen=True)
 class FractureClass:
-    """One class of a fracture surface.
+    """One class that a pixel can have: a fracture mode or background.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ class FractureClass:
     name : str
         Name shown to users, unique in a scheme.
     color : str
-        ``#rrggbb`` or ``#rrggbbaa``.
+        Colour as ``#rrggbb`` or ``#rrggbbaa``.
     aliases : tuple of str
         Other spellings found in annotation files, such as ``i``.
     description : str
-        What it looks like.
+        Text for users that says what the class looks like.
     is_fracture_mode : bool
-        False for background: its area is not counted in mode fractions.
+        Whether the area of the class counts in mode fractions; False for background.
     """
 
     value: int
@@ -101,18 +101,18 @@ class FractureClass:
 
     @property
     def rgba(self) -> tuple[float, float, float, float]:
-        """Colour as four floats 0-1."""
+        """Colour as red, green, blue and alpha, 0-1 each."""
         text = self.color[1:].ljust(8, "f")
         red, green, blue, alpha = (int(text[i : i + 2], 16) / 255 for i in (0, 2, 4, 6))
         return red, green, blue, alpha
 
     @property
     def is_transparent(self) -> bool:
-        """Whether the colour is fully transparent."""
+        """Whether the colour is fully transparent (alpha 0)."""
         return self.rgba[3] == 0
 
     def answers_to(self, text: str) -> bool:
-        """Whether `text` is the name or an alias, whatever case and outer blanks."""
+        """Whether `text` is the name or an alias; case and outer blanks do not count."""
         wanted = text.strip().casefold()
         return any(wanted == known.strip().casefold() for known in (self.name, *self.aliases))
 
@@ -128,7 +128,7 @@ class ClassScheme:
     name : str
         What the scheme distinguishes, such as ``fracture modes``.
     classes : tuple of FractureClass
-        At least one; values and names are unique.
+        Classes in channel order, at least one; values and names are unique.
 
     Examples
     --------
@@ -162,12 +162,12 @@ class ClassScheme:
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Label values in channel order."""
+        """Label values of the classes, in channel order."""
         return tuple(c.value for c in self.classes)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names in channel order."""
+        """Names of the classes, in channel order."""
         return tuple(c.name for c in self.classes)
 
     @property
@@ -176,7 +176,7 @@ class ClassScheme:
 
     @property
     def fracture_modes(self) -> tuple[FractureClass, ...]:
-        """The classes whose areas make up the mode fractions."""
+        """Classes that are fracture modes, whose areas make up the mode fractions."""
         return tuple(c for c in self.classes if c.is_fracture_mode)
 
     def find(self, text: str) -> FractureClass:
@@ -207,7 +207,7 @@ class ClassScheme:
         Raises
         ------
         ClassSchemeError
-            If there is none.
+            If there is no such class.
         """
         for fracture_class in self.classes:
             if fracture_class.value == value:
@@ -260,7 +260,7 @@ class ClassScheme:
         Parameters
         ----------
         palette : str or sequence of str
-            A key of `PALETTES`, or colours.
+            Name of a palette in `PALETTES`, or colours as ``#rrggbb``.
         """
         if isinstance(palette, str):
             if palette not in PALETTES:
@@ -278,7 +278,7 @@ class ClassScheme:
         return replace(self, classes=tuple(recoloured))
 
     def with_colors_of(self, other: ClassScheme) -> ClassScheme:
-        """Return the scheme with the colours that classes of the same name have in another one."""
+        """Return the scheme with the colours of the classes of the same names in `other`."""
         colors = {c.name.casefold(): c.color for c in other}
         recoloured = (replace(c, color=colors.get(c.name.casefold(), c.color)) for c in self)
         return replace(self, classes=tuple(recoloured))
@@ -289,7 +289,7 @@ class ClassScheme:
         Raises
         ------
         ClassSchemeError
-            With the unknown values and their pixel counts.
+            If there are other values; lists them with their pixel counts.
         """
         if labels.dtype.kind not in "iub":
             raise ClassSchemeError(
@@ -344,6 +344,7 @@ class ClassScheme:
         Returns
         -------
         ndarray of uint8, same shape
+            Label values; 0 where the index is `IGNORE_INDEX`.
         """
         table = np.array([*self.values, UNLABELLED], dtype=np.uint8)
         labels: npt.NDArray[np.uint8] = table[np.asarray(indices).astype(np.intp)]
@@ -355,7 +356,7 @@ class ClassScheme:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ClassScheme:
-        """Build a scheme from `to_dict`'s result.
+        """Return the scheme that `to_dict` turned into plain JSON types.
 
         Raises
         ------
@@ -377,7 +378,13 @@ class ClassScheme:
 
     @classmethod
     def from_json(cls, text: str) -> ClassScheme:
-        """Read a scheme from JSON text."""
+        """Return the scheme that `to_json` turned into text.
+
+        Raises
+        ------
+        ClassSchemeError
+            If the text is no class scheme.
+        """
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
@@ -416,4 +423,4 @@ DEFAULT_SCHEME = ClassScheme(
         ),
     ),
 )
-"""Intergranular 1, transgranular 2, background 3."""
+"""Default classes: intergranular 1, transgranular 2, background 3."""

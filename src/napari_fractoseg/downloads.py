@@ -1,4 +1,4 @@
-"""Fetching files: each once, checked by its hash, with errors that say what to do."""
+"""Downloads of files into a cache: each once, checked by its hash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MB = 1e6
 
 
 def cache_folder() -> Path:
-    """Return the folder of fetched files: ``FRACTOSEG_CACHE``, else the user's cache folder."""
+    """Return the folder of downloads: ``FRACTOSEG_CACHE`` if it is set, else the user's cache."""
     return Path(os.environ.get("FRACTOSEG_CACHE") or pooch.os_cache("napari-fractoseg"))
 
 
@@ -35,31 +35,31 @@ def fetch_file(
     remedy: str,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> Path:
-    """Fetch a file, unless it is there already.
+    """Download a file, unless it is there already.
 
     Parameters
     ----------
     url : str
-        Where it is.
+        Address of the file.
     path : Path
-        Where to keep it. What lies there with another hash is replaced.
+        Place of the file in the cache. A file there with another hash is replaced.
     sha256 : str or None
-        Its hash; None takes whatever comes.
+        SHA-256 that the file must have; None accepts any file.
     remedy : str
-        What a user can do where the address does not work, as a sentence.
+        Sentence that says what a user can do if the address does not work.
     on_progress : callable, optional
-        Called with the bytes fetched and the bytes in all (0 where they are not
-        known). What it raises ends the download.
+        Function of the bytes fetched and the bytes in all (0 where they are not
+        known). An error that it raises ends the download.
 
     Returns
     -------
     Path
-        `path`.
+        Place of the file (`path`).
 
     Raises
     ------
     DownloadError
-        If there is no connection, the file is another one, or cannot be kept.
+        If there is no connection, if the file has another hash, or if it cannot be stored.
     """
     progress = None if on_progress is None else _Reporter(on_progress)
     responses: list[requests.Response] = []
@@ -108,18 +108,29 @@ def fetch_file(
 
 
 def fetch_file_job(url: str, path: Path, sha256: str | None, *, remedy: str) -> Job[Path]:
-    """Do the same in the background.
+    """Download a file in a thread, as a job that can be stopped; see `fetch_file`.
+
+    Parameters
+    ----------
+    url : str
+        Address of the file.
+    path : Path
+        Place of the file in the cache.
+    sha256 : str or None
+        SHA-256 that the file must have; None accepts any file.
+    remedy : str
+        Sentence that says what a user can do if the address does not work.
 
     Yields
     ------
     Progress
-        About five times a second, 0 of 0 steps, with the megabytes in words; closing
+        About five times a second, 0 of 0 steps, with the megabytes in the message. Closing
         the job ends the download and keeps nothing.
 
     Returns
     -------
     Path
-        `path`.
+        Place of the file (`path`).
     """
     state = _State(path.name)
     executor = ThreadPoolExecutor(1, thread_name_prefix="download")
@@ -136,7 +147,7 @@ def fetch_file_job(url: str, path: Path, sha256: str | None, *, remedy: str) -> 
 
 
 class _State:
-    """How far a download is, and whether it is still wanted."""
+    """State of a download that two threads share: its message, and whether it is still wanted."""
 
     def __init__(self, name: str) -> None:
         self.is_wanted = True
@@ -144,7 +155,7 @@ class _State:
         self._name = name
 
     def note(self, done: int, total: int) -> None:
-        """Take note of bytes, or end the download."""
+        """Update the message by the bytes fetched, or raise to end the download."""
         if not self.is_wanted:
             raise DownloadError("The download was stopped.")
         size = f" of {total / _MB:.0f}" if total else ""
@@ -152,7 +163,7 @@ class _State:
 
 
 class _Reporter:
-    """What pooch takes for a progress bar."""
+    """Adapter by which pooch's progress bar calls a function."""
 
     def __init__(self, on_progress: Callable[[int, int], object]) -> None:
         self.total = 0
@@ -160,20 +171,20 @@ class _Reporter:
         self._on_progress = on_progress
 
     def update(self, count: int) -> None:
-        """Count bytes that came."""
+        """Add the bytes that were received."""
         self._done += count
         self._on_progress(self._done, self.total)
 
     def reset(self) -> None:
-        """Begin again; pooch does so before it counts all bytes once more at the end."""
+        """Set the count to 0; pooch does so before it counts all bytes once more at the end."""
         self._done = 0
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing; part of the interface of a progress bar."""
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Name the cause in a few words."""
+    """Return the cause of a failed request in a few words, for users."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

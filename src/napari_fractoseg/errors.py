@@ -1,4 +1,4 @@
-"""The errors that napari-fractoseg raises on purpose.
+"""Errors that napari-fractoseg raises on purpose.
 
 Each message says what is wrong, shows the value, and says what to do, in words
 that fit a window, a script and the command line alike. None derives from
@@ -53,7 +53,7 @@ class ImageError(FractosegError):
 
 
 class ClassSchemeError(FractosegError):
-    """Class names, values or colours do not fit together."""
+    """Names, values or colours of classes are wrong or do not fit together."""
 
 
 class AnnotationError(FractosegError):
@@ -61,11 +61,11 @@ class AnnotationError(FractosegError):
 
 
 class ModelError(FractosegError):
-    """A model folder is missing, damaged or not one of ours."""
+    """A model folder is missing, damaged or not that of a model."""
 
 
 class TrainingError(FractosegError):
-    """The training data or the plan does not allow training."""
+    """Training data or training plan do not allow training."""
 
 
 class DeviceError(FractosegError):
@@ -77,7 +77,7 @@ class OutOfMemoryError(DeviceError):
 
 
 class OptionError(FractosegError):
-    """An option has a value that it cannot have."""
+    """The value of an option is out of range or not one of its choices."""
 
 
 class DownloadError(FractosegError):
@@ -89,8 +89,8 @@ class OutputExistsError(FractosegError):
 
 
 class UnexpectedError(FractosegError):
-    """Wraps an error of another library so that no window loses it."""
+    """An unexpected error of another library, wrapped so that Qt does not swallow it."""
 
 
 class ClusterError(FractosegError):
-    """The processes that should do the work cannot be reached."""
+    """Worker processes cannot be reached, or died."""

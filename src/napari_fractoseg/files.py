@@ -1,4 +1,4 @@
-"""Writing files so that nothing is overwritten unasked and nothing is left half-written."""
+"""Safe writing of files: never overwritten unasked, never left half-written; and their hashes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 RUN_FILE = "run.json"
-"""Written beside the results of a run: with what they were made."""
+"""Name of the report beside the results of a run: model, settings and images."""
 
 
 def refuse_existing(
@@ -38,16 +38,16 @@ def refuse_existing(
     Parameters
     ----------
     *paths : Path or None
-        None is no path.
+        Paths to check; None is passed over.
     remedy : str
-        What to do.
+        Sentence that says what the user can do.
     replaceable : bool
         Whether the caller has a parameter ``overwrite``; the remedy is then this one.
 
     Raises
     ------
     OutputExistsError
-        Naming the path, with the remedy.
+        If one exists; names the path, and says the remedy.
     """
     if replaceable:
         remedy = "Choose another name, or have it replaced."
@@ -60,19 +60,19 @@ def refuse_existing(
 
 @contextmanager
 def draft_of(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a name to write to; the file takes its place when the block ends without an error.
+    """Provide a draft to write to, which becomes the file when the block ends without an error.
 
     Parameters
     ----------
     path : Path
-        Its folder is made where it is missing.
+        File to write; its folder is made where it is missing.
     overwrite : bool
-        Replace an existing file.
+        Whether to replace an existing file.
 
     Yields
     ------
     Path
-        A file in the same folder and with the same suffix; it is removed after an
+        Draft, a file in the same folder with the same suffix; it is removed after an
         error.
 
     Raises
@@ -95,7 +95,7 @@ def draft_of(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
-    """Write a file: all of it, or nothing; see `draft_of`."""
+    """Write bytes to a file, all of them or nothing (`draft_of`), and return its path."""
     with draft_of(path, overwrite=overwrite) as draft:
         draft.write_bytes(data)
     return path
@@ -116,9 +116,9 @@ def file_sha256(path: Path, parts: Iterable[Path] | None = None) -> str:
     Parameters
     ----------
     path : Path
-        File or folder.
+        File or folder to hash.
     parts : iterable of Path, optional
-        The files of a folder that count; by default all, also those in its folders (zarr).
+        Files of the folder to include; by default all, also those in subfolders (zarr).
     """
     if path.is_file():
         with path.open("rb") as file:

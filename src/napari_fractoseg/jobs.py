@@ -1,4 +1,4 @@
-"""Long work: generators that report progress and return a result.
+"""Jobs: long work as generators that report progress and return a result.
 
 A job can be stopped between two yields, and only there. See
 ``docs/decisions/0002-long-work.md``.
@@ -30,16 +30,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job has come.
+    """Progress of a job.
 
     Parameters
     ----------
     done, total : int
-        Steps finished and steps in all; ``0 <= done <= total``.
+        Number of steps finished and in all; ``0 <= done <= total``.
     message : str
-        What was finished, in words a user understands.
+        Text for users that says what was finished.
     metrics : mapping of str to float
-        Figures that belong to this step, such as ``{"loss": 0.7}``.
+        Figures of this step by name, such as ``{"loss": 0.7}``.
     """
 
     done: int
@@ -57,14 +57,14 @@ def drain(job: Job[R], report: Callable[[Progress], object] | None = None) -> R:
     Parameters
     ----------
     job : Job
-        The generator to run.
+        Job to run.
     report : callable, optional
-        Called with each `Progress`.
+        Function that is called with each `Progress`.
 
     Returns
     -------
     object
-        What the job returned.
+        Result of the job.
 
     Examples
     --------
@@ -89,29 +89,29 @@ def drain(job: Job[R], report: Callable[[Progress], object] | None = None) -> R:
 
 
 def as_part(job: Job[R], done: int, total: int, message: str, *, span: int = 0) -> Job[R]:
-    """Run a job inside another: its steps are cancel points of the outer one.
+    """Run a job inside another one, which can then be stopped at each of its steps.
 
     Parameters
     ----------
     job : Job
-        The inner job.
+        Inner job.
     done, total : int
-        How far the outer job has come before.
+        Steps of the outer job that are finished, and in all.
     message : str
-        What the outer job is doing.
+        Text for users that says what the outer job is doing.
     span : int
-        Steps of the outer job that the inner one stands for; with 0 the outer one
-        stays where it is, and its message as well.
+        Steps of the outer job that the inner one stands for; with 0 neither the steps nor
+        the message of the outer job change.
 
     Yields
     ------
     Progress
-        Of the outer job, after each step of the inner one.
+        Progress of the outer job, after each step of the inner one.
 
     Returns
     -------
     object
-        What the inner job returned.
+        Result of the inner job.
 
     Examples
     --------
@@ -173,14 +173,14 @@ def ending_with(save: Callable[[], object]) -> Iterator[None]:
 
 
 class RemainingTime:
-    """Estimates how long a job still takes, from the time its steps took so far.
+    """Estimate of the time that a job still takes, from the time of its steps so far.
 
     The first step is left out: it also pays for loading and warming up.
 
     Parameters
     ----------
     clock : callable
-        Returns seconds.
+        Function that returns the time in seconds.
 
     Examples
     --------
@@ -196,7 +196,7 @@ class RemainingTime:
         self._first: tuple[float, int] | None = None
 
     def update(self, progress: Progress) -> float | None:
-        """Return the seconds left after this step, None while that cannot be told."""
+        """Return the estimated seconds left after a step; None while there is no estimate."""
         if progress.done < 1:
             return None
         now = self._clock()
@@ -209,7 +209,7 @@ class RemainingTime:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration for people, rounded up: ``40 s``, ``3 min``, ``1 h 20 min``.
+    """Return the text of a duration, rounded up: ``40 s``, ``3 min``, ``1 h 20 min``.
 
     Examples
     --------
@@ -226,14 +226,14 @@ def duration_text(seconds: float) -> str:
 
 
 class Throttle:
-    """Says when enough time has passed to do something again.
+    """Limit of how often something is done, such as redrawing a window.
 
     Parameters
     ----------
     interval_s : float
-        Least time between two times that `ready` is true.
+        Shortest time in seconds between two moments at which `ready` is true.
     clock : callable
-        Returns seconds.
+        Function that returns the time in seconds.
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -242,11 +242,11 @@ class Throttle:
         self._last: float | None = None
 
     def slow_down(self, interval_s: float) -> None:
-        """Let so much time pass until the next time, but not less than was asked for at first."""
+        """Set a longer interval in seconds; one below the first interval has no effect."""
         self._interval_s = max(self._least_s, interval_s)
 
     def ready(self) -> bool:
-        """Whether the interval has passed since this was last true; true the first time."""
+        """Whether the interval has passed since `ready` was last true; true the first time."""
         now = self._clock()
         if self._last is not None and now - self._last < self._interval_s:
             return False

@@ -1,7 +1,7 @@
-"""Options that are described once: as fields of a pydantic class with a text, bounds and a default.
+"""Options, described once as fields of a pydantic class: text, bounds and default.
 
-The command line, the tooltips of the docks, the docstrings and the reference pages are made of
-them, so that an option is called, limited and explained the same wherever it is met.
+Command line, tooltips, docstrings and reference pages are made from these fields, so that an
+option has the same name, bounds and explanation everywhere.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _WIDTH = 88
 
 @dataclass(frozen=True)
 class OptionField:
-    """What is known of an option.
+    """Description of one option.
 
     Parameters
     ----------
     name : str
-        As in Python; the command line writes dashes.
+        Name of the option in Python; the command line has dashes for underscores.
     type : object
         Type of the values, without None.
     is_optional : bool
-        Whether None is a value.
+        Whether None is allowed.
     default : object
-        What is taken when nothing is given; ``...`` if something must be.
+        Value if none is given; ``...`` if the option is required.
     description : str
-        A sentence for people who do not program.
+        Explanation for people who do not program.
     lowest, highest : float or None
-        Smallest and largest value, where there are any.
+        Smallest and largest allowed value; None without a bound.
     choices : tuple
-        The values, where there are only some.
+        Allowed values, where there are only a few; otherwise empty.
     """
 
     name: str
@@ -57,7 +57,7 @@ class OptionField:
 
     @property
     def type_text(self) -> str:
-        """The type as numpydoc writes it."""
+        """Type of the values in the notation of numpydoc."""
         kind = getattr(self.type, "__name__", str(self.type))
         if self.choices:
             kind = "{" + ", ".join(f'"{c}"' for c in self.choices) + "}"
@@ -67,7 +67,7 @@ class OptionField:
 
 
 def option_fields(settings: type) -> dict[str, OptionField]:
-    """Return the options that a pydantic class or dataclass describes, by name.
+    """Return the options of a pydantic class or dataclass: name -> description.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def option_fields(settings: type) -> dict[str, OptionField]:
 
 
 def option_field(settings: type, name: str) -> OptionField:
-    """Return one option of a pydantic class or dataclass."""
+    """Return the description of one option of a pydantic class or dataclass."""
     return option_fields(settings)[name]
 
 
@@ -103,16 +103,16 @@ def _field(name: str, info: FieldInfo) -> OptionField:
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
-    """Return the types of a union; any other type alone."""
+    """Return the members of a union type; for any other type that type alone."""
     is_union = get_origin(annotation) in (Union, types.UnionType)
     return get_args(annotation) if is_union else (annotation,)
 
 
 def described(settings: type[C]) -> type[C]:
-    """Let a pydantic class say its options in its docstring, and refuse values in our words.
+    """Class decorator for options: document the fields, and raise `OptionError` for wrong values.
 
-    A section *Parameters* is made of the descriptions of the fields. What pydantic refuses is an
-    `OptionError`, which names option, value and bound.
+    The docstring gets a section *Parameters* made from the descriptions of the fields. The error
+    names option, value and bound.
     """
     lines = ["", "", "Parameters", "----------"]
     for field in option_fields(settings).values():
@@ -135,7 +135,7 @@ def described(settings: type[C]) -> type[C]:
 
 
 def refusal(error: pydantic.ValidationError) -> str:
-    """Say in a sentence which entry has which wrong value, and what it can be."""
+    """Return the first error of pydantic as a sentence: the entry, its value, what is allowed."""
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where} is {first['input']!r:.80}. {first['msg'].rstrip('.')}."

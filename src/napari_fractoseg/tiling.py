@@ -1,10 +1,11 @@
-"""Cutting a plane into tiles: a core that is kept and a halo that is thrown away.
+"""Tiles of a plane: geometry of cores and halos, without any model or image.
 
-A pixel's label depends on its surroundings. Each tile is therefore computed
-with a halo around its core, and only the core is kept: nothing is blended, no
-seam appears. Windows start and end at multiples of the network's stride, so that
-pooling grids of all tiles coincide with those of the whole image. They end where
-the image ends: only what is missing to the next multiple is reflected.
+A tile is a core, whose pixels it decides, and a halo around it. A pixel's label
+depends on its surroundings, so the halo is computed as well and thrown away:
+nothing is blended, no seam appears. Windows (core and halo) start and end at
+multiples of the network's stride, so that the pooling grids of all tiles coincide
+with those of the whole image. They end where the image ends: only what is missing
+to the next multiple is reflected.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["Box", "Canvas", "Tile", "Tiler", "grid", "reflected_window"]
 
 @dataclass(frozen=True)
 class Box:
-    """A half-open rectangle of pixels: rows ``row0 .. row1 - 1`` and so on."""
+    """Half-open rectangle of pixels: rows ``row0 .. row1 - 1``, and columns likewise."""
 
     row0: int
     row1: int
@@ -31,16 +32,16 @@ class Box:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and columns."""
         return self.row1 - self.row0, self.column1 - self.column0
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the box in an array of shape (Y, X)."""
+        """Slices that cut the box out of an array of shape (Y, X)."""
         return slice(self.row0, self.row1), slice(self.column0, self.column1)
 
     def relative_to(self, other: Box) -> Box:
-        """Return the box in coordinates that start at `other`'s corner."""
+        """Return the box in coordinates that start at the upper left corner of `other`."""
         return Box(
             self.row0 - other.row0,
             self.row1 - other.row0,
@@ -51,6 +52,13 @@ class Box:
 
 def grid(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
     """Yield the squares of a grid over a plane, row by row; the last ones may be smaller.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the plane.
+    edge_px : int
+        Edge of a square in pixels.
 
     Examples
     --------
@@ -65,42 +73,43 @@ def grid(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a plane.
+    """Spatial location of a tile in a plane: the pixels it decides, and those it needs for that.
 
     Parameters
     ----------
     core : Box
-        The pixels that this tile decides; inside the image.
+        Pixels whose labels this tile decides; inside the image.
     window : Box
-        Core and halo; reaches beyond the image by less than the network's stride.
+        Pixels that are computed, core and halo; it reaches beyond the image by less than the
+        network's stride.
     """
 
     core: Box
     window: Box
 
     def cut(self, plane: Any) -> npt.NDArray[Any]:
-        """Return the window of a plane of shape (Y, X), reflected at the image's edge."""
+        """Return the pixels of the window in a plane (Y, X), reflected beyond the plane's edges."""
         return reflected_window(plane, self.window)
 
     def keep(self, result: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the core's part of a result of shape (..., window Y, window X)."""
+        """Return the part of a result of shape (..., window Y, window X) that is in the core."""
         rows, columns = self.core.relative_to(self.window).slices
         return result[..., rows, columns]
 
 
 @dataclass(frozen=True)
 class Tiler:
-    """Splits planes into tiles.
+    """Cuts planes into tiles whose cores cover them exactly once.
 
     Parameters
     ----------
     tile_px : int
-        Largest edge of a core, a multiple of `multiple_px`.
+        Largest edge of a core in image pixels, a multiple of `multiple_px`.
     halo_px : int
-        Width of the halo, a multiple of `multiple_px`; there is none beyond the
-        image's edge.
+        Width of the halo in image pixels, a multiple of `multiple_px`; there is none
+        beyond the edges of the image.
     multiple_px : int
-        The network's stride: windows start and end at multiples of it.
+        Stride of the network in image pixels: windows start and end at multiples of it.
 
     Examples
     --------
@@ -135,8 +144,8 @@ class Tiler:
         Yields
         ------
         Tile
-            Windows inside the image have the same shape, those at its edges are
-            smaller.
+            Tile of the plane; windows inside the image have the same shape, those at its
+            edges are smaller.
         """
         region = self._aligned(within or Box(0, shape[0], 0, shape[1]))
         ends = [-(-length // self.multiple_px) * self.multiple_px for length in shape]
@@ -159,20 +168,20 @@ class Tiler:
                 )
 
     def _aligned(self, region: Box) -> Box:
-        """Let a region start at multiples of the network's stride."""
+        """Return a box extended to the left and up, to multiples of the network's stride."""
         row0, column0 = (
             start // self.multiple_px * self.multiple_px for start in (region.row0, region.column0)
         )
         return Box(row0, region.row1, column0, region.column1)
 
     def _core_length(self, length: int) -> int:
-        """Cores of about equal length, so that the last one is not a sliver."""
+        """Return the edge of cores along a length: about equal, so that the last is no sliver."""
         parts = -(-length // self.tile_px)
         return -(-length // (parts * self.multiple_px)) * self.multiple_px
 
 
 def reflected_window(plane: Any, window: Box) -> npt.NDArray[Any]:
-    """Copy a window out of a plane of shape (Y, X), reflecting the plane beyond its edges."""
+    """Return a copy of the window of a plane (Y, X), which is reflected beyond its edges."""
     rows = _reflect(window.row0, window.row1, plane.shape[0])
     columns = _reflect(window.column0, window.column1, plane.shape[1])
     row0, column0 = rows.min(), columns.min()
@@ -185,28 +194,28 @@ def reflected_window(plane: Any, window: Box) -> npt.NDArray[Any]:
 
 
 def _reflect(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
-    """Return indices start .. stop - 1, folded into 0 .. length - 1 at the first and last pixel."""
+    """Return indices ``start .. stop - 1``, reflected into ``0 .. length - 1`` at its ends."""
     period = max(2 * (length - 1), 1)
     position = np.arange(start, stop) % period
     return np.minimum(position, period - position) if length > 1 else np.zeros_like(position)
 
 
 class Canvas:
-    """Collects the cores of tiles in one plane of an array.
+    """One plane of an array, into which the cores of tiles are written.
 
     Parameters
     ----------
     array : array of shape (..., Y, X)
-        Anything that can be written by index, such as numpy or zarr.
+        Array that can be written to by index, such as numpy or zarr.
     index : tuple of int
-        The plane on the leading axes.
+        Index of the plane on the leading axes.
     """
 
     def __init__(self, array: Any, index: tuple[int, ...] = ()) -> None:
         self._array, self._index = array, index
 
     def put(self, tile: Tile, core: npt.NDArray[Any]) -> None:
-        """Write the core of a tile, an array of the core's shape."""
+        """Write `core`, an array of the shape of the tile's core, to its place in the plane."""
         if core.shape != tile.core.shape:
             raise ValueError(f"The core has shape {tile.core.shape}, the result {core.shape}.")
         self._array[(*self._index, *tile.core.slices)] = core

@@ -4,7 +4,6 @@ from napari.layers import Image, Labels, Shapes
 
 from napari_fractoseg._napari.layers import (
     apply_scheme,
-    certainty_layer,
     current_plane,
     image_text,
     is_segmentable,
@@ -13,6 +12,7 @@ from napari_fractoseg._napari.layers import (
     placement,
     scheme_of,
     stack_of,
+    uncertainty_layer,
     unique_name,
 )
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -127,7 +127,7 @@ def test_only_labels_with_a_scheme_have_one():
 
 
 def test_confidence_maps_are_not_offered_as_images():
-    confidence = certainty_layer(np.zeros((4, 4), np.float32), name="c")
+    confidence = uncertainty_layer(np.zeros((4, 4), np.float32), name="c")
     assert not is_segmentable(confidence)
     assert confidence.contrast_limits == [0, 1]
     assert is_segmentable(Image(np.zeros((4, 4))))

@@ -124,10 +124,10 @@ def test_a_saved_result_is_opened_as_it_was(segment_dock, noise, qtbot, tmp_path
     assert layer.metadata["fractoseg"]["model_name"] == "tiny"
     assert pixel_size_um(layer) == 0.5
     for kind in ("confidence", "margin"):
-        certainty = open_in(viewer, tmp_path / f"s17_{kind}.zarr")
-        assert isinstance(certainty, Image)
-        assert (certainty.colormap.name, list(certainty.contrast_limits)) == ("viridis", [0, 1])
-        assert certainty not in dock.source.choice.choices
+        uncertainty = open_in(viewer, tmp_path / f"s17_{kind}.zarr")
+        assert isinstance(uncertainty, Image)
+        assert (uncertainty.colormap.name, list(uncertainty.contrast_limits)) == ("viridis", [0, 1])
+        assert uncertainty not in dock.source.choice.choices
 
 
 def as_version_04(path):

@@ -1,4 +1,4 @@
-"""What a GPU has of its own, without one: late results, planes read ahead, tables, devices."""
+"""What a GPU has of its own, without one: write-behind, prefetched planes, tables, devices."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from napari_fractoseg.images import Micrograph, MicrographStack
 from napari_fractoseg.inference.device_io import (
     CudaTransfers,
-    Outbox,
     Transfers,
-    made_ahead,
+    WriteBehind,
+    prefetched,
     transfers_for,
 )
 from napari_fractoseg.inference.multiscale import PlaneWindows
@@ -32,7 +32,7 @@ STACK = RANDOM.integers(0, 255, (5, 150, 210), dtype=np.uint8)
 class LateTransfers(Transfers):
     """The way of a GPU, on the CPU: results are there when they are asked for."""
 
-    n_ahead = 3
+    n_in_flight = 3
     by_table = True
 
     def from_device(self, tensor):
@@ -136,20 +136,20 @@ def test_arrays_go_to_the_gpu_and_come_back():
 
 def test_results_wait_for_later_ones():
     delivered = []
-    outbox = Outbox(2)
+    write_behind = WriteBehind(2)
     for number in range(4):
-        outbox.send(lambda number=number: delivered.append(number))
-        outbox.note(lambda number=number: delivered.append(f"note {number}"))
+        write_behind.send(lambda number=number: delivered.append(number))
+        write_behind.note(lambda number=number: delivered.append(f"note {number}"))
     assert delivered == [0, "note 0", 1, "note 1"]  # notes take no place of a result
-    outbox.close()
+    write_behind.close()
     assert delivered[4:] == [2, "note 2", 3, "note 3"]
-    outbox.note(lambda: delivered.append("at once"))
+    write_behind.note(lambda: delivered.append("at once"))
     assert delivered[-1] == "at once"
 
 
-@pytest.mark.parametrize("n_ahead", [0, 1, 3, 10])
-def test_what_is_made_ahead_comes_in_order(n_ahead):
-    assert list(made_ahead(lambda n: n * n, range(7), n_ahead)) == [n * n for n in range(7)]
+@pytest.mark.parametrize("n_prefetched", [0, 1, 3, 10])
+def test_what_is_prefetched_comes_in_order(n_prefetched):
+    assert list(prefetched(lambda n: n * n, range(7), n_prefetched)) == [n * n for n in range(7)]
 
 
 def test_the_next_ones_are_made_while_one_is_used():
@@ -160,7 +160,7 @@ def test_the_next_ones_are_made_while_one_is_used():
             is_next_made.set()
         return number
 
-    made = made_ahead(make, range(3), 1)
+    made = prefetched(make, range(3), 1)
     assert next(made) == 0
     assert is_next_made.wait(10)
     made.close()
@@ -175,7 +175,7 @@ def test_an_error_is_raised_at_its_turn_and_no_more_is_made():
         made.append(number)
         return number
 
-    found = made_ahead(make, range(1000), 2)
+    found = prefetched(make, range(1000), 2)
     assert [next(found), next(found)] == [0, 1]
     with pytest.raises(ValueError, match="number 2"):
         next(found)

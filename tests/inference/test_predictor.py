@@ -234,14 +234,14 @@ def test_each_look_at_a_tile_is_a_step_that_weighs_what_it_costs(tiny_model):
 
 
 def whole_plane(model, image):
-    """What each look says of the whole plane at once; the mean decides."""
+    """What each scale level says of the whole plane at once; the mean decides."""
     grey = MicrographStack(image).plane().normalised()
     total = 0
-    for look in model.looks:
-        rows, columns = (-(-n // look.stride_px) * look.stride_px for n in grey.shape)
+    for scale in model.scale_levels:
+        rows, columns = (-(-n // scale.stride_px) * scale.stride_px for n in grey.shape)
         padded = reflected_window(grey, Box(0, rows, 0, columns))
-        inputs = reduced(torch.from_numpy(padded)[None, None], look.reduction)
-        seen = enlarged(drain(model.look_job(inputs)), look.reduction)
+        inputs = reduced(torch.from_numpy(padded)[None, None], scale.reduction)
+        seen = enlarged(drain(model.scale_job(inputs)), scale.reduction)
         total = total + seen[0, :, : grey.shape[0], : grey.shape[1]]
     return model.card.scheme.to_labels(total.argmax(dim=0).numpy().astype(np.uint8))
 
@@ -262,7 +262,7 @@ def test_each_look_in_its_own_tiles_gives_the_labels_of_the_whole_plane(
 def test_a_coarse_look_has_tiles_and_a_halo_of_its_own(tiny_model):
     model = tiny_model.with_card(inference=Inference(reductions=(2, 6), halo_px=128))
     coarse, fine = Predictor(model, CPU, tile_px=512).engine.levels
-    assert (coarse.look.reduction, fine.look.reduction) == (6, 2)
+    assert (coarse.scale.reduction, fine.scale.reduction) == (6, 2)
     assert (fine.tiler.tile_px, fine.tiler.halo_px) == (512, 128)
     assert (coarse.tiler.tile_px, coarse.tiler.halo_px) == (1536, 384)
 
@@ -338,11 +338,11 @@ def test_at_last_the_cpu_is_used(tiny_model):
 
     model = SegmentationModel(tiny_model.card, OnlyOnCpu(0))
     engine = Engine(model, Device("meta", "GPU"), tile_px=128)
-    text = engine.economise(OutOfMemoryError("GPU ran out of memory."))
+    text = engine.reduce_memory(OutOfMemoryError("GPU ran out of memory."))
     assert text == "Memory ran out. The work went on with the CPU's memory."
     assert engine.device.kind == "cpu"
     with pytest.raises(OutOfMemoryError, match="GPU ran out"):
-        engine.economise(OutOfMemoryError("GPU ran out of memory."))
+        engine.reduce_memory(OutOfMemoryError("GPU ran out of memory."))
 
 
 def test_tiles_are_as_large_as_the_memory_allows(tiny_model, monkeypatch):

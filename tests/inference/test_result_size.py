@@ -10,7 +10,7 @@ STACK = MicrographStack(np.zeros((4, 100, 100), np.uint8), name="z")
 
 def test_a_result_takes_two_bytes_a_pixel_and_four_more_with_its_confidence():
     assert result_bytes(STACK, 4) == 80_000
-    assert result_bytes(STACK, 1, n_certainties=1) == 60_000
+    assert result_bytes(STACK, 1, n_uncertainties=1) == 60_000
 
 
 @pytest.mark.parametrize(("reserved", "free"), [(0, 159_999), (10_000, 170_000)])

@@ -52,7 +52,7 @@ def test_probabilities_add_up_to_one(tiny_model):
     torch.testing.assert_close(probabilities.sum(1), torch.ones(2, 64, 128))
 
 
-def test_flips_make_the_result_independent_of_mirroring(tiny_model):
+def test_flips_make_the_result_independent_of_mirror_images(tiny_model):
     flipping = tiny_model.with_card(inference=Inference(flips=True))
     straight = flipping.probabilities(BATCH)
     mirrored = flipping.probabilities(BATCH[..., ::-1].copy()).flip(-1)

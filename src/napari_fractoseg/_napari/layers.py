@@ -20,7 +20,6 @@ __all__ = [
     "METADATA_KEY",
     "apply_scheme",
     "bind_class_keys",
-    "certainty_layer",
     "class_colormap",
     "class_features",
     "current_plane",
@@ -31,6 +30,7 @@ __all__ = [
     "placement",
     "scheme_of",
     "stack_of",
+    "uncertainty_layer",
     "unique_name",
 ]
 
@@ -243,8 +243,8 @@ def labels_layer(
     return layer
 
 
-def certainty_layer(
-    certainty: npt.NDArray[np.float32],
+def uncertainty_layer(
+    uncertainty: npt.NDArray[np.float32],
     *,
     name: str,
     place: dict[str, Any] | None = None,
@@ -252,7 +252,7 @@ def certainty_layer(
 ) -> Image:
     """Make a layer of how sure a model is (0-1): confidence or margin; hidden at first."""
     return Image(
-        certainty,
+        uncertainty,
         name=name,
         colormap="viridis",
         contrast_limits=(0, 1),

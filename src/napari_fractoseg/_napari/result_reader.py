@@ -27,7 +27,7 @@ __all__ = ["get_labels_reader", "read_results"]
 
 _MAX_PAINTABLE_PX = 8192
 """Longer planes are shown in several resolutions, on which napari cannot paint."""
-_CERTAINTIES = tuple(f"_{kind}.zarr" for kind in (CONFIDENCE, MARGIN))
+_UNCERTAINTIES = tuple(f"_{kind}.zarr" for kind in (CONFIDENCE, MARGIN))
 
 
 def get_labels_reader(
@@ -66,8 +66,8 @@ def _found(path: Path) -> NgffImage | None:
     image = read_ngff(path) if path.is_dir() else None
     if image is None:
         return None
-    is_certainty = path.name.endswith(_CERTAINTIES) and bool(image.provenance)
-    return image if image.scheme is not None or is_certainty else None
+    is_uncertainty = path.name.endswith(_UNCERTAINTIES) and bool(image.provenance)
+    return image if image.scheme is not None or is_uncertainty else None
 
 
 def _layer(path: Path, image: NgffImage) -> LayerData:
@@ -80,7 +80,7 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
         "units": [_unit(axis) for axis in axes],
         "metadata": {METADATA_KEY: dict(image.provenance)},
     }
-    if path.name.endswith(_CERTAINTIES):
+    if path.name.endswith(_UNCERTAINTIES):
         shown = {"colormap": "viridis", "contrast_limits": (0, 1), "visible": False}
         return _data(path, image, is_prediction=False), {**arguments, **shown}, "image"
     scheme = image.scheme

@@ -1,4 +1,4 @@
-"""Many files: a plan, which is a list of tasks made of paths, and a run of it.
+"""Segmentation of many files, or of large ones: a plan (list of tasks), and a run of it.
 
 Tasks can be pickled, so any ``concurrent.futures.Executor`` runs them: this
 process by default, a pool of processes (start method ``spawn``: PyTorch does
@@ -6,6 +6,8 @@ not survive ``fork``), or the workers of Dask, on this machine (`local_workers`)
 or a cluster (`dask_workers`). An image on disk that is written block by block is
 shared among the workers. A file that fails is a row of the report, not the end
 of the run.
+
+For *plane, tile, run, uncertainty* see ``docs/reference/glossary.md``.
 """
 
 import lazy_loader

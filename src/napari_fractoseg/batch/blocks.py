@@ -1,9 +1,9 @@
-"""Blocks: parts of planes that are labelled by themselves, in this process or in others.
+"""Blocks: parts of large planes that are segmented one by one, in this process or in others.
 
-A block is as large as a tile of the coarsest look, or some of them, and begins at
-a chunk of the zarr: no two processes write into the same chunk. The same blocks
-give the same labels, whoever computes them; bit for bit, if the processes have as
-many threads, for the last digit of a sum depends on their number.
+A block is as large as one or several tiles of the coarsest scale level, and starts at a
+chunk of the zarr, so that no two processes write into the same chunk. A block gets the
+same labels whichever process computes it; bit for bit if the processes have equally many
+threads, on whose number the last digit of a sum depends.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Run:
-    """What all blocks of a run have in common.
+    """The segmentation of one image, which all of its blocks have in common.
 
     Parameters
     ----------
     task : SegmentTask
-        Names image and results.
+        Task with the paths of image and results, and the settings.
     tile_px : int
-        As for `Predictor`.
+        Edge of a tile's core in image pixels.
     key : str
-        Of this run alone: what a process keeps for it is not used by another one.
+        Unique text, so that what a process caches for this run is not used by another one.
     """
 
     task: SegmentTask
@@ -62,18 +62,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a plane.
+    """A part of a plane that is segmented as one piece.
 
     Parameters
     ----------
     run : Run
-        What it is part of.
+        Run that the block belongs to.
     index : tuple of int
-        The plane on the leading axes.
+        Index of the plane on the leading axes.
     box : Box
-        The part.
+        Pixels of the block.
     known_range : GreyRange
-        Of the whole plane.
+        Grey range of the whole plane.
     """
 
     run: Run
@@ -84,16 +84,16 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockResult:
-    """What there is to say of a finished block.
+    """Report of a finished block; its labels are in the result on disk.
 
     Parameters
     ----------
     device : str
-        What computed it, for people.
+        Name of the device that computed it, for users.
     tile_px : int
-        Edge of the tiles at the end: memory may have run out.
+        Edge of the tiles' cores at the end, smaller if memory ran out.
     notes : tuple of str
-        What the user should know.
+        Sentences for the user, such as that memory ran out.
     """
 
     device: str
@@ -102,16 +102,16 @@ class BlockResult:
 
 
 def block_edge_px(levels: Sequence[Level]) -> int:
-    """Return the edge of a block: a multiple of all strides and of the chunks."""
-    multiple = math.lcm(CHUNK_PX, *(level.look.stride_px for level in levels))
+    """Return the edge of a block in pixels: a multiple of all strides and of the zarr chunks."""
+    multiple = math.lcm(CHUNK_PX, *(level.scale.stride_px for level in levels))
     return -(-levels[0].tiler.tile_px // multiple) * multiple
 
 
 def boxes(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
-    """Yield the boxes of a plane's blocks, row by row.
+    """Yield the boxes of the blocks of a plane, row by row.
 
-    The last one of a row or column is up to half as long again, so that none is a
-    sliver, most of which would be halo.
+    The last block of a row or column is up to 1.5 times as long as `edge_px`, so that
+    none is a sliver, most of which would be halo.
     """
     spans = (list(_spans(length, edge_px)) for length in shape)
     for (row0, row1), (column0, column1) in itertools.product(*spans):
@@ -125,12 +125,17 @@ def _spans(length: int, edge_px: int) -> Iterator[tuple[int, int]]:
 
 
 def block_job(block: Block) -> Job[BlockResult]:
-    """Label a block; tiles that an earlier run wrote are not computed again.
+    """Segment a block; tiles that an earlier run wrote are not computed again.
 
     Yields
     ------
     Progress
-        As of `Predictor`.
+        After each batch of tiles (`Predictor.run_into`).
+
+    Returns
+    -------
+    BlockResult
+        Device, tile size and notes.
     """
     record, (image, predictor) = RunRecord(), _made_ready(block.run)
     outputs = {kind: ZarrLabels(path) for kind, path in block.run.task.arrays.items()}
@@ -152,41 +157,44 @@ def block_job(block: Block) -> Job[BlockResult]:
 
 
 def segment_block(block: Block) -> BlockResult:
-    """Label a block in a process that has been given to us."""
+    """Segment a block in a worker process, one at a time; see `block_job`."""
     with ONE_AT_A_TIME:
         use_own_threads()
         return drain(block_job(block))
 
 
 def measure(run: Run, index: tuple[int, ...]) -> GreyRange | LeftOut:
-    """Return the grey range of a plane, or why it is left unlabelled."""
+    """Measure the grey range of a plane of a run, or return why it is left unlabelled."""
     with ONE_AT_A_TIME:
         plane = measured_plane(_image_of(run), index)
         return plane if isinstance(plane, LeftOut) else plane.grey_range
 
 
 def forget() -> None:
-    """Close the image, and give back what else this process keeps for a run."""
+    """Close the image and drop the predictor that this process caches for a run."""
     _made_ready.cache_clear()
     _image_of.cache_clear()
 
 
 @functools.lru_cache(maxsize=1)
 def _image_of(run: Run) -> MicrographStack:
-    """Open an image for all its blocks: of a folder, each file is looked at."""
+    """Open the image of a run once for all blocks: of a folder each file is checked."""
     return run.task.read()
 
 
 @functools.lru_cache(maxsize=1)
 def _made_ready(run: Run) -> tuple[MicrographStack, Predictor]:
-    """Make image and network ready for all blocks; memory that ran out once is heeded."""
+    """Return image and predictor of a run, made once for all blocks.
+
+    If memory ran out for one block, the tiles stay small for the others.
+    """
     image, predictor = _image_of(run), predictor_of(run.task.settings, run.tile_px)
     predictor.expect(image)
     return image, predictor
 
 
 def suggest_tile(task: SegmentTask) -> int:
-    """Return the largest tile for which this process has memory."""
+    """Return the edge in pixels of the largest tile for which this process has memory."""
     with ONE_AT_A_TIME:
         use_own_threads()
         return predictor_of(task.settings, None, memory_for_a_tile()).tiler.tile_px

@@ -1,4 +1,4 @@
-"""Dask: processes on this machine, or those of a cluster."""
+"""Dask workers: processes on this machine, or those of a cluster."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["dask_workers", "local_workers", "memory_for_a_tile", "use_own_thread
 
 _CONNECT_S = 20
 _SHARE = 0.5
-"""Part of a worker's memory for a tile: Dask stops workers that come near to their limit."""
+"""Fraction of a worker's free memory that a tile may take: Dask stops workers near their limit."""
 
 
 @contextmanager
 def local_workers(count: int) -> Iterator[Workers]:
-    """Start processes on this machine; they share its processors and its free memory.
+    """Start worker processes on this machine, which share its cores and its free memory.
 
     Parameters
     ----------
     count : int
-        How many.
+        Number of processes.
 
     Yields
     ------
     Workers
-        For `batch.run`. A process that is killed is started again, and what it did
-        is done again.
+        Workers for `batch.run`. A process that is killed is started again, and its work is
+        repeated.
 
     Raises
     ------
@@ -59,23 +59,23 @@ def local_workers(count: int) -> Iterator[Workers]:
 
 @contextmanager
 def dask_workers(address: str) -> Iterator[Workers]:
-    """Use the workers of a Dask scheduler.
+    """Connect to a Dask scheduler and use its workers.
 
     Parameters
     ----------
     address : str
-        Such as ``tcp://node7:8786``. Its workers need the same files under the same
-        paths, and napari-fractoseg.
+        Address of the scheduler, such as ``tcp://node7:8786``. Its workers need the same
+        files under the same paths, and napari-fractoseg.
 
     Yields
     ------
     Workers
-        For `batch.run`.
+        Workers for `batch.run`; there may be none yet.
 
     Raises
     ------
     ClusterError
-        If Dask is not installed, or there is no scheduler. Workers may come later.
+        If Dask is not installed, or there is no scheduler at the address.
     """
     distributed = _import_distributed()
     try:
@@ -106,7 +106,7 @@ def _workers_of(client: Any) -> Workers:
 
 
 def _this_worker() -> Any:
-    """Return the Dask worker that this runs in, None elsewhere."""
+    """Return the Dask worker that runs this code; None outside of Dask."""
     if "distributed" not in sys.modules:
         return None
     from distributed import get_worker
@@ -118,14 +118,14 @@ def _this_worker() -> Any:
 
 
 def use_own_threads() -> None:
-    """Compute with as many threads as the Dask worker has; Dask tells PyTorch to use one."""
+    """Let PyTorch use all threads of the Dask worker; Dask sets it to one."""
     worker = _this_worker()
     if worker is not None and torch.get_num_threads() != worker.state.nthreads:
         torch.set_num_threads(worker.state.nthreads)
 
 
 def memory_for_a_tile() -> float | None:
-    """Return what a tile may take in a Dask worker, in bytes; None where there is no limit."""
+    """Return the memory in bytes that a tile may take in a Dask worker; None without a limit."""
     worker = _this_worker()
     limit = worker.memory_manager.memory_limit if worker is not None else None
     if limit is None:

@@ -1,4 +1,4 @@
-"""Work for other processes: handed over a little at a time, taken back as it is done."""
+"""Work in other processes: calls are submitted a few at a time, results taken as they finish."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from napari_fractoseg.errors import ClusterError
 __all__ = ["ONE_AT_A_TIME", "Unit", "Workers", "result_of", "work_through"]
 
 ONE_AT_A_TIME = threading.Lock()
-"""A process with several threads computes one thing at a time, with all of them: what it takes of
-the memory was reckoned for one, and they share the network."""
+"""Lock by which a worker process computes one call at a time, with all of its threads: memory is
+estimated for one call, and the network is shared."""
 
 
 @dataclass(frozen=True, eq=False)
 class Workers:
-    """Processes that do the work.
+    """Worker processes, as an executor.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor
-        Takes functions and arguments that can be pickled.
+        Executor to which picklable functions and arguments are submitted.
     count : callable, optional
-        Says how many there are now; they are given no more than that at once, so
-        that none has a queue of its own while others are idle.
+        Function that returns the number of workers now. No more calls than that are
+        submitted at once, so that none waits for a busy worker while another is idle.
     """
 
     executor: concurrent.futures.Executor
@@ -36,24 +36,24 @@ class Workers:
 
     @property
     def waiting_text(self) -> str:
-        """Say that there are no workers now; empty if there are."""
+        """Message for users while there are no workers; empty if there are some."""
         return "waiting for workers" if self.count is not None and not self.count() else ""
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A call that one worker makes.
+    """A function call for one worker.
 
     Parameters
     ----------
     function : callable
-        Of a module, so that it can be pickled.
+        Function at the top of a module, so that it can be pickled.
     arguments : tuple
-        For the function.
+        Positional arguments of the function.
     size : int
-        What it counts for in the progress.
+        Number of progress steps that the call stands for.
     key : object
-        Tells whoever gets the result what it belongs to.
+        Object by which the caller knows what the result belongs to.
     """
 
     function: Callable[..., Any]
@@ -63,14 +63,19 @@ class Unit:
 
 
 def result_of(future: concurrent.futures.Future[Any]) -> Any:
-    """Return what a finished call returned.
+    """Return the result of a finished call.
+
+    Parameters
+    ----------
+    future : concurrent.futures.Future
+        Future of the call.
 
     Raises
     ------
     ClusterError
-        If it was not done, and why.
+        If the call was cancelled, or its workers died.
     Exception
-        What the call raised.
+        Whatever the call raised.
     """
     if future.cancelled():
         raise ClusterError(
@@ -92,20 +97,20 @@ def result_of(future: concurrent.futures.Future[Any]) -> Any:
 def work_through(
     workers: Workers, units: deque[Unit]
 ) -> Generator[tuple[Unit, concurrent.futures.Future[Any]] | None, None, None]:
-    """Have all units done.
+    """Submit all calls to the workers, and yield each when it is finished.
 
     Parameters
     ----------
     workers : Workers
-        Who does them.
+        Workers that make the calls.
     units : deque of Unit
-        Is emptied; more may be added on the way.
+        Calls to make; they are taken out, and more may be added meanwhile.
 
     Yields
     ------
     tuple of Unit and Future, or None
-        What is finished, in the order in which it is; None about once a second, to
-        be stopped then. What was not begun is cancelled when the iterator is closed.
+        A finished call; None about once a second while there is none, so that the caller
+        can stop. Calls that have not begun are cancelled when the iterator is closed.
     """
     pending: dict[concurrent.futures.Future[Any], Unit] = {}
     try:

@@ -1,4 +1,4 @@
-"""What earlier runs left in a folder of results.
+"""Results of earlier runs in a folder of results: what is there, finished or replaced.
 
 ``fractions.csv`` and ``run.json`` describe the result files that lie in their
 folder, whichever run wrote them. An image that is segmented again loses all
@@ -25,13 +25,13 @@ _NOT_DECIDING = ("model", "device", "max_memory_gb", "precision")
 
 
 def report_paths(out: Path, name: str | None = None) -> tuple[Path, Path]:
-    """Return where the fractions and the report of a run are; the name is that of its results."""
+    """Return the paths of ``fractions.csv`` and ``run.json`` in a folder, with `name` in front."""
     start = f"{name}_" if name else ""
     return out / f"{start}{FRACTIONS}", out / f"{start}{RUN}"
 
 
 def stem_of(name: str | Path) -> str:
-    """Return what the results of an image are named by, whatever the file system."""
+    """Return the stem of a file name in lower case, by which results belong to an image."""
     return Path(name).stem.casefold()
 
 
@@ -44,14 +44,14 @@ class EarlierRuns:
     out : Path
         Folder of the results.
     runs : tuple of mapping
-        Their ``run.json``, the latest first, each with the files whose results
-        are still there.
+        Content of ``run.json`` for each run, the latest first, reduced to the images whose
+        results are still there.
     fractions : DataFrame
-        Their ``fractions.csv``, for the same files.
+        Rows of ``fractions.csv`` for the same images.
     name : str or None
-        What the reports are named by, if the results of one image have a name.
+        Name of the results of a single image, if they have another one than the image.
     is_ours : bool
-        Whether there is a ``run.json`` of ours, also if it tells of no results.
+        Whether the folder has a ``run.json`` of this program, even one without results.
     """
 
     out: Path
@@ -62,7 +62,7 @@ class EarlierRuns:
 
     @classmethod
     def read(cls, out: Path, name: str | None = None) -> EarlierRuns:
-        """Read what is there; files that are not ours count as none."""
+        """Read the reports in a folder; files that this program did not write count as none."""
         fractions, report = report_paths(out, name)
         try:
             latest = dict(json.loads(report.read_text(encoding="utf-8")))
@@ -78,7 +78,7 @@ class EarlierRuns:
         return cls(out, with_files, _read_fractions(fractions, names), name, is_ours=True)
 
     def results_of(self, stems: Collection[str]) -> list[Path]:
-        """Return the results of some images that are there."""
+        """Return the result files that exist of the images with these stems (`stem_of`)."""
         found = [
             self.out / name
             for run in self.runs
@@ -89,14 +89,14 @@ class EarlierRuns:
         return [path for path in dict.fromkeys(found) if path.exists()]
 
     def finished(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
-        """Return which images need not be segmented again: stem -> SHA-256 of the image then.
+        """Return the images that are segmented: stem -> SHA-256 of the image at that time.
 
         Parameters
         ----------
         settings : mapping
-            As in ``run.json``: all that decide a result must be the same.
+            Settings as in ``run.json``; those that influence results must be the same.
         model_sha256 : str
-            Of the model's weights.
+            SHA-256 of the model's weights, which must be the same.
         """
         wanted = _deciding(settings)
         return {
@@ -110,7 +110,7 @@ class EarlierRuns:
         }
 
     def without(self, stems: Collection[str]) -> EarlierRuns:
-        """Return the runs without images that were segmented again."""
+        """Return the runs without the images of these stems, such as those segmented again."""
         kept = [_with_files(run, lambda f: stem_of(f["file"]) not in stems) for run in self.runs]
         table = self.fractions
         if len(table):
@@ -119,12 +119,12 @@ class EarlierRuns:
         return EarlierRuns(self.out, with_files, table, self.name, self.is_ours)
 
     def remove_replaced(self, outputs: Mapping[str, Collection[str]]) -> None:
-        """Delete what earlier runs wrote for images that were segmented again.
+        """Delete the files that earlier runs wrote for images that were segmented again.
 
         Parameters
         ----------
         outputs : mapping of str to collection of str
-            Stem of an image -> names of the files that were written now.
+            Stem of an image -> names of the files that were written now; they stay.
         """
         files = ((earlier, file) for earlier in self.runs for file in earlier["files"])
         for run, file in files:
@@ -140,7 +140,7 @@ class EarlierRuns:
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide a result; the model is known by its hash."""
+    """Return the settings that influence results; the model is compared by its hash."""
     return {name: value for name, value in settings.items() if name not in _NOT_DECIDING}
 
 
@@ -149,7 +149,7 @@ def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> Mappin
 
 
 def _names(file: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
-    """Return the names of an image's result files; none that leads elsewhere."""
+    """Return the names of the result files of an image, without any that lead to other folders."""
     given = dict(run.get("settings") or {}).get("name")
     start = f"{str(given).casefold() if given else stem_of(file['file'])}_"
     return [

@@ -1,7 +1,7 @@
-"""An image that is larger than the memory: block by block into results on disk.
+"""Segmentation of an image that is larger than memory, block by block into results on disk.
 
-In this process or by workers, the blocks are the same, and so are the labels. A
-run that was killed is gone on with.
+Blocks and labels are the same, whether this process or workers compute them. A run that
+was killed is continued.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from napari_fractoseg.results.label_writer import ZarrLabels, discard_draft, rea
 __all__ = ["StreamedRun"]
 
 _BLOCKS_PER_WORKER = 2
-"""At least: with fewer, most workers would wait for the last one."""
+"""Smallest number of blocks for each worker: with fewer, most would wait for the last one."""
 _SMALLEST_TILE_PX = 1024
 
 
@@ -55,20 +55,20 @@ class StreamedRun:
     Parameters
     ----------
     task : SegmentTask
-        Names image and results.
+        Task with the paths of image and results, and the settings.
     stack : MicrographStack
-        The image.
+        The image, opened.
     sha256 : str
-        Of the image.
+        SHA-256 of the image file.
     workers : Workers, optional
-        Who computes the blocks; by default this process.
+        Workers that compute the blocks; by default this process does.
 
     Attributes
     ----------
     devices : dict of str to None
-        What computed blocks, in the order of their appearance.
+        Names of the devices that computed blocks, in the order of their appearance.
     tile_px : int
-        Edge of the smallest tiles that were used.
+        Edge of the smallest tiles' cores that were used.
     """
 
     def __init__(
@@ -85,17 +85,17 @@ class StreamedRun:
         self.tile_px = 0
 
     def job(self) -> Job[Prediction]:
-        """Label what is not labelled yet, and put the results in their place.
+        """Segment the tiles that are missing, and move the finished results to their place.
 
         Yields
         ------
         Progress
-            Steps are pixels.
+            After each batch of tiles or block; steps are pixels.
 
         Returns
         -------
         Prediction
-            Its arrays are the results on disk.
+            Labels and uncertainty, arrays on disk.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class StreamedRun:
     # ---- the results --------------------------------------------------------------------
 
     def _open(self) -> Job[dict[str, ZarrLabels]]:
-        """Choose the tiles, and begin the results or go on with those of a run that was stopped."""
+        """Choose the tile size; begin the results, or continue those of a stopped run."""
         task, settings = self._task, self._task.settings
         # Tiles depend on the memory that is free now; a run that goes on needs those it had.
         earlier = [read_header(path) for path in task.arrays.values()]
@@ -154,7 +154,7 @@ class StreamedRun:
         self._run = Run(self._task, self._levels[-1].tiler.tile_px, uuid.uuid4().hex)
 
     def _suggested_tile(self) -> Job[int]:
-        """Return a tile for which there is memory, and of which each worker gets some blocks."""
+        """Return a tile size for which there is memory and that gives each worker some blocks."""
         if self._workers is None:
             return suggest_tile(self._task)
         tile_px, units = 0, deque([Unit(suggest_tile, (self._task,))])
@@ -173,7 +173,7 @@ class StreamedRun:
         return self._stack.n_planes * len(list(boxes(self._plane_shape, edge_px)))
 
     def _header(self, kind: str) -> dict[str, Any]:
-        """Return what a result is, and what a run must have in common to go on with it."""
+        """Return the header of a result: all that a run must have in common to continue it."""
         inference = self._model.card.inference
         return {
             "shape": list(self._stack.shape),
@@ -201,7 +201,7 @@ class StreamedRun:
         )
 
     def _provenance(self, scheme: ClassScheme) -> dict[str, Any]:
-        """Return where the result comes from, as a layer of napari says it."""
+        """Return the origin of the result, with the keys of a layer's metadata in napari."""
         model, settings = self._model, self._task.settings
         return {
             "version": __version__,
@@ -221,7 +221,7 @@ class StreamedRun:
 
     @property
     def halo_px(self) -> int:
-        """What is computed around the tiles that decide pixels."""
+        """Width in pixels of the halo of the tiles at the finest scale level."""
         return self._levels[-1].tiler.halo_px
 
     @property
@@ -237,7 +237,7 @@ class StreamedRun:
             yield Block(self._run, index, box, known_range)
 
     def _here(self) -> Job[None]:
-        """Label all planes in this process."""
+        """Segment all planes in this process."""
         done, stack = 0, self._stack
         for number, index in enumerate(stack.indices()):
             plane = numbered("plane", number, stack.n_planes)
@@ -257,7 +257,7 @@ class StreamedRun:
                 yield Progress(done, self._total, text)
 
     def _by_workers(self, workers: Workers) -> Job[None]:
-        """Have the planes measured and their blocks labelled by other processes."""
+        """Let workers measure the planes and segment their blocks."""
         units = deque(
             Unit(measure, (self._run, index), size=0, key=index) for index in self._stack.indices()
         )
@@ -272,7 +272,7 @@ class StreamedRun:
                 yield Progress(done, self._total, text)
 
     def _take_unit(self, unit: Unit, found: Any, units: deque[Unit]) -> int:
-        """Take what a worker found; return how many pixels are done with it."""
+        """Handle the result of a call; return the number of pixels that are finished by it."""
         if isinstance(found, LeftOut):
             self._record.left_out[unit.key] = found
             return _size(self._plane_shape)

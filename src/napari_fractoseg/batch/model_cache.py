@@ -1,4 +1,4 @@
-"""The model of a process: loaded once, whatever it is given to do."""
+"""Cache of the model and predictor of a process, so that they are loaded once for many files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["forget_predictor", "kept_predictor_of", "load", "model_of", "predict
 
 
 def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
-    """Return model and device.
+    """Return the model and the device that settings name.
 
     Raises
     ------
     ModelError, DeviceError
-        If one of them is not there.
+        If there is no such model or device.
     """
     folder = find_model(settings.model)
     return _load_once(folder, settings.device, _changed(folder))
 
 
 def model_of(settings: SegmentSettings) -> SegmentationModel:
-    """Return the model with mirror images as the settings say; no device is needed."""
+    """Return the model that settings name, with flips as they say; no device is needed."""
     folder = find_model(settings.model)
     return _model_once(folder, _changed(folder)).with_flips(settings.flips)
 
@@ -37,16 +37,16 @@ def model_of(settings: SegmentSettings) -> SegmentationModel:
 def predictor_of(
     settings: SegmentSettings, tile_px: int | None, max_bytes: float | None = None
 ) -> Predictor:
-    """Make a predictor.
+    """Make a predictor for settings.
 
     Parameters
     ----------
     settings : SegmentSettings
-        What to do.
+        Model, device and options of the segmentation.
     tile_px : int or None
-        As for `Predictor`.
+        Edge of a tile's core in image pixels; None for as large as memory allows.
     max_bytes : float, optional
-        Memory that a tile may take, where the settings do not say.
+        Memory in bytes that a tile may take, where the settings give no limit.
     """
     if settings.max_memory_gb is not None:
         max_bytes = settings.max_memory_gb * 2**30
@@ -64,16 +64,16 @@ def predictor_of(
 
 
 def kept_predictor_of(settings: SegmentSettings) -> Predictor:
-    """Return the predictor that this thread made for its last file, if it is as the settings say.
+    """Return the predictor of this thread's last file, or a new one if settings or model changed.
 
-    What is made ready once serves all files; memory that ran out once is heeded.
+    So the network is optimised once for all files, and tiles stay small if memory ran out.
     """
     changed = _changed(find_model(settings.model))
     return _predictor_once(settings, threading.get_ident(), changed)
 
 
 def forget_predictor() -> None:
-    """Give back the memory of the predictor that was kept, on the GPU too."""
+    """Drop the predictor that is kept, which frees its memory, also on a GPU."""
     _predictor_once.cache_clear()
 
 
@@ -87,7 +87,7 @@ def _predictor_once(
 
 
 def _changed(folder: Path) -> int:
-    """Return a number that differs when a model was trained again."""
+    """Return a number that changes when the weights of a model folder do (time of change)."""
     weights = folder / WEIGHTS
     return weights.stat().st_mtime_ns if weights.is_file() else 0
 

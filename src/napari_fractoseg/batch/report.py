@@ -1,4 +1,4 @@
-"""What became of a run: a row for each file, ``fractions.csv`` and ``run.json``."""
+"""Report of a run: the result of each file, written as ``fractions.csv`` and ``run.json``."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class FileResult:
-    """What became of a file.
+    """Result of the segmentation of one file: status, outputs and fractions.
 
     Parameters
     ----------
     path : Path
-        The image.
+        Image file.
     status : str
         ``done``, ``done in part`` when damaged planes were left out, ``failed``,
         or ``not done`` when the run was stopped before.
     error : str
-        Why it failed.
+        Message of the error by which it failed; empty if it did not.
     options : tuple of str
-        Parameters that would help, see `FractosegError`.
+        Names of parameters that would help against the error, see `FractosegError`.
     details : str
-        Traceback of an error that is not one of ours.
+        Traceback of an unexpected error, one that is no `FractosegError`.
     seconds : float
-        Time it took.
+        Time that the segmentation took, in seconds.
     sha256 : str
-        Of the image file.
+        SHA-256 of the image file.
     device : str
-        What computed it.
+        Name of the device that computed it.
     shape : tuple of int
-        Of the labels.
+        Shape of the labels, (..., Y, X).
     outputs : tuple of str
-        Names of the files written.
+        Names of the files that were written.
     notes : tuple of str
-        Why planes were left unlabelled.
+        Sentences for the user, such as why planes were left unlabelled.
     tile_px, halo_px : int
-        Edge of the tiles' cores, and what is computed around them.
+        Edge of the tiles' cores and width of their halo, in pixels.
     fractions : DataFrame or None
-        ``file``, ``plane``, the columns of `measure.class_fractions`, and a
+        Area fractions: ``file``, ``plane``, the columns of `measure.class_fractions`, and a
         ``note`` for planes that were left unlabelled; their fractions are NaN.
     """
 
@@ -78,7 +78,7 @@ class FileResult:
     fractions: pd.DataFrame | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row of the report as plain JSON types, without fractions and options."""
+        """Return the entry in ``run.json`` as plain JSON types, without fractions and options."""
         left_out = ("fractions", "options")
         entries = {name: value for name, value in vars(self).items() if name not in left_out}
         return {"file": self.path.name, **entries, "path": str(self.path.resolve())}
@@ -86,20 +86,20 @@ class FileResult:
 
 @dataclass(frozen=True, eq=False)
 class BatchReport:
-    """What became of a run.
+    """Report of a run: the results of all of its files.
 
     Parameters
     ----------
     results : tuple of FileResult
-        One for each task, in order.
+        Result of each task, in order.
     out : Path
         Folder of the results.
     settings : SegmentSettings
-        How the files were segmented.
+        Settings with which the files were segmented.
     started : datetime
-        With time zone.
+        Time at which the run began, with time zone.
     seconds : float
-        Time it took.
+        Time that the run took, in seconds.
     """
 
     results: tuple[FileResult, ...]
@@ -110,40 +110,40 @@ class BatchReport:
 
     @property
     def paths(self) -> tuple[Path, Path]:
-        """Where the fractions and the report are written."""
+        """Paths of ``fractions.csv`` and ``run.json``."""
         return report_paths(self.out, self.settings.name)
 
     @property
     def failed(self) -> tuple[FileResult, ...]:
-        """The files that could not be segmented."""
+        """Results of the files that could not be segmented."""
         return tuple(r for r in self.results if r.status == "failed")
 
     @property
     def segmented(self) -> tuple[FileResult, ...]:
-        """The files that were segmented, completely or in part."""
+        """Results of the files that were segmented, completely or in part."""
         return tuple(r for r in self.results if r.status.startswith("done"))
 
     @property
     def fractions(self) -> pd.DataFrame:
-        """One row for each plane and class."""
+        """Area fractions of all files: one row for each plane and class."""
         tables = [r.fractions for r in self.results if r.fractions is not None]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_columns())
 
     @property
     def mode_fractions(self) -> pd.DataFrame:
-        """``fraction_of_modes``: one row for each plane, one column for each fracture mode."""
+        """``fraction_of_modes`` of all files: a row for each plane, a column for each mode."""
         table = self.fractions
         modes = table[table.is_fracture_mode.astype(bool)]
         indexed = modes.set_index(["file", "plane", "class_name"])
         return indexed["fraction_of_modes"].unstack(sort=False)
 
     def to_dict(self, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-        """Return the report as plain JSON types, without the fractions.
+        """Return the content of ``run.json`` as plain JSON types, without the fractions.
 
         Parameters
         ----------
         earlier : sequence of mapping
-            Runs whose results are in the folder, too.
+            Content of ``run.json`` of earlier runs whose results are in the same folder.
         """
         from napari_fractoseg import __version__
 
@@ -167,9 +167,8 @@ class BatchReport:
     def write(self) -> None:
         """Write ``fractions.csv`` and ``run.json`` into the folder of the results.
 
-        They also tell of results of other runs that are there, for images that this
-        one did not segment. What these wrote for an image that was segmented again is
-        removed.
+        Both also list results of earlier runs in the folder, for images that this run did
+        not segment. Files that earlier runs wrote for an image of this run are deleted.
         """
         # Read now: another run may have written for other images meanwhile.
         earlier = EarlierRuns.read(self.out, self.settings.name)

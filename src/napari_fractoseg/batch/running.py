@@ -1,4 +1,4 @@
-"""Tasks -> files: here, or in any executor."""
+"""Runs of a plan: tasks are segmented in this process, or by the workers of an executor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["run", "segment_file"]
 
 _SAVED_EVERY_S = 10
 STEPS_PER_FILE = 100
-"""What a file counts for in the progress of a run."""
+"""Number of progress steps that a file stands for in a run."""
 
 
 def run(
@@ -48,23 +48,23 @@ def run(
     Parameters
     ----------
     tasks : sequence of SegmentTask
-        From `plan`.
+        Tasks of the run (`plan`).
     workers : Workers or concurrent.futures.Executor, optional
-        Where to run; by default in this process. Each file is one call, but images
-        that are written block by block (zarr) are one for each block.
+        Workers that segment the files; by default this process does. Each file is one call,
+        or one for each block if it is written block by block (zarr, large TIFF).
 
     Yields
     ------
     Progress
-        While files are segmented; each counts for 100 steps. When the job is
-        closed, what is finished stays and the report says what is not.
+        While files are segmented; each file is 100 steps. When the job is closed,
+        finished files stay, and the report lists those that are not.
 
     Returns
     -------
     BatchReport
-        Also written as ``fractions.csv`` and ``run.json``, together with what
-        earlier runs wrote for other images. All results of an image are replaced
-        when it is segmented again.
+        Report of the run. It is also written as ``fractions.csv`` and ``run.json``,
+        together with results of earlier runs for other images. All results of an image are
+        replaced when it is segmented again.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def _difference(first: SegmentTask, other: SegmentTask) -> str:
 
 
 def segment_file(task: SegmentTask) -> FileResult:
-    """Segment one file in a process that has been given to us; errors become part of the result."""
+    """Segment one file in a worker process; an error becomes the status of the result."""
     with ONE_AT_A_TIME:
         use_own_threads()
         return drain(_segment_job(task))
@@ -143,7 +143,7 @@ def _run_here(
     results: list[FileResult],
     workers: Workers | None,
 ) -> Job[None]:
-    """Segment files one after the other; workers compute the blocks of those that have any."""
+    """Segment the tasks at `numbers` one after the other; workers compute blocks of large ones."""
     total = STEPS_PER_FILE * len(tasks)
     for done, number in enumerate(numbers, start=len(tasks) - len(numbers)):
         begun, name = STEPS_PER_FILE * done, tasks[number].path.name
@@ -158,7 +158,7 @@ def _run_in(
     numbers: Sequence[int],
     results: list[FileResult],
 ) -> Job[None]:
-    """Have each file segmented as a whole by a worker."""
+    """Let workers segment the tasks at `numbers`, each file as a whole by one of them."""
     units = deque(Unit(segment_file, (tasks[number],), key=number) for number in numbers)
     done, total = 0, STEPS_PER_FILE * len(tasks)
     with closing(work_through(workers, units)) as finished:
@@ -175,7 +175,7 @@ def _run_in(
 
 
 def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileResult]:
-    """Segment one file; the boundary behind which a failed file does no harm."""
+    """Segment one file; any error becomes the status of its result, and the run goes on."""
     began, sha256 = time.perf_counter(), ""
     try:
         sha256 = task.sha256()
@@ -226,7 +226,7 @@ def _segment_stack(
 def _write_overlays(
     task: SegmentTask, stack: MicrographStack, prediction: Prediction
 ) -> tuple[list[str], list[str]]:
-    """Return the names of the overlays, and why there is none."""
+    """Write the overlays of all planes; return their names, and notes if there are none."""
     scheme, palette = prediction.scheme, task.settings.palette
     if palette is not None:
         scheme = scheme.with_palette(palette)
@@ -269,7 +269,7 @@ def _write_tiffs(task: SegmentTask, prediction: Prediction) -> None:
 
 
 def _failed(path: Path, error: BaseException) -> FileResult:
-    """Return the result of a file with the message on one line."""
+    """Return the result of a file that failed, with the message of the error on one line."""
     text = " ".join(str(error).splitlines())
     if isinstance(error, FractosegError):
         return FileResult(path, "failed", error=text, options=error.options)

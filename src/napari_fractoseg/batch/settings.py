@@ -1,4 +1,4 @@
-"""How files are segmented: options that are described once, for Python and the command line."""
+"""Options of a segmentation, described once for Python, command line and reference pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SegmentSettings"]
 @described
 @dataclass(frozen=True)
 class SegmentSettings:
-    """How files are segmented."""
+    """Options of a segmentation of files: model, device, outputs and tiles."""
 
     model: Annotated[
         str | Path, Field(description="'default', the name of a model, or a model folder.")

@@ -1,4 +1,4 @@
-"""What is to be done with which files: a list of tasks made of paths."""
+"""Plan of a segmentation of files: a list of tasks that are made of paths."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _RESULT_ENDINGS = tuple(f"_{kind}" for kind in (*KINDS, "overlay"))
 
 @dataclass(frozen=True)
 class SegmentTask:
-    """One file to segment.
+    """One image to segment, with the paths of its results.
 
     Parameters
     ----------
     path : Path
-        The image.
+        Image file, or folder whose images are planes.
     out : Path
         Folder of the results.
     settings : SegmentSettings
-        How.
+        Options of the segmentation.
     """
 
     path: Path
@@ -54,17 +54,17 @@ class SegmentTask:
 
     @property
     def is_stack(self) -> bool:
-        """Whether the image is a folder whose files are planes."""
+        """Whether the image is a folder whose files are the planes of one stack."""
         return _is_folder_of_images(self.path)
 
     @property
     def writes_zarr(self) -> bool:
-        """Whether the results are zarr, else TIFF."""
+        """Whether the results are OME-Zarr; otherwise they are TIFF."""
         return self.settings.zarr or self.path.suffix.lower() == _ZARR
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the image is read in parts and the results are written in parts."""
+        """Whether image and results are read and written block by block, never as a whole."""
         if self.writes_zarr or self.is_stack:
             return True
         if self.path.suffix.lower() not in TIFF_SUFFIXES:
@@ -77,18 +77,18 @@ class SegmentTask:
 
     @property
     def labels_path(self) -> Path:
-        """Where the class values are written."""
+        """Path of the labels."""
         return self.path_of(LABELS)
 
     @property
     def arrays(self) -> dict[str, Path]:
-        """What is written of shape (..., Y, X), and where: the labels first."""
+        """Paths of the result arrays by kind: the labels first, then the uncertainty asked for."""
         wanted = {CONFIDENCE: self.settings.confidence, MARGIN: self.settings.margin}
         kinds = [LABELS, *(kind for kind, is_wanted in wanted.items() if is_wanted)]
         return {kind: self.path_of(kind) for kind in kinds}
 
     def path_of(self, kind: str) -> Path:
-        """Return where one of `KINDS` is written, if it is."""
+        """Return the path of the result of a kind (one of `KINDS`), asked for or not."""
         suffix = _ZARR if self.writes_zarr else ".tif"
         ending = "" if self.settings.name and kind == LABELS else f"_{kind}"
         return self.out / f"{self._stem}{ending}{suffix}"
@@ -111,18 +111,18 @@ class SegmentTask:
         return read_image(self.path, channel=channel)
 
     def sha256(self) -> str:
-        """Return the hash of the image: of a stack, that of its planes; empty if there is none."""
+        """Return the SHA-256 of the image, of a stack that of all planes; empty if missing."""
         if not self.path.exists():
             return ""
         return file_sha256(self.path, find_images(self.path) if self.is_stack else None)
 
     def overlay_path(self, index: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Path:
-        """Where the overlay of a plane is written, if asked for.
+        """Return the path of the overlay picture of a plane.
 
         Parameters
         ----------
         index, shape : tuple of int
-            The plane on the leading axes, and the length of these.
+            Index of the plane on the leading axes, and the length of these axes.
         """
         numbers = [f"_{i:0{len(str(n - 1))}}" for i, n in zip(index, shape, strict=True)]
         return self.out / f"{self._stem}_overlay{''.join(numbers)}.png"
@@ -148,39 +148,39 @@ def plan(
     resume: bool = False,
     stack: bool = False,
 ) -> list[SegmentTask]:
-    """List what is to be done; writes nothing.
+    """List the images to segment as tasks; writes nothing.
 
     Parameters
     ----------
     inputs : iterable of Path or str
-        Image files, and folders whose images are taken; results that lie
-        beside their image are not.
+        Image files, and folders whose images are all taken, except results that lie
+        beside their image.
     out : Path or str
-        Folder of the results; made when the tasks run.
+        Folder of the results; it is made when the tasks run.
     settings : SegmentSettings, optional
-        How to segment.
+        Options of the segmentation; by default those of `SegmentSettings()`.
     overwrite : bool
-        Whether results that are already there may be replaced: all those of an
-        image that is segmented again. The inputs never are.
+        Whether existing results may be replaced: all those of an image that is
+        segmented again. Inputs are never replaced.
     resume : bool
         Whether to leave out images that an earlier run finished with the same model
-        and settings, and that are the same still.
+        and settings, if their files have not changed.
     stack : bool
         Whether the images of a folder are the planes of one stack.
 
     Returns
     -------
     list of SegmentTask
-        One for each image; a file named twice is done once. Empty if an earlier run
+        A task for each image; a file named twice is one task. Empty if an earlier run
         finished all.
 
     Raises
     ------
     OutputExistsError
-        If results are already there, or would replace an input.
+        If there are results already, or they would replace an input.
     ImageError
-        If there is no image, or two have the same name, so that their results
-        would have as well.
+        If there is no image, or if two have the same name, so that their results
+        would overwrite each other.
     ModelError
         If there is no such model.
 
@@ -244,7 +244,7 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _is_label_image(path: Path) -> bool:
-    """Whether it is OME-Zarr labels, whatever their name."""
+    """Whether a path is an OME-Zarr label image or a result of this program."""
     image = read_ngff(path) if path.is_dir() else None
     return image is not None and (image.scheme is not None or bool(image.provenance))
 
@@ -254,7 +254,7 @@ def _is_folder_of_images(path: Path) -> bool:
 
 
 def _check_names(tasks: Sequence[SegmentTask]) -> None:
-    """Refuse two images whose results would have the same name, whatever the file system."""
+    """Refuse two images whose results would have the same name, upper and lower case alike."""
     seen: dict[str, Path] = {}
     for task in tasks:
         other = seen.setdefault(stem_of(task.path), task.path)
@@ -268,7 +268,7 @@ def _check_names(tasks: Sequence[SegmentTask]) -> None:
 def _check_outputs(
     tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool, earlier: EarlierRuns | None
 ) -> None:
-    """Refuse to replace anything that may not be; `earlier` is what is gone on with."""
+    """Refuse to replace inputs, or results without `overwrite`; `earlier` are runs to resume."""
     out, name = tasks[0].out, tasks[0].settings.name
     for task in tasks:
         # Beside the planes of a stack, the labels would be taken for one of them the next time.

@@ -1,4 +1,4 @@
-"""What a Dask worker on this machine does first."""
+"""Preload module of Dask workers on this machine, which is run when they start."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["dask_setup"]
 
 
 def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask's interface
-    """Leave Ctrl-C to the process that started the workers; it ends them."""
+    """Let the worker ignore Ctrl-C: the process that started it handles that and stops it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Figures of agreement from confusion matrices."""
+"""Confusion matrices of labels, and figures of agreement computed from them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ __all__ = ["Confusion"]
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Pixel counts: rows are reference classes, columns predicted classes.
+    """Confusion matrix of labels, with the figures of agreement that follow from it.
 
     Parameters
     ----------
     counts : ndarray of int64, shape (K, K)
-        In the order of the scheme.
+        Number of pixels; rows are reference classes, columns predicted classes, both in the
+        order of the scheme.
     scheme : ClassScheme
-        The classes.
+        Classes of the label values.
 
     Examples
     --------
@@ -43,12 +44,14 @@ class Confusion:
     def of(
         cls, reference: npt.NDArray[Any], predicted: npt.NDArray[Any], scheme: ClassScheme
     ) -> Confusion:
-        """Compare labels; pixels that are unlabelled in the reference do not count.
+        """Compare two label images; pixels that are unlabelled in the reference do not count.
 
         Parameters
         ----------
         reference, predicted : ndarray of int, same shape
-            Class values of the scheme.
+            Label images, class values of the scheme.
+        scheme : ClassScheme
+            Classes of the label values.
         """
         scheme.check_labels(reference)
         scheme.check_labels(predicted)
@@ -64,43 +67,43 @@ class Confusion:
 
     @property
     def n_px(self) -> int:
-        """Pixels compared."""
+        """Number of pixels that are labelled in the reference and predicted as a class."""
         return int(self.counts.sum())
 
     @property
     def agreement(self) -> float:
-        """Part of the pixels with the same class; NaN without pixels."""
+        """Fraction of pixels with the same class on both sides (accuracy); NaN without pixels."""
         return _ratio(np.trace(self.counts), self.counts.sum())
 
     @property
     def mode_agreement(self) -> float:
-        """The same, among pixels that both sides call a fracture mode."""
+        """Agreement among the pixels that both sides call a fracture mode; NaN without any."""
         modes = self._modes
         return _ratio(np.trace(modes), modes.sum())
 
     @property
     def iou(self) -> dict[str, float]:
-        """Intersection over union of each class; NaN for classes on neither side."""
+        """Intersection over union by class name; NaN for classes on neither side."""
         hits = np.diag(self.counts)
         union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
         return {n: _ratio(*v) for n, *v in zip(self.scheme.names, hits, union, strict=True)}
 
     @property
     def f1(self) -> dict[str, float]:
-        """F1 score (Dice coefficient) of each class."""
+        """F1 score (Dice coefficient) by class name; NaN for classes on neither side."""
         hits = np.diag(self.counts)
         both = self.counts.sum(axis=0) + self.counts.sum(axis=1)
         return {n: _ratio(*v) for n, *v in zip(self.scheme.names, 2 * hits, both, strict=True)}
 
     @property
     def mean_iou(self) -> float:
-        """Mean of `iou` over classes that occur."""
+        """Mean of `iou` over the classes that occur on either side."""
         values = [v for v in self.iou.values() if not np.isnan(v)]
         return float(np.mean(values)) if values else float("nan")
 
     @property
     def mode_fractions(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Fractions of the fracture modes among labelled pixels: reference, prediction."""
+        """Area fraction of each fracture mode by name, in the reference and in the prediction."""
         index = self._mode_index
         names = [self.scheme.names[i] for i in index]
         sides = (self.counts.sum(axis=1)[index], self.counts.sum(axis=0)[index])
@@ -111,7 +114,7 @@ class Confusion:
 
     @property
     def fraction_error(self) -> float:
-        """Half the sum of the absolute differences of `mode_fractions`.
+        """Error of the fraction: half the sum of the absolute differences of `mode_fractions`.
 
         With two modes this is the absolute error of i / (i + t).
         """

@@ -1,4 +1,4 @@
-"""How well a model agrees with labels, image by image."""
+"""Evaluation of a model: its labels compared with reference labels, image by image."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Agreement of a model with labels.
+    """Agreement of a model's labels with reference labels.
 
     Parameters
     ----------
     images : mapping of str to Confusion
-        One for each image.
+        Name of an image -> confusion matrix of its pixels.
     notes : tuple of str
-        What was left out of the labels.
+        Sentences about what was left out of the labels.
     """
 
     images: Mapping[str, Confusion]
@@ -48,11 +48,11 @@ class Evaluation:
 
     @property
     def pooled(self) -> Confusion:
-        """All pixels of all images together."""
+        """Confusion matrix of the pixels of all images together."""
         return functools.reduce(operator.add, self.images.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON types."""
+        """Return the figures of each image, and of all together, as plain JSON types."""
         return {
             "classes": list(self.pooled.scheme.names),
             "pooled": self.pooled.to_dict(),
@@ -64,17 +64,17 @@ class Evaluation:
 def evaluate_job(
     model: SegmentationModel, reference: TrainingSet, device: Device | None = None
 ) -> Job[Evaluation]:
-    """Segment the images of a set and compare with their labels.
+    """Segment the images of a data set and compare the result with their labels.
 
     Parameters
     ----------
     model : SegmentationModel
-        What to judge.
+        Model to evaluate.
     reference : TrainingSet
-        Images with labels; unlabelled pixels do not count. Its classes are
+        Images with reference labels; unlabelled pixels do not count. Its classes are
         matched to those of the model by name.
     device : Device, optional
-        By default `choose_device`.
+        Device that computes; by default the first GPU, or the CPU (`choose_device`).
 
     Yields
     ------
@@ -84,6 +84,7 @@ def evaluate_job(
     Returns
     -------
     Evaluation
+        Confusion matrices of the images.
 
     Raises
     ------
@@ -133,32 +134,32 @@ def evaluate(
     annotations: AnnotationOptions = STRICT,
     device: str = "auto",
 ) -> Evaluation:
-    """Measure how well a model agrees with labels.
+    """Measure how well a model agrees with labels that people made.
 
     Parameters
     ----------
     model : SegmentationModel
-        From `load_model`.
+        Model to evaluate (`load_model`).
     images : Path or str
-        Folder of images.
+        Folder of the images.
     labels : Path or str
         Folder of masks named like the images, or a VIA file.
     mask_values : mapping of int to str, optional
         Value in the mask files -> class name; by default the values are those
         of the model's classes.
     unlabelled_as : str, optional
-        Class that pixels without a label belong to; by default they do not
+        Name of the class that pixels without a label are given; by default they do not
         count.
     annotations : AnnotationOptions
         Which class a region of a VIA file is of, and what is left out.
     device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        Device that computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Returns
     -------
     Evaluation
-        With ``images``, a confusion matrix for each, and ``pooled``; its ``notes`` say
-        what was left out.
+        A confusion matrix for each image (``images``), and for all together (``pooled``); its
+        ``notes`` say what was left out.
 
     Raises
     ------

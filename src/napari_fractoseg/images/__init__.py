@@ -1,4 +1,7 @@
-"""Micrographs: reading, grey levels, normalisation."""
+"""Micrographs: reading of image files, stacks of planes, grey levels and their normalisation.
+
+For *plane, field, specimen* see ``docs/reference/glossary.md``.
+"""
 
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.micrograph import LazyPlane, Micrograph, MicrographStack

@@ -19,7 +19,7 @@ _TYPES = {
     "y": "space",
     "x": "space",
 }
-"""What the names that everybody uses stand for."""
+"""Type of the axes with usual names."""
 
 _UNITS_UM = {
     ("picometer", "picometre", "pm"): 1e-6,
@@ -31,10 +31,10 @@ _UNITS_UM = {
     ("meter", "metre", "m"): 1e6,
     ("inch",): 25400.0,
 }
-"""Units of length in micrometres: the names of OME-NGFF, and symbols."""
+"""Micrometres in a unit of length, by its names in OME-NGFF and its symbols."""
 _UM = {name: um for names, um in _UNITS_UM.items() for name in names}
 _SAME = 1e-3
-"""Pixels whose edges differ by less are square."""
+"""Largest relative difference of the edges of a pixel that counts as square."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Axis:
     Parameters
     ----------
     name : str
-        Such as ``t``, ``z``, ``y``, ``x``.
+        Name of the axis, such as ``t``, ``z``, ``y``, ``x``.
     type : str or None
-        ``space``, ``time``, ``channel``, another word, or None if unknown.
+        Kind of the axis: ``space``, ``time``, ``channel``, another word, or None if unknown.
     unit : str or None
-        As in OME-NGFF, such as ``micrometer``; None if unknown.
+        Unit as OME-NGFF writes it, such as ``micrometer``; None if unknown.
     scale : float
-        Distance of two elements in `unit`; 1.0 if unknown.
+        Distance of two elements on the axis in `unit`; 1.0 if unknown.
 
     Raises
     ------
     ImageError
-        If there is no name, or the scale is not above zero.
+        If the name is empty, or the scale is not above zero.
 
     References
     ----------
@@ -83,7 +83,7 @@ class Axis:
 
     @classmethod
     def named(cls, name: str, unit: str | None = None, scale: float = 1.0) -> Axis:
-        """Return an axis whose type is what its name stands for; None for other names."""
+        """Return an axis whose type follows from its name: ``space`` for ``z``, None if unusual."""
         return cls(name, _TYPES.get(name.lower()), unit, scale)
 
 
@@ -93,12 +93,12 @@ def pixel_size_um(axes: Sequence[Axis]) -> float | None:
     Parameters
     ----------
     axes : sequence of Axis
-        Of which the last two are those of the rows and columns.
+        Axes of an image, the last two those of rows and columns.
 
     Returns
     -------
     float or None
-        None if a unit is unknown or no length, or if the pixels are not square.
+        Edge of a pixel; None if a unit is unknown or no length, or if pixels are not square.
     """
     edges = [axis.scale * _UM[axis.unit] for axis in axes[-2:] if axis.unit in _UM]
     if len(edges) != 2 or not math.isclose(*edges, rel_tol=_SAME):

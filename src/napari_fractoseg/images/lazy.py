@@ -1,4 +1,4 @@
-"""Arrays on disk as they are wanted: what is sliced is read, and changed on the way."""
+"""Lazy arrays: views of arrays on disk that read, and convert, only what is sliced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
 class ArrayLike(Protocol):
-    """What a numpy, dask or zarr array has in common."""
+    """Protocol of the properties that numpy, dask and zarr arrays have in common."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,7 +33,9 @@ class LazyArray:
     Parameters
     ----------
     shape : tuple of int
+        Length of each axis.
     dtype : numpy dtype
+        Type of the elements.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
@@ -60,7 +62,7 @@ class LazyArray:
         return np.asarray(self[...], dtype=dtype)
 
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
-        """Return what is asked for; there is a key for each axis."""
+        """Read the elements at `keys`: an integer or a slice for each axis."""
         raise NotImplementedError
 
 
@@ -70,9 +72,9 @@ class AtIndex(LazyArray):
     Parameters
     ----------
     data : array
-        Such as zarr.
+        Array to view, such as zarr.
     axis, index : int
-        The axis that is left out, and where on it.
+        Axis that is left out, and the index on it.
     """
 
     def __init__(self, data: Any, axis: int, index: int) -> None:
@@ -85,19 +87,19 @@ class AtIndex(LazyArray):
 
 
 class Converted(LazyArray):
-    """An array whose elements, or whose samples, are computed from those of another one.
+    """An array whose elements, or samples (colours), are computed from those of another one.
 
     Parameters
     ----------
     data : array
-        Such as zarr.
+        Array to convert, such as zarr.
     convert : callable
-        Takes an ndarray and returns one of the same type. Without a sample
-        axis it works on each element by itself.
+        Function of an ndarray that returns one of the same type. Without a sample
+        axis it must work on each element by itself.
     sample_axis : int, optional
-        Moved to the end before `convert` is called, always with all samples.
+        Axis of the samples; it is moved to the end, and `convert` always gets all samples.
     n_samples : int, optional
-        Samples that `convert` returns; by default as many as there are.
+        Number of samples that `convert` returns; by default as many as there are.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class Converted(LazyArray):
 
 
 def at_index(data: Any, axis: int, index: int) -> Any:
-    """Fix the index on one axis: a view of a numpy array, `AtIndex` of others."""
+    """Return an array with the index on one axis fixed: a view of numpy, `AtIndex` of others."""
     if isinstance(data, np.ndarray):
         keys: tuple[Any, ...] = (slice(None),) * axis + (index,)
         return data[keys]
@@ -138,9 +140,9 @@ def converted(
     sample_axis: int | None = None,
     n_samples: int | None = None,
 ) -> Any:
-    """Convert an array, see `Converted`: at once in memory, when it is sliced on disk.
+    """Return a converted array: at once if it is in memory, a `Converted` if it is on disk.
 
-    Without `convert` only the sample axis is moved.
+    Parameters are those of `Converted`. Without `convert` only the sample axis is moved.
     """
     if not isinstance(data, np.ndarray) or (convert and isinstance(data, np.memmap)):
         return Converted(data, convert or np.asarray, sample_axis, n_samples)

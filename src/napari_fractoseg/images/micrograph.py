@@ -1,4 +1,4 @@
-"""Micrographs and stacks of them."""
+"""Micrographs: single grey-level planes, and stacks of them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _LAZY_PX = 2**26
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:
-    """One grey-level image.
+    """One plane of grey levels.
 
     Parameters
     ----------
     data : array of shape (Y, X)
-        Finite grey levels of any real type: numpy, or what is read when it is
-        sliced (`LazyPlane`, whose levels `grey_range` checks).
+        Finite grey levels of any real type: numpy, or a `LazyPlane` on disk, whose levels
+        are checked when `grey_range` is measured.
     pixel_size_um : float or None
         Edge of a pixel in micrometres; None where it is not known.
     name : str
-        Used in messages and file names.
+        Name of the plane in messages and file names.
     known_range : GreyRange, optional
-        Its `grey_range`, if it was measured before.
+        Grey range of the plane, if it was measured before.
     """
 
     data: Any
@@ -70,12 +70,12 @@ class Micrograph:
 
     @functools.cached_property
     def grey_range(self) -> GreyRange:
-        """The grey levels that become -1 and 1.
+        """Grey range of the plane: the two levels that become -1 and 1 for the network.
 
         Raises
         ------
         ImageError
-            If a plane on disk, which is read for this, holds NaN or infinite values.
+            If a plane on disk, which is read for this, has NaN or infinite values.
         """
         if self.known_range is not None:
             return self.known_range
@@ -91,23 +91,23 @@ class Micrograph:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it shows nothing: all grey levels are the same."""
+        """Whether all grey levels are the same, so that the plane shows nothing."""
         return is_constant(self.data)
 
     def normalised(self) -> npt.NDArray[np.float32]:
-        """Return the grey levels as the networks see them, shape (Y, X)."""
+        """Return the normalised grey levels that networks take, shape (Y, X), -2 to 2."""
         return self.grey_range.apply(np.asarray(self.data[...]))
 
 
 class LazyPlane(LazyArray):
-    """A plane of an array on disk; what is sliced is read, and turned to grey.
+    """A plane of an array on disk, read and turned to grey when it is sliced.
 
     Parameters
     ----------
     data : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
-        Such as dask or zarr.
+        Array of planes, such as dask or zarr.
     index : tuple of int
-        The plane on the leading axes.
+        Index of the plane on the leading axes.
     rgb : bool
         Whether the last axis holds colours.
     """
@@ -123,7 +123,7 @@ class LazyPlane(LazyArray):
 
 @dataclass(frozen=True, eq=False)
 class MicrographStack:
-    """Any number of planes of one size; read one at a time.
+    """An image of one or more planes of one size, which are read one at a time.
 
     Parameters
     ----------
@@ -133,11 +133,11 @@ class MicrographStack:
     rgb : bool
         Whether the last axis holds colours.
     pixel_size_um : float or None
-        Edge of a pixel in micrometres.
+        Edge of a pixel in micrometres; None where it is not known.
     name : str
-        Used in messages and file names.
+        Name of the image in messages and file names.
     axes : tuple of Axis or None
-        One for each axis of `shape`; None where it is not known what they are.
+        Axis for each entry of `shape`; None where it is not known what they are.
 
     Examples
     --------
@@ -195,10 +195,10 @@ class MicrographStack:
         Parameters
         ----------
         index : tuple of int
-            One number for each leading axis; empty for a single image.
+            Index of the plane, a number for each leading axis; empty for a single image.
         known_range : GreyRange, optional
-            Its grey range, if it was measured before; a plane on disk is then not read
-            for it again.
+            Grey range of the plane, if it was measured before; a plane on disk is then not
+            read for it again.
         """
         name = f"{self.name}, {self.plane_name(index)}" if index else self.name
         data: Any
@@ -210,7 +210,7 @@ class MicrographStack:
         return Micrograph(data, self.pixel_size_um, name, known_range)
 
     def plane_name(self, index: tuple[int, ...]) -> str:
-        """Return the name of a plane for people, counted from 1: ``plane 3 of 5 (index 2)``."""
+        """Return the name of a plane for users, counted from 1: ``plane 3 of 5 (index 2)``."""
         number = int(np.ravel_multi_index(index, self.shape[:-2])) + 1 if index else 1
         where = f" (index {', '.join(map(str, index))})" if index else ""
         return f"plane {number} of {self.n_planes}{where}"

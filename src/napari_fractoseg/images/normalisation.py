@@ -58,17 +58,17 @@ def has_colours(
     Parameters
     ----------
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     rgb : bool, optional
-        What the caller knows about it.
+        Whether the last axis holds colours, if the caller knows it.
     name, remedy : str
-        Used in the message; the remedy is a sentence.
+        Name of the image and sentence of what to do, for the message.
 
     Raises
     ------
     ImageError
-        If it is not known and the last of three or more axes is as short as that
-        of colours: (Y, X, 3) would become Y images of 3 pixels width.
+        If it is not known, and the last of three or more axes has 4 elements or fewer:
+        (Y, X, 3) would become Y images of 3 pixels width.
     """
     if rgb is not None:
         return rgb
@@ -86,12 +86,12 @@ def has_colours(
 
 @dataclass(frozen=True)
 class GreyRange:
-    """The two grey levels that become -1 and 1.
+    """Grey range of a plane: the two levels that become -1 and 1 by normalisation.
 
     Parameters
     ----------
     low, high : float
-        In the grey levels of the image; ``low <= high``.
+        Grey levels of the image that become -1 and 1; ``low <= high``.
     """
 
     low: float
@@ -99,7 +99,7 @@ class GreyRange:
 
     @classmethod
     def of(cls, plane: ArrayLike) -> GreyRange:
-        """Measure a plane of shape (Y, X): its 1st and 99th percentile.
+        """Measure the grey range of a plane of shape (Y, X): its 1st and 99th percentile.
 
         Where these two are equal (nearly constant planes), minimum and maximum
         are taken.
@@ -115,11 +115,12 @@ class GreyRange:
         Parameters
         ----------
         data : ndarray, any shape
+            Grey levels of the image.
 
         Returns
         -------
         ndarray of float32, same shape
-            Between -2 and 2.
+            Normalised grey levels, -2 to 2.
         """
         if self.high == self.low:
             return np.zeros(data.shape, dtype=np.float32)
@@ -129,17 +130,18 @@ class GreyRange:
         return np.clip(levels, -CUT, CUT, out=levels).astype(np.float32)
 
     def table(self, dtype: npt.DTypeLike) -> npt.NDArray[np.float32]:
-        """Normalise all numbers of a type, for devices on which looking up is fastest.
+        """Return the lookup table of the normalisation, for all numbers of an integer type.
 
         Parameters
         ----------
         dtype : dtype
-            Integers of 8 or 16 bits.
+            Type of the grey levels: integers of 8 or 16 bits.
 
         Returns
         -------
         ndarray of float32, shape (256,) or (65536,)
-            In the order of the bits, read as an unsigned number: -1 comes last.
+            Normalised level of each number, indexed by its bits as an unsigned number: that
+            of -1 comes last.
         """
         kind = np.dtype(dtype)
         numbers = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}")

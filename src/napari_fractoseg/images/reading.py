@@ -1,4 +1,4 @@
-"""Image files -> micrographs."""
+"""Reading of image files as stacks of planes, and of label masks."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def read_image(
     Parameters
     ----------
     path : Path or str
-        TIFF, PNG, JPEG, BMP, or a zarr array or OME-Zarr image (level 0). Zarr,
-        and TIFF of more than 64 million values, is read when it is sliced.
+        File to read: TIFF, PNG, JPEG, BMP, or a zarr array or OME-Zarr image (level 0).
+        Zarr, and TIFF of more than 64 million values, is read when it is sliced.
     rgb : bool, optional
         Whether the last axis holds colours, where a zarr array does not say what
         its axes are, or a TIFF says it wrongly.
@@ -77,8 +77,8 @@ def read_image(
     Returns
     -------
     MicrographStack
-        With its axes, as far as the file names them. The pixel size is that of
-        OME-Zarr.
+        The image, with its axes as far as the file names them. The pixel size is that
+        of OME-Zarr.
 
     Raises
     ------
@@ -114,14 +114,14 @@ def image_shape(
     Parameters
     ----------
     path : Path or str
-        As of `read_image`.
+        Image file, of the formats that `read_image` takes.
     channel : int or str, optional
-        As of `read_image`.
+        Number (from 0) or name of the channel, of files with several.
 
     Raises
     ------
     ImageError
-        As `read_image`, but for damage of the pixels.
+        If `read_image` would refuse the file; damage of the pixels is not found.
     """
     shape, dtype, _ = image_header(Path(path), channel)
     return shape, dtype
@@ -130,7 +130,7 @@ def image_shape(
 def image_header(
     path: Path, channel: int | str | None = None
 ) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    """Return shape, type, and whether the last axis is colour, without decoding pixels."""
+    """Return shape, type, and whether the last axis holds colours, without decoding pixels."""
     if path.exists() and not is_zarr(path) and path.suffix.lower() not in TIFF_SUFFIXES:
         try:
             source = choose_channel(picture_header(path), channel, path)
@@ -144,10 +144,15 @@ def image_header(
 def read_mask(path: Path | str) -> npt.NDArray[Any]:
     """Read a label mask: whole numbers, shape (Y, X), as they are stored.
 
+    Parameters
+    ----------
+    path : Path or str
+        Image file, of the formats that `read_image` takes.
+
     Raises
     ------
     ImageError
-        If it is no greyscale image of whole numbers.
+        If the file is no grey-level image of whole numbers.
     """
     path = Path(path)
     source = _read_source(path, as_shown=False)
@@ -174,7 +179,7 @@ def _read_source(
     as_shown: bool = True,
     most_values: int = LOADED_VALUES,
 ) -> Source:
-    """Return the array of a file, of one channel; see `read_tiff` for the last two."""
+    """Return the array of a file, of one channel; `read_tiff` explains the last two parameters."""
     if not path.exists():
         raise ImageError(f"{path} does not exist. Check the path.")
     try:

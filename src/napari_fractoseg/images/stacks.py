@@ -1,4 +1,4 @@
-"""Folders of images, and lists of them, as one stack."""
+"""Stacks of image files: a folder, or a list of files, whose images are planes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def read_stack(
     Parameters
     ----------
     images : Path, str, or sequence of them
-        A folder, whose images are taken in natural order (``plane2`` before
-        ``plane10``), or the images in the order of the planes.
+        Folder, whose images are taken in natural order (``plane2`` before
+        ``plane10``), or image files in the order of the planes.
     channel : int or str, optional
-        The channel to take of each, as of `read_image`.
+        Number (from 0) or name of the channel to take of each file.
 
     Returns
     -------
     MicrographStack
-        Of shape (plane, Y, X), named like the folder. Of colours the first three
-        samples are kept.
+        Stack of shape (plane, Y, X), named like the folder. Of images with colours
+        the alpha channel is left out.
 
     Raises
     ------
@@ -67,14 +67,14 @@ def read_stack(
 
 
 def natural_order(name: str) -> tuple[Any, ...]:
-    """Return what names are sorted by, so that ``plane2`` comes before ``plane10``."""
+    """Return the sort key of a name by which ``plane2`` comes before ``plane10``."""
     parts = re.split(r"([0-9]+)", name.casefold())
     numbered = [int(part) if i % 2 else part for i, part in enumerate(parts)]
     return (*numbered, name)  # a difference in capitals or leading zeros has an order, too
 
 
 class _FileStack(LazyArray):
-    """Files of one plane each; the one that was read last is kept."""
+    """Array of files of one plane each; the file that was read last stays open."""
 
     def __init__(
         self,

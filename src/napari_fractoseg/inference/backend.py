@@ -1,4 +1,4 @@
-"""A model made ready for a device: its fast network, and the tiles that memory allows."""
+"""A model made ready for one device: its optimised network, and tiles that fit into memory."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ from napari_fractoseg.models.optimise import (
 __all__ = ["Engine"]
 
 _SMALLEST_PX = 128
-"""Tiles are not made smaller than this, as the network sees them: most would be halo."""
+"""Smallest edge of a tile in pixels of the network: of smaller ones most would be halo."""
 _OPENVINO_CELLS = 20_000
-"""Blocks of 32 x 32 px from which on OpenVINO saves more time than its start takes (3 s)."""
+"""Work, in blocks of 32 x 32 px, from which on OpenVINO saves more time than its start (3 s)."""
 _OPENVINO = "openvino"
 _REMEDY = "Close other programs."
 
 
 class Engine:
-    """What sees the tiles; it makes do with less when memory runs out.
+    """A model on a device, with its tiles; it continues with less memory when that runs out.
 
     Parameters
     ----------
     model : SegmentationModel
-        A copy of its network is made fast and moved to the device.
+        Model to run; a copy of its network is optimised and moved to the device.
     device : Device
-        Where it runs.
+        Device that computes.
     tile_px : int, optional
-        Largest edge of a core; by default as large as the memory allows.
+        Largest edge of a tile's core in image pixels; by default as large as the memory allows.
     batch_size : int
-        Tiles at once.
+        Number of tiles that the network computes at once.
     max_bytes : float, optional
-        Memory that a tile may take at most; by default half of what is free.
+        Memory in bytes that a tile may take at most; by default half of what is free.
     precision : {"auto", "single", "half"}
-        See `Precision`.
+        Floating-point precision of the network; ``auto`` is half on CUDA devices, see `Precision`.
 
     Attributes
     ----------
     levels : tuple of Level
-        The model's looks with their tiles, the coarsest first.
+        Scale levels of the model with their tiles, the coarsest first.
     expected_cells : int
-        Work to come in all, where single runs are parts of it.
+        Work of the whole image in blocks of 32 x 32 px, where each run is only a part of it.
     transfers : Transfers
-        To the device and back.
+        Copies arrays to the device and results back.
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Engine:
         self._model = model
         self.expected_cells = 0
         tile_px = tile_px or suggested_tile_px(
-            model.looks[-1], self._bytes_per_px, device, max_bytes
+            model.scale_levels[-1], self._bytes_per_px, device, max_bytes
         )
         self.levels: tuple[Level, ...] = levels_of(model, tile_px)
         self._ready: dict[str, SegmentationModel] = {}
 
     def model_for(self, cells: int) -> SegmentationModel:
-        """Return the model as it is fastest on the device, for so much work.
+        """Return the model in the form that is fastest on the device for an amount of work.
 
         Parameters
         ----------
         cells : int
-            Blocks of 32 x 32 px that the network will see.
+            Amount of work: blocks of 32 x 32 px that the network will compute.
         """
         is_long = max(cells, self.expected_cells) >= _OPENVINO_CELLS and self.device.kind == "cpu"
         wants_half = self._precision == "half" or (
@@ -113,14 +113,14 @@ class Engine:
 
     @property
     def label(self) -> str:
-        """The device for people, and what ran there."""
+        """Name of the device for users, with what runs there (OpenVINO, half precision)."""
         ready = self._ready.get(self.device.name)
         is_half = ready is not None and isinstance(ready.network, HalfNetwork)
         how = " with OpenVINO" if _OPENVINO in self._ready else " in half precision" * is_half
         return f"{self.device.label}{how}"
 
     def bytes_for(self, work: Work) -> float:
-        """Estimate the memory that the largest batch of windows takes."""
+        """Return the estimated memory in bytes that the largest batch of windows takes."""
         return work.largest * CELL_PX**2 * self.batch_size * self._bytes_per_px
 
     @functools.cached_property
@@ -128,24 +128,24 @@ class Engine:
         with translate_out_of_memory(self.device, _REMEDY):
             return bytes_per_px(self._model)
 
-    def economise(self, error: OutOfMemoryError) -> str:
-        """Use less memory: fewer tiles at once, smaller ones, at last the CPU.
+    def reduce_memory(self, error: OutOfMemoryError) -> str:
+        """Continue with less memory: fewer tiles at once, then smaller ones, at last on the CPU.
 
         Parameters
         ----------
         error : OutOfMemoryError
-            Is raised again if nothing is left to try.
+            The error that was met; it is raised again if nothing is left to try.
 
         Returns
         -------
         str
-            What was done, a sentence.
+            Sentence for the user that says what was changed.
         """
-        tile_px, look = self.levels[-1].tiler.tile_px, self.levels[-1].look
+        tile_px, scale = self.levels[-1].tiler.tile_px, self.levels[-1].scale
         if self.batch_size > 1:
             self.batch_size //= 2
             change = f"fewer tiles at once ({self.batch_size})"
-        elif tile_px > max(look.stride_px, _SMALLEST_PX * look.reduction):
+        elif tile_px > max(scale.stride_px, _SMALLEST_PX * scale.reduction):
             self.levels = levels_of(self._model, tile_px // 2)
             change = f"tiles of {self.levels[-1].tiler.tile_px} px"
         elif self.device.kind != "cpu":

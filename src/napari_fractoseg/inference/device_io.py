@@ -1,4 +1,4 @@
-"""What goes to a device and comes back, beside the work there."""
+"""Copies between host and device while the device computes: prefetch and write-behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["CudaTransfers", "Outbox", "Transfers", "made_ahead", "transfers_for"]
+__all__ = ["CudaTransfers", "Transfers", "WriteBehind", "prefetched", "transfers_for"]
 
 _logger = logging.getLogger(__name__)
 
@@ -21,23 +21,23 @@ T = TypeVar("T")
 
 
 class Transfers:
-    """Turns arrays into tensors and back, where no time can be saved by it.
+    """Synchronous copies from host to device and back: for the CPU and Apple's GPUs.
 
     Attributes
     ----------
-    n_ahead : int
-        Planes that are read before their turn, and tiles that may be computed before the
-        results of earlier ones are back.
+    n_in_flight : int
+        Largest number of planes that are prefetched, and of finished tiles that may wait for
+        write-behind.
     by_table : bool
-        Whether grey levels of 8 and 16 bits go to the device as they are, to be normalised
-        there by looking them up.
+        Whether grey levels of 8 and 16 bits are copied to the device as they are, and
+        normalised there by a lookup table.
     """
 
-    n_ahead = 0
+    n_in_flight = 0
     by_table = False
 
     def to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        """Return an array as a tensor, for the network to fetch."""
+        """Return an array as a tensor on the host; the network moves it to its device."""
         return torch.from_numpy(array)
 
     def from_device(self, tensor: torch.Tensor) -> Callable[[], npt.NDArray[Any]]:
@@ -47,15 +47,15 @@ class Transfers:
 
 
 class CudaTransfers(Transfers):
-    """Moves arrays through pinned memory in streams of their own, while the GPU computes.
+    """Asynchronous copies to and from a CUDA device, in pinned memory and streams of their own.
 
     Parameters
     ----------
     device : torch.device
-        A CUDA device.
+        CUDA device that is copied to and from.
     """
 
-    n_ahead = 3
+    n_in_flight = 3
     by_table = True
 
     def __init__(self, device: torch.device) -> None:
@@ -63,7 +63,7 @@ class CudaTransfers(Transfers):
         self._up, self._down = _stream(device), _stream(device)
 
     def to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        """Return an array as a tensor on the GPU, to be used in the stream that computes."""
+        """Return an array as a tensor on the GPU, for use in the current CUDA stream."""
         pinned = torch.from_numpy(array).pin_memory()
         with torch.cuda.stream(self._up):
             there = pinned.to(self._device, non_blocking=True)
@@ -90,10 +90,10 @@ class CudaTransfers(Transfers):
 
 
 def transfers_for(device: torch.device) -> Transfers:
-    """Return the way to a device that is fastest, of those that work there.
+    """Return the fastest transfers that work with a device.
 
-    Pinned memory is not to be had everywhere: in some virtual machines and containers it is
-    forbidden, or there is little of it.
+    Pinned memory is tried first: some virtual machines and containers forbid it or have too
+    little. Where it does not work, plain copies are returned and a warning is logged.
     """
     if device.type != "cuda":
         return Transfers()
@@ -114,13 +114,13 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
     return stream
 
 
-class Outbox:
-    """Results on their way: each is put in its place when later ones are being computed.
+class WriteBehind:
+    """Write-behind: finished results are stored while the device computes later ones.
 
     Parameters
     ----------
     n_waiting : int
-        Results that may wait; with 0 each is delivered at once.
+        Number of results that may wait; with 0 each is stored at once.
     """
 
     def __init__(self, n_waiting: int) -> None:
@@ -129,16 +129,16 @@ class Outbox:
         self._n_results = 0
 
     def send(self, deliver: Callable[[], None]) -> None:
-        """Take a result; what was sent first is delivered first."""
+        """Queue a function that stores a result; they are called in the order of arrival."""
         self._n_results += 1
         self._put(deliver, True)
 
     def note(self, write_down: Callable[[], None]) -> None:
-        """Take a note, to be written down when what was sent before is delivered."""
+        """Queue a function that is called once all results sent before it are stored."""
         self._put(write_down, False)
 
     def close(self) -> None:
-        """Deliver what waits."""
+        """Store all results that wait, now."""
         self._most = 0
         self._deliver()
 
@@ -153,34 +153,34 @@ class Outbox:
             deliver()
 
 
-def made_ahead(
-    make: Callable[[S], T], items: Iterable[S], n_ahead: int
+def prefetched(
+    make: Callable[[S], T], items: Iterable[S], n_prefetched: int
 ) -> Generator[T, None, None]:
-    """Yield what is made of items, in order; the next ones are made in the meantime.
+    """Yield ``make(item)`` for each item, in order; threads compute the next ones ahead of time.
 
     Parameters
     ----------
     make : callable
-        Is called in other threads.
+        Function of one item; it is called in other threads.
     items : iterable
-        What it takes.
-    n_ahead : int
-        How many are made before their turn; with 0 each is made when it is asked for.
+        Arguments of `make`.
+    n_prefetched : int
+        Number of results computed ahead; with 0 each is computed when it is asked for.
 
     Raises
     ------
     Exception
-        What `make` raises, at its turn.
+        Whatever `make` raised for an item, when the turn of that item comes.
     """
-    if not n_ahead:
+    if not n_prefetched:
         yield from map(make, items)
         return
-    pool = ThreadPoolExecutor(n_ahead, thread_name_prefix="fractoseg-ahead")
+    pool = ThreadPoolExecutor(n_prefetched, thread_name_prefix="fractoseg-prefetch")
     waiting: deque[Future[T]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(make, item))
-            if len(waiting) > n_ahead:
+            if len(waiting) > n_prefetched:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

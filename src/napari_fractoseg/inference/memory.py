@@ -1,4 +1,4 @@
-"""How much memory a network needs for a pixel, and how large tiles may be."""
+"""Memory that a network needs for each pixel, and the largest tiles for which there is enough."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import torch
 from torch import nn
 
 from napari_fractoseg.models.devices import Device
-from napari_fractoseg.models.model import Look, SegmentationModel
+from napari_fractoseg.models.model import ScaleLevel, SegmentationModel
 
 __all__ = ["bytes_per_px", "free_bytes", "suggested_tile_px"]
 
 _PROBE_PX = 128
 _OVERHEAD = 1.9
-"""Memory that is taken to that of the largest layer, skip connections included: measured on
-two CPU cores with U-Nets of 2 to 14 million weights (docs/benchmarks.md)."""
+"""Ratio of the memory taken to that of the largest layer, skip connections included: measured
+on two CPU cores with U-Nets of 2 to 14 million weights (docs/benchmarks.md)."""
 _SHARE = {"cpu": 0.5, "mps": 0.4, "cuda": 0.8}
-"""Part of the free memory that is used: a computer's is wanted by others, too."""
+"""Fraction of the free memory that tiles may take, by kind of device; other programs need some."""
 _EDGES_PX = (2048, 1536, 1024, 768, 512, 384, 256)
-"""Edges of a tile as the network sees it, after reduction."""
+"""Edges of a tile to choose from, in pixels of the network (after reduction)."""
 
 
 def free_bytes(device: Device) -> int:
-    """Return the memory that is free on a device."""
+    """Return the free memory of a device in bytes; for the CPU that of the computer."""
     if device.kind == "cuda":
         kept = torch.cuda.memory_reserved(device.torch) - torch.cuda.memory_allocated(device.torch)
         return int(torch.cuda.mem_get_info(device.torch)[0]) + kept  # PyTorch uses it again
@@ -32,10 +32,10 @@ def free_bytes(device: Device) -> int:
 
 
 def bytes_per_px(model: SegmentationModel) -> float:
-    """Estimate the memory that the network takes for each pixel that it sees.
+    """Estimate the memory that a model's network takes for each pixel of its input, in bytes.
 
-    The network sees a small image once: the largest input and output of a layer,
-    and what the encoder hands to the decoder.
+    The network is run once on a small image, and the largest sum of a layer's inputs and outputs
+    is scaled by a factor that was measured.
     """
     network, largest = model.network, 0
 
@@ -70,27 +70,27 @@ def _numel(value: Any) -> int:
 
 
 def suggested_tile_px(
-    look: Look, px_bytes: float, device: Device, max_bytes: float | None = None
+    scale: ScaleLevel, px_bytes: float, device: Device, max_bytes: float | None = None
 ) -> int:
-    """Return the largest tile for which there is memory now, in image pixels.
+    """Return the edge of the largest tile core for which there is memory now, in image pixels.
 
     Large tiles waste little on their halos, and change no label at borders that
     are not there.
 
     Parameters
     ----------
-    look : Look
-        The finest one.
+    scale : ScaleLevel
+        The finest scale level of the model.
     px_bytes : float
-        From `bytes_per_px`.
+        Memory of the network for each of its pixels, in bytes (`bytes_per_px`).
     device : Device
-        Half of its free memory is used (four fifths on a GPU).
+        Device that computes; half of its free memory is used (four fifths of a CUDA device).
     max_bytes : float, optional
-        Use no more than this.
+        Upper limit of the memory in bytes.
     """
     usable = _SHARE[device.kind] * free_bytes(device)
     if max_bytes is not None:
         usable = min(usable, max_bytes)
-    halo = look.halo_px // look.reduction
+    halo = scale.halo_px // scale.reduction
     fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * px_bytes <= usable)
-    return next(fitting, _EDGES_PX[-1]) * look.reduction
+    return next(fitting, _EDGES_PX[-1]) * scale.reduction

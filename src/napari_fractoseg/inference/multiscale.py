@@ -1,7 +1,7 @@
-"""A plane seen at several resolutions: which windows, and what they say of a pixel.
+"""Scale levels of a plane: the windows that are computed at each, and their mean probabilities.
 
-A coarse look needs wide surroundings but is cheap, a fine one the other way
-round. So the plane is cut into large tiles for the coarsest look, and each of
+A coarse scale level needs wide surroundings but is cheap, a fine one the other way
+round. So the plane is cut into large tiles for the coarsest level, and each of
 them into smaller ones for the next: no resolution pays for the surroundings of
 another one.
 """
@@ -21,67 +21,67 @@ import torch
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.device_io import Transfers
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.models.model import Look, SegmentationModel, enlarged, reduced
+from napari_fractoseg.models.model import ScaleLevel, SegmentationModel, enlarged, reduced
 from napari_fractoseg.tiling import Box, Tile, Tiler, reflected_window
 
 __all__ = [
     "CELL_PX",
     "Level",
     "PlaneWindows",
-    "Seen",
+    "ScaleProbabilities",
     "Work",
     "cells_of",
-    "decided",
+    "label_core",
     "levels_of",
     "tile_batches",
     "work_of",
 ]
 
 CELL_PX = 32
-"""Work is counted in blocks of this edge that the network sees."""
+"""Edge in network pixels of the blocks in which work is counted (for progress and memory)."""
 _BAND_PX = 2**21
-"""Pixels that are normalised, or whose probabilities are put together, at once."""
+"""Number of pixels that are normalised, or whose probabilities are averaged, at once."""
 _SLAB_BYTES = 2**26
-"""Of grey levels that are read at once."""
+"""Size of the grey levels that are read from a plane at once."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """A look and its tiles."""
+    """A scale level of a model, and the tiler that cuts planes into tiles for it."""
 
-    look: Look
+    scale: ScaleLevel
     tiler: Tiler
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a plane costs: blocks of 32 x 32 px to be seen, and tiles that decide pixels."""
+    """Work of a plane: blocks of 32 x 32 px to compute, and number of tiles that decide pixels."""
 
     cells: int
     tiles: int
     largest: int = 0
-    """Cells of the largest window: what has to be in memory at once."""
+    """Blocks of 32 x 32 px in the largest window, which must fit into memory."""
 
 
 def levels_of(model: SegmentationModel, tile_px: int) -> tuple[Level, ...]:
-    """Return the looks of a model with their tiles, the coarsest first.
+    """Return the scale levels of a model with their tiles, the coarsest first.
 
     Parameters
     ----------
     model : SegmentationModel
-        Has the looks.
+        Model whose scale levels are taken.
     tile_px : int
-        Largest edge of a core at the finest look, in image pixels; rounded up to
-        its stride. At the others a core has as many reduced pixels.
+        Largest edge of a core at the finest scale level, in image pixels; rounded up to
+        its stride. At coarser levels a core has as many pixels of the network.
     """
-    looks = model.looks
-    finest = looks[-1].reduction
+    scales = model.scale_levels
+    finest = scales[-1].reduction
     levels = []
-    for number, look in enumerate(looks):
-        # A core of a coarse look is where finer ones start, too.
-        stride = math.lcm(*(other.stride_px for other in looks[number:]))
-        core_px = _up(tile_px * look.reduction // finest, stride)
-        levels.append(Level(look, Tiler(core_px, _up(look.halo_px, stride), stride)))
+    for number, scale in enumerate(scales):
+        # A core of a coarse level is where finer ones start, too.
+        stride = math.lcm(*(other.stride_px for other in scales[number:]))
+        core_px = _up(tile_px * scale.reduction // finest, stride)
+        levels.append(Level(scale, Tiler(core_px, _up(scale.halo_px, stride), stride)))
     return tuple(levels)
 
 
@@ -89,18 +89,18 @@ def _up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def cells_of(tile: Tile, look: Look) -> int:
-    """Return how much of the network's work a window is."""
+def cells_of(tile: Tile, scale: ScaleLevel) -> int:
+    """Return the work of a tile's window at a scale level, in blocks of 32 x 32 px."""
     rows, columns = tile.window.shape
-    return max(1, rows * columns // (look.reduction * CELL_PX) ** 2)
+    return max(1, rows * columns // (scale.reduction * CELL_PX) ** 2)
 
 
 def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None) -> Work:
-    """Return what a plane of a shape costs, mirror images not counted."""
+    """Return the work of a plane, or of the part `within`, at all scale levels, without flips."""
     level, finer = levels[0], levels[1:]
     cells = tiles = largest = 0
     for tile in level.tiler.tiles(shape, within):
-        own = cells_of(tile, level.look)
+        own = cells_of(tile, level.scale)
         below = work_of(finer, shape, tile.core) if finer else Work(0, 1)
         cells, tiles = cells + own + below.cells, tiles + below.tiles
         largest = max(largest, own, below.largest)
@@ -110,7 +110,7 @@ def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None)
 def tile_batches(
     level: Level, shape: tuple[int, int], within: Box | None, batch_size: int
 ) -> Iterator[list[Tile]]:
-    """Yield the tiles of a level in batches of windows of the same shape."""
+    """Yield the tiles of a scale level in lists of at most `batch_size`, alike in window shape."""
     tiles = level.tiler.tiles(shape, within)
     for _, alike in groupby(tiles, key=lambda tile: tile.window.shape):
         while batch := list(islice(alike, batch_size)):
@@ -118,15 +118,15 @@ def tile_batches(
 
 
 class PlaneWindows:
-    """Windows of a plane as the network sees them.
+    """Windows of a plane as input of the network: normalised and reduced grey levels.
 
     Parameters
     ----------
     plane : Micrograph
-        Where they are cut.
+        Plane that the windows are cut from.
     transfers : Transfers
-        To the device. With `by_table` a quarter or half of the bytes goes there, and there is no
-        arithmetic on the CPU; the windows are the same.
+        Copies to the device. With `by_table` the stored grey levels are copied (a quarter or half
+        of the bytes) and normalised on the device; the windows are the same.
     """
 
     def __init__(self, plane: Micrograph, transfers: Transfers) -> None:
@@ -137,14 +137,14 @@ class PlaneWindows:
             self._table = transfers.to_device(plane.grey_range.table(self._dtype))
 
     def of(self, batch: Sequence[Tile], reduction: int) -> torch.Tensor:
-        """Return the windows of tiles, shape (N, 1, Y, X), normalised and reduced."""
+        """Return the windows of N tiles at a reduction: float32, shape (N, 1, Y, X)."""
         return torch.cat([self._window(tile.window, reduction) for tile in batch])
 
     def _window(self, window: Box, reduction: int) -> torch.Tensor:
         """Cut, normalise and reduce a window, band by band: coarse windows are large.
 
-        What is read at once is higher than what is normalised at once: on disk, chunks at the
-        border of two parts are read twice.
+        More rows are read at once than are normalised at once: on disk, chunks at the border of
+        two reads are decoded twice.
         """
         parts = []
         for slab in _bands(window, reduction, _SLAB_BYTES // self._dtype.itemsize):
@@ -155,7 +155,7 @@ class PlaneWindows:
         return torch.cat(parts, dim=2)
 
     def _brought(self, levels: npt.NDArray[Any]) -> Any:
-        """Move grey levels to the device if they are looked up there: their bits."""
+        """Copy the bits of grey levels to the device if a table is looked up there."""
         if self._table is None:
             return levels
         native = np.ascontiguousarray(levels, self._dtype.newbyteorder("="))
@@ -168,7 +168,7 @@ class PlaneWindows:
 
 
 def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
-    """Cut a box into bands of rows, each as high as a multiple, but for the last one."""
+    """Yield bands of rows of a box, about `most_px` pixels each; each starts at a multiple."""
     rows, columns = box.shape
     height = max(1, most_px // (columns * multiple)) * multiple
     for start in range(box.row0, box.row0 + rows, height):
@@ -176,17 +176,17 @@ def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What a look says of a window.
+class ScaleProbabilities:
+    """Probabilities of a window at one scale level.
 
     Parameters
     ----------
     probabilities : Tensor of float32, shape (K, y, x)
-        Of the reduced pixels of the window.
+        Probability of each class at each pixel of the network in the window.
     window : Box
-        In image pixels; starts at a multiple of the reduction.
+        The window in image pixels; it starts at a multiple of the reduction.
     reduction : int
-        Image pixels to a reduced one.
+        Edge of the block of image pixels that became one pixel of the network.
     """
 
     probabilities: torch.Tensor
@@ -194,7 +194,7 @@ class Seen:
     reduction: int
 
     def of(self, box: Box) -> torch.Tensor:
-        """Return the probabilities of the image pixels of a box in the window, shape (K, Y, X)."""
+        """Return the probabilities at the image pixels of a box in the window, shape (K, Y, X)."""
         inside = box.relative_to(self.window)
         (row0, row1), row = _span(inside.row0, inside.row1, self.reduction)
         (column0, column1), column = _span(inside.column0, inside.column1, self.reduction)
@@ -205,48 +205,52 @@ class Seen:
 
 
 def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
-    """Return the reduced pixels that image pixels are interpolated from, and where these begin."""
+    """Return the range of network pixels that image pixels need, and where these begin in it."""
     if reduction == 1:
         return (start, stop), 0
     first = max(start // reduction - 1, 0)
     return (first, -(-stop // reduction) + 1), start - first * reduction
 
 
-def decided(
-    seen: Sequence[Seen], core: Box, values: torch.Tensor, certainties: Collection[str] = ()
+def label_core(
+    by_scale: Sequence[ScaleProbabilities],
+    core: Box,
+    values: torch.Tensor,
+    uncertainties: Collection[str] = (),
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Decide the pixels of a core by the mean of all looks.
+    """Choose the class of each pixel of a core by the mean probability over all scale levels.
 
     Parameters
     ----------
-    seen : sequence of Seen
-        Each with a window that holds the core.
+    by_scale : sequence of ScaleProbabilities
+        Probabilities at each scale level; each window contains the core.
     core : Box
-        Pixels to decide.
+        Pixels whose class is chosen.
     values : Tensor of uint8, shape (K,)
-        Class value of each channel.
-    certainties : collection of str
-        What else is wanted: `CONFIDENCE`, the probability of the chosen class, and
+        Class value of each of the K channels.
+    uncertainties : collection of str
+        Kinds of uncertainty to return: `CONFIDENCE`, the probability of the chosen class, and
         `MARGIN`, by how much it is above that of the next one.
 
     Returns
     -------
     labels : Tensor of uint8, shape of the core
         Class values, on the device of the probabilities.
-    certainty : dict of str to Tensor of float32, shape of the core
-        What is wanted.
+    uncertainty : dict of str to Tensor of float32, shape of the core
+        Values of each kind that was asked for, 0 to 1.
     """
-    device = seen[0].probabilities.device
+    first, *others = by_scale
+    device = first.probabilities.device
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
-    certainty = {kind: torch.empty(core.shape, device=device) for kind in certainties}
+    uncertainty = {kind: torch.empty(core.shape, device=device) for kind in uncertainties}
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
-        mean = sum((look.of(band) for look in seen[1:]), start=seen[0].of(band)) / len(seen)
+        mean = sum((part.of(band) for part in others), start=first.of(band)) / len(by_scale)
         highest, channel = mean.max(dim=0)
         labels[rows] = values[channel]
-        if CONFIDENCE in certainty:
-            certainty[CONFIDENCE][rows] = highest
-        if MARGIN in certainty:
-            others = mean.scatter(0, channel[None], 0.0)
-            certainty[MARGIN][rows] = highest - others.amax(dim=0)
-    return labels, certainty
+        if CONFIDENCE in uncertainty:
+            uncertainty[CONFIDENCE][rows] = highest
+        if MARGIN in uncertainty:
+            rest = mean.scatter(0, channel[None], 0.0)
+            uncertainty[MARGIN][rows] = highest - rest.amax(dim=0)
+    return labels, uncertainty

@@ -1,4 +1,4 @@
-"""One plane -> labels, look by look and tile by tile."""
+"""Segmentation of one plane, scale level by scale level and tile by tile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
 from napari_fractoseg.inference.backend import Engine
-from napari_fractoseg.inference.device_io import Outbox
+from napari_fractoseg.inference.device_io import WriteBehind
 from napari_fractoseg.inference.multiscale import (
     Level,
     PlaneWindows,
-    Seen,
+    ScaleProbabilities,
     cells_of,
-    decided,
+    label_core,
     tile_batches,
     work_of,
 )
@@ -31,30 +31,32 @@ __all__ = ["PlaneRun", "measured_plane", "measuring_text", "numbered"]
 
 
 class PlaneRun:
-    """The labelling of one plane.
+    """Segmentation of one plane into arrays that are given.
 
     Parameters
     ----------
     engine : Engine
-        What sees the tiles.
+        Model on its device, with tiles.
     plane : Micrograph
-        What is labelled.
+        Plane to segment.
     labels : Canvas
-        For the class values.
-    certainties : mapping of str to Canvas
-        For `CONFIDENCE` and `MARGIN`, where they are wanted.
+        Array that the class values are written into.
+    uncertainties : mapping of str to Canvas
+        Arrays that the kinds of uncertainty (`CONFIDENCE`, `MARGIN`) are written into; empty
+        for none.
     record : RunRecord
-        Its tiles are counted.
-    outbox : Outbox
-        Through which results go; what is left in it is for the caller to deliver.
+        Record of the run; finished tiles are counted in it.
+    write_behind : WriteBehind
+        Queue through which results are stored; the caller closes it, so that none is left.
     total : int
-        Blocks of 32 x 32 px that the network will see in the whole run.
+        Work of the whole run in blocks of 32 x 32 px.
     within : Box, optional
-        Part of the plane to label; by default all of it.
+        Part of the plane to segment; by default all of it.
     index : tuple of int
-        The plane on the leading axes of its stack.
+        Index of the plane on the leading axes of its stack.
     journal : TileJournal, optional
-        Tiles in it are not computed again; others are added when they are written.
+        Journal of the tiles that are written: those in it are not computed again, others are
+        added when they are written.
     """
 
     def __init__(
@@ -62,9 +64,9 @@ class PlaneRun:
         engine: Engine,
         plane: Micrograph,
         labels: Canvas,
-        certainties: Mapping[str, Canvas],
+        uncertainties: Mapping[str, Canvas],
         record: RunRecord,
-        outbox: Outbox,
+        write_behind: WriteBehind,
         *,
         total: int,
         within: Box | None = None,
@@ -73,8 +75,8 @@ class PlaneRun:
     ) -> None:
         self._index, self._journal = index, journal
         self._engine, self._model = engine, engine.model_for(total)
-        self._plane, self._record, self._outbox = plane, record, outbox
-        self._labels, self._certainties = labels, certainties
+        self._plane, self._record, self._write_behind = plane, record, write_behind
+        self._labels, self._uncertainties = labels, uncertainties
         self._within = within
         self._work = work_of(engine.levels, plane.shape, within)
         self._done = self._n_tiles = 0
@@ -84,19 +86,19 @@ class PlaneRun:
             self._values = engine.transfers.to_device(values).to(engine.device.torch)
 
     def job(self) -> Job[None]:
-        """Label the plane.
+        """Segment the plane.
 
         Yields
         ------
         Progress
-            Between two times that the network sees a batch of tiles.
+            Between two batches of tiles, and between their flips.
         """
-        yield from self._look(self._engine.levels, self._within, ())
+        yield from self._label_part(self._engine.levels, self._within, ())
 
-    def _look(
-        self, levels: Sequence[Level], within: Box | None, coarser: tuple[Seen, ...]
+    def _label_part(
+        self, levels: Sequence[Level], within: Box | None, coarser: tuple[ScaleProbabilities, ...]
     ) -> Job[None]:
-        """See a part of the plane at one resolution, and each tile of it at the finer ones."""
+        """Compute a part of the plane at one scale level, and each tile of it at the finer ones."""
         level, finer = levels[0], levels[1:]
         size = 1 if finer else self._engine.batch_size
         for tiles in tile_batches(level, self._plane.shape, within, size):
@@ -106,14 +108,14 @@ class PlaneRun:
                 continue
             found = yield from self._see(level, batch)
             for tile, probabilities in zip(batch, found, strict=True):
-                seen = (*coarser, Seen(probabilities, tile.window, level.look.reduction))
+                own = ScaleProbabilities(probabilities, tile.window, level.scale.reduction)
                 if finer:
-                    yield from self._look(finer, tile.core, seen)
+                    yield from self._label_part(finer, tile.core, (*coarser, own))
                 else:
-                    self._decide(tile, seen)
+                    self._decide(tile, (*coarser, own))
 
     def _is_written(self, tile: Tile, finer: Sequence[Level]) -> bool:
-        """Whether a tile, or all the finer ones in it, were written by an earlier run."""
+        """Whether a tile, or all finer tiles in it, were written by an earlier run."""
         if self._journal is None:
             return False
         if not finer:
@@ -122,32 +124,32 @@ class PlaneRun:
         return all(self._is_written(part, finer[1:]) for part in inner)
 
     def _cost(self, tile: Tile, level: Level, finer: Sequence[Level]) -> int:
-        """Return the work that a tile is, the finer ones in it included."""
+        """Return the work of a tile, finer tiles in it and flips included."""
         below = work_of(finer, self._plane.shape, tile.core).cells if finer else 0
-        return self._model.n_mirrorings * (cells_of(tile, level.look) + below)
+        return self._model.n_flips * (cells_of(tile, level.scale) + below)
 
     def _see(self, level: Level, batch: Sequence[Tile]) -> Job[torch.Tensor]:
-        """Return the probabilities of a batch of windows at one resolution."""
-        model, look = self._model, level.look
-        total = self._work.cells * model.n_mirrorings
+        """Return the probabilities of a batch of windows at one scale level, shape (N, K, Y, X)."""
+        model, scale = self._model, level.scale
+        total = self._work.cells * model.n_flips
         text = numbered("tile", self._n_tiles, self._work.tiles)
         if self._done:
             yield Progress(self._done, total, text)
-        span = model.n_mirrorings * sum(cells_of(tile, look) for tile in batch)
+        span = model.n_flips * sum(cells_of(tile, scale) for tile in batch)
         with self._memory():
-            job = model.look_job(self._windows.of(batch, look.reduction))
+            job = model.scale_job(self._windows.of(batch, scale.reduction))
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span
         return found
 
-    def _decide(self, tile: Tile, seen: Sequence[Seen]) -> None:
-        """Decide a tile's pixels, and send them on their way."""
+    def _decide(self, tile: Tile, by_scale: Sequence[ScaleProbabilities]) -> None:
+        """Choose the classes of a tile's core, and queue them for write-behind."""
         transfers = self._engine.transfers
         with self._memory():
-            labels, certainty = decided(seen, tile.core, self._values, self._certainties)
+            labels, uncertainty = label_core(by_scale, tile.core, self._values, self._uncertainties)
             coming = [(self._labels, transfers.from_device(labels))]
-            for kind, canvas in self._certainties.items():
-                coming.append((canvas, transfers.from_device(certainty[kind])))
+            for kind, canvas in self._uncertainties.items():
+                coming.append((canvas, transfers.from_device(uncertainty[kind])))
         self._n_tiles += 1
 
         def deliver() -> None:
@@ -157,7 +159,7 @@ class PlaneRun:
                 self._journal.note(self._index, tile.core)
             self._record.n_tiles += 1
 
-        self._outbox.send(deliver)
+        self._write_behind.send(deliver)
 
     def _memory(self) -> AbstractContextManager[None]:
         tile_px = self._engine.levels[-1].tiler.tile_px
@@ -168,16 +170,16 @@ class PlaneRun:
 def measured_plane(
     image: MicrographStack, index: tuple[int, ...] = (), known_range: GreyRange | None = None
 ) -> Micrograph | LeftOut:
-    """Return a plane whose grey range is known, or why it is left unlabelled.
+    """Load a plane and measure its grey range, or say why it must be left unlabelled.
 
     Parameters
     ----------
     image : MicrographStack
-        Has the plane.
+        Image that the plane belongs to.
     index : tuple of int
-        On the leading axes.
+        Index of the plane on the leading axes.
     known_range : GreyRange, optional
-        If the plane was measured before.
+        Grey range of the plane, if it was measured before.
     """
     try:
         plane = image.plane(index, known_range)
@@ -191,10 +193,10 @@ def measured_plane(
 
 
 def measuring_text(number: int, count: int) -> str:
-    """Say that a plane is being measured, for people."""
+    """Return the progress message while the grey levels of a plane are measured."""
     return ", ".join(filter(None, (numbered("plane", number, count), "measuring grey levels")))
 
 
 def numbered(what: str, number: int, count: int) -> str:
-    """Count for people, from 1; a single one needs no words."""
+    """Return text such as ``plane 3 of 5`` for number 2; empty if there is only one."""
     return f"{what} {number + 1} of {count}" if count > 1 else ""

@@ -1,9 +1,9 @@
-"""The precision of a network's numbers."""
+"""Floating-point precision of a network."""
 
 from typing import Literal
 
 __all__ = ["Precision"]
 
 Precision = Literal["auto", "single", "half"]
-"""Of the network's numbers: half on CUDA devices and single elsewhere, or what is asked for. Half
-is used only where the model's probabilities stay the same but for the third digit."""
+"""Floating-point precision of the network: ``auto`` is half on CUDA devices and single elsewhere.
+Half is used only if the model's probabilities change by less than 0.01 with it."""

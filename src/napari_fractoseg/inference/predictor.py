@@ -1,4 +1,4 @@
-"""Images -> labels, tile by tile and plane by plane."""
+"""Segmentation of images and stacks, plane by plane and tile by tile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.backend import Engine
-from napari_fractoseg.inference.device_io import Outbox, made_ahead
+from napari_fractoseg.inference.device_io import WriteBehind, prefetched
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
@@ -30,34 +30,36 @@ from napari_fractoseg.tiling import Box, Canvas, Tiler
 __all__ = ["Prediction", "Predictor", "segment"]
 
 _WORTH_SAYING = 2**30
-_AHEAD_PX = 2**25
-"""Of planes that are read before their turn, for devices that need it."""
+_PREFETCH_PX = 2**25
+"""Pixels that prefetched planes may have in all; a larger plane is read at its turn, in parts."""
 
 
 class Predictor:
-    """Applies a model to images.
+    """A model that is ready to segment images on a device.
 
     Parameters
     ----------
     model : SegmentationModel
-        The model; a copy of its network is made fast and moved to the device.
+        Model to apply; a copy of its network is optimised and moved to the device.
     device : Device, optional
-        By default `choose_device`.
+        Device that computes; by default the first GPU, or the CPU (`choose_device`).
     tile_px : int, optional
         Largest edge of a tile's core; rounded up to the model's stride. By
         default as large as the memory allows (`suggested_tile_px`).
     batch_size : int
-        Tiles computed at once; those at the image's edge may be fewer.
+        Number of tiles computed at once; at the image's edge they may be fewer.
     with_confidence, with_margin : bool
-        Whether to keep the probability of the chosen class, and by how much it is
-        above that of the next one.
+        Whether to also return these kinds of uncertainty: the probability of the chosen class,
+        and by how much it is above that of the next one.
     flips : bool, optional
-        Average the four mirror images; by default as the model's card says.
+        Average the plane and its three mirror images (test-time augmentation), which takes
+        four times as long; by default as the model's card says.
     max_bytes : float, optional
-        Memory that a tile may take at most, if `tile_px` is not given; by default
-        half of what is free.
+        Memory in bytes that a tile may take at most, if `tile_px` is not given; by
+        default half of what is free.
     precision : {"auto", "single", "half"}
-        By default half precision on CUDA devices, if the model gives the same there.
+        Floating-point precision of the network; ``auto`` is half on CUDA devices if the model
+        gives the same probabilities there, see `Precision`.
     """
 
     def __init__(
@@ -81,29 +83,30 @@ class Predictor:
 
     @property
     def tiler(self) -> Tiler:
-        """The tiles that decide pixels: those of the finest look."""
+        """Tiler of the finest scale level, whose tiles decide pixels."""
         return self.engine.levels[-1].tiler
 
     def run(
         self, image: MicrographStack, planes: Sequence[tuple[int, ...]] | None = None
     ) -> Job[Prediction]:
-        """Label an image or stack.
+        """Segment an image or stack.
 
         Parameters
         ----------
         image : MicrographStack
-            Planes are loaded one at a time.
+            Image to segment; its planes are loaded one at a time.
         planes : sequence of tuple of int, optional
             Indices on the leading axes; by default all planes.
 
         Yields
         ------
         Progress
-            As `run_into`.
+            After each batch of tiles; steps are blocks of 32 x 32 px (`run_into`).
 
         Returns
         -------
         Prediction
+            Labels, uncertainty where it was asked for, and planes that were left out.
 
         Raises
         ------
@@ -119,13 +122,18 @@ class Predictor:
         return Prediction(labels, confidence, margin, scheme, record.left_out, notes)
 
     def expect(self, image: MicrographStack) -> None:
-        """Choose what is fastest for a whole image, although its parts come one by one.
+        """Prepare for an image whose parts will be segmented in separate runs.
 
-        Parts of an image give the labels of the whole one only if the same code
-        computes them.
+        The backend is then chosen by the work of the whole image: its parts get the same labels as
+        the whole only if the same backend computes them.
+
+        Parameters
+        ----------
+        image : MicrographStack
+            The whole image.
         """
         cells = work_of(self.engine.levels, (image.shape[-2], image.shape[-1]), None).cells
-        self.engine.expected_cells = cells * self.model.n_mirrorings * image.n_planes
+        self.engine.expected_cells = cells * self.model.n_flips * image.n_planes
 
     def run_into(
         self,
@@ -139,35 +147,36 @@ class Predictor:
         margin: Any | None = None,
         known_ranges: Mapping[tuple[int, ...], GreyRange] | None = None,
     ) -> Job[None]:
-        """Label an image into arrays that are given; finished tiles stay when it is stopped.
+        """Segment an image into arrays that are given; finished tiles stay when it is stopped.
 
         Parameters
         ----------
         image : MicrographStack
-            What to label.
+            Image to segment.
         labels : array of uint8, shape ``image.shape``
-            Written tile by tile.
+            Array that the class values are written into, tile by tile.
         confidence : array of float32, shape ``image.shape``, optional
-            Written tile by tile.
+            Array for the probability of the chosen class.
         planes : sequence of tuple of int, optional
             Indices on the leading axes; by default all planes.
         within : Box, optional
-            Part of each plane to label; by default all of it. The labels are
+            Part of each plane to segment; by default all of it. The labels are
             the same as those of the whole plane there.
         record : RunRecord, optional
-            Filled on the way.
+            Record of the run, filled while it goes on: what is finished or left out.
         journal : TileJournal, optional
-            Tiles in it are there already; those that are written are added.
+            Journal of the tiles that are written: those in it are not computed again, others
+            are added.
         margin : array of float32, shape ``image.shape``, optional
-            Written tile by tile.
+            Array for the margin between the chosen class and the next one.
         known_ranges : mapping of tuple of int to GreyRange, optional
-            Of planes that were measured before (`measured_plane`).
+            Index of a plane -> its grey range, for planes measured before (`measured_plane`).
 
         Yields
         ------
         Progress
-            Each time that the network has seen a batch of tiles: several times for
-            each, with mirror images. Steps are blocks of 32 x 32 px that it sees.
+            After each batch of tiles, and with flips several times for each. Steps are
+            blocks of 32 x 32 px that the network computes.
 
         Raises
         ------
@@ -183,17 +192,20 @@ class Predictor:
         chosen = list(image.indices()) if planes is None else list(planes)
         engine = self.engine
         work = work_of(engine.levels, (image.shape[-2], image.shape[-1]), within)
-        steps = work.cells * self.model.n_mirrorings
+        steps = work.cells * self.model.n_flips
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
         both = ((CONFIDENCE, confidence), (MARGIN, margin))
-        certainties = {kind: array for kind, array in both if array is not None}
-        outbox, known = Outbox(engine.transfers.n_ahead), known_ranges or {}
+        uncertainties = {kind: array for kind, array in both if array is not None}
+        write_behind, known = WriteBehind(engine.transfers.n_in_flight), known_ranges or {}
         # Large planes are read in parts, and none of them is kept while another one is read.
-        n_ahead = min(engine.transfers.n_ahead, _AHEAD_PX // (image.shape[-2] * image.shape[-1]))
-        measured = made_ahead(lambda i: measured_plane(image, i, known.get(i)), chosen, n_ahead)
-        with closing(measured), ending_with(outbox.close):
+        affordable = _PREFETCH_PX // (image.shape[-2] * image.shape[-1])
+        n_prefetched = min(engine.transfers.n_in_flight, affordable)
+        measured = prefetched(
+            lambda i: measured_plane(image, i, known.get(i)), chosen, n_prefetched
+        )
+        with closing(measured), ending_with(write_behind.close):
             for number, index in enumerate(chosen):
                 text = numbered("plane", number, len(chosen))
                 if index not in known and not isinstance(image.data, np.ndarray):
@@ -205,9 +217,9 @@ class Predictor:
                         engine,
                         plane,
                         Canvas(labels, index),
-                        {kind: Canvas(array, index) for kind, array in certainties.items()},
+                        {kind: Canvas(array, index) for kind, array in uncertainties.items()},
                         record,
-                        outbox,
+                        write_behind,
                         total=total,
                         within=within,
                         index=index,
@@ -215,14 +227,14 @@ class Predictor:
                     )
                     job = self._plane_job(run, record)
                     yield from as_part(job, steps * number, total, text, span=steps)
-                    outbox.note(partial(record.finished.append, index))
+                    write_behind.note(partial(record.finished.append, index))
                 else:
                     record.left_out[index] = plane
                     record.refuse_if_all_are_damaged(chosen)
                 yield Progress(steps * (number + 1), total, text)
 
     def _plane_job(self, make_run: Callable[[], PlaneRun], record: RunRecord) -> Job[None]:
-        """Label a plane; where memory runs out, begin it again with less."""
+        """Segment a plane; when memory runs out, start it again with a smaller demand."""
         while True:
             try:
                 return (yield from make_run().job())
@@ -230,7 +242,7 @@ class Predictor:
                 # What was computed until then is not to take memory while less is tried.
                 for failed in filter(None, (error, error.__cause__)):
                     traceback.clear_frames(failed.__traceback__)
-                record.notes.append(self.engine.economise(error))
+                record.notes.append(self.engine.reduce_memory(error))
 
 
 @overload
@@ -263,20 +275,20 @@ def segment(
     rgb: bool | None = None,
     confidence: bool = False,
 ) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Label each pixel of an image or stack.
+    """Segment an image or stack: give each pixel its class.
 
     Parameters
     ----------
     image : array of shape (..., Y, X), or (..., Y, X, 3 or 4) if `rgb`
         Grey levels of any real type; numpy, dask or zarr.
     model : SegmentationModel, str or Path
-        From `load_model`, or what it takes.
+        A model, or what `load_model` takes: its name or folder.
     device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        Device that computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     rgb : bool, optional
-        Whether the last axis holds colours; must be said where it may.
+        Whether the last axis holds colours; required where its length is 1 to 4.
     confidence : bool
-        Whether to return also how sure the model is.
+        Whether to return the confidence as well.
 
     Returns
     -------
@@ -330,7 +342,7 @@ def segment(
 
 
 def _stack_of(image: Any, rgb: bool | None) -> MicrographStack:
-    """Return an array as a stack; one in memory is refused before any work."""
+    """Return an array as a stack; planes in memory that cannot be used are refused at once."""
     lazy = hasattr(image, "shape") and hasattr(image, "dtype")
     data = image if lazy else np.asarray(image)
     stack = MicrographStack(data, rgb=has_colours(tuple(data.shape), rgb))

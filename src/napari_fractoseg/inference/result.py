@@ -1,4 +1,4 @@
-"""What a run gives, and how far it has come."""
+"""Result of a segmentation, and record of how far a run has come."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = [
 ]
 
 CONFIDENCE, MARGIN = "confidence", "margin"
-"""How sure a model is of a pixel: the softmax probability of the class that was chosen, and by how
-much it is above that of the next class."""
+"""Kinds of uncertainty: the softmax probability of the class that was chosen, and by how much it
+is above that of the next class."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class LeftOut:
     Parameters
     ----------
     reason : str
-        A sentence that names the plane.
+        Sentence for the user that names the plane and says why.
     is_damaged : bool
-        Whether its grey levels cannot be used; otherwise it shows nothing.
+        True if its grey levels cannot be used, False if it shows nothing (one grey level).
     """
 
     reason: str
@@ -42,18 +42,18 @@ class LeftOut:
 
 @dataclass(eq=False)
 class RunRecord:
-    """How far a run has come; it is filled while the run goes on, and outlives it.
+    """Record of a run: what is finished and left out; filled meanwhile, and kept if it is stopped.
 
     Parameters
     ----------
     n_tiles : int
-        Tiles that are written.
+        Number of tiles that are written.
     finished : list of tuple of int
-        Planes that are labelled completely.
+        Indices of the planes that are segmented completely.
     left_out : dict of tuple of int to LeftOut
-        Planes that were left unlabelled.
+        Index -> reason, for planes that were left unlabelled.
     notes : list of str
-        What the user should know of the run, in sentences.
+        Sentences for the user, such as that memory ran out.
     """
 
     n_tiles: int = 0
@@ -62,7 +62,12 @@ class RunRecord:
     notes: list[str] = field(default_factory=list)
 
     def refuse_if_all_are_damaged(self, planes: Sequence[tuple[int, ...]]) -> None:
-        """Raise if there is nothing to label.
+        """Raise if every plane is damaged, so that there is nothing to segment.
+
+        Parameters
+        ----------
+        planes : sequence of tuple of int
+            Indices of all planes of the run.
 
         Raises
         ------
@@ -78,7 +83,7 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Labels of an image or stack.
+    """Labels that a model gave to an image or stack.
 
     Parameters
     ----------
@@ -89,11 +94,11 @@ class Prediction:
     margin : ndarray of float32, same shape, or None
         Confidence less the probability of the next class: 0 where two are alike.
     scheme : ClassScheme
-        Meaning of the values.
+        Classes of the label values.
     left_out : mapping of tuple of int to LeftOut
-        Planes that show nothing or are damaged; their labels are 0.
+        Index -> reason, for planes that show nothing or are damaged; their labels are 0.
     notes : tuple of str
-        What else the user should know, in sentences.
+        Sentences for the user, such as that memory ran out.
     """
 
     labels: npt.NDArray[np.uint8]

@@ -1,4 +1,7 @@
-"""Measurements on class labels: area fractions, overlays."""
+"""Measurements on class labels: area fractions of the fracture modes, and overlay pictures.
+
+For *class, fracture mode, background, unlabelled* see ``docs/reference/glossary.md``.
+"""
 
 from napari_fractoseg.measure.fractions import class_fractions
 from napari_fractoseg.measure.overlay import overlay

@@ -25,7 +25,7 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
     labels : array of int, any shape
         Class values of `scheme`; 0 is unlabelled. A `LazyPlane` is read in parts.
     scheme : ClassScheme
-        The classes.
+        Classes of the label values.
 
     Returns
     -------
@@ -75,14 +75,14 @@ def fractions_of_planes(planes: Iterable[Any], scheme: ClassScheme) -> pd.DataFr
     Parameters
     ----------
     planes : iterable of array of int
-        Class values of `scheme`; they are read one at a time.
+        Labels of the planes, class values of `scheme`; planes are read one at a time.
     scheme : ClassScheme
-        The classes.
+        Classes of the label values.
 
     Returns
     -------
     DataFrame
-        As of `class_fractions`.
+        One row for each class, with the columns of `class_fractions`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Class colours over a micrograph."""
+"""Overlay: a picture of a micrograph with the class colours over it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["overlay"]
 def overlay(
     image: npt.NDArray[Any], labels: npt.NDArray[Any], scheme: ClassScheme, opacity: float = 0.45
 ) -> npt.NDArray[np.uint8]:
-    """Paint the classes over an image.
+    """Return a picture of an image with the colours of its classes over it.
 
     Parameters
     ----------
@@ -25,14 +25,15 @@ def overlay(
     labels : ndarray of int, shape (Y, X)
         Class values of `scheme`.
     scheme : ClassScheme
-        Gives the colours. Under transparent classes and unlabelled pixels the
-        image is shown as it is.
+        Classes of the label values, with their colours. Pixels of transparent classes and
+        unlabelled ones are shown in grey.
     opacity : float
         Weight of the colours, 0-1.
 
     Returns
     -------
     ndarray of uint8, shape (Y, X, 3)
+        Red, green and blue of each pixel.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Models that travel: a folder as one zip file with its card, licence and hashes."""
+"""Export and import of models as one zip file with card, weights, licence and hashes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["export_model", "import_model", "remove_model"]
 
 LICENCE, HASHES = "LICENCE.txt", "hashes.json"
 _OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)")
-"""Licences of others, such as of the weights that the encoder began with."""
+"""Names of third-party licence files, such as that of the encoder's pretrained weights."""
 _FILES = (CARD, CONFIG, WEIGHTS, README)
 _MAX_BYTES = 4 * 2**30
-"""Largest sum of the sizes of the unpacked files."""
+"""Largest total size of the unpacked files of a model."""
 _CHUNK = 2**20
 
 
@@ -32,14 +32,14 @@ def export_model(name_or_folder: str | Path, out: Path | str) -> Path:
     Parameters
     ----------
     name_or_folder : str or Path
-        As for `load_model`.
+        Name or folder of the model, as for `load_model`.
     out : Path or str
-        The file to write; it must not exist.
+        Zip file to write; it must not exist.
 
     Returns
     -------
     Path
-        The file.
+        The zip file.
 
     Raises
     ------
@@ -66,14 +66,14 @@ def import_model(path: Path | str, name: str | None = None) -> Path:
     Parameters
     ----------
     path : Path or str
-        A zip file from `export_model`.
+        Zip file written by `export_model`.
     name : str, optional
-        Name of the model's folder; by default that of the file.
+        Name of the new model folder; by default that of the file.
 
     Returns
     -------
     Path
-        The model folder.
+        The new model folder.
 
     Raises
     ------
@@ -99,6 +99,11 @@ def import_model(path: Path | str, name: str | None = None) -> Path:
 
 def remove_model(name: str) -> Path:
     """Delete one of the user's own models.
+
+    Parameters
+    ----------
+    name : str
+        Name of its folder.
 
     Returns
     -------
@@ -131,7 +136,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def _unpack(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
-    """Unpack the known files, by name, and compare their hashes."""
+    """Unpack the files of a model into a folder, and compare their hashes; refuse any others."""
     members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
     strange = sorted(n for n in members if not _belongs(n) and n not in (LICENCE, HASHES))
     if strange:
@@ -158,12 +163,12 @@ def _unpack(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
 
 
 def _belongs(name: str) -> bool:
-    """Whether a file is part of a model; names with folders never are."""
+    """Whether a name in the zip file is that of a file of a model; names with folders never are."""
     return name in _FILES or (name != LICENCE and _OTHER_LICENCE.fullmatch(name) is not None)
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Unpack a file; its real size counts, whatever the zip file says."""
+    """Unpack one file; its real size is limited, whatever the zip file says of it."""
     left = _MAX_BYTES
     with archive.open(member) as source, target.open("wb") as out:
         while block := source.read(_CHUNK):

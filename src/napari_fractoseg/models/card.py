@@ -1,4 +1,4 @@
-"""The card of a model: what it is, where it comes from, how well it does."""
+"""Model card: classes, test-time choices, training data, figures and licence of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_fractoseg.errors import ClassSchemeError, ModelError
 __all__ = ["CARD", "SCHEMA_VERSION", "WEIGHTS", "Inference", "Lineage", "ModelCard"]
 
 CARD, WEIGHTS = "card.json", "model.safetensors"
-"""Names of the card and of the weights in a model folder."""
+"""File names of the card and of the weights in a model folder."""
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -40,18 +40,18 @@ SchemeField = Annotated[
 
 @dataclass(frozen=True, config=_CONFIG)
 class Inference:
-    """Choices at test time that belong to the model.
+    """How a model is applied to an image: scale levels, flips and halo.
 
     Parameters
     ----------
     reductions : tuple of int
-        The image is averaged over blocks of this edge before the network sees
-        it; several mean that their probabilities are averaged.
+        Reduction of each scale level: the edge of the blocks of image pixels that are
+        averaged to one pixel of the network. The probabilities of several are averaged.
     flips : bool
-        Whether the four mirror images are averaged.
+        Whether the image and its three mirror images are averaged (test-time augmentation).
     halo_px : int
-        Width around a tile, in image pixels, that is computed and thrown away at
-        the smallest reduction; at others the same number of reduced pixels.
+        Width of the halo around a tile, in image pixels, at the smallest reduction; at the
+        others it has the same number of network pixels.
     """
 
     reductions: Annotated[
@@ -63,23 +63,23 @@ class Inference:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Lineage:
-    """Where a model comes from.
+    """Where a model comes from: parent, training plan and data.
 
     Parameters
     ----------
     parent : str or None
-        Hash of the model it was fine-tuned from.
+        SHA-256 of the weights of the model it was fine-tuned from; None for a new network.
     plan : mapping
-        The training plan, enough to repeat the run.
+        Training plan as JSON types, enough to repeat the training.
     data : mapping of str to str
         Name of each training image -> SHA-256 of its image and labels.
     held_out : mapping of str to tuple
-        SHA-256 of an image's grey levels -> blocks ``(row0, row1, column0,
-        column1)`` that validated; none if it was learnt from as a whole.
+        SHA-256 of an image's grey levels -> held-out blocks ``(row0, row1, column0,
+        column1)``; empty for an image that was learnt from as a whole.
     created : str
-        ISO 8601 time.
+        Time of the training, in ISO 8601.
     fractoseg_version : str
-        Version that trained it.
+        Version of napari-fractoseg that trained it.
     """
 
     parent: str | None = None
@@ -92,32 +92,32 @@ class Lineage:
 
 @dataclass(frozen=True, config=_CONFIG)
 class ModelCard:
-    """What a model is; kept as ``card.json`` beside its weights.
+    """Description of a model, stored as ``card.json`` beside its weights.
 
     Parameters
     ----------
     name : str
-        Title shown to users.
+        Title of the model, shown to users.
     description : str
-        What it was made for and from.
+        What the model was made for, and from what.
     scheme : ClassScheme
         Classes in the order of the network's output channels.
     architecture, encoder : str
         Names in segmentation-models-pytorch.
     inference : Inference
-        Choices at test time.
+        How the model is applied: scale levels, flips and halo.
     normalisation : str
-        The grey-level normalisation, ``percentile-1-99``.
+        Name of the grey-level normalisation; there is only ``percentile-1-99``.
     pixel_size_um : float or None
         Pixel size of the images it learnt from; None where it is not known.
     licence : str
-        SPDX identifier, and what it covers.
+        SPDX identifier of the licence, and what it covers.
     metrics : mapping
-        Figures with how they were measured.
+        Figures of quality, with how they were measured.
     lineage : Lineage
-        Parent, plan and hashes of the data.
+        Parent, training plan and hashes of the training data.
     schema_version : int
-        Version of this layout.
+        Version of the layout of ``card.json``.
     """
 
     name: str
@@ -139,12 +139,19 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str | bytes, source: Path | str = CARD) -> ModelCard:
-        """Read and validate a card.
+        """Read and validate the JSON text of a card.
+
+        Parameters
+        ----------
+        text : str or bytes
+            JSON text.
+        source : Path or str
+            Name of the file, for messages.
 
         Raises
         ------
         ModelError
-            Naming the file, the entry and the value.
+            If an entry is missing or wrong; names the file, the entry and the value.
         """
         try:
             return _ADAPTER.validate_json(text)

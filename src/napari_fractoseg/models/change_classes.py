@@ -1,4 +1,4 @@
-"""Other classes for an existing model: its head grows or shrinks, what is known stays."""
+"""Change of a model's classes: its head gets other channels, known classes keep their weights."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def with_classes(
     renamed: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> SegmentationModel:
-    """Return a model for another scheme.
+    """Return a model for another class scheme, which keeps what it learnt of known classes.
 
     Parameters
     ----------
     model : SegmentationModel
-        It is not changed.
+        Model to start from; it is not changed.
     scheme : ClassScheme
         Classes of the result. Those that the model knows, by name or alias,
         keep their weights; others start from random ones; those of the model
@@ -34,12 +34,13 @@ def with_classes(
     renamed : mapping of str to str, optional
         New name -> name in the model's scheme.
     seed : int
-        Of the random weights.
+        Seed of the random weights of new classes.
 
     Returns
     -------
     SegmentationModel
-        With the network in the same place; its `digest` is that of `model`.
+        Model with a channel for each class, on the same device; its `digest` is that of
+        `model`.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def with_classes(
 
 
 def _origin(before: ClassScheme, scheme: ClassScheme, renamed: Mapping[str, str]) -> dict[int, int]:
-    """Return new channel -> old channel for the classes that the model knows."""
+    """Return the mapping of new channel to old channel, for classes that the model knows."""
     unknown = sorted(set(renamed.values()) - set(before.names))
     if unknown:
         raise ModelError(f"The model has no class {unknown} to rename; it has {before.names}.")
@@ -92,7 +93,7 @@ def _origin(before: ClassScheme, scheme: ClassScheme, renamed: Mapping[str, str]
 
 
 def _network(model: SegmentationModel, scheme: ClassScheme, seed: int) -> torch.nn.Module:
-    """Make the same network with another number of classes and random weights."""
+    """Return a network of the same architecture for another number of classes, random weights."""
     config = dict(model.network.config)  # type: ignore[arg-type]
     options = {
         key: value
@@ -111,7 +112,7 @@ def _copy(
     origin: Mapping[int, int],
     n_classes: tuple[int, int],
 ) -> None:
-    """Copy all weights; those of the head by class."""
+    """Copy all weights into a network; those of the segmentation head by class (`origin`)."""
     before, after = n_classes
     for name, target in network.state_dict().items():
         source = weights[name]

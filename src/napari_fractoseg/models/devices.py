@@ -1,4 +1,4 @@
-"""Which device is used, why, and what happens when its memory runs out."""
+"""Devices that PyTorch can use: choice, names for users, and errors when memory runs out."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _OUT_OF_MEMORY = (
     "CUDNN_STATUS_INTERNAL_ERROR",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
-"""In RuntimeErrors: those of the CPU's allocator and of Apple's GPUs, and what is left of an error
-when a convolution on a GPU finds no memory to work in."""
+"""Texts in RuntimeErrors that mean out of memory: of the CPU's allocator and of Apple's GPUs, and
+of cuDNN and cuBLAS when an operation on a GPU finds no memory to work in."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device and what to tell the user about it.
+    """A computing device (CPU or GPU), and how to name it for users.
 
     Parameters
     ----------
     name : str
-        As torch writes it: ``cpu``, ``cuda:0``, ``mps``.
+        Name in PyTorch: ``cpu``, ``cuda:0``, ``mps``.
     label : str
-        For people, such as ``GPU: NVIDIA RTX A2000 (6 GB)``.
+        Name for users, such as ``GPU: NVIDIA RTX A2000 (6 GB)``.
     why_not_gpu : str
-        Why no GPU is used and what to do; empty on a GPU.
+        Sentence that says why no GPU is used and what to do; empty for a GPU.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Device:
 
     @property
     def kind(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
+        """Kind of the device: ``cpu``, ``cuda`` or ``mps``."""
         return self.name.partition(":")[0]
 
     @property
     def torch(self) -> torch.device:
-        """The torch device."""
+        """The device as an object of PyTorch."""
         return torch.device(self.name)
 
 
@@ -74,12 +74,13 @@ def choose_device(wanted: str = "auto") -> Device:
     Parameters
     ----------
     wanted : str
-        ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        Name of the device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``
+        or ``mps``.
 
     Raises
     ------
     DeviceError
-        If that device is not there, with the reason.
+        If there is no such device; says why, and which there are.
     """
     devices = list_devices()
     if wanted == "auto":
@@ -101,9 +102,9 @@ def translate_out_of_memory(device: Device, remedy: str) -> Iterator[None]:
     Parameters
     ----------
     device : Device
-        The device in use.
+        Device that the code inside uses; it is named in the message.
     remedy : str
-        What the user can do, a sentence.
+        Sentence that says what the user can do.
     """
     try:
         yield

@@ -26,7 +26,15 @@ from napari_fractoseg.models.network import CONFIG, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model
 
-__all__ = ["CONFIG", "README", "Look", "SegmentationModel", "enlarged", "load_model", "reduced"]
+__all__ = [
+    "CONFIG",
+    "README",
+    "ScaleLevel",
+    "SegmentationModel",
+    "enlarged",
+    "load_model",
+    "reduced",
+]
 
 README = "README.md"
 
@@ -34,17 +42,17 @@ _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 @dataclass(frozen=True)
-class Look:
-    """A resolution at which a model sees an image; lengths in image pixels.
+class ScaleLevel:
+    """A resolution at which a model is applied to a plane; lengths in image pixels.
 
     Parameters
     ----------
     reduction : int
-        Edge of the blocks that are averaged to one pixel.
+        Edge of the blocks of image pixels that are averaged to one pixel of the network.
     stride_px : int
-        Windows start and end at multiples of it.
+        Stride of the network: windows start and end at multiples of it.
     halo_px : int
-        Width around a tile that is computed and thrown away.
+        Width of the halo around a tile, which is computed and thrown away.
     """
 
     reduction: int
@@ -53,20 +61,20 @@ class Look:
 
 
 class SegmentationModel:
-    """A network with its card.
+    """A trained network with its model card.
 
     Parameters
     ----------
     card : ModelCard
-        Classes, test-time choices, provenance.
+        Card of the model: classes, test-time choices, provenance.
     network : torch.nn.Module
-        From segmentation-models-pytorch, one input channel, one output channel
+        Network of segmentation-models-pytorch with one input channel, and one output channel
         for each class of the card.
     digest : str
-        SHA-256 of the weights file it was loaded from; empty for a new network.
+        SHA-256 of the weights file that it was loaded from; empty for a new network.
     known_channels : tuple of int or None
-        Channels of the classes that it learnt; None means all. Others were
-        added and are still random.
+        Output channels of the classes that it learnt; None means all. Other channels were
+        added for new classes and are still random.
 
     Examples
     --------
@@ -88,14 +96,14 @@ class SegmentationModel:
 
     @classmethod
     def create(cls, card: ModelCard, **options: Any) -> SegmentationModel:
-        """Make a network with random weights for a card.
+        """Make a model with random weights for a card.
 
         Parameters
         ----------
         card : ModelCard
-            Names architecture and encoder.
+            Card that names architecture, encoder and classes.
         **options
-            Passed to segmentation-models-pytorch, such as ``decoder_channels``.
+            Arguments for segmentation-models-pytorch, such as ``decoder_channels``.
 
         Raises
         ------
@@ -125,7 +133,7 @@ class SegmentationModel:
         Parameters
         ----------
         folder : Path or str
-            Holds ``card.json``, ``config.json`` and ``model.safetensors``.
+            Folder with ``card.json``, ``config.json`` and ``model.safetensors``.
 
         Raises
         ------
@@ -150,15 +158,15 @@ class SegmentationModel:
         Parameters
         ----------
         folder : Path or str
-            Must not exist yet.
+            Folder to write; it must not exist yet.
         half : bool
-            Store weights in half precision: half the size, rounded to about
+            Whether to store weights in half precision: half the size, rounded to about
             three digits.
 
         Returns
         -------
         Path
-            The folder.
+            The folder that was written.
 
         Raises
         ------
@@ -191,38 +199,38 @@ class SegmentationModel:
 
     @property
     def stride_px(self) -> int:
-        """Image pixels at whose multiples windows must start and end."""
-        return math.lcm(*(look.stride_px for look in self.looks))
+        """Least common multiple of the strides of all scale levels, in image pixels."""
+        return math.lcm(*(scale.stride_px for scale in self.scale_levels))
 
     @property
-    def looks(self) -> tuple[Look, ...]:
-        """The resolutions at which the network sees an image, the coarsest first.
+    def scale_levels(self) -> tuple[ScaleLevel, ...]:
+        """Scale levels of the model, the coarsest first.
 
-        The card's halo is that of the finest one; coarser ones have the same
-        number of *their* pixels.
+        The halo on the card is that of the finest level; coarser ones have the same
+        number of network pixels.
         """
         encoder = getattr(self.network, "encoder", None)
         stride = max(int(getattr(encoder, "output_stride", 32) or 32), 32)
         reductions, halo_px = self.card.inference.reductions, self.card.inference.halo_px
         n_strides = -(-halo_px // (stride * min(reductions)))
         return tuple(
-            Look(reduction, stride * reduction, n_strides * stride * reduction)
+            ScaleLevel(reduction, stride * reduction, n_strides * stride * reduction)
             for reduction in sorted(set(reductions), reverse=True)
         )
 
     def to(self, device: torch.device) -> SegmentationModel:
-        """Move the network to a device, in the memory layout that is fastest there."""
+        """Move the network to a device, in the channels-last memory layout; return this model."""
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
 
     def with_card(self, **changes: Any) -> SegmentationModel:
-        """Return the same network with entries of the card changed."""
+        """Return a model of the same network, with entries of the card replaced by name."""
         return SegmentationModel(
             replace(self.card, **changes), self.network, self.digest, self.known_channels
         )
 
     def with_flips(self, flips: bool | None) -> SegmentationModel:
-        """Return the same network with or without mirror images; None leaves it to the card."""
+        """Return a model of the same network, with or without flips; None leaves it to the card."""
         inference = self.card.inference
         if flips is None or flips == inference.flips:
             return self
@@ -251,60 +259,70 @@ class SegmentationModel:
 
     @torch.inference_mode()
     def probabilities_job(self, batch: torch.Tensor | npt.NDArray[np.float32]) -> Job[torch.Tensor]:
-        """Do the same step by step.
-
-        Yields
-        ------
-        Progress
-            Between two times that the network sees the batch.
-        """
-        self._check_shape(tuple(batch.shape))
-        inputs = torch.as_tensor(batch)
-        parts, looks = [], self.looks
-        for number, look in enumerate(looks):
-            job = self.look_job(reduced(inputs, look.reduction))
-            seen = yield from as_part(job, number, len(looks), "")
-            parts.append(enlarged(seen, look.reduction))
-        return _mean(parts)
-
-    @torch.inference_mode()
-    def look_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
-        """Let the network see a batch at one resolution, and its mirror images if so chosen.
+        """Compute `probabilities` as a job, which can be stopped between its steps.
 
         Parameters
         ----------
-        inputs : Tensor of float32, shape (N, 1, Y, X)
-            Normalised grey levels, reduced; Y and X are multiples of the network's
-            stride.
+        batch : Tensor or ndarray of float32, shape (N, 1, Y, X)
+            Normalised grey levels; Y and X are multiples of `stride_px`.
 
         Yields
         ------
         Progress
-            Between two mirror images.
+            Between two passes of the network (flips and scale levels).
 
         Returns
         -------
         Tensor of float32, shape (N, K, Y, X)
-            Probabilities, on the model's device.
+            Probability of each class, averaged over flips and scale levels.
+        """
+        self._check_shape(tuple(batch.shape))
+        inputs = torch.as_tensor(batch)
+        parts, scales = [], self.scale_levels
+        for number, scale in enumerate(scales):
+            job = self.scale_job(reduced(inputs, scale.reduction))
+            found = yield from as_part(job, number, len(scales), "")
+            parts.append(enlarged(found, scale.reduction))
+        return _mean(parts)
+
+    @torch.inference_mode()
+    def scale_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
+        """Compute the probabilities of a batch at one scale level, averaged over flips.
+
+        Parameters
+        ----------
+        inputs : Tensor of float32, shape (N, 1, Y, X)
+            Normalised grey levels in network pixels (`reduced`); Y and X are multiples of
+            the network's stride.
+
+        Yields
+        ------
+        Progress
+            Between two flips.
+
+        Returns
+        -------
+        Tensor of float32, shape (N, K, Y, X)
+            Probability of each class at each network pixel, on the model's device.
         """
         inputs = inputs.to(next(self.network.parameters()).device)
         if self.network.training:
             self.network.eval()
         results: list[torch.Tensor] = []
-        for axes in self._mirrorings:
+        for axes in self._flip_axes:
             if results:
-                yield Progress(len(results), len(self._mirrorings))
-            mirrored = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
-            results.append(self.network(mirrored).float().softmax(dim=1).flip(axes))
+                yield Progress(len(results), len(self._flip_axes))
+            flipped = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
+            results.append(self.network(flipped).float().softmax(dim=1).flip(axes))
         return _mean(results)
 
     @property
-    def n_mirrorings(self) -> int:
-        """How often the network sees each window."""
-        return len(self._mirrorings)
+    def n_flips(self) -> int:
+        """Passes of the network for each window: 4 with flips (test-time augmentation), else 1."""
+        return len(self._flip_axes)
 
     @property
-    def _mirrorings(self) -> tuple[tuple[int, ...], ...]:
+    def _flip_axes(self) -> tuple[tuple[int, ...], ...]:
         return _FLIPS if self.card.inference.flips else _FLIPS[:1]
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
@@ -317,12 +335,12 @@ class SegmentationModel:
 
 
 def reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:
-    """Average a batch of shape (N, C, Y, X) over blocks of an edge."""
+    """Average a batch of shape (N, C, Y, X) over blocks of `reduction` pixels edge."""
     return F.avg_pool2d(inputs, reduction) if reduction > 1 else inputs
 
 
 def enlarged(probabilities: torch.Tensor, reduction: int) -> torch.Tensor:
-    """Bring a batch of shape (N, K, y, x) back to the image's pixels, bilinearly."""
+    """Interpolate a batch of shape (N, K, y, x) bilinearly to image pixels, (N, K, Y, X)."""
     if reduction == 1:
         return probabilities
     return F.interpolate(probabilities, scale_factor=reduction, mode="bilinear")
@@ -337,7 +355,7 @@ def _stored_type(tensor: torch.Tensor, half: bool) -> torch.dtype:
 
 
 def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:
-    """Load a model.
+    """Load a model by its name or folder.
 
     Parameters
     ----------
@@ -348,7 +366,7 @@ def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:
     Returns
     -------
     SegmentationModel
-        With ``card``, ``network`` and ``probabilities``.
+        The model, in evaluation mode on the CPU.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A network from the two files of segmentation-models-pytorch: all of it, or an error."""
+"""Loading of a network from its configuration and weights: all of it, or an error."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["CONFIG", "check_finite", "load_network", "read_weights"]
 CONFIG = "config.json"
 _AGAIN = "Download or export the model again."
 _MISFITS = (KeyError, ValueError, RuntimeError, TypeError, AssertionError)
-"""What segmentation-models-pytorch and torch raise where names or shapes do not fit."""
+"""Errors that segmentation-models-pytorch and torch raise where names or shapes do not fit."""
 
 
 def load_network(folder: Path, card: ModelCard) -> torch.nn.Module:
-    """Build the network of a model folder and fill in its weights, all of them.
+    """Build the network of a model folder and load all of its weights.
 
-    The same as ``smp.from_pretrained``, which however only warns where weights
-    do not fit, keeps random ones in their place, and takes pickles.
+    Unlike ``smp.from_pretrained`` this is an error where weights do not fit (which only warns
+    and keeps random ones in their place), and never unpickles.
 
     Parameters
     ----------
     folder : Path
-        Holds ``config.json`` and ``model.safetensors``.
+        Model folder with ``config.json`` and ``model.safetensors``.
     card : ModelCard
-        What the configuration must agree with.
+        Card of the model, with which the configuration must agree.
 
     Raises
     ------
@@ -102,7 +102,13 @@ def _read_config(path: Path, card: ModelCard) -> dict[str, Any]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read weights that are numbers; a file can be damaged and still be a safetensors file."""
+    """Read the weights of a safetensors file: name -> tensor.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged or a weight is NaN or infinite.
+    """
     try:
         weights: dict[str, torch.Tensor] = load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
@@ -114,7 +120,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def check_finite(weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Raise ModelError if a weight is no number."""
+    """Raise ModelError if a weight is NaN or infinite; `path` is for the message."""
     for name, tensor in weights.items():
         bad = tensor.numel() - int(torch.isfinite(tensor).sum())
         if bad:

@@ -1,4 +1,4 @@
-"""Networks that give the same probabilities in less time, for inference only."""
+"""Networks optimised for inference: folded normalisation, half precision, OpenVINO."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ __all__ = ["HalfNetwork", "OpenVinoNetwork", "folded", "has_openvino", "is_alike
 
 _PROBE_PX = 64
 _TOLERANCE = 1e-3
-"""Largest difference of a logit by which a folded network may differ; usual are 1e-5."""
+"""Largest difference of a logit that a folded network may have; about 1e-5 is usual."""
 _TEXTURE_PX, _FLAT_PX = 256, 64
 _TEXTURE_GRAINS = (4, 16, 64, 256)
 _TOLERANCE_HALF = 0.01
-"""Largest difference of a probability in half precision; usual are 0.003, of bfloat16 0.04."""
+"""Largest difference of a probability that half precision may have; about 0.003 is usual, and
+0.04 of bfloat16."""
 
 _TELEMETRY = "openvino_telemetry"
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """Return a copy whose batch normalisation is part of the convolutions before it.
+    """Return a copy of a network whose batch normalisation is folded into its convolutions.
 
-    The network sees a small image, so that it is known which normalisation follows
-    which convolution, whatever the architecture. Where that copy does not agree with
-    the network, it is a copy as it is.
+    Which normalisation follows which convolution is found by running the network on a small
+    image, whatever the architecture. If the folded copy gives other logits, a plain copy is
+    returned.
 
     Parameters
     ----------
     network : torch.nn.Module
-        In evaluation mode, one input channel.
+        Network in evaluation mode with one input channel; it is not changed.
 
     Returns
     -------
     torch.nn.Module
-        On the CPU, where single precision is exact: GPUs round what goes into a convolution.
+        Copy on the CPU, where single precision is exact: GPUs round the input of a
+        convolution.
 
     Notes
     -----
@@ -78,7 +80,10 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def _pairs(network: nn.Module) -> list[tuple[nn.Conv2d, _BatchNorm]]:
-    """Find the convolutions whose output goes into a normalisation; each once."""
+    """Return the pairs of a convolution and the normalisation of its output.
+
+    Empty if a convolution has several: then none can be folded.
+    """
     made: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}
     pairs: list[tuple[nn.Conv2d, _BatchNorm]] = []
 
@@ -107,12 +112,12 @@ def _pairs(network: nn.Module) -> list[tuple[nn.Conv2d, _BatchNorm]]:
 
 
 class HalfNetwork(nn.Module):
-    """A network that computes in half precision; what it takes and gives is in single precision.
+    """A network that computes in half precision, with input and output in single precision.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On its device, in evaluation mode; is copied.
+        Network on its device, in evaluation mode; it is copied.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -127,16 +132,16 @@ class HalfNetwork(nn.Module):
 
 @torch.inference_mode()
 def is_alike(network: nn.Module, other: nn.Module) -> bool:
-    """Whether two networks on a device give nearly the same probabilities.
+    """Whether two networks on a device give the same probabilities within 0.01.
 
-    They see a texture with coarse and fine grains, and flat parts as bright and as dark as can
-    be. Numbers that grow too large for half precision make it False, too, and so does what the
-    device cannot compute.
+    They are compared on a texture of coarse and fine grains with the brightest and darkest flat
+    areas that occur. False also if numbers overflow half precision, or if the device cannot
+    compute `other`.
 
     Parameters
     ----------
     network, other : torch.nn.Module
-        In evaluation mode, one input channel.
+        Networks in evaluation mode with one input channel; the first one is the reference.
     """
     size = (_TEXTURE_PX, _TEXTURE_PX)
     random = torch.Generator().manual_seed(0)
@@ -172,8 +177,8 @@ def has_openvino() -> bool:
 def _import_openvino() -> Any:
     """Import OpenVINO without its telemetry.
 
-    It tells its makers of each import and each conversion, unasked, from processes that it
-    forks for that. Without the package it does not.
+    OpenVINO reports each import and each conversion to its makers, from processes that it
+    forks. It does not where the telemetry package cannot be imported.
     """
     is_ours = _TELEMETRY not in sys.modules
     if is_ours:
@@ -192,7 +197,7 @@ class OpenVinoNetwork(nn.Module):
     Parameters
     ----------
     network : torch.nn.Module
-        On the CPU, in evaluation mode.
+        Network on the CPU, in evaluation mode.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Encoders that have learnt from other images: fetched, checked, filled in.
+"""Pretrained weights of encoders: where they are published, download, check and loading.
 
 ImageNet weights lie on the Hugging Face hub, pinned by segmentation-models-pytorch
 to a commit whose Git LFS pointer names their SHA-256. NASA's MicroNet weights
@@ -46,20 +46,20 @@ _UNREADABLE = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSErr
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Weights of an encoder as somebody published them.
+    """Where the pretrained weights of an encoder are published, and the file they are kept in.
 
     Parameters
     ----------
     encoder : str
-        Its name in segmentation-models-pytorch.
+        Name of the encoder in segmentation-models-pytorch.
     kind : str
-        ``imagenet``, ``micronet`` or ``imagenet-micronet``.
+        Images they were trained on: ``imagenet``, ``micronet`` or ``imagenet-micronet``.
     url : str
-        Of the file.
+        Address of the file.
     pointer_url : str
-        Of the Git LFS pointer that names the file's SHA-256; empty if there is none.
+        Address of the Git LFS pointer with the file's SHA-256; empty if there is none.
     file_name : str
-        Name in the cache.
+        Name of the file in the cache.
     """
 
     encoder: str
@@ -70,30 +70,30 @@ class PublishedWeights:
 
     @property
     def path(self) -> Path:
-        """Where the file is kept."""
+        """File in the cache of downloads, whether it is there or not."""
         return cache_folder() / "encoders" / self.file_name
 
     @property
     def remedy(self) -> str:
-        """What a user can do who cannot fetch the file."""
+        """Sentence that says what to do if the file cannot be fetched."""
         return f"Or put the file there by hand, as {self.path}, or start from random weights."
 
 
 def find_weights(encoder: str, kind: str) -> PublishedWeights:
-    """Return where the weights of an encoder are.
+    """Return where pretrained weights of an encoder are published.
 
     Parameters
     ----------
     encoder : str
-        Its name in segmentation-models-pytorch.
+        Name of the encoder in segmentation-models-pytorch.
     kind : str
-        ``imagenet``, ``micronet`` or ``imagenet-micronet`` (first the one, then the
-        other).
+        Images they were trained on: ``imagenet``, ``micronet`` or ``imagenet-micronet``
+        (first the one, then the other).
 
     Raises
     ------
     ModelError
-        If none were published.
+        If none are known.
     """
     if kind in _MICRONET:
         return _micronet(encoder, kind)
@@ -109,7 +109,7 @@ def find_weights(encoder: str, kind: str) -> PublishedWeights:
 
 
 def _timm_repository(config: Any) -> str:
-    """Return owner and name; timm's own configurations name the owner alone."""
+    """Return owner and name of a hub repository; timm's own configurations name only the owner."""
     repository = str(config.hf_hub_id)
     if repository.endswith("/"):
         repository += ".".join(filter(None, (config.architecture, config.tag)))
@@ -146,30 +146,30 @@ def _none_published(encoder: str, kind: str) -> ModelError:
 
 
 def fetch_weights_job(published: PublishedWeights, sha256: str = "") -> Job[str]:
-    """Fetch weights into the cache, unless they are there.
+    """Fetch pretrained weights into the cache, unless they are there.
 
     Parameters
     ----------
     published : PublishedWeights
-        From `find_weights`.
+        Weights to fetch (`find_weights`).
     sha256 : str
-        The hash that they must have; empty takes the published one, or that of the
+        SHA-256 that the file must have; empty for the published one, or that of the
         first fetch.
 
     Yields
     ------
     Progress
-        0 of 0, with the megabytes in words.
+        0 of 0 steps, with the megabytes in the message.
 
     Returns
     -------
     str
-        Their SHA-256.
+        SHA-256 of the file.
 
     Raises
     ------
     DownloadError
-        If they cannot be fetched or are other ones.
+        If the file cannot be fetched or has another hash.
     """
     path = published.path
     seen = path.with_name(f"{path.name}.sha256")
@@ -200,16 +200,18 @@ def _hash_in_pointer(published: PublishedWeights) -> str:
 
 
 def fill_encoder(network: nn.Module, published: PublishedWeights) -> None:
-    """Put weights into the encoder of a network with one input channel.
+    """Load pretrained weights into the encoder of a network with one input channel.
 
-    The kernels of the colours are added up: grey levels are alike in all three.
+    The kernels of the first layer are summed over the three colours, as a grey image has the
+    same levels in all of them.
 
     Parameters
     ----------
     network : torch.nn.Module
-        From segmentation-models-pytorch, with the encoder of `published`.
+        Network of segmentation-models-pytorch with the encoder that `published` names; it is
+        changed.
     published : PublishedWeights
-        Fetched by `fetch_weights_job`.
+        Weights that are in the cache (`fetch_weights_job`).
 
     Raises
     ------
@@ -248,12 +250,12 @@ def _timm_encoder(name: str, depth: int, weights: dict[str, torch.Tensor]) -> nn
 
 
 def _from_memory(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Make timm take weights from memory; it changes the mapping."""
+    """Return the options that make timm take weights from memory; timm changes what it is given."""
     return {"pretrained_cfg_overlay": {"state_dict": dict(weights)}}
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
-    """Read NASA's files; `weights_only` lets nothing but tensors be unpickled."""
+    """Read MicroNet's weights; ``weights_only`` lets nothing but tensors be unpickled."""
     content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]

@@ -1,4 +1,4 @@
-"""A model card in words: the README of a model folder."""
+"""README of a model folder: its model card as readable text."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def readme_text(card: ModelCard) -> str:
     Parameters
     ----------
     card : ModelCard
-        Cross-validation figures, if the card has any, become a table for each
-        reference.
+        Card of the model; its cross-validation figures, if it has any, become a table
+        for each reference.
     """
     return "\n".join(_lines(card)) + "\n"
 
 
 def _lines(card: ModelCard) -> Iterator[str]:
     yield from (f"# {card.name}", "", card.description, "")
-    looks = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
-    resolution = "resolution" if looks == "full" else "of its resolution"
+    scales = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
+    resolution = "resolution" if scales == "full" else "of its resolution"
     yield (
         f"A {card.architecture} network with encoder `{card.encoder}`, for napari-fractoseg. It "
-        f"sees the image at {looks} {resolution}"
+        f"sees the image at {scales} {resolution}"
         f"{', and its four mirror images' if card.inference.flips else ''}. Training plan and "
         "hashes of the data are in `card.json`."
     )
@@ -93,7 +93,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
 
 
 def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
-    """Show what training kept aside; see `training.state`."""
+    """Yield the lines of the table of figures on held-out pixels; see `training.state`."""
     yield from ("", "## Validation", "")
     before = figures.get("mean_iou_before")
     was = "" if before is None else f" (before training {_figure(before)})"

@@ -1,4 +1,4 @@
-"""Where models are found: those that come with the package, and the user's own."""
+"""Model folders by name: the bundled ones, which come with the package, and the user's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 _DEFAULT_FOLDER = "fracture-modes"
 _NOT_IN_NAMES = '/\\:*?"<>|' + "".join(map(chr, range(32)))
-"""Characters that one file system or another does not take."""
+"""Characters that some file systems forbid in names."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -35,13 +35,13 @@ class ModelEntry:
     Parameters
     ----------
     key : str
-        Name of its folder; what `find_model` takes.
+        Name of the model folder, as `find_model` takes it.
     folder : Path
-        Where it is.
+        The model folder.
     card : ModelCard
-        Its card.
+        Card of the model.
     is_bundled : bool
-        Whether it came with the package.
+        Whether the model comes with the package.
     """
 
     key: str
@@ -51,7 +51,7 @@ class ModelEntry:
 
     @property
     def title(self) -> str:
-        """Name for people."""
+        """Title of the model for users, with a remark if it is bundled."""
         return f"{self.card.name} (bundled)" if self.is_bundled else self.card.name
 
 
@@ -90,7 +90,12 @@ def list_models() -> list[ModelEntry]:
 
 
 def model_place(name: str) -> Path:
-    """Return the folder for a new model of the user's own.
+    """Return the folder for a new model of the user's own; it is not made.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
 
     Raises
     ------
@@ -114,12 +119,17 @@ def model_place(name: str) -> Path:
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a folder for an own model whose name stands for a bundled one.
+    """Refuse a folder for an own model whose name is that of a bundled one.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to write a model into; those outside of the user's models may have any name.
 
     Raises
     ------
     OutputExistsError
-        If it has the name of a bundled model, or ``default``.
+        If the name is that of a bundled model, or ``default``.
     """
     if folder.absolute().parent.resolve() != user_folder().absolute().resolve():
         return
@@ -132,7 +142,7 @@ def check_place(folder: Path) -> None:
 
 
 def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
-    """Return the folder of a model.
+    """Return the folder of a model that is given by name or folder.
 
     Parameters
     ----------
@@ -144,7 +154,7 @@ def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
     Raises
     ------
     ModelError
-        If there is none, with the names there are.
+        If there is no such model; lists the names there are.
     """
     name = str(name_or_folder)
     if name == DEFAULT_MODEL:

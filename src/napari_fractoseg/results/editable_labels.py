@@ -1,4 +1,4 @@
-"""Labels on disk that are painted on in place; what a model said first is kept beside them."""
+"""Labels on disk that can be painted on; the prediction they began as is kept beside them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PREDICTED = "predicted"
 
 
 class SavedArray:
-    """A zarr array in a group, as an array that can be sliced and written.
+    """A result on disk (zarr) that can be sliced and written to like an array in memory.
 
-    Only what is sliced is read. What is written is saved at once. If the values
-    are a prediction, a copy of them is made before they are changed for the
-    first time: the array ``predicted`` of the same group.
+    Only what is sliced is read, and what is written is saved at once. Before a
+    prediction is changed for the first time it is copied to the array ``predicted`` of
+    the same group.
 
     Parameters
     ----------
     array : zarr.Array
-        In a group on the local disk, opened for writing.
+        Array in a group on the local disk, opened for writing.
     is_prediction : bool
-        Whether a model gave the values.
+        Whether the values are a prediction of a model.
     """
 
     def __init__(self, array: Any, *, is_prediction: bool) -> None:
@@ -37,18 +37,18 @@ class SavedArray:
         self.move_to(array)
 
     def move_to(self, array: Any) -> None:
-        """Go on with an array of the same shape elsewhere."""
+        """Use another zarr array of the same shape from now on, such as the finished file."""
         self._array = array
         self._group = Path(array.store.root)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape (..., Y, X)."""
+        """Shape of the array, (..., Y, X)."""
         return tuple(int(n) for n in self._array.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
+        """Type of the elements."""
         dtype: np.dtype[Any] = np.dtype(self._array.dtype)
         return dtype
 
@@ -59,12 +59,12 @@ class SavedArray:
 
     @property
     def size(self) -> int:
-        """Number of pixels."""
+        """Number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def folder(self) -> Path:
-        """The zarr group."""
+        """Folder of the zarr group that holds the array."""
         return self._group
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class SavedArray:
         return np.asarray(self._array[...], dtype=dtype)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SavedArray:
-        """Copy the files: a layer that is duplicated can be painted on by itself."""
+        """Return a copy in a new zarr group, so that a duplicated layer is painted on by itself."""
         import zarr
 
         place = _free_place(self._group)
@@ -97,7 +97,7 @@ class SavedArray:
 
     @property
     def predicted(self) -> Any | None:
-        """What the model said, an array on disk; None if it is no prediction."""
+        """The prediction before any change, an array on disk; None if the values are none."""
         if not self.is_prediction:
             return None
         if not (self._group / _PREDICTED).exists():
@@ -107,7 +107,7 @@ class SavedArray:
         return zarr.open_array(self._group / _PREDICTED, mode="r")
 
     def _keep_prediction(self) -> None:
-        """Copy the compressed files; the copy appears when it is complete."""
+        """Copy the prediction to ``predicted``; the copy gets its name when it is complete."""
         draft = self._group / f".{_PREDICTED}.part"
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(self._group / self._array.path, draft)
@@ -115,7 +115,7 @@ class SavedArray:
 
 
 def _free_place(group: Path) -> Path:
-    """Return ``a [2]_labels.zarr`` for ``a_labels.zarr``, or a higher number."""
+    """Return a free name: ``a [2]_labels.zarr`` for ``a_labels.zarr``, or a higher number."""
     name = group.name.removeprefix(".").removesuffix(".part")
     at = name.rfind("_") if "_" in name else name.rfind(".")
     stem, kind = name[:at], name[at:]

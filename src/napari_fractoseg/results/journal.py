@@ -1,4 +1,4 @@
-"""Which tiles of a result are written, so that a killed run does not compute them again."""
+"""Journal of the tiles of a result that are written, by which a killed run is resumed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ __all__ = ["TileJournal"]
 
 
 class TileJournal:
-    """Which tiles are written, kept in a text file that survives a killed process.
+    """Set of the tiles that are written, kept in a text file that survives a killed process.
 
     Parameters
     ----------
     path : Path
-        Is made where it is missing. A last line that was cut off does not count.
+        Text file with a line for each tile; it is made where it is missing. A last line that
+        was cut off does not count.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +33,7 @@ class TileJournal:
         return len(self._written)
 
     def note(self, index: tuple[int, ...], core: Box) -> None:
-        """Take down that the core of a tile in a plane is written."""
+        """Add a tile: the index of its plane and its core, which is written now."""
         line = _line(index, core)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""Label images in OME-Zarr: what their values mean. Reads small files only; never imports zarr."""
+"""Metadata of OME-Zarr images and label images. Reads small files only; never imports zarr."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from napari_fractoseg.images.ome_zarr import LabelNames, NgffMetadata, read_meta
 __all__ = ["FRACTOSEG_ATTRIBUTE", "NgffImage", "read_ngff"]
 
 FRACTOSEG_ATTRIBUTE = "fractoseg"
-"""Attribute of a group that says where the labels come from, beside those of OME-NGFF."""
+"""Name of the attribute of a zarr group that holds the provenance of our labels."""
 
 _COLOURS = PALETTES["standard"]
 
 
 @dataclass(frozen=True)
 class NgffImage:
-    """What an OME-Zarr group says of itself and, if it holds labels, of their classes.
+    """Metadata of an OME-Zarr image or label image.
 
     Parameters
     ----------
     metadata : NgffMetadata
-        Arrays, axes and scale.
+        Arrays, axes and scale of the image.
     scheme : ClassScheme or None
         Classes of a label image; None if the values have no names.
     provenance : dict
-        Where labels of ours come from; empty for others.
+        Origin of labels or uncertainty that this program wrote: image, model, settings. Empty
+        for other files.
     """
 
     metadata: NgffMetadata
@@ -45,12 +46,18 @@ class NgffImage:
 
 
 def read_ngff(folder: Path) -> NgffImage | None:
-    """Read what an OME-Zarr group says of itself, and of its classes.
+    """Read the metadata of an OME-Zarr group, and of its classes if it holds labels.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the group.
 
     Returns
     -------
     NgffImage or None
-        None if the folder is something else, does not name its axes, or is damaged.
+        The metadata; None if the folder is something else, does not name its axes, or is
+        damaged.
     """
     try:
         metadata = read_metadata(folder)
@@ -64,7 +71,7 @@ def read_ngff(folder: Path) -> NgffImage | None:
 
 
 def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
-    """Return the classes as this program knows them, with their aliases."""
+    """Return the class scheme in the provenance, with aliases; None if there is none."""
     try:
         return ClassScheme.from_dict(provenance["scheme"])
     except (KeyError, TypeError, ClassSchemeError):
@@ -72,7 +79,7 @@ def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
 
 
 def _scheme(labels: LabelNames | None, provenance: Mapping[str, Any]) -> ClassScheme | None:
-    """Return the classes of a label image, None if they are not named."""
+    """Return the classes of a label image, by preference those in the provenance, or None."""
     if labels is None:
         return None
     if (own := _own_scheme(provenance)) is not None:
@@ -90,7 +97,7 @@ def _scheme(labels: LabelNames | None, provenance: Mapping[str, Any]) -> ClassSc
 
 
 def _class(value: int, name: str, rgba: Sequence[int] | None) -> FractureClass:
-    """Return a class; what is not written down is as in the default scheme."""
+    """Return a class of a label image; what OME-Zarr does not say is as in the default scheme."""
     if rgba is None:
         color = _COLOURS[(value - 1) % len(_COLOURS)]
     else:

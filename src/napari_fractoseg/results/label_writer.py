@@ -1,4 +1,4 @@
-"""Labels as OME-Zarr, written tile by tile; what a killed run wrote is not computed again."""
+"""Writing of results as OME-Zarr, tile by tile, in a draft from which a killed run is resumed."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ CHUNK_PX = 1024
 _ZARR = ".zarr"
 _ARRAY, _JOURNALS, _HEADER, _TIFF = "0", "journals", "run.json", "result.tif"
 _SMALLEST_PX = 1024
-"""Smaller copies are added until a plane fits on a screen."""
+"""Longest edge of a plane that needs no smaller copies for display."""
 _LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
-"""Names of axes before Y and X, by their number: a stack, and stacks over time."""
+"""Names of the axes before Y and X by their number, for images that name none."""
 _VERSION = "0.5"
 
 
 class ZarrLabels:
-    """An OME-Zarr image-label group that grows in a draft beside its place.
+    """A result that is written tile by tile into a draft, a zarr group beside its final place.
 
     Parameters
     ----------
     path : Path
-        Its place, once it is finished. One that does not end in ``.zarr`` becomes a
-        TIFF in the end.
+        Place of the finished result: OME-Zarr if it ends in ``.zarr``, else TIFF.
     header : dict, optional
-        What the result is, as JSON types, ``shape``, ``dtype`` and ``axes`` (those of
-        the image, empty if it does not name them) among it. Only needed to begin anew.
+        Description of the result as JSON types, with ``shape``, ``dtype`` and ``axes``
+        (those of the image, empty if it does not name them). Only needed to begin anew.
     anew : bool
-        Begin a new draft, and throw an earlier one away; otherwise go on with it.
+        Whether to begin a new draft and delete an earlier one; otherwise the earlier one is
+        continued.
 
     Attributes
     ----------
     array : zarr.Array
-        To be written into.
+        Array of shape (..., Y, X) to write into.
     """
 
     def __init__(
@@ -73,20 +73,27 @@ class ZarrLabels:
         self._axes = _axes_of(header or read_header(path) or {}, self.array.ndim)
 
     def journal(self, index: tuple[int, ...], box: Box) -> TileJournal:
-        """Return the journal of a block: the tiles in it that are written.
+        """Return the journal of a block, which lists the tiles in it that are written.
 
-        Each block has one of its own, for it may be another process that writes it.
+        Each block has its own, as blocks may be written by different processes.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Index of the plane on the leading axes.
+        box : Box
+            Pixels of the block.
         """
         place = "_".join(map(str, (*index, box.row0, box.column0)))
         return TileJournal(self.draft / _JOURNALS / f"{place}.txt")
 
     def add_levels(self) -> Job[None]:
-        """Add smaller copies of large planes, each half as large as the one before, for display.
+        """Add copies of large planes for display, each with half the rows and columns of the last.
 
         Yields
         ------
         Progress
-            After each block.
+            After each chunk of a copy.
         """
         group = zarr.open_group(self.draft, mode="r+")
         levels, finest = list(_level_shapes(self.array.shape)), self.array
@@ -117,24 +124,24 @@ class ZarrLabels:
         pixel_size_um: float | None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write what the array is: axes, scale, and the names and colours of the classes.
+        """Write the metadata: axes, scale, classes with names and colours, and provenance.
 
         Parameters
         ----------
         name : str
-            Title.
+            Title of the result.
         source : Path
-            The image.
+            Image that was segmented.
         scheme : ClassScheme or None
-            Classes of the values; None for probabilities.
+            Classes of the values; None for uncertainty.
         pixel_size_um : float or None
-            Edge of a pixel, of an image whose axes say nothing of it.
+            Edge of a pixel in micrometres, for images whose axes have no units.
         provenance : mapping, optional
-            Where the result comes from, as JSON types: an attribute of the group.
+            Origin of the result (image, model, settings) as JSON types.
 
         Notes
         -----
-        OME-NGFF 0.5, multiscales and image-label metadata. The axes are those of the
+        OME-NGFF 0.5, metadata ``multiscales`` and ``image-label``. The axes are those of the
         image.
         """
         self._scheme = scheme
@@ -160,30 +167,30 @@ class ZarrLabels:
             group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
 
     def write_tiff(self) -> Job[None]:
-        """Write what becomes a TIFF as one, into the draft; `describe` comes before.
+        """Write the TIFF of a result that becomes one, into the draft; call `describe` before.
 
         Yields
         ------
         Progress
-            As `tiff_job`.
+            Several times a second; steps are tiles. Nothing for OME-Zarr.
         """
         if self.path.suffix != _ZARR:
             yield from tiff_job(self.draft / _TIFF, self.array, self._scheme)
 
     def finish(self, *, overwrite: bool = False) -> Any:
-        """Put the draft in its place, and return the array there.
+        """Move the finished draft to its place, and return the array there.
 
-        Of what becomes a TIFF, the rest of the draft stays until it is discarded.
+        Of a result that becomes a TIFF, the rest of the draft stays until `discard_draft`.
 
         Parameters
         ----------
         overwrite : bool
-            Replace what is there.
+            Whether an existing result may be replaced.
 
         Raises
         ------
         FileExistsError
-            If something is there that may not be replaced.
+            If there is one that may not.
         """
         if self.path.exists() and not overwrite:
             raise FileExistsError(errno.EEXIST, "there is something of that name now")
@@ -205,7 +212,7 @@ class ZarrLabels:
 
 
 def discard_draft(path: Path) -> None:
-    """Remove what a run that was stopped left of a result."""
+    """Delete the draft that a stopped run left of the result at `path`, if there is one."""
     draft = _draft_of(path)
     if draft.exists():
         # First: without it, nobody goes on with what is left when this is interrupted.
@@ -214,7 +221,7 @@ def discard_draft(path: Path) -> None:
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """Return the facts of the draft of a result; None if there is none, or it is damaged."""
+    """Return the header of the draft of a result; None if there is none, or it is damaged."""
     return read_json_object(_draft_of(path) / _HEADER)
 
 
@@ -241,7 +248,7 @@ def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: Seq
 
 
 def _level_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Yield the shapes of the smaller copies, the largest first."""
+    """Yield the shapes of the smaller copies for display, the largest first."""
     while max(shape[-2:]) > _SMALLEST_PX:
         shape = (*shape[:-2], *(-(-n // 2) for n in shape[-2:]))
         yield shape
@@ -254,7 +261,7 @@ def _dataset(level: int, scale: list[float]) -> dict[str, Any]:
 
 
 def _axes_of(header: Mapping[str, Any], n_axes: int) -> list[Axis]:
-    """Return the axes of the image; the usual ones if it does not name them."""
+    """Return the axes in a header, or usual ones (such as z, y, x) if it names none."""
     if header.get("axes"):
         return [Axis(**axis) for axis in header["axes"]]
     n_leading = n_axes - 2
@@ -272,6 +279,6 @@ def _axis(axis: Axis) -> dict[str, str]:
 
 
 def _rgba(color: str) -> list[int]:
-    """Turn ``#rrggbb`` or ``#rrggbbaa`` into numbers 0-255."""
+    """Return the four components, 0-255, of a colour ``#rrggbb`` or ``#rrggbbaa``."""
     digits = color.removeprefix("#").ljust(8, "f")
     return list(bytes.fromhex(digits))

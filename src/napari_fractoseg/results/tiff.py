@@ -1,4 +1,4 @@
-"""Results as TIFF, also those that are larger than the memory."""
+"""Writing of results as TIFF, also of those that are larger than the memory."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ __all__ = ["tiff_job", "write_tiff"]
 
 _TILE_PX = 1024
 _CLASSIC_BYTES = 2**31
-"""Up to which a classic TIFF is written; tifffile does not ask when it compresses."""
+"""Largest result for which a classic TIFF is written; larger ones become a BigTIFF."""
 _REPORTED_EVERY_S = 0.2
 
 
 def write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = None) -> None:
-    """Write a result that is in memory; above 2 GB a BigTIFF.
+    """Write a result that is in memory as TIFF; above 2 GB as BigTIFF.
 
     Parameters
     ----------
     path : Path
-        Is replaced.
+        File to write; an existing one is replaced.
     data : ndarray of shape (..., Y, X)
-        Labels or probabilities.
+        Labels or uncertainty.
     scheme : ClassScheme, optional
-        What the values mean, written with them.
+        Classes of the labels, whose names are written into the file.
     """
     with draft_of(path, overwrite=True) as draft:
         tifffile.imwrite(draft, data, **_options(data, scheme))
 
 
 def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[None]:
-    """Write a result on disk, which is read tile by tile; above 2 GB a BigTIFF.
+    """Write a result that is on disk as TIFF, tile by tile; above 2 GB as BigTIFF.
 
     Parameters
     ----------
     path : Path
-        Is replaced; when the job is closed before its end, the file is not complete.
+        File to write; an existing one is replaced. If the job is closed before its end the
+        file is not complete.
     data : array of shape (..., Y, X)
-        What is read when it is sliced.
+        Labels or uncertainty, an array that is read when it is sliced (zarr).
     scheme : ClassScheme, optional
-        What the values mean, written with them.
+        Classes of the labels, whose names are written into the file.
 
     Yields
     ------
@@ -66,7 +67,7 @@ def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[No
     n_written, is_stopped = 0, threading.Event()
 
     def tiles() -> Iterator[npt.NDArray[Any]]:
-        """Yield the tiles of all planes; those at the edges are filled up with 0."""
+        """Yield the tiles of all planes, padded with 0 at the edges."""
         nonlocal n_written
         for place in places:
             if is_stopped.is_set():

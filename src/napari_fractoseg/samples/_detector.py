@@ -1,4 +1,4 @@
-"""How a scanning electron microscope sees a relief."""
+"""Simulated scanning electron microscope: from a relief to its image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Microscope", "scan"]
 
 @dataclass(frozen=True)
 class Microscope:
-    """Settings of the imaginary microscope.
+    """Settings of the simulated microscope, drawn once for an image.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class Microscope:
     azimuth : float
         Direction of the detector, in radians.
     rims : float
-        How bright an edge is that faces sideways, 0-1.
+        Brightness of edges that face sideways, 0-1.
     edge_px, blur_px : float
         Width of bright edges and of the beam, in pixels.
     charging : float
         Strength of bright halos and streaks along scan lines; 0 for none.
     grains : float
-        Spread of the grains' own grey levels.
+        Standard deviation of the grey levels from grain to grain, in units of the mean.
     noise : float
         Standard deviation of the shot noise at the mean grey level.
     black, level, white : float
@@ -59,7 +59,7 @@ class Microscope:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Microscope:
-        """Draw settings."""
+        """Draw random settings."""
         return cls(
             tilt_contrast=rng.uniform(0.2, 0.8),
             detector=rng.uniform(0.5, 1.5),
@@ -91,18 +91,20 @@ def scan(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of noise and shading.
     height : ndarray of float32, shape (Y, X)
-        In pixels.
+        Height of the relief at each pixel, in pixels.
     ids : ndarray of int32, shape (Y, X)
-        Grains.
+        Index of each pixel's grain.
     relief_px : float
-        A height difference that counts as deep, in pixels.
+        Height difference that counts as deep, in pixels.
     microscope : Microscope
+        Settings of contrast, noise and amplifier.
 
     Returns
     -------
     ndarray of uint8, shape (Y, X)
-        Grey levels.
+        Grey levels of the image.
 
     Notes
     -----
@@ -136,7 +138,7 @@ def scan(
 
 
 def _cast_shadow(height: Floats, azimuth: float) -> Floats:
-    """How far, 0-1, the detector's view of each pixel is blocked."""
+    """Return how far, 0-1, the relief hides each pixel from the detector."""
     blocked = np.zeros_like(height)
     for distance in (2, 4, 7, 11):
         y = round(-distance * np.sin(azimuth))
@@ -150,7 +152,7 @@ def _cast_shadow(height: Floats, azimuth: float) -> Floats:
 
 
 def _charging(rng: np.random.Generator, grey: Floats) -> Floats:
-    """Halos around the brightest spots, and streaks along the scan lines through them."""
+    """Return the grey levels that charging adds: halos of bright spots, streaks on scan lines."""
     hot = np.maximum(grey - np.quantile(grey, 0.985), 0)
     halo = ndimage.gaussian_filter(hot, 7) * 4
     streak = ndimage.gaussian_filter1d(ndimage.gaussian_filter1d(hot, 35, axis=1), 0.8, axis=0) * 3

@@ -1,4 +1,4 @@
-"""Where the grains of a synthetic fracture surface lie, and how each one broke."""
+"""Grains of a synthetic fracture surface: their layout, and how each one broke."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Kind(IntEnum):
-    """How a grain broke, or that nobody can tell."""
+    """How a grain broke: `SMOOTH` is intergranular, `DEBRIS` background, others transgranular."""
 
     SMOOTH = 0
     RIVERS = 1
@@ -34,9 +34,9 @@ class Grains:
     ids : ndarray of int32, shape (Y, X)
         Index of each pixel's grain.
     centres : ndarray of float32, shape (N, 2)
-        Row and column, in pixels.
+        Row and column of each grain's centre, in pixels.
     radii : ndarray of float32, shape (N,)
-        In pixels.
+        Radius of each grain, in pixels.
     """
 
     ids: npt.NDArray[np.int32]
@@ -50,6 +50,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale_px: flo
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of the control points.
     shape : tuple of int
         Rows and columns.
     scale_px : float
@@ -70,7 +71,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale_px: flo
 
 
 def _spline(n: int, scale_px: float) -> tuple[npt.NDArray[np.intp], Floats]:
-    """First control point and the four weights of a cubic B-spline, for `n` positions."""
+    """Return first control point and four weights of a cubic B-spline at `n` positions."""
     position = np.arange(n) / scale_px
     first = np.floor(position).astype(np.intp)
     t = position - first
@@ -83,11 +84,12 @@ def _spline(n: int, scale_px: float) -> tuple[npt.NDArray[np.intp], Floats]:
 def voronoi(
     rng: np.random.Generator, points: npt.NDArray[np.floating], spacing_px: float
 ) -> tuple[npt.NDArray[np.int32], Floats, Floats]:
-    """Divide points among weighted Voronoi (power diagram) sites.
+    """Divide points among the random sites of a weighted Voronoi diagram (power diagram).
 
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of the sites.
     points : ndarray of float, shape (P, 2)
         Rows and columns; the sites cover their bounding box, with a margin.
     spacing_px : float
@@ -96,9 +98,11 @@ def voronoi(
     Returns
     -------
     ids : ndarray of int32, shape (P,)
+        Index of the site of each point.
     centres : ndarray of float32, shape (N, 2)
+        Row and column of each site, in pixels.
     radii : ndarray of float32, shape (N,)
-        Both in pixels.
+        Radius of each site, in pixels.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     counts = np.ceil((high - low) / spacing_px).astype(int) + 4
@@ -116,17 +120,18 @@ def voronoi(
 def place_grains(
     rng: np.random.Generator, shape: tuple[int, int], grain_px: float, large_share: float
 ) -> Grains:
-    """Lay out a matrix of grains with larger ones among them.
+    """Lay out a matrix of grains with larger grains among them.
 
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of sites and polygons.
     shape : tuple of int
         Rows and columns.
     grain_px : float
         Diameter of a grain of the matrix, in pixels.
     large_share : float
-        Part of the area, 0-1, that is painted with larger grains.
+        Fraction of the area, 0-1, that larger grains cover.
     """
     bend = grain_px * rng.uniform(0.02, 0.07)
     positions = [
@@ -152,7 +157,10 @@ def _paint_large(
     share: float,
     first_id: int,
 ) -> tuple[Floats, Floats]:
-    """Paint convex polygons, 1.5 to 7 times the size of a grain, over `ids`, in place."""
+    """Paint convex polygons, 1.5 to 7 times the size of a grain, over `ids`, in place.
+
+    Returns the centres (N, 2) and radii (N,) of the new grains, in pixels.
+    """
     shape = ids.shape
     centres: list[npt.NDArray[np.float64]] = []
     radii: list[float] = []
@@ -182,7 +190,7 @@ def _paint_large(
 
 
 def _is_taken(ids: npt.NDArray[np.int32], centre: npt.NDArray[np.float64], first_id: int) -> bool:
-    """Whether a large grain covers this centre already."""
+    """Whether a large grain (`first_id` or above) covers this centre already."""
     row, column = np.clip(centre.astype(int), 0, np.array(ids.shape) - 1)
     return bool(ids[row, column] >= first_id)
 
@@ -199,18 +207,20 @@ def assign_kinds(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of the choice.
     grains : Grains
+        Layout of the grains.
     grain_px : float
         Diameter of a grain of the matrix, in pixels.
     transgranular : float
-        Transgranular part, 0-1, of the area that is not debris.
+        Transgranular fraction, 0-1, of the area that is not debris.
     debris_share : float
-        Part of the small grains, 0-1, that is debris.
+        Fraction of the small grains, 0-1, that is debris.
 
     Returns
     -------
     ndarray of uint8, shape (N,)
-        Values of `Kind`.
+        `Kind` of each grain.
     """
     shape = grains.ids.shape
     where = np.clip(grains.centres.astype(int), 0, np.array(shape) - 1)
@@ -239,7 +249,7 @@ def _choose(
     allowed: npt.NDArray[np.bool_],
     share: float,
 ) -> npt.NDArray[np.bool_]:
-    """Choose grains, highest score first, so that their area comes close to `share`."""
+    """Choose grains, highest score first, until their area is about `share` of that allowed."""
     chosen = np.zeros(len(areas), dtype=bool)
     missing = share * float(areas[allowed].sum())
     for grain in np.argsort(-scores, kind="stable"):

@@ -18,7 +18,9 @@ def facets(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of slopes and heights.
     grains : Grains
+        Layout of the grains.
     grain_px : float
         Diameter of a grain of the matrix, in pixels.
     tilt : float
@@ -29,7 +31,7 @@ def facets(
     Returns
     -------
     ndarray of float32, shape (Y, X)
-        In pixels.
+        Height of the relief at each pixel, in pixels.
     """
     n = len(grains.radii)
     large = np.minimum(1, grain_px / grains.radii / 2)[:, np.newaxis]
@@ -55,7 +57,7 @@ def facets(
 
 
 def _touching_planes(rng: np.random.Generator, grains: Grains, scale_px: float) -> Floats:
-    """Height and both slopes, of about 1, of a smooth surface at the grains' centres: (N, 3)."""
+    """Return height and both slopes of a smooth surface at the grains' centres, shape (N, 3)."""
     shape = grains.ids.shape[0], grains.ids.shape[1]
     surface = scale_px * smooth_noise(rng, shape, scale_px)
     down, right = np.gradient(surface)
@@ -64,7 +66,7 @@ def _touching_planes(rng: np.random.Generator, grains: Grains, scale_px: float) 
 
 
 def _local(grains: Grains) -> tuple[Floats, Floats]:
-    """Row and column of each pixel, counted from its grain's centre."""
+    """Return row and column of each pixel, counted from its grain's centre."""
     y, x = np.indices(grains.ids.shape, dtype=np.float32)
     return y - grains.centres[grains.ids, 0], x - grains.centres[grains.ids, 1]
 
@@ -81,16 +83,18 @@ def texture(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of directions and steps.
     grains : Grains
+        Layout of the grains.
     kinds : ndarray of uint8, shape (N,)
-        Values of `Kind`.
+        `Kind` of each grain.
     spacing_px, step_px : float
         Mean distance of the river lines and height of a step, in pixels.
 
     Returns
     -------
     ndarray of float32, shape (Y, X)
-        In pixels; zero in smooth grains.
+        Height to add at each pixel, in pixels; zero in smooth grains.
 
     Notes
     -----
@@ -154,8 +158,9 @@ def fragments(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of the fragments.
     mask : ndarray of bool, shape (Y, X)
-        Where there are fragments; zero elsewhere.
+        Pixels where there are fragments; the height is zero elsewhere.
     size_px : float
         Diameter of a fragment, in pixels.
     roughness : float
@@ -187,7 +192,7 @@ def fragments(
 
 
 def scatter_chips(rng: np.random.Generator, height: Floats, n_chips: int, size_px: float) -> None:
-    """Raise small angular chips that lie on the surface, in place."""
+    """Add small angular chips that lie on the surface to its height (Y, X), in place."""
     for _ in range(n_chips):
         radius = size_px * float(rng.lognormal(0, 0.4))
         centre = rng.uniform(0, 1, 2) * height.shape

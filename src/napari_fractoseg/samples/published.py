@@ -1,4 +1,4 @@
-"""The published micrographs, fetched when they are asked for.
+"""Published micrographs, fetched from their authors when they are asked for.
 
 They belong to "Toward quantitative fractography using convolutional neural
 networks" (arXiv 1908.02242) and lie in the folder ``test_dataset`` of the
@@ -26,7 +26,7 @@ BASE_URL = (
     f"https://raw.githubusercontent.com/SteliosTsop/QF-image-segmentation-keras/{_COMMIT}"
     "/test_dataset/"
 )
-"""Where the images are fetched from, unless ``FRACTOSEG_SAMPLES_URL`` says otherwise."""
+"""Address of the folder with the images, unless ``FRACTOSEG_SAMPLES_URL`` names another one."""
 
 PUBLISHED_IMAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -66,7 +66,7 @@ def fetch_published(
     Returns
     -------
     Path
-        Of the file in the cache. Its hash is as expected.
+        File in the cache, whose hash was checked.
 
     Raises
     ------

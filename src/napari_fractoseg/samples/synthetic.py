@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 TRAINING_SEEDS = range(1000, 2000)
-"""Seeds whose images the bundled model may learn from."""
+"""Seeds of the images that the bundled model may learn from."""
 
 SAMPLE_SEEDS = range(100)
-"""Seeds of samples and tests: no bundled model ever learns from them."""
+"""Seeds of the images for samples and tests: no bundled model learns from them."""
 
 GRAIN_UM = 4.0
-"""Diameter of a grain of the matrix; gives the images a pixel size."""
+"""Diameter of a grain of the matrix in micrometres, by which images get a pixel size."""
 
 MIN_EDGE_PX = 16
 GRAIN_RANGE_PX = (6.0, 400.0)
@@ -44,19 +44,19 @@ GRAIN_RANGE_PX = (6.0, 400.0)
 
 @dataclass(frozen=True, eq=False)
 class SyntheticFracture:
-    """A synthetic fracture surface and what it shows.
+    """A synthetic micrograph of a fracture surface, with exact labels.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (Y, X) or (Z, Y, X)
-        Grey levels.
+        Grey levels of the image.
     labels : ndarray of uint8, same shape
         Values of `DEFAULT_SCHEME`: 1 intergranular, 2 transgranular, 3
         background. No pixel is unlabelled.
     pixel_size_um : float
         Edge of a pixel in micrometres, taking a grain as 4 um wide.
     seed : int
-        What it was made from.
+        Seed of the random numbers that it was made from.
     """
 
     image: npt.NDArray[np.uint8]
@@ -67,7 +67,7 @@ class SyntheticFracture:
 
 @dataclass(frozen=True)
 class _Look:
-    """What is drawn once for an image, besides the microscope."""
+    """Random properties of the surface of one image: sizes of steps, fragments, borders, chips."""
 
     large_share: float
     debris_share: float
@@ -116,13 +116,13 @@ def synthetic_fracture(
         Diameter of a grain of the matrix, 6-400 px; some grains are up to
         seven times larger. Drawn from the seed (16-60) by default.
     transgranular : float, optional
-        Transgranular part t / (i + t) of the area, 0-1; met to within one
+        Transgranular fraction t / (i + t) of the area, 0-1; met to within one
         grain. Drawn from the seed (0.3-0.8) by default.
 
     Returns
     -------
     SyntheticFracture
-        With arrays of shape (Y, X).
+        Image and labels of shape (Y, X).
 
     Raises
     ------
@@ -169,7 +169,7 @@ def synthetic_stack(
     Returns
     -------
     SyntheticFracture
-        With arrays of shape (Z, Y, X).
+        Images and labels of shape (Z, Y, X).
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _roughen(
     base: Floats,
     look: _Look,
 ) -> Floats:
-    """Add to the facets what breaking through the grains leaves."""
+    """Return the height of facets with river lines, steps, fragments and chips added."""
     kind = kinds[grains.ids]
     height = base + texture(rng, grains, kinds, look.river_px, look.step_px)
     rough, debris = kind == Kind.ROUGH, kind == Kind.DEBRIS
@@ -213,7 +213,7 @@ def _roughen(
 def _labels(
     grains: Grains, kinds: npt.NDArray[np.uint8], base: Floats, border_px: int
 ) -> npt.NDArray[np.uint8]:
-    """Class values: a grain as a whole is one class; deep narrow borders are background."""
+    """Return class values: each grain is one class; deep narrow borders are background."""
     inter, trans, background = DEFAULT_SCHEME.values
     table = np.full(len(Kind), trans, dtype=np.uint8)
     table[Kind.SMOOTH], table[Kind.DEBRIS] = inter, background
@@ -232,7 +232,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _check(seed: Any, shape: Any, grain_px: float | None, transgranular: float | None) -> None:
-    """Raise for arguments out of range."""
+    """Raise ImageError for arguments of `synthetic_fracture` that are out of range."""
     if not _is_whole(seed) or seed < 0:
         raise ImageError(f"Seed {seed!r} is not a whole number of 0 or more. Use one such as 0.")
     try:

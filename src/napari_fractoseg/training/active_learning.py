@@ -179,7 +179,7 @@ def suggest_job(
     -------
     list of Suggestion
     """
-    # Mirror images are not averaged: it is the order that counts.
+    # Flips are not averaged: it is the order that counts.
     predictor = Predictor(model, device, with_confidence=True, flips=False)
     found: list[Suggestion] = []
     for done, candidate in enumerate(candidates):

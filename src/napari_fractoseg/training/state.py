@@ -160,7 +160,7 @@ class TrainingRun:
     def validate(self, done: int) -> Job[dict[str, float]]:
         """Judge the current weights and keep them if they are the best so far.
 
-        Mirror images are not averaged here: that takes four times as long and
+        Flips are not averaged here: that takes four times as long and
         changes little in which step is the best. These figures are compared
         with one another only, not with those of `result`.
         """

@@ -154,7 +154,7 @@ class SegmentWidget(QueueDock):
             model=entry,
             planes=self.source.planes(),
             device=self.device.device,
-            certainties=self.advanced.certainties,
+            uncertainties=self.advanced.uncertainties,
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
             palette=self._palette,

@@ -77,7 +77,7 @@ class AdvancedOptions(QCollapsible):
         self.layout().setContentsMargins(0, 0, 0, 0)
 
     @property
-    def certainties(self) -> tuple[str, ...]:
+    def uncertainties(self) -> tuple[str, ...]:
         """What is wanted of `CONFIDENCE` and `MARGIN`."""
         wanted = {CONFIDENCE: self.confidence, MARGIN: self.margin}
         return tuple(kind for kind, choice in wanted.items() if choice.value)

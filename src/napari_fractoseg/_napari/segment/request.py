@@ -45,7 +45,7 @@ class Request:
         Indices on the leading axes: one plane, or all of them.
     device : str
         For `choose_device`.
-    certainties : tuple of str
+    uncertainties : tuple of str
         What else is wanted of `CONFIDENCE` and `MARGIN`.
     flips : bool
         As for `Predictor`.
@@ -63,7 +63,7 @@ class Request:
     model: ModelEntry
     planes: tuple[tuple[int, ...], ...]
     device: str = "auto"
-    certainties: tuple[str, ...] = ()
+    uncertainties: tuple[str, ...] = ()
     flips: bool = False
     tile_px: int | None = None
     palette: str | None = None
@@ -79,7 +79,7 @@ class Request:
     @property
     def method(self) -> tuple[Any, ...]:
         """What decides the labels of a plane."""
-        return self.model, self.flips, self.tile_px, self.certainties, self.folder
+        return self.model, self.flips, self.tile_px, self.uncertainties, self.folder
 
     def is_same_work_as(self, other: Request) -> bool:
         """Whether another request would give the same labels of the same planes."""
@@ -94,7 +94,7 @@ class Request:
         """Memory that the result takes."""
         if self.folder is not None:
             return 0
-        return result_bytes(self.image, len(self.planes), len(self.certainties))
+        return result_bytes(self.image, len(self.planes), len(self.uncertainties))
 
     def require_room(self, reserved: int = 0) -> None:
         """Raise if there is no room for the result.
@@ -112,7 +112,7 @@ class Request:
             If the folder is not there.
         """
         if self.folder is None:
-            require_memory(self.image, len(self.planes), len(self.certainties), reserved=reserved)
+            require_memory(self.image, len(self.planes), len(self.uncertainties), reserved=reserved)
         elif not self.folder.is_dir():
             raise FractosegError(
                 f"There is no folder {self.folder}. Choose another one under Advanced > Save to "
@@ -145,9 +145,9 @@ class Segmentation:
         return self.arrays.labels
 
     @property
-    def certainties(self) -> Mapping[str, Any]:
+    def uncertainties(self) -> Mapping[str, Any]:
         """How sure the model is, of the kinds that are kept."""
-        return self.arrays.certainties
+        return self.arrays.uncertainties
 
     @property
     def finished_planes(self) -> tuple[tuple[int, ...], ...]:
@@ -205,20 +205,20 @@ class Segmentation:
             model,
             device,
             tile_px=request.tile_px,
-            with_confidence=CONFIDENCE in request.certainties,
-            with_margin=MARGIN in request.certainties,
+            with_confidence=CONFIDENCE in request.uncertainties,
+            with_margin=MARGIN in request.uncertainties,
             flips=request.flips,
         )
         self.tile_px, self.halo_px = predictor.tiler.tile_px, predictor.tiler.halo_px
         with ending_with(partial(self._save, predictor)):
-            labels, certainties = self.arrays.open()
+            labels, uncertainties = self.arrays.open()
             yield from predictor.run_into(
                 request.image,
                 labels,
-                certainties.get(CONFIDENCE),
+                uncertainties.get(CONFIDENCE),
                 list(request.planes),
                 record=self.record,
-                margin=certainties.get(MARGIN),
+                margin=uncertainties.get(MARGIN),
             )
         return self.fractions()
 
@@ -264,5 +264,5 @@ class Segmentation:
 
 def _arrays_for(request: Request) -> ResultArrays:
     if request.folder is None:
-        return ArraysInMemory(request.image, request.certainties)
-    return ArraysOnDisk(request.image, request.certainties, request.folder, request.source)
+        return ArraysInMemory(request.image, request.uncertainties)
+    return ArraysOnDisk(request.image, request.uncertainties, request.folder, request.source)

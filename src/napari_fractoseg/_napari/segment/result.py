@@ -10,9 +10,9 @@ from napari.layers import Image, Labels, Layer
 from napari_fractoseg._napari.layers import (
     METADATA_KEY,
     apply_scheme,
-    certainty_layer,
     labels_layer,
     scheme_of,
+    uncertainty_layer,
     unique_name,
 )
 from napari_fractoseg._napari.segment.request import Segmentation
@@ -64,10 +64,10 @@ class ShownResult:
         self._place, self._image = place or {}, image
         self.in_background = False
         self.labels: Labels | None = None
-        self.certainties: list[Image] = []
+        self.uncertainties: list[Image] = []
         self._refresh = Throttle(_REFRESH_INTERVAL_S)
         if earlier is not None and earlier.labels is not None:
-            self.labels, self.certainties = earlier.labels, earlier.certainties
+            self.labels, self.uncertainties = earlier.labels, earlier.uncertainties
             self.labels.editable = False
 
     def show(self) -> None:
@@ -90,14 +90,14 @@ class ShownResult:
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
         taken = [layer.name for layer in self._viewer.layers]
-        for kind, certainty in self.task.certainties.items():
-            layer = certainty_layer(
-                certainty,
+        for kind, uncertainty in self.task.uncertainties.items():
+            layer = uncertainty_layer(
+                uncertainty,
                 name=unique_name(f"{image.name} · {kind}", taken),
                 place=self._place,
                 metadata=self.task.provenance(),
             )
-            self.certainties.append(layer)
+            self.uncertainties.append(layer)
             self._viewer.add_layer(layer)
         self.labels = labels_layer(
             self.task.labels,
@@ -114,7 +114,7 @@ class ShownResult:
 
     def refresh(self) -> None:
         """Draw the layers again; they share the arrays that the worker fills."""
-        for layer in (self.labels, *self.certainties):
+        for layer in (self.labels, *self.uncertainties):
             if layer is not None and layer in self._viewer.layers:
                 layer.refresh()
 
@@ -125,7 +125,7 @@ class ShownResult:
             if self.task.arrays.predicted is not None:
                 remember_prediction(self.labels, self.task.arrays.predicted)
             self.labels.editable = True
-        for layer in (self.labels, *self.certainties):
+        for layer in (self.labels, *self.uncertainties):
             if layer is not None:
                 kept = layer.metadata.get(METADATA_KEY, {})
                 layer.metadata = {

@@ -31,19 +31,19 @@ class ResultArrays(Protocol):
     ----------
     labels, predicted : array or None
         None until they are opened, or where they are not wanted.
-    certainties : dict of str to array
+    uncertainties : dict of str to array
         Those of `CONFIDENCE` and `MARGIN` that are wanted; empty until they are opened.
     place : Path or None
         Where the labels are saved.
     """
 
     labels: Any
-    certainties: dict[str, Any]
+    uncertainties: dict[str, Any]
     predicted: Any
     place: Path | None
 
     def open(self) -> tuple[Any, Mapping[str, Any]]:
-        """Make the arrays; return those that labels and certainties are written into."""
+        """Make the arrays; return those that labels and uncertainties are written into."""
 
     def finish(
         self,
@@ -79,7 +79,7 @@ class ArraysInMemory:
     def __init__(self, image: MicrographStack, kinds: Sequence[str]) -> None:
         self._image, self._kinds = image, kinds
         self.labels: Any = None
-        self.certainties: dict[str, Any] = {}
+        self.uncertainties: dict[str, Any] = {}
         self.predicted: Any = None
 
     def open(self) -> tuple[Any, Mapping[str, Any]]:
@@ -88,12 +88,12 @@ class ArraysInMemory:
         if self.labels is None:
             try:
                 self.predicted = np.zeros(shape, np.uint8)
-                self.certainties = {kind: np.zeros(shape, np.float32) for kind in self._kinds}
+                self.uncertainties = {kind: np.zeros(shape, np.float32) for kind in self._kinds}
                 self.labels = np.zeros(shape, np.uint8)
             except MemoryError as error:
                 n_bytes = result_bytes(self._image, self._image.n_planes, len(self._kinds))
                 raise too_large(self._image.name, n_bytes) from error
-        return self.labels, self.certainties
+        return self.labels, self.uncertainties
 
     def finish(
         self,
@@ -140,7 +140,7 @@ class ArraysOnDisk:
         self._groups: dict[str, Any] = {}
         self.place: Path | None = None
         self.labels: Any = None
-        self.certainties: dict[str, Any] = {}
+        self.uncertainties: dict[str, Any] = {}
 
     def open(self) -> tuple[Any, Mapping[str, Any]]:
         """Make the drafts of the groups."""
@@ -160,7 +160,7 @@ class ArraysOnDisk:
         targets = {kind: group.array for kind, group in self._groups.items()}
         labels = targets.pop(_LABELS)
         self.labels = SavedArray(labels, is_prediction=True)
-        self.certainties = {k: SavedArray(a, is_prediction=False) for k, a in targets.items()}
+        self.uncertainties = {k: SavedArray(a, is_prediction=False) for k, a in targets.items()}
         return labels, targets
 
     def _free_stem(self) -> str:
@@ -192,7 +192,7 @@ class ArraysOnDisk:
         except OSError as error:
             raise self._cannot_write(error) from error
         for kind, group in groups.items():
-            shown = self.labels if kind == _LABELS else self.certainties[kind]
+            shown = self.labels if kind == _LABELS else self.uncertainties[kind]
             try:
                 shown.move_to(_writable(group.finish()))
             except OSError as error:

@@ -1,1 +1,1 @@
-"""File formats of images: what a file holds, as one array with its axes and channels."""
+"""File formats of images; each reader returns one array with its axes and channels."""

@@ -1,4 +1,4 @@
-"""What an image file holds, and the one channel of it that is wanted."""
+"""Content of an image file (`Source`), and the choice of one of its channels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from napari_fractoseg.images.lazy import at_index
 __all__ = ["CHANNEL", "Source", "choose_channel", "last_axis_is_colour"]
 
 CHANNEL = "channel"
-"""Type of an axis of which one index is chosen."""
+"""Type of a channel axis, of which one index is chosen."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The array of a file, and what the file says about it.
+    """Content of an image file: its array, and what the file says about it.
 
     Parameters
     ----------
     data : array
-        In memory or on disk.
+        Values of the file, in memory or on disk.
     rgb : bool
         Whether the last axis holds 3 or 4 colours.
     axes : tuple of Axis or None
-        One for each axis of `data`; None if the file does not say.
+        Axis for each dimension of `data`; None if the file does not say.
     channel_names : tuple of str
-        Of the channel axis; empty if the file does not say.
+        Names of the channels; empty if the file does not say.
     pixel_size_um : float or None
-        Edge of a pixel; None if the file does not say.
+        Edge of a pixel in micrometres; None if the file does not say.
     """
 
     data: Any
@@ -42,39 +42,39 @@ class Source:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array."""
+        """Length of each axis of the array."""
         return tuple(int(n) for n in self.data.shape)
 
     @property
     def plane_axes(self) -> tuple[Axis, ...] | None:
-        """The axes without that of the colours."""
+        """Axes of the array without that of the colours; None if they are not known."""
         return self.axes[:-1] if self.axes and self.rgb else self.axes
 
 
 def last_axis_is_colour(
     axes: tuple[Axis, ...], shape: tuple[int, ...], channel: int | str | None
 ) -> bool:
-    """Tell whether a channel axis is that of colours: the last one, of 3 or 4, none chosen."""
+    """Whether the last axis holds colours: 3 or 4 channels of which none was chosen."""
     return axes[-1].type == CHANNEL and shape[-1] in (3, 4) and channel is None
 
 
 def choose_channel(source: Source, channel: int | str | None, path: Path) -> Source:
-    """Take one channel; the image has no channel axis any more.
+    """Return the image of one channel, without its channel axis.
 
     Parameters
     ----------
     source : Source
-        The image.
+        Content of the file.
     channel : int, str or None
-        Number from 0, or name.
+        Number of the channel from 0, or its name; None where there is one or none.
     path : Path
-        Of the file, for messages.
+        Path of the file, for messages.
 
     Raises
     ------
     ImageError
-        If there are several channels and none is chosen, if there is no such
-        one, or no channel axis.
+        If there are several channels and none is chosen, if there is no channel of this
+        number or name, or no channel axis.
     """
     found = [i for i, axis in enumerate(source.plane_axes or ()) if axis.type == CHANNEL]
     several = [i for i in found if source.shape[i] > 1]
@@ -130,7 +130,7 @@ def _no_channel_axis(source: Source, channel: int | str, path: Path) -> str:
 
 
 def _index_of(channel: int | str, n_channels: int, names: tuple[str, ...], path: Path) -> int:
-    """Return the number of a channel; a text that is no name may be a number."""
+    """Return the number of a channel that is given by name, or by its number as int or text."""
     if isinstance(channel, str):
         if (count := names.count(channel)) == 1:
             return names.index(channel)
@@ -151,7 +151,7 @@ def _index_of(channel: int | str, n_channels: int, names: tuple[str, ...], path:
 
 
 def _with_rows_and_columns_last(source: Source, path: Path) -> Source:
-    """Refuse axes that would make planes of anything but y and x; drop names used twice."""
+    """Refuse images whose last two axes are not y and x; forget axes with names used twice."""
     names = [axis.name for axis in source.plane_axes or ()]
     if {"y", "x"} <= {*names} and {*names[-2:]} != {"y", "x"}:
         raise ImageError(

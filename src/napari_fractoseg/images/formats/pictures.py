@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP files."""
+"""Reading of PNG, JPEG and BMP files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from napari_fractoseg.images.formats.channels import Source
 __all__ = ["PICTURE_ERRORS", "picture_header", "read_picture"]
 
 _COLOUR_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
-"""Pillow's names of colours that are not red, green, blue."""
+"""Pillow's names of colour modes that are converted to red, green, blue."""
 PICTURE_ERRORS = (OSError, ValueError, SyntaxError, KeyError, EOFError)
-"""What Pillow raises of damaged files."""
+"""Errors that Pillow raises for damaged files."""
 
 
 def read_picture(path: Path) -> Source:
-    """Read a picture; of grey with alpha the grey levels, other colours as red, green, blue."""
+    """Read a picture: grey levels without alpha, or red, green and blue with or without alpha."""
     mode = iio.immeta(path, plugin="pillow")["mode"]
     data = iio.imread(path, plugin="pillow", mode="RGB" if mode in _COLOUR_MODES else None)
     if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
@@ -27,7 +27,7 @@ def read_picture(path: Path) -> Source:
 
 
 def picture_header(path: Path) -> Source:
-    """Return what `read_picture` would, with an empty array of its shape and type."""
+    """Return what `read_picture` would, with an array of its shape and type but no pixels."""
     header = iio.improps(path, plugin="pillow")
     mode = iio.immeta(path, plugin="pillow")["mode"]
     shape = tuple(header.shape)

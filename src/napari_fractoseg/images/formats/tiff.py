@@ -1,4 +1,4 @@
-"""TIFF files: small ones are loaded, of large ones only what is sliced is read."""
+"""Reading of TIFF files: small ones are loaded, large ones are read when they are sliced."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from napari_fractoseg.images.lazy import LazyArray, at_index, converted
 __all__ = ["LOADED_VALUES", "TIFF_ERRORS", "read_tiff"]
 
 LOADED_VALUES = 2**26
-"""Series of more values (pixels times samples) are not loaded."""
+"""Largest number of values (pixels times samples) of a TIFF series that is loaded."""
 TIFF_ERRORS = (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError)
-"""What tifffile raises of damaged files; the errors of its decoders are RuntimeErrors."""
+"""Errors that tifffile raises for damaged files; those of its decoders are RuntimeErrors."""
 
 _MINISWHITE, _MINISBLACK, _SEPARATED = 0, 1, 5
-"""Photometric interpretations: black is the largest or smallest value; cyan, magenta, yellow,
-black."""
+"""Photometric interpretations of TIFF: 0 is white, 0 is black, separated inks (CMYK)."""
 _ALPHA = (1, 2)
-"""Extra samples that are an alpha channel."""
+"""Codes of extra samples that are an alpha channel."""
 _NAMES = {"S": "c", "I": "plane", "Q": "plane"}
-"""Names of axes that are not their code in lower case; I and Q are those of unknown meaning."""
+"""Axis names of tifffile's axis codes that are not the code in lower case; the meaning of I and Q
+is unknown."""
 
 
 def read_tiff(
@@ -42,26 +42,28 @@ def read_tiff(
     as_shown: bool = True,
     most_values: int = LOADED_VALUES,
 ) -> Source:
-    """Read the first series of a TIFF, of a pyramid the full resolution.
+    """Read the first series of a TIFF, at full resolution.
 
     Parameters
     ----------
     path : Path
-        The file.
+        TIFF file.
     rgb : bool, optional
-        Whether 3 or 4 samples are colours, whatever the file says.
+        Whether 3 or 4 samples are colours; by default as the file says.
     channel : int or str, optional
-        The channel that will be taken.
+        Number or name of the channel that the caller will take; then a last axis of 3 or 4
+        channels is not taken for colours.
     as_shown : bool
-        Turn files in which 0 is white to those in which it is black.
+        Whether to invert files in which 0 is white, so that it is black.
     most_values : int
-        Larger series are not loaded. Uncompressed contiguous ones are mapped into
-        memory while they are read; of others the strips and tiles that are needed are decoded.
+        Largest number of values that are loaded. Larger series stay on disk: uncompressed
+        contiguous ones are mapped into memory while they are read, of others the strips and
+        tiles that are needed are decoded.
 
     Returns
     -------
     Source
-        The same values, whether it is loaded or not.
+        Content of the file; the values are the same, whether they are loaded or not.
     """
     with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
         series = tif.series[0]
@@ -84,7 +86,7 @@ def read_tiff(
 def _with_samples(
     data: Any, axes: tuple[Axis, ...], at: int, page: Any, rgb: bool | None
 ) -> Source:
-    """Tell whether the samples of a pixel are colours, grey with alpha, or channels."""
+    """Return a source whose samples are told apart: colours, grey with alpha, or channels."""
     n_samples, photometric = data.shape[at], int(page.photometric)
     others = (*axes[:at], *axes[at + 1 :])
     if rgb is None:
@@ -99,7 +101,7 @@ def _with_samples(
 
 
 def _open(path: Path, series: Any) -> Any:
-    """Open a series without reading it."""
+    """Return a lazy array of a series, without reading its pixels."""
     if series.dataoffset is not None and not series.is_multifile:
         byteorder = series.keyframe.parent.byteorder
         dtype = series.dtype.newbyteorder(byteorder)
@@ -114,13 +116,13 @@ def _open(path: Path, series: Any) -> Any:
 
 
 def _end_of(page: Any) -> int:
-    """Return where in the file the data of a page end."""
+    """Return the position in the file, in bytes, at which the data of a page end."""
     ends = zip(page.dataoffsets, page.databytecounts, strict=False)
     return max((offset + count for offset, count in ends), default=0)
 
 
 class _TiffArray(LazyArray):
-    """A series whose strips and tiles are decoded when they are needed."""
+    """Lazy array of a series whose strips and tiles are decoded when they are needed."""
 
     def __init__(self, path: Path, array: Any) -> None:
         super().__init__(array.shape, array.dtype)
@@ -142,10 +144,10 @@ class _TiffArray(LazyArray):
 
 
 class _TiffMap(_TiffArray):
-    """A series in one piece, mapped into memory while it is read.
+    """Lazy array of a contiguous series, mapped into memory only while it is read.
 
-    What was read of a map counts as memory of the process as long as the map is kept, and
-    Dask ends workers that have too much.
+    Pages of a map count as memory of the process as long as the map is kept, and Dask stops
+    workers that take too much.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any, offset: int) -> None:
@@ -173,7 +175,7 @@ def _channel_names(tif: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile from writing to the terminal what the error says."""
+    """Silence tifffile's log messages, which repeat what the raised error says."""
     logger = logging.getLogger("tifffile")
     before = logger.disabled
     logger.disabled = True
@@ -184,7 +186,7 @@ def _quiet_tifffile() -> Iterator[None]:
 
 
 def _inverted(data: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
-    """Turn white on black into black on white; the type stays."""
+    """Invert grey levels in which 0 is white; the type stays."""
     if data.dtype.kind == "f":
         return -data
     inverted: npt.NDArray[Any] = np.invert(data)
@@ -192,7 +194,7 @@ def _inverted(data: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
 
 
 def _from_cmyk(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn cyan, magenta, yellow, black on the last axis into red, green, blue."""
+    """Convert cyan, magenta, yellow, black on the last axis to red, green, blue."""
     is_float = data.dtype.kind == "f"
     full = 1.0 if is_float else np.iinfo(data.dtype).max
     light = 1 - data.astype(np.float64) / full

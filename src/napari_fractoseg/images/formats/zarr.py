@@ -1,4 +1,4 @@
-"""Zarr arrays and OME-Zarr images; nothing but metadata is read."""
+"""Opening of zarr arrays and OME-Zarr images; only metadata are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a path is that of a zarr, by its name or, inside of one, by what is in it."""
+    """Whether a path is a zarr array or group, by its name or by the metadata files in it."""
     return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in _MARKS)
 
 
@@ -27,17 +27,18 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
     Parameters
     ----------
     path : Path
+        Folder of the array or group.
     rgb : bool, optional
         Whether the last axis holds colours, where the file does not say it.
     channel : int or str, optional
-        The channel that will be taken: an axis of 3 or 4 channels is one of colours only if
-        there is none.
+        Number or name of the channel that the caller will take; then a last axis of 3 or 4
+        channels is not taken for colours.
 
     Raises
     ------
     ImageError
         If it is a group of other things, if its metadata are damaged, or if it cannot be told
-        whether there are colours.
+        whether the last axis holds colours.
     """
     # Imported here because it takes a quarter of a second, and most images are no zarr.
     import zarr
@@ -67,7 +68,7 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
 
 
 def _named_axes(array: Any) -> tuple[Axis, ...]:
-    """Return the axes of a plain array, empty if they have no names."""
+    """Return the axes of a plain array by its dimension names; empty if it has none."""
     # Zarr format 2 has no names of its own; xarray writes them as this attribute.
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     if not isinstance(names, list | tuple) or len(names) != array.ndim or not names[-1]:

@@ -40,7 +40,7 @@ def change_geometry(
     patch_px : int
         Edge of the result.
     rng : numpy.random.Generator
-        Source of angle and mirroring.
+        Source of angle and flips.
 
     Returns
     -------
