@@ -133,8 +133,11 @@ def test_fine_tuning_tells_the_parents_figures_and_keeps_it_if_nothing_is_better
 
 @pytest.fixture
 def parent(data, tmp_path):
-    """A model of random weights that averages mirror images, as saved and loaded."""
-    new_model(PLAN, data, "x").with_card(inference=Inference(flips=True)).save(tmp_path / "parent")
+    """A model that has learnt a little and averages mirror images, as saved and loaded."""
+    learn, _ = data.split(["s2"])
+    plan = replace(PLAN, max_steps=4)
+    model = drain(Trainer(new_model(plan, data, "x"), plan, CPU).run(learn)).model
+    model.with_card(inference=Inference(flips=True)).save(tmp_path / "parent")
     return SegmentationModel.load(tmp_path / "parent")
 
 
@@ -152,11 +155,12 @@ def test_before_and_after_are_judged_alike(data, parent):
     assert figures["step"] == result.best_step
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_model_is_never_worse_than_its_parent_on_what_was_held_out(data, parent, seed):
+    # Without mirror images, which are not averaged while it trains, a step may seem better.
     learn, check = data.split(["s2"])
     plan = replace(PLAN, max_steps=2, validate_every=1, test_flips=True, seed=seed)
-    result = drain(Trainer(parent, replace(plan, learning_rate=1e-4), CPU).run(learn, check))
+    result = drain(Trainer(parent, replace(plan, average_decay=0), CPU).run(learn, check))
     figures = result.model.card.metrics["validation"]
     assert figures["mean_iou"] >= figures["mean_iou_before"]
     pairs = zip(result.model.network.parameters(), parent.network.parameters(), strict=True)
