@@ -12,18 +12,13 @@ from rich.table import Table
 from napari_fractoseg import __version__
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
-    AttributeOption,
     DeviceOption,
     MaskValuesOption,
     ModelOption,
-    NewClassesOption,
+    OptionsOf,
     OverwriteOption,
-    SeveralOption,
-    SeveralRule,
-    SkipDamagedOption,
-    SkipUnclassifiedOption,
-    Unlabelled,
     UnlabelledOption,
+    command,
     figure,
     label_options,
     make_console,
@@ -38,18 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 
+@command
 def evaluate(
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
     labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA file.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
+    annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
     model: ModelOption = "default",
     mask_values: MaskValuesOption = None,
-    unlabelled: UnlabelledOption = Unlabelled.ignore,
-    attribute: AttributeOption = None,
-    new_classes: NewClassesOption = False,
-    several: SeveralOption = SeveralRule.error,
-    skip_unclassified: SkipUnclassifiedOption = False,
-    skip_damaged: SkipDamagedOption = False,
+    unlabelled: UnlabelledOption = "ignore",
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -62,11 +54,8 @@ def evaluate(
     from napari_fractoseg.models.model import load_model
 
     loaded = load_model(model)
-    options = AnnotationOptions(
-        attribute, new_classes, several.value, skip_unclassified, skip_damaged
-    )
     reference = read_training_set(
-        images, labels, annotations=options, **label_options(mask_values, unlabelled, loaded)
+        images, labels, annotations=annotations, **label_options(mask_values, unlabelled, loaded)
     )
     print_notes(reference.notes)
     chosen_device = choose_device(device)

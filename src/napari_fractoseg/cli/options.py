@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import functools
 import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from rich.console import Console
@@ -16,24 +15,17 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as ProgressBar
 from typer.core import TyperGroup
 
-from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
 from napari_fractoseg.options import OptionField, option_fields
 
 __all__ = [
-    "AttributeOption",
     "DeviceOption",
     "Group",
     "MaskValuesOption",
     "ModelOption",
-    "NewClassesOption",
     "OptionsOf",
     "OverwriteOption",
-    "SeveralOption",
-    "SeveralRule",
-    "SkipDamagedOption",
-    "SkipUnclassifiedOption",
     "Unlabelled",
     "UnlabelledOption",
     "command",
@@ -100,20 +92,7 @@ def option_hint(command: Any, parameters: Sequence[str]) -> str:
     return f" Option{'s' * (len(found) > 1)}: {', '.join(found)}." if found else ""
 
 
-class SeveralRule(enum.StrEnum):
-    """What a region is whose ticked options are different classes."""
-
-    error = "error"
-    first = "first"
-
-
-class Unlabelled(enum.StrEnum):
-    """What pixels without a label mean."""
-
-    ignore = "ignore"
-    background = "background"
-
-
+Unlabelled = Literal["ignore", "background"]
 ModelOption = Annotated[
     str, typer.Option("--model", help="'default', the name of a model, or a model folder.")
 ]
@@ -133,21 +112,6 @@ MaskValuesOption = Annotated[
 UnlabelledOption = Annotated[
     Unlabelled, typer.Option("--unlabelled", help="What pixels without a label mean.")
 ]
-AttributeOption = Annotated[
-    str | None, typer.Option("--attribute", help=AnnotationOptions.describe("attribute"))
-]
-NewClassesOption = Annotated[
-    bool, typer.Option("--new-classes", help=AnnotationOptions.describe("new_classes"))
-]
-SeveralOption = Annotated[
-    SeveralRule, typer.Option("--several", help=AnnotationOptions.describe("several"))
-]
-SkipUnclassifiedOption = Annotated[
-    bool, typer.Option("--skip-unclassified", help=AnnotationOptions.describe("skip_unclassified"))
-]
-SkipDamagedOption = Annotated[
-    bool, typer.Option("--skip-damaged", help=AnnotationOptions.describe("skip_damaged"))
-]
 
 
 class OptionsOf:
@@ -164,6 +128,8 @@ class OptionsOf:
     only_given : bool
         Hand over a dict of what was given, rather than the class with its defaults: for options
         that go before those of a file.
+    default_text : callable, optional
+        Says of an option, by its name, what is taken when it is not given.
     """
 
     def __init__(
@@ -173,8 +139,10 @@ class OptionsOf:
         without: tuple[str, ...] = (),
         flags: Mapping[str, tuple[str, ...]] | None = None,
         only_given: bool = False,
+        default_text: Callable[[str], str] | None = None,
     ) -> None:
         self.settings, self.only_given = settings, only_given
+        self._default_text = default_text
         known = option_fields(settings)
         self.fields = {n: known[n] for n in names or known if n not in without}
         self._flags = flags or {}
@@ -187,9 +155,10 @@ class OptionsOf:
                 kind, default = kind | None, None
             dashed = f"--{field.name.replace('_', '-')}"
             flag = self._flags.get(field.name, (_flag(dashed, field, default),))
-            option = typer.Option(
-                *flag, help=field.description, min=field.lowest, max=field.highest
-            )
+            text = field.description
+            if self._default_text is not None:
+                text = f"{text.removesuffix('.')} (default: {self._default_text(field.name)})."
+            option = typer.Option(*flag, help=text, min=field.lowest, max=field.highest)
             yield inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -299,5 +268,5 @@ def label_options(mask_values: str | None, unlabelled: Unlabelled, model: Any) -
     return {
         "scheme": model.card.scheme if model else DEFAULT_SCHEME,
         "mask_values": parse_mask_values(mask_values) if mask_values else None,
-        "unlabelled_as": None if unlabelled is Unlabelled.ignore else unlabelled.value,
+        "unlabelled_as": None if unlabelled == "ignore" else unlabelled,
     }

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import enum
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from rich.table import Table
 
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
-    AttributeOption,
     DeviceOption,
     MaskValuesOption,
-    NewClassesOption,
-    SeveralOption,
-    SeveralRule,
-    SkipDamagedOption,
-    SkipUnclassifiedOption,
-    Unlabelled,
+    OptionsOf,
     UnlabelledOption,
+    command,
     figure,
     label_options,
     make_console,
@@ -35,113 +31,97 @@ from napari_fractoseg.cli.options import (
 )
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import refuse_existing
+from napari_fractoseg.options import described
+from napari_fractoseg.training.plan import TrainingPlan, plan_entries
+from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK, suggested_plan
 
 if TYPE_CHECKING:
     from napari_fractoseg.classes import ClassScheme
     from napari_fractoseg.datasets.dataset import TrainingSet
+    from napari_fractoseg.training.loop import FineTuned
 
 __all__ = ["stop_on_ctrl_c", "train"]
 
 
-class EncoderWeights(enum.StrEnum):
-    """What the encoder of a new network has learnt before."""
-
-    none = "none"
-    imagenet = "imagenet"
-    micronet = "micronet"
-    imagenet_micronet = "imagenet-micronet"
+_FROM_PLAN = (
+    *("encoder", "encoder_weights", "max_steps", "max_minutes", "seed", "split"),
+    *("optimiser", "learning_rate", "patience"),
+)
+"""Entries of a training plan that are options of the command."""
 
 
-class SplitBy(enum.StrEnum):
-    """How pixels are held out for validation."""
+@described
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `fractoseg train` is asked for, beside data and plan."""
 
-    auto = "auto"
-    images = "images"
-    blocks = "blocks"
-    none = "none"
+    parent: Annotated[str | None, Field(description="Model to fine-tune: name or folder.")] = None
+    or_random: Annotated[
+        bool, Field(description="Go on with random weights if those asked for cannot be fetched.")
+    ] = False
+    validation: Annotated[
+        tuple[str, ...], Field(description="Image to hold out, without suffix; repeatable.")
+    ] = ()
+    classes: Annotated[
+        str | None,
+        Field(
+            description="Classes of the new model, with commas; those of --from keep what they "
+            "know."
+        ),
+    ] = None
+    rename: Annotated[
+        tuple[str, ...], Field(description="NEW=OLD: rename a class of --from; repeatable.")
+    ] = ()
+    name: Annotated[str | None, Field(description="Title of the new model.")] = None
+    description: Annotated[
+        str | None, Field(description="What the card says the model is for.")
+    ] = None
+    licence: Annotated[str | None, Field(description="Licence that the card names.")] = None
+    half: Annotated[bool, Field(description="Store weights in half precision.")] = False
+    history: Annotated[
+        Path | None, Field(description="CSV to write: loss, rate and scores of each step.")
+    ] = None
+    tensorboard: Annotated[
+        Path | None, Field(description="Folder to write TensorBoard logs into.")
+    ] = None
+    resume: Annotated[bool, Field(description="Go on with a training that was interrupted.")] = (
+        False
+    )
+    devices: Annotated[int, Field(ge=1, description="Processes on each machine.")] = 1
+    nodes: Annotated[int, Field(ge=1, description="Machines.")] = 1
+    strategy: Annotated[
+        str, Field(description="How processes share the work, as Lightning Fabric names it: ddp.")
+    ] = "auto"
 
 
+def _preset_text(name: str) -> str:
+    """Say what the presets have."""
+    tuned, new = (getattr(preset, name) for preset in (FINE_TUNING, NEW_NETWORK))
+    if name in ("max_steps", "max_minutes"):
+        return "600 steps, or what the time allows"
+    return f"{new}" if tuned == new else f"{tuned} with --from, else {new}"
+
+
+@command
 def train(
     images: Annotated[list[Path], typer.Option("--images", help="Folder of images; repeatable.")],
     labels: Annotated[
         list[Path], typer.Option("--labels", help="Its folder of masks, or VIA file; repeatable.")
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="MODELDIR", help="The new model.")],
+    options: Annotated[TrainOptions, OptionsOf(TrainOptions, flags={"parent": ("--from",)})],
+    chosen: Annotated[
+        dict[str, Any],
+        OptionsOf(TrainingPlan, *_FROM_PLAN, only_given=True, default_text=_preset_text),
+    ],
+    annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
     share: Annotated[
         list[float] | None,
         typer.Option("--share", help="How often its images are drawn; once for each --images."),
     ] = None,
-    parent: Annotated[
-        str | None, typer.Option("--from", metavar="NAME_OR_DIR", help="Model to fine-tune.")
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Encoder of a new network, as smp names it.")
-    ] = None,
-    encoder_weights: Annotated[
-        EncoderWeights | None,
-        typer.Option(
-            "--encoder-weights",
-            help="What it has learnt before; fetched once (micronet: NASA's micrographs).",
-        ),
-    ] = None,
-    or_random: Annotated[
-        bool,
-        typer.Option("--or-random", help="Go on with random weights if they cannot be fetched."),
-    ] = False,
-    max_steps: Annotated[
-        int | None,
-        typer.Option("--max-steps", help="Steps at most (default: 600, or what the time allows)."),
-    ] = None,
-    max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", help="Minutes at most, instead of steps.")
-    ] = None,
     mask_values: MaskValuesOption = None,
-    unlabelled: UnlabelledOption = Unlabelled.ignore,
-    attribute: AttributeOption = None,
-    new_classes: NewClassesOption = False,
-    several: SeveralOption = SeveralRule.error,
-    skip_unclassified: SkipUnclassifiedOption = False,
-    skip_damaged: SkipDamagedOption = False,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="The same seed repeats a training on the CPU.")
-    ] = None,
+    unlabelled: UnlabelledOption = "ignore",
     device: DeviceOption = "auto",
-    validation: Annotated[
-        list[str] | None,
-        typer.Option("--validation", metavar="NAME", help="Image to hold out; repeatable."),
-    ] = None,
-    split: Annotated[
-        SplitBy | None,
-        typer.Option("--split", help="How to hold out pixels for validation (default: auto)."),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            "--classes",
-            metavar="NAMES",
-            help="Classes of the new model, with commas; those of --from keep what they know.",
-        ),
-    ] = None,
-    rename: Annotated[
-        list[str] | None,
-        typer.Option("--rename", metavar="NEW=OLD", help="Rename a class of --from; repeatable."),
-    ] = None,
-    optimiser: Annotated[
-        str | None,
-        typer.Option("--optimiser", help="adamw (default), adam, sgd, rmsprop or adadelta."),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option("--learning-rate", help="Default: 0.0001 with --from, else 0.002."),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            "--patience",
-            help="Validations without improvement that end the training (default: 8 with --from, "
-            "else 12).",
-        ),
-    ] = None,
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -150,24 +130,6 @@ def train(
             "before it, it goes before the preset.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="TITLE")] = None,
-    description: Annotated[str | None, typer.Option("--description")] = None,
-    licence: Annotated[str | None, typer.Option("--licence")] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store weights in half precision.")] = False,
-    history: Annotated[
-        Path | None, typer.Option("--history", metavar="CSV", help="Write loss, rate and scores.")
-    ] = None,
-    tensorboard: Annotated[
-        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Write TensorBoard logs.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
-    ] = False,
-    devices: Annotated[int, typer.Option("--devices", help="Processes on each machine.")] = 1,
-    nodes: Annotated[int, typer.Option("--nodes", help="Machines.")] = 1,
-    strategy: Annotated[
-        str, typer.Option("--strategy", help="As Lightning Fabric names it, such as ddp.")
-    ] = "auto",
 ) -> None:
     """Train a model on images with labels, or fine-tune one.
 
@@ -180,49 +142,28 @@ def train(
     then 130. A training that was killed goes on with --resume, as if nothing
     had happened.
     """
-    refuse_existing(out, history)
-    for option, value in (("--encoder", encoder), ("--encoder-weights", encoder_weights)):
-        if parent and value:
-            raise TrainingError(
-                f"{option} {value} does not go with --from {parent}: the encoder is that of the "
-                "model. Leave one of them out."
-            )
+    refuse_existing(out, options.history)
+    _refuse_another_encoder(options.parent, chosen)
     from napari_fractoseg.datasets.sources import read_training_sets
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
-    from napari_fractoseg.models.readme import kept_text
     from napari_fractoseg.models.registry import check_place
     from napari_fractoseg.training.distributed import Processes, is_first_process
     from napari_fractoseg.training.fit import train_job
-    from napari_fractoseg.training.plan import plan_entries
-    from napari_fractoseg.training.presets import suggested_plan
 
     check_place(out)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     if is_first_process():
-        _check_checkpoint(checkpoint, resume)
-    start = load_model(parent) if parent else None
+        _check_checkpoint(checkpoint, options.resume)
+    start = load_model(options.parent) if options.parent else None
     chosen_plan = suggested_plan(
-        start.card if start else None,
-        plan_entries(plan) if plan else {},
-        encoder=encoder,
-        encoder_weights=None if encoder_weights is None else encoder_weights.value,
-        max_steps=max_steps,
-        max_minutes=max_minutes,
-        seed=seed,
-        split=None if split is None else split.value,
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        patience=patience,
-    )
-    options = AnnotationOptions(
-        attribute, new_classes, several.value, skip_unclassified, skip_damaged
+        start.card if start else None, plan_entries(plan) if plan else {}, **chosen
     )
     training_set = read_training_sets(
         images,
         labels,
         share or (),
-        annotations=options,
+        annotations=annotations,
         **label_options(mask_values, unlabelled, start),
     )
     chosen_device = choose_device(device)
@@ -230,38 +171,55 @@ def train(
         pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
         typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
         print_notes(training_set.notes)
-    with stop_on_ctrl_c() as stop, _log(tensorboard if is_first_process() else None) as log:
+    logs = options.tensorboard if is_first_process() else None
+    with stop_on_ctrl_c() as stop, _log(logs) as log:
         job = train_job(
             training_set,
             plan=chosen_plan,
             start=start,
-            scheme=_scheme(classes, training_set),
-            renamed=_renamed(rename),
-            name=name or out.name,
-            validation=validation or (),
+            scheme=_scheme(options.classes, training_set),
+            renamed=_renamed(options.rename),
+            name=options.name or out.name,
+            validation=options.validation,
             device=chosen_device,
-            processes=Processes(devices, nodes, strategy),
+            processes=Processes(options.devices, options.nodes, options.strategy),
             should_stop=stop.is_set,
             checkpoint=checkpoint,
-            or_random=or_random,
+            or_random=options.or_random,
         )
         result = watch(job, "training", log)
     if not is_first_process():
         return
-    texts = {"description": description, "licence": licence}
-    model = result.model.with_card(**{k: v for k, v in texts.items() if v is not None})
-    model.save(out, half=half)
+    _save(result, out, options)
     checkpoint.unlink(missing_ok=True)
-    if history:
-        result.write_history(history)
-    for note in result.notes:
-        typer.echo(note)
-    typer.echo(f"Saved {out}. {kept_text(model.card)}")
-    _print_validation(model.card.metrics.get("validation"))
     if stop.is_set():
         typer.echo("The training was stopped before its end; this is the best so far.", err=True)
         raise typer.Exit(130)
     typer.echo(f"Next: fractoseg segment IMAGES -o RESULTS --model {out}")
+
+
+def _refuse_another_encoder(parent: str | None, chosen: Mapping[str, Any]) -> None:
+    for option in ("encoder", "encoder_weights"):
+        if parent and option in chosen:
+            raise TrainingError(
+                f"--{option.replace('_', '-')} {chosen[option]} does not go with --from {parent}: "
+                "the encoder is that of the model. Leave one of them out."
+            )
+
+
+def _save(result: FineTuned, out: Path, options: TrainOptions) -> None:
+    """Write model and history, and say how good the model is."""
+    from napari_fractoseg.models.readme import kept_text
+
+    texts = {"description": options.description, "licence": options.licence}
+    model = result.model.with_card(**{k: v for k, v in texts.items() if v is not None})
+    model.save(out, half=options.half)
+    if options.history:
+        result.write_history(options.history)
+    for note in result.notes:
+        typer.echo(note)
+    typer.echo(f"Saved {out}. {kept_text(model.card)}")
+    _print_validation(model.card.metrics.get("validation"))
 
 
 def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
@@ -312,9 +270,9 @@ def _scheme(names: str | None, training_set: TrainingSet) -> ClassScheme | None:
     return replace(larger, classes=tuple(larger.find(name) for name in wanted))
 
 
-def _renamed(pairs: list[str] | None) -> dict[str, str]:
+def _renamed(pairs: Iterable[str]) -> dict[str, str]:
     renamed = {}
-    for pair in pairs or ():
+    for pair in pairs:
         new, equals, old = pair.partition("=")
         if not (equals and new.strip() and old.strip()):
             raise TrainingError(f"--rename {pair!r} is not of the form NEW=OLD.")

@@ -18,10 +18,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.training.plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from napari_fractoseg.models.card import ModelCard
 
 __all__ = [
     "FINE_TUNING",
