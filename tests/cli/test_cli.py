@@ -331,7 +331,6 @@ class TestTrain:
         [
             ("--mask-values", "0:background", "'0:background' is not of the form VALUE=CLASS"),
             ("--mask-values", "7=transgranular", "none of the mask values [7] occurs"),
-            ("--max-steps", "0", "max_steps: Input should be greater than or equal to 1"),
             ("--encoder", "resnet1", "with encoder 'resnet1'"),
             ("--validation", "three", "No image named ['three']"),
         ],
@@ -340,6 +339,12 @@ class TestTrain:
         text = run(*train_arguments(data), option, value, code=2)
         assert message in text
         assert not (data / "model").exists()
+
+    def test_a_number_out_of_bounds_is_refused_with_the_bound(self, data):
+        text = run(*train_arguments(data), "--max-steps", 0, code=2)
+        words = " ".join(text.replace("│", "").split())
+        assert "max-steps" in words
+        assert "greater than or equal to 1" in words or "x>=1" in words  # as typer's version has it
 
     def test_unlabelled_pixels_can_be_background(self, data):
         text = run(*train_arguments(data), "--max-steps", 1, "--unlabelled", "background")
@@ -414,7 +419,7 @@ class TestTrain:
             rate = f"{preset.learning_rate:f}".rstrip("0")
             assert rate in text, start
             assert f"{preset.patience}" in text
-        assert "Default: 0.0001 with --from, else 0.002." in text
+        assert "(default: 0.0001 with --from, else 0.002)." in text
         assert "default: 8 with --from, else 12" in text
         assert "600 steps" in text
 
