@@ -1,6 +1,7 @@
 """Micrographs: reading, grey levels, normalisation."""
 
 from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.formats.tiff import tiff_description
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,
@@ -33,5 +34,6 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_stack",
+    "tiff_description",
     "to_grey",
 ]

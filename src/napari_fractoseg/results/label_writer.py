@@ -20,6 +20,7 @@ from napari_fractoseg.images import Axis, read_image
 from napari_fractoseg.inference.result import TileJournal
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
+from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.results.tiff import tiff_job
 from napari_fractoseg.tiling import Box, grid
 
@@ -61,6 +62,7 @@ class ZarrLabels:
         self.path, self.draft = path, _draft_of(path)
         self._n_levels = 1
         self._scheme: ClassScheme | None = None
+        self._record: LabelRecord | None = None
         if anew and header is not None:
             discard_draft(path)
             shape = tuple(header["shape"])
@@ -114,7 +116,7 @@ class ZarrLabels:
         source: Path,
         scheme: ClassScheme | None,
         pixel_size_um: float | None,
-        provenance: Mapping[str, Any] | None = None,
+        record: LabelRecord | None = None,
     ) -> None:
         """Write what the array is: axes, scale, and the names and colours of the classes.
 
@@ -128,15 +130,15 @@ class ZarrLabels:
             Classes of the values; None for probabilities.
         pixel_size_um : float or None
             Edge of a pixel, of an image whose axes say nothing of it.
-        provenance : mapping, optional
-            Where the result comes from, as JSON types: an attribute of the group.
+        record : LabelRecord, optional
+            Where the result comes from: an attribute of the group.
 
         Notes
         -----
         OME-NGFF 0.5, multiscales and image-label metadata. The axes are those of the
         image.
         """
-        self._scheme = scheme
+        self._scheme, self._record = scheme, record
         *leading, y, x = self._axes
         if pixel_size_um and not (y.unit and x.unit):
             y, x = (replace(axis, unit="micrometer", scale=pixel_size_um) for axis in (y, x))
@@ -155,8 +157,8 @@ class ZarrLabels:
                 "source": {"image": _from_to(self.path, source)},
             }
         group.attrs["ome"] = metadata
-        if provenance is not None:
-            group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
+        if record is not None:
+            group.attrs[FRACTOSEG_ATTRIBUTE] = record.to_dict()
 
     def write_tiff(self) -> Job[None]:
         """Write what becomes a TIFF as one, into the draft; `describe` comes before.
@@ -167,7 +169,7 @@ class ZarrLabels:
             As `tiff_job`.
         """
         if self.path.suffix != _ZARR:
-            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme)
+            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme, self._record)
 
     def finish(self, *, overwrite: bool = False) -> Any:
         """Put the draft in its place, and return the array there.
