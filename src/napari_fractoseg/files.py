@@ -11,10 +11,7 @@ from pathlib import Path
 
 from napari_fractoseg.errors import OutputExistsError
 
-__all__ = ["RUN_FILE", "draft_of", "file_sha256", "refuse_existing", "write_bytes"]
-
-RUN_FILE = "run.json"
-"""Written beside the results of a run: with what they were made."""
+__all__ = ["draft_of", "file_sha256", "refuse_existing", "write_bytes"]
 
 
 def refuse_existing(*paths: Path | None, remedy: str = "Choose another name.") -> None:

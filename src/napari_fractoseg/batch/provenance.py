@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_fractoseg import __version__
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
@@ -55,4 +56,5 @@ def record_of(
         flips=model.card.inference.flips,
         tile_px=tile_px,
         halo_px=halo_px,
+        version=__version__,
     )

@@ -1,7 +1,7 @@
 """Micrographs: reading, grey levels, normalisation."""
 
 from napari_fractoseg.images.axes import Axis
-from napari_fractoseg.images.formats.tiff import tiff_description
+from napari_fractoseg.images.formats.tiff import TIFF_ERRORS, tiff_description
 from napari_fractoseg.images.micrograph import (
     GreyRange,
     LazyPlane,
@@ -22,6 +22,7 @@ from napari_fractoseg.images.stacks import read_stack
 
 __all__ = [
     "LOADED_VALUES",
+    "TIFF_ERRORS",
     "TIFF_SUFFIXES",
     "Axis",
     "GreyRange",

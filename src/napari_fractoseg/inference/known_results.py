@@ -19,7 +19,7 @@ from napari_fractoseg.files import write_bytes
 from napari_fractoseg.models.registry import user_folder
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 
-__all__ = ["known_result", "remember_result"]
+__all__ = ["is_shape_known", "known_result", "remember_result"]
 
 _MOST = 2000
 """Results that are kept in mind: those of the latest runs. Each takes 2 KB."""
@@ -61,15 +61,20 @@ def known_result(labels: Any) -> LabelRecord | None:
     LabelRecord or None
         None if no run is known to have given these labels, or nothing is labelled.
     """
-    begin = _begin(labels.shape)
-    if not any(_folder().glob(f"{begin}*.json")):
+    if not is_shape_known(labels.shape):
         return None
+    name = f"{_begin(labels.shape)}{labels_digest(labels)}.json"
     try:
-        text = (_folder() / f"{begin}{labels_digest(labels)}.json").read_text(encoding="utf-8")
+        text = (_folder() / name).read_text(encoding="utf-8")
         record = LabelRecord.from_dict(json.loads(text))
     except (OSError, ValueError):
         return None
     return record if record is not None and _is_labelled(labels) else None
+
+
+def is_shape_known(shape: Sequence[int]) -> bool:
+    """Whether a run is known that gave labels of a shape."""
+    return any(_folder().glob(f"{_begin(shape)}*.json"))
 
 
 def _is_labelled(labels: Any) -> bool:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_fractoseg import __version__
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import TIFF_SUFFIXES, tiff_description
@@ -70,7 +69,7 @@ class LabelRecord:
     tile_px, halo_px : int
         Edge of the tiles in pixels, and what was computed around them.
     version : str
-        Of this program.
+        Of the program that wrote the labels.
 
     Examples
     --------
@@ -97,7 +96,7 @@ class LabelRecord:
     flips: bool = False
     tile_px: int = 0
     halo_px: int = 0
-    version: str = __version__
+    version: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -157,7 +156,7 @@ def digest_job(labels: Any) -> Job[str]:
             band = np.asarray(labels[(*index, slice(row, row + _BAND_PX))])
             if band.size and (band.min() < 0 or band.max() > _LARGEST_VALUE):
                 return ""
-            digest.update(np.ascontiguousarray(band, dtype=np.uint8))
+            digest.update(np.ascontiguousarray(band, dtype=np.uint8).data)
             done += band.size
             yield Progress(done, total, "hashing the labels")
     return digest.hexdigest()

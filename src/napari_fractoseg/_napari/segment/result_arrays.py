@@ -16,7 +16,9 @@ from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.inference.result_size import result_bytes, too_large
+from napari_fractoseg.jobs import Job
 from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.record import LabelRecord, digest_job
 
 __all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
 
@@ -45,11 +47,14 @@ class ResultArrays(Protocol):
     def open(self) -> tuple[Any, Mapping[str, Any]]:
         """Make the arrays; return those that labels and certainties are written into."""
 
-    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
+    def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:
+        """Keep what the model said of the planes of a run; return the hash of all that it said."""
+
+    def describe(self, scheme: ClassScheme, record: LabelRecord) -> None:
         """Write down what the arrays are, in the thread that filled them."""
 
-    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:
-        """Hand the arrays over to the brush; planes are those of the run."""
+    def close(self, *, is_empty: bool) -> None:
+        """Hand the arrays over to the brush."""
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane, to be read once."""
@@ -87,14 +92,17 @@ class ArraysInMemory:
                 raise too_large(self._image.name, n_bytes) from error
         return self.labels, self.certainties
 
-    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
+    def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:
+        """Copy what the model said, before anybody paints on it, and hash it."""
+        for plane in planes:
+            self.predicted[plane] = self.labels[plane]
+        return (yield from digest_job(self.predicted))
+
+    def describe(self, scheme: ClassScheme, record: LabelRecord) -> None:
         """Do nothing: the layer's metadata say it."""
 
-    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:
-        """Copy what the model said, before anybody paints on it."""
-        if not is_empty:
-            for plane in planes:
-                self.predicted[plane] = self.labels[plane]
+    def close(self, *, is_empty: bool) -> None:
+        """Do nothing: the layer has the arrays already."""
 
     def plane(self, index: tuple[int, ...]) -> Any:
         """Return the labels of a plane."""
@@ -164,17 +172,22 @@ class ArraysOnDisk:
                 return free
             taken.append(free)
 
-    def describe(self, scheme: ClassScheme, provenance: dict[str, Any]) -> None:
+    def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:  # noqa: ARG002
+        """Hash what is on disk; it is kept when somebody paints on it."""
+        return (yield from digest_job(self.labels))
+
+    def describe(self, scheme: ClassScheme, record: LabelRecord) -> None:
         """Write axes, scale, classes and where the labels come from."""
         size = self._image.pixel_size_um
         try:
             for kind, group in self._groups.items():
                 classes = scheme if kind == _LABELS else None
-                group.describe(group.path.stem, self._source, classes, size, provenance)
+                what = record if kind == _LABELS else record.of("")
+                group.describe(group.path.stem, self._source, classes, size, what)
         except OSError as error:
             raise self._cannot_write(error) from error
 
-    def close(self, planes: Iterable[tuple[int, ...]], *, is_empty: bool) -> None:  # noqa: ARG002
+    def close(self, *, is_empty: bool) -> None:
         """Put the groups in their place; if nothing was written, remove the drafts."""
         groups, self._groups = self._groups, {}
         if is_empty:
