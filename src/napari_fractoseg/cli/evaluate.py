@@ -49,7 +49,9 @@ def evaluate(
     from napari_fractoseg.models.model import load_model
 
     loaded = load_model(model)
-    reference = read_training_set(images, labels, **label_options(mask_values, unlabelled, loaded))
+    options = label_options(mask_values, unlabelled, loaded)
+    # Two models may be compared: predictions are warned of, not refused.
+    reference = read_training_set(images, labels, **options, predictions_as_truth=True)
     chosen_device = choose_device(device)
     evaluation = watch(evaluate_job(loaded, reference, chosen_device), "evaluating")
     report = {

@@ -92,6 +92,13 @@ def train(
     ] = None,
     mask_values: MaskValuesOption = None,
     unlabelled: UnlabelledOption = Unlabelled.ignore,
+    predictions_as_truth: Annotated[
+        bool,
+        typer.Option(
+            "--predictions-as-truth",
+            help="Learn also from masks that a model gave and nobody touched since.",
+        ),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option("--seed", help="The same seed repeats a training on the CPU.")
     ] = None,
@@ -190,7 +197,11 @@ def train(
     )
     start = load_model(parent) if parent else None
     training_set = read_training_sets(
-        images, labels, share or (), **label_options(mask_values, unlabelled, start)
+        images,
+        labels,
+        share or (),
+        **label_options(mask_values, unlabelled, start),
+        predictions_as_truth=predictions_as_truth,
     )
     chosen_device = choose_device(device)
     if is_first_process():

@@ -23,12 +23,15 @@ from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.errors import AnnotationError, TrainingError
-from napari_fractoseg.images import Micrograph, find_images, read_image
+from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
+from napari_fractoseg.results.record import Origin, origin_of, read_record
 
 __all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
 
 GROUPS_FILE = "groups.json"
 """Beside images: name without suffix -> group (`TrainingPair.group`), such as the specimen."""
+
+_MOST_NAMES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ def read_training_set(
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
     share: float = 1.0,
+    predictions_as_truth: bool = False,
 ) -> TrainingSet:
     """Read images with their labels.
 
@@ -61,6 +65,9 @@ def read_training_set(
         Class that pixels without a label belong to, such as ``background``.
     share : float
         See `TrainingPair`.
+    predictions_as_truth : bool
+        Take masks for truth that a model gave and nobody touched since, and only warn
+        of them.
 
     Returns
     -------
@@ -70,7 +77,8 @@ def read_training_set(
     Raises
     ------
     TrainingError, AnnotationError, ImageError, ClassSchemeError
-        If nothing fits together, naming the file.
+        If nothing fits together, naming the file, or masks are untouched predictions:
+        a network would learn what it said itself.
     """
     paths = {p.stem: p for p in find_images(Path(images))}
     labels = Path(labels)
@@ -81,7 +89,7 @@ def read_training_set(
         scheme = own if scheme == DEFAULT_SCHEME else scheme.joined(own)
         mask_values = {c.value: c.name for c in own}
     if labels.is_dir():
-        loaded = _from_masks(paths, labels, scheme, mask_values)
+        loaded = _from_masks(paths, labels, scheme, mask_values, predictions_as_truth)
     else:
         loaded = _from_via(paths, labels, scheme)
     if not loaded:
@@ -116,15 +124,42 @@ def _from_masks(
     folder: Path,
     scheme: ClassScheme,
     mask_values: Mapping[int, str] | None,
+    predictions_as_truth: bool,
 ) -> _Loaded:
-    loaded = []
+    loaded, predictions = [], {}
     for path in find_images(folder):
         stem = mask_stem(path)
         if stem not in images:
             logger.warning("%s: no image named %s; left out.", path, stem)
             continue
         loaded.append((_one_plane(images[stem]), read_label_mask(path, scheme, mask_values)))
+        if (model := _predicted_by(path)) is not None:
+            predictions[path.name] = model
+    _judge(predictions, folder, predictions_as_truth)
     return loaded
+
+
+def _predicted_by(mask: Path) -> str | None:
+    """Return the model whose untouched prediction a mask is; None if it is none, as far as told."""
+    record = read_record(mask)
+    if record is None or origin_of(read_mask(mask), record) is not Origin.PREDICTION:
+        return None
+    return record.model_name
+
+
+def _judge(predictions: Mapping[str, str], folder: Path, as_truth: bool) -> None:
+    """Refuse masks that are untouched predictions, or only warn of them."""
+    if not predictions:
+        return
+    names, models = list(predictions), ", ".join(sorted(set(predictions.values())))
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    text = f"{folder}: {', '.join(names[:_MOST_NAMES])}{more} are untouched predictions of {models}"
+    if not as_truth:
+        raise TrainingError(
+            f"{text}: the network would learn what it said itself. Correct them first, leave them "
+            "out, or say that they are right (predictions_as_truth=True; --predictions-as-truth)."
+        )
+    logger.warning("%s, and are taken for truth.", text)
 
 
 def _from_via(images: Mapping[str, Path], path: Path, scheme: ClassScheme) -> _Loaded:
@@ -170,6 +205,7 @@ def read_training_sets(
     scheme: ClassScheme = DEFAULT_SCHEME,
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
+    predictions_as_truth: bool = False,
 ) -> TrainingSet:
     """Read several sources and join them.
 
@@ -179,7 +215,7 @@ def read_training_sets(
         One of each for every source; see `read_training_set`.
     shares : sequence of float
         One for every source, or none: then each image counts the same.
-    scheme, mask_values, unlabelled_as
+    scheme, mask_values, unlabelled_as, predictions_as_truth
         For all sources; see `read_training_set`.
 
     Returns
@@ -205,6 +241,7 @@ def read_training_sets(
                 mask_values=mask_values,
                 unlabelled_as=unlabelled_as,
                 share=share,
+                predictions_as_truth=predictions_as_truth,
             )
             for image_folder, its_labels, share in zip(
                 images, labels, shares or [1.0] * len(images), strict=True

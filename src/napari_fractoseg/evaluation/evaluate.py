@@ -170,5 +170,6 @@ def evaluate(
         scheme=model.card.scheme,
         mask_values=mask_values,
         unlabelled_as=unlabelled_as,
+        predictions_as_truth=True,  # two models may be compared: it is said, not refused
     )
     return drain(evaluate_job(model, reference, choose_device(device)))

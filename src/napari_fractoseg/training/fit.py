@@ -221,6 +221,7 @@ def train(
     unlabelled_as: str | None = None,
     validation: Sequence[str] = (),
     device: str = "auto",
+    predictions_as_truth: bool = False,
 ) -> FineTuned:
     """Train a model on images with labels.
 
@@ -248,6 +249,9 @@ def train(
         are alike.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    predictions_as_truth : bool
+        Learn also from masks that a model gave and nobody touched since; by default
+        they are refused.
 
     Returns
     -------
@@ -273,6 +277,7 @@ def train(
         scheme=DEFAULT_SCHEME if start is None else start.card.scheme,
         mask_values=mask_values,
         unlabelled_as=unlabelled_as,
+        predictions_as_truth=predictions_as_truth,
     )
     return drain(
         train_job(
