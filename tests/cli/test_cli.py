@@ -271,6 +271,18 @@ class TestTrainEvaluateSegment:
 
 
 class TestTrain:
+    def test_results_of_segment_are_no_truth_unless_that_is_said(self, data, model):
+        run("segment", data / "images", "-o", data / "masks", "--overwrite", "--model", model)
+        for mask in (data / "masks").glob("*.png"):
+            mask.unlink()
+        text = run(*train_arguments(data), "--max-steps", 1, code=2)
+        assert "one_labels.tif, two_labels.tif are untouched predictions of tiny" in text
+        assert "--predictions-as-truth" in text
+        assert not (data / "model").exists()
+        run(*train_arguments(data), "--max-steps", 1, "--predictions-as-truth")
+        assert (data / "model").is_dir()
+        assert "and are taken for truth" not in text
+
     def test_an_existing_folder_is_refused_before_anything_is_read(self, tmp_path):
         text = run("train", "--images", tmp_path / "none", "--labels", tmp_path / "none",
                    "-o", tmp_path, code=2)  # fmt: skip
