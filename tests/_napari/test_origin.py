@@ -236,6 +236,8 @@ def test_labels_corrected_and_saved_over_the_prediction_are_not_taken_for_it(
     assert row.use.isChecked()
     assert not row.truth_button.isVisible()
     assert row.taught.by_value == {1: 38 * 30, 2: 38 * 34, 3: 640}
+    assert "painted 100.0 %" in text_of(row)
+    assert "background 640 px" in text_of(row)
 
 
 def test_a_changed_file_that_kept_its_record_says_who_gave_it(viewer, predicted, row_in, tmp_path):

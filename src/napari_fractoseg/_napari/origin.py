@@ -63,7 +63,7 @@ def recognise(layer: Labels) -> None:
     if layer in _recognised or layer.multiscale or facts_of(layer):
         return
     _recognised.add(layer)
-    recorded = read_record(Path(layer.source.path or ""))
+    recorded = read_record(Path(layer.source.path)) if layer.source.path else None
     if recorded is None and not is_shape_known(layer.data.shape):
         return
     for labels in _now_and_in_file(layer):

@@ -51,6 +51,7 @@ class PairRow(QWidget):
         self._viewer, self.labels = viewer, labels
         self.taught: TaughtPixels | None = None
         self._was_touched = False
+        self._fallback: ClassScheme | None = None
         self.use = QCheckBox()
         self.use.setToolTip("Learn from this layer")
         self.use.clicked.connect(self._on_click)
@@ -76,8 +77,10 @@ class PairRow(QWidget):
         layout.setContentsMargins(0, 0, 0, 4)
         layout.setSpacing(1)
         layout.addLayout(top)
-        layout.addWidget(self.counts)
-        layout.addWidget(self.truth_button, 0, Qt.AlignmentFlag.AlignLeft)
+        below = QHBoxLayout()
+        below.addWidget(self.counts, 1)
+        below.addWidget(self.truth_button)
+        layout.addLayout(below)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_RECOUNT_AFTER_MS)
@@ -158,25 +161,27 @@ class PairRow(QWidget):
         self._timer.start()
 
     def recount(self, fallback: ClassScheme | None = None, force: bool = False) -> None:
-        """Count what teaches."""
+        """Count what teaches; `fallback` are the classes of a layer that has none from now on."""
+        self._fallback = fallback or self._fallback
         if self.labels.data.size > _MAX_LIVE_PX and not force and self.taught is not None:
             return
         self.taught = count_taught(self._viewer, self.labels)
         if not self._was_touched:
             self.use.setChecked(self._teaches and self.image.value is not None)
-        self._describe(fallback)
+        self._describe()
         self.changed.emit()
 
-    def _describe(self, fallback: ClassScheme | None = None) -> None:
+    def _describe(self) -> None:
         self.use.setEnabled(self.image.value is not None)
         self.truth_button.setVisible(self.image.value is not None and is_in_doubt(self.labels))
         if self.image.value is None:
             self.counts.setText("no image of its size is open")
         elif self.taught is not None:
             is_prediction = prediction_of(self.labels) is not None
-            text = taught_html(self.taught, self.scheme or fallback, is_prediction)
+            text = taught_html(self.taught, self.scheme or self._fallback, is_prediction)
             if is_in_doubt(self.labels):
-                text = doubt_html(self.taught, changed_since(self.labels)) + text
+                question = doubt_html(self.taught, changed_since(self.labels))
+                text = f"{question}<br>{text}" if self._teaches else question
             self.counts.setText(text)
 
     def painted(self, fallback: ClassScheme) -> PaintedLayer:
@@ -194,7 +199,7 @@ def doubt_html(taught: TaughtPixels, model: str) -> str:
     """Ask if labels are right that cover most of an image; `model` gave them before a change."""
     changed = f"{html.escape(model)} gave them, changed since · " if model else ""
     covered = f"covers&nbsp;{_percent(taught.labelled, taught.in_labelled_planes)}"
-    return f"<small>{changed}{covered} · <b>is this truth?</b></small><br>"
+    return f"<small>{changed}{covered} · <b>is this truth?</b></small>"
 
 
 def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool) -> str:
