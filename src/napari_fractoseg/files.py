@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 from napari_fractoseg.errors import FractosegError, OutputExistsError
 
 __all__ = [
-    "RUN_FILE",
     "draft_of",
     "file_sha256",
     "hold",
@@ -25,9 +24,6 @@ __all__ = [
     "refuse_existing",
     "write_bytes",
 ]
-
-RUN_FILE = "run.json"
-"""Name of the report beside the results of a run: model, settings and images."""
 
 
 def refuse_existing(

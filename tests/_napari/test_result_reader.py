@@ -18,19 +18,20 @@ from napari_fractoseg._napari.train.corrections import prediction_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.record import LabelRecord, labels_digest
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
 LABELS = np.array([[1, 2, 3, 0]] * 6, np.uint8)
 
 
-def write_ngff(path, labels=LABELS, scheme=DEFAULT_SCHEME, size=0.25, dtype="uint8"):
-    """Write labels as `fractoseg segment` does."""
+def write_ngff(path, labels=LABELS, scheme=DEFAULT_SCHEME, size=0.25, dtype="uint8", record=None):
+    """Write labels as `fractoseg segment` does; with a record they are those of a model."""
     from napari_fractoseg.results.label_writer import ZarrLabels
 
     group = ZarrLabels(path, {"shape": list(labels.shape), "dtype": dtype}, anew=True)
     group.array[...] = labels
-    group.describe(path.stem, path.parent / "a.tif", scheme, size)
+    group.describe(path.stem, path.parent / "a.tif", scheme, size, record)
     group.finish(overwrite=True)
     return path
 
@@ -94,9 +95,9 @@ def test_keys_and_legend_work_as_on_a_result(viewer, tmp_path, tiny_installed, q
 
 @pytest.mark.parametrize("by_us", [True, False])
 def test_strokes_are_saved_and_a_prediction_is_kept(viewer, tmp_path, by_us):
-    path = write_ngff(tmp_path / "a_labels.zarr")
-    if by_us:
-        (tmp_path / "run.json").write_text("{}")
+    record = LabelRecord("tiny", "0123", "a", DEFAULT_SCHEME, labels_digest(LABELS))
+    path = write_ngff(tmp_path / "a_labels.zarr", record=record if by_us else None)
+    (tmp_path / "run.json").write_text("{}")  # files beside it decide nothing
     layer = open_in(viewer, path)
     layer.brush_size = 1
     layer.paint((2, 0), 3)

@@ -29,6 +29,7 @@ from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.results.record import labels_digest, read_record
 from napari_fractoseg.results.tiff import tiff_job
 
 SHAPE = (2, 150, 260)
@@ -79,6 +80,10 @@ def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
     predictor = Predictor(model, choose_device("cpu"), tile_px=64)
     expected = drain(predictor.run(read_image(image))).labels
     np.testing.assert_array_equal(labels, expected)
+    record = read_record(task.labels_path)
+    assert record.labels_sha256 == labels_digest(expected)
+    assert (record.model_name, record.model_digest) == (model.card.name, model.digest)
+    assert read_record(task.path_of("confidence")) is None
     confidence = labels_of(task.path_of("confidence"))
     assert confidence.dtype == np.float32
     assert (confidence > 0.3).all()
@@ -218,6 +223,7 @@ class TestOtherImagesThatAreStreamed:
         np.testing.assert_array_equal(labels, expected)
         with tifffile.TiffFile(task.labels_path) as tif:
             assert tif.shaped_metadata[0]["classes"]["2"] == "transgranular"
+        assert read_record(task.labels_path).labels_sha256 == labels_digest(expected)
         assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
             "fractions.csv", "run.json", "series_labels.tif",
         ]  # fmt: skip

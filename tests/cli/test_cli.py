@@ -273,6 +273,23 @@ class TestTrainEvaluateSegment:
 
 
 class TestTrain:
+    def test_results_of_segment_are_no_truth_unless_that_is_said(self, data, model):
+        run("segment", data / "images", "-o", data / "masks", "--overwrite", "--model", model)
+        for mask in (data / "masks").glob("*.png"):
+            mask.unlink()
+        text = run(*train_arguments(data), "--max-steps", 1, code=2)
+        assert "one_labels.tif, two_labels.tif are untouched predictions of tiny" in text
+        assert "--predictions-as-truth" in text
+        assert not (data / "model").exists()
+        run(*train_arguments(data), "--max-steps", 1, "--predictions-as-truth")
+        assert (data / "model").is_dir()
+
+    def test_results_of_segment_may_be_compared_with_a_model(self, data, model):
+        run("segment", data / "images", "-o", data / "results", "--model", model)
+        run("evaluate", "--model", model, "--images", data / "images", "--labels",
+            data / "results", "-o", data / "report.json")  # fmt: skip
+        assert json.loads((data / "report.json").read_text())["pooled"]["agreement"] == 1
+
     def test_an_existing_folder_is_refused_before_anything_is_read(self, tmp_path):
         text = run("train", "--images", tmp_path / "none", "--labels", tmp_path / "none",
                    "-o", tmp_path, code=2)  # fmt: skip

@@ -12,6 +12,9 @@ from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_t
 from napari_fractoseg.datasets.sources import read_training_set, read_training_sets
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, ImageError, TrainingError
 from napari_fractoseg.images import Micrograph
+from napari_fractoseg.results.label_writer import ZarrLabels
+from napari_fractoseg.results.record import LabelRecord, labels_digest
+from napari_fractoseg.results.tiff import write_tiff
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -23,6 +26,57 @@ def folders(tmp_path):
     for name in ("a", "b"):
         iio.imwrite(tmp_path / "images" / f"{name}.png", IMAGE)
     return tmp_path / "images", tmp_path / "labels"
+
+
+def record_of(labels):
+    return LabelRecord("tiny", "0123", "a", DEFAULT_SCHEME, labels_digest(labels))
+
+
+class TestPredictions:
+    """Masks that are what a model said teach a network what it knows."""
+
+    MASK = (IMAGE % 3).astype(np.uint8)
+
+    @pytest.fixture
+    def predictions(self, folders):
+        images, labels = folders
+        write_tiff(labels / "a_labels.tif", self.MASK, DEFAULT_SCHEME, record_of(self.MASK))
+        group = ZarrLabels(labels / "b_labels.zarr", {"shape": [6, 8], "dtype": "uint8"}, anew=True)
+        group.array[...] = self.MASK
+        group.describe("b", images / "b.png", DEFAULT_SCHEME, None, record_of(self.MASK))
+        group.finish()
+        return folders
+
+    def test_they_are_refused_by_name_with_what_to_do(self, predictions):
+        message = (
+            r"a_labels.tif, b_labels.zarr are untouched predictions of tiny: the network would "
+            r"learn what it said itself. Correct them .*--predictions-as-truth"
+        )
+        with pytest.raises(TrainingError, match=message):
+            read_training_set(*predictions)
+        with pytest.raises(TrainingError, match="untouched predictions of tiny"):
+            read_training_sets([predictions[0]], [predictions[1]])
+
+    def test_values_that_mean_something_else_are_still_predictions(self, predictions):
+        with pytest.raises(TrainingError, match="untouched predictions"):
+            read_training_set(*predictions, mask_values={1: "dimples", 2: "cleavage"})
+
+    def test_they_are_learnt_from_if_that_is_said(self, predictions, caplog):
+        training_set = read_training_set(*predictions, predictions_as_truth=True)
+        assert training_set.names == ("a", "b")
+        np.testing.assert_array_equal(training_set.pairs[0].labels, self.MASK)
+        assert "a_labels.tif, b_labels.zarr are untouched predictions of tiny, and are" in (
+            caplog.text
+        )
+
+    def test_corrected_ones_are_truth(self, folders, caplog):
+        changed = self.MASK.copy()
+        changed[0, 0] = 3
+        for name in ("a", "b"):
+            path = folders[1] / f"{name}_labels.tif"
+            write_tiff(path, changed, DEFAULT_SCHEME, record_of(self.MASK))
+        assert read_training_set(*folders).names == ("a", "b")
+        assert caplog.text == ""
 
 
 def pair(name, labels):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.datasets.supervision import Corrections, painted_pairs
+from napari_fractoseg.datasets.supervision import Corrections, TaughtPixels, painted_pairs
 from napari_fractoseg.errors import ClassSchemeError, TrainingError
 from napari_fractoseg.images import MicrographStack
 
@@ -33,6 +33,25 @@ def test_what_did_not_begin_as_a_prediction_was_painted(labels):
 def test_an_erased_pixel_teaches_nothing():
     areas = Corrections(np.array([[0, 1]]), np.array([[2, 1]]), np.array([[True, False]]))
     assert not areas.truth.any()
+
+
+class TestTaughtPixels:
+    @pytest.mark.parametrize(("columns", "is_dense"), [(0, False), (5, False), (6, True)])
+    def test_labels_of_more_than_half_of_a_plane_are_dense(self, columns, is_dense):
+        labels = np.zeros((4, 10), np.uint8)
+        labels[:, :columns] = 2
+        taught = TaughtPixels.of(Corrections(labels))
+        assert taught.is_dense is is_dense
+        assert (taught.total, taught.labelled) == (40, 4 * columns)
+
+    def test_only_planes_with_labels_are_compared(self):
+        labels = np.zeros((5, 4, 10), np.uint8)
+        labels[3, :, :6] = 1
+        predicted = labels.copy()
+        labels[3, 0, 0] = 2
+        taught = TaughtPixels.of(Corrections(labels, predicted))
+        assert (taught.n_taught, taught.labelled, taught.in_labelled_planes) == (1, 24, 40)
+        assert taught.is_dense
 
 
 class TestPaintedPairs:

@@ -18,11 +18,14 @@ from napari_fractoseg.images import MicrographStack
 __all__ = [
     "LABELS_OPACITY",
     "METADATA_KEY",
+    "TRUTH",
+    "add_facts",
     "apply_scheme",
     "bind_class_keys",
     "class_colormap",
     "class_features",
     "current_plane",
+    "facts_of",
     "image_text",
     "is_segmentable",
     "labels_layer",
@@ -37,8 +40,22 @@ __all__ = [
 METADATA_KEY = "fractoseg"
 """Key in ``layer.metadata`` under which model, scheme and settings are kept."""
 
+TRUTH = "is_truth"
+"""Entry of ``metadata[METADATA_KEY]``: a person said that all of the labels are right."""
+
 _BRUSH_PX = 20
 LABELS_OPACITY = 0.45
+
+
+def facts_of(layer: Layer | None) -> dict[str, Any]:
+    """Return what we keep with a layer; empty if it is none of ours."""
+    facts = None if layer is None else layer.metadata.get(METADATA_KEY)
+    return facts if isinstance(facts, dict) else {}
+
+
+def add_facts(layer: Layer, **facts: Any) -> None:
+    """Keep more with a layer, or something else than before."""
+    layer.metadata = {**layer.metadata, METADATA_KEY: {**facts_of(layer), **facts}}
 
 
 def is_segmentable(layer: Layer) -> bool:
@@ -173,17 +190,14 @@ def scheme_of(layer: Layer | None) -> ClassScheme | None:
     if not isinstance(layer, Labels):
         return None
     try:
-        return ClassScheme.from_dict(layer.metadata[METADATA_KEY]["scheme"])
+        return ClassScheme.from_dict(facts_of(layer)["scheme"])
     except (TypeError, KeyError, ClassSchemeError):
         return None
 
 
 def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
     """Give a labels layer the names, colours and keys of a scheme, and keep the scheme with it."""
-    layer.metadata = {
-        **layer.metadata,
-        METADATA_KEY: {**layer.metadata.get(METADATA_KEY, {}), "scheme": scheme.to_dict()},
-    }
+    add_facts(layer, scheme=scheme.to_dict())
     layer.colormap = class_colormap(scheme)
     layer.features = class_features(scheme)
     bind_class_keys(layer, scheme)

@@ -16,12 +16,13 @@ from napari_fractoseg._napari.layers import (
     class_colormap,
     class_features,
 )
+from napari_fractoseg._napari.train.corrections import PREDICTION_KEY
 from napari_fractoseg._napari.via.layers import LayerData
-from napari_fractoseg.files import RUN_FILE
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.label_images import NgffImage, read_ngff
+from napari_fractoseg.results.record import LabelRecord
 
 __all__ = ["get_labels_reader", "read_results"]
 
@@ -89,8 +90,10 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
         arguments["colormap"] = class_colormap(scheme)
         arguments["features"] = class_features(scheme)
     arguments["opacity"] = LABELS_OPACITY
-    is_prediction = bool(image.provenance) or (path.parent / RUN_FILE).is_file()
+    is_prediction = LabelRecord.from_dict(image.provenance) is not None
     data = _data(path, image, is_prediction=is_prediction)
+    if not isinstance(data, SavedArray) and is_prediction:  # nobody can paint on it
+        arguments["metadata"][PREDICTION_KEY] = data[0]
     if isinstance(data, SavedArray):
         show_info(f"Brush strokes on {path.stem} are saved in {path.name} at once.")
     return data, arguments, "labels"

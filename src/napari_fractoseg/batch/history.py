@@ -16,11 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from napari_fractoseg.files import RUN_FILE
-
 __all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of"]
 
-FRACTIONS, RUN = "fractions.csv", RUN_FILE
+FRACTIONS, RUN = "fractions.csv", "run.json"
 _NOT_DECIDING = ("model", "device", "max_memory_gb", "precision")
 
 

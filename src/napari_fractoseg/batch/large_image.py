@@ -16,7 +16,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from napari_fractoseg import __version__
 from napari_fractoseg.batch.blocks import (
     Block,
     BlockResult,
@@ -31,16 +30,18 @@ from napari_fractoseg.batch.blocks import (
 )
 from napari_fractoseg.batch.executors import Unit, Workers, result_of, work_through
 from napari_fractoseg.batch.model_cache import model_of
+from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
-from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import OutputExistsError
 from napari_fractoseg.images import GreyRange, MicrographStack
+from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.multiscale import levels_of
 from napari_fractoseg.inference.plane import measuring_text, numbered
 from napari_fractoseg.inference.predictor import Prediction
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.results.label_writer import ZarrLabels, discard_draft, read_header
+from napari_fractoseg.results.record import digest_job
 
 __all__ = ["StreamedRun"]
 
@@ -114,7 +115,7 @@ class StreamedRun:
         self._record.refuse_if_all_are_damaged(list(self._stack.indices()))
         for kind, output in outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
-            self._describe(kind, output)
+            yield from as_part(self._describe(kind, output), self._total, self._total, "finishing")
             yield from as_part(output.write_tiff(), self._total, self._total, "writing TIFF")
         # The plan has asked whether results may be replaced.
         arrays = {kind: output.finish(overwrite=True) for kind, output in outputs.items()}
@@ -189,33 +190,27 @@ class StreamedRun:
             "tile_px": self._run.tile_px,
         }
 
-    def _describe(self, kind: str, output: ZarrLabels) -> None:
-        scheme, palette = self._model.card.scheme, self._task.settings.palette
-        shown = scheme if palette is None else scheme.with_palette(palette)
+    def _describe(self, kind: str, output: ZarrLabels) -> Job[None]:
+        """Write what a result is and where it comes from, of labels with their hash."""
+        is_labels = kind == LABELS
+        digest = (yield from digest_job(output.array)) if is_labels else ""
+        record = record_of(
+            self._task,
+            self._stack,
+            self._model,
+            device=", ".join(self.devices),
+            tile_px=self.tile_px,
+            halo_px=self.halo_px,
+            labels_sha256=digest,
+        )
         output.describe(
             output.path.stem,
             self._task.path,
-            shown if kind == LABELS else None,
+            shown_scheme(self._task, self._model.card.scheme) if is_labels else None,
             self._stack.pixel_size_um,
-            self._provenance(shown),
+            record,
         )
-
-    def _provenance(self, scheme: ClassScheme) -> dict[str, Any]:
-        """Return the origin of the result, with the keys of a layer's metadata in napari."""
-        model, settings = self._model, self._task.settings
-        return {
-            "version": __version__,
-            "model": str(settings.model),
-            "model_name": model.card.name,
-            "model_digest": model.digest,
-            "scheme": scheme.to_dict(),
-            "image": self._stack.name,
-            "planes": "all",
-            "device": ", ".join(self.devices),
-            "flips": model.card.inference.flips,
-            "tile_px": self.tile_px,
-            "halo_px": self.halo_px,
-        }
+        remember_result(record, output.array.shape)
 
     # ---- the blocks ---------------------------------------------------------------------
 

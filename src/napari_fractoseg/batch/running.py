@@ -21,16 +21,19 @@ from napari_fractoseg.batch.cluster import use_own_threads
 from napari_fractoseg.batch.executors import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
 from napari_fractoseg.batch.large_image import StreamedRun
 from napari_fractoseg.batch.model_cache import forget_predictor, kept_predictor_of, load
+from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.report import BatchReport, FileResult
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import draft_of
 from napari_fractoseg.images import LazyPlane, MicrographStack
-from napari_fractoseg.inference.predictor import Prediction
+from napari_fractoseg.inference.known_results import remember_result
+from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, Throttle, as_part, drain, ending_with
 from napari_fractoseg.measure import class_fractions, overlay
+from napari_fractoseg.results.record import labels_digest
 from napari_fractoseg.results.tiff import write_tiff
 
 __all__ = ["run", "segment_file"]
@@ -200,7 +203,7 @@ def _segment_stack(
         used = kept_predictor_of(settings)
         used.expect(stack)
         prediction = yield from used.run(stack)
-        _write_tiffs(task, prediction)
+        _write_tiffs(task, stack, prediction, used)
         device = used.engine.label
         tile_px, halo_px = used.tiler.tile_px, used.tiler.halo_px
     written = [path.name for path in task.arrays.values()]
@@ -227,9 +230,7 @@ def _write_overlays(
     task: SegmentTask, stack: MicrographStack, prediction: Prediction
 ) -> tuple[list[str], list[str]]:
     """Write the overlays of all planes; return their names, and notes if there are none."""
-    scheme, palette = prediction.scheme, task.settings.palette
-    if palette is not None:
-        scheme = scheme.with_palette(palette)
+    scheme = shown_scheme(task, prediction.scheme)
     written = []
     for index in stack.indices():
         if index in prediction.left_out and prediction.left_out[index].is_damaged:
@@ -260,9 +261,21 @@ def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Predictio
     return table
 
 
-def _write_tiffs(task: SegmentTask, prediction: Prediction) -> None:
+def _write_tiffs(
+    task: SegmentTask, stack: MicrographStack, prediction: Prediction, used: Predictor
+) -> None:
     found = {CONFIDENCE: prediction.confidence, MARGIN: prediction.margin}
-    write_tiff(task.labels_path, prediction.labels, prediction.scheme)
+    record = record_of(
+        task,
+        stack,
+        used.model,
+        device=used.engine.label,
+        tile_px=used.tiler.tile_px,
+        halo_px=used.tiler.halo_px,
+        labels_sha256=labels_digest(prediction.labels),
+    )
+    write_tiff(task.labels_path, prediction.labels, prediction.scheme, record)
+    remember_result(record, prediction.labels.shape)
     for kind, data in found.items():
         if data is not None:
             write_tiff(task.path_of(kind), data)

@@ -55,7 +55,11 @@ def evaluate(
 
     loaded = load_model(model)
     reference = read_training_set(
-        images, labels, annotations=annotations, **label_options(mask_values, unlabelled, loaded)
+        images,
+        labels,
+        annotations=annotations,
+        predictions_as_truth=True,  # two models may be compared: it is said, not refused
+        **label_options(mask_values, unlabelled, loaded),
     )
     print_notes(reference.notes)
     chosen_device = choose_device(device)

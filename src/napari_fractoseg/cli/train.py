@@ -121,6 +121,13 @@ def train(
     ] = None,
     mask_values: MaskValuesOption = None,
     unlabelled: UnlabelledOption = "ignore",
+    predictions_as_truth: Annotated[
+        bool,
+        typer.Option(
+            "--predictions-as-truth",
+            help="Learn also from masks that a model gave and nobody touched since.",
+        ),
+    ] = False,
     device: DeviceOption = "auto",
     plan: Annotated[
         Path | None,
@@ -164,6 +171,7 @@ def train(
         labels,
         share or (),
         annotations=annotations,
+        predictions_as_truth=predictions_as_truth,
         **label_options(mask_values, unlabelled, start),
     )
     chosen_device = choose_device(device)

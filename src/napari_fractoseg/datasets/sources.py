@@ -23,8 +23,9 @@ from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError
-from napari_fractoseg.images import Micrograph, find_images, read_image
+from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.results.record import Origin, origin_of, read_record
 
 __all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
 
@@ -43,6 +44,7 @@ def read_training_set(
     unlabelled_as: str | None = None,
     annotations: AnnotationOptions = STRICT,
     share: float = 1.0,
+    predictions_as_truth: bool = False,
 ) -> TrainingSet:
     """Read images with their labels.
 
@@ -66,6 +68,9 @@ def read_training_set(
         Which class a region of a VIA file is of, and what is left out.
     share : float
         See `TrainingPair`.
+    predictions_as_truth : bool
+        Take masks for truth that a model gave and nobody touched since, and only warn
+        of them.
 
     Returns
     -------
@@ -75,7 +80,8 @@ def read_training_set(
     Raises
     ------
     TrainingError, AnnotationError, ImageError, ClassSchemeError
-        If nothing fits together, naming the file.
+        If nothing fits together, naming the file, or masks are untouched predictions:
+        a network would learn what it said itself.
     """
     folder, labels = Path(images), Path(labels)
     if not folder.is_dir():
@@ -83,7 +89,7 @@ def read_training_set(
     if mask_values:
         scheme = scheme.with_names(mask_values.values())
     if labels.is_dir():
-        read = _from_masks(folder, labels, scheme, mask_values, unlabelled_as)
+        read = _from_masks(folder, labels, scheme, mask_values, unlabelled_as, predictions_as_truth)
     else:
         read = _from_via(folder, labels, scheme, unlabelled_as, annotations)
     if not read.labelled:
@@ -124,6 +130,7 @@ def _from_masks(
     scheme: ClassScheme,
     mask_values: Mapping[int, str] | None,
     unlabelled_as: str | None,
+    predictions_as_truth: bool,
 ) -> _Read:
     if not mask_values and (masks / SCHEME_FILE).is_file():
         own = read_scheme(masks / SCHEME_FILE)
@@ -132,7 +139,7 @@ def _from_masks(
     fill = UNLABELLED if unlabelled_as is None else scheme.find(unlabelled_as).value
     lookup = ImageLookup.scan(folder, without=masks, follow_links=True)
     paths = find_images(masks)
-    labelled, without_image = [], []
+    labelled, without_image, predictions = [], [], {}
     for path in paths:
         image = image_of_mask(path, lookup)
         if image is None:
@@ -141,15 +148,42 @@ def _from_masks(
         labels = read_label_mask(path, scheme, mask_values)
         labels[labels == UNLABELLED] = fill
         labelled.append((_one_plane(image), labels))
-    notes = []
+        if (model := _predicted_by(path)) is not None:
+            predictions[path.name] = model
+    notes = _judged(predictions, masks, predictions_as_truth)
     if without_image:
-        named = ", ".join(without_image[:_MOST_NAMES])
-        more = ", ..." if len(without_image) > _MOST_NAMES else ""
         notes.append(
             f"{len(without_image)} of {len(paths)} masks have no image of their name in {folder}: "
-            f"{named}{more}"
+            f"{_some_of(without_image)}"
         )
     return _Read(labelled, scheme, tuple(notes))
+
+
+def _some_of(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def _predicted_by(mask: Path) -> str | None:
+    """Return the model whose untouched prediction a mask is; None if it is none, as far as told."""
+    record = read_record(mask)
+    if record is None or origin_of(read_mask(mask), record) is not Origin.PREDICTION:
+        return None
+    return record.model_name
+
+
+def _judged(predictions: Mapping[str, str], folder: Path, as_truth: bool) -> list[str]:
+    """Refuse masks that are untouched predictions, or return a note that they are."""
+    if not predictions:
+        return []
+    models = ", ".join(sorted(set(predictions.values())))
+    text = f"{_some_of(list(predictions))}: untouched predictions of {models}"
+    if as_truth:
+        return [f"{text}, taken for truth"]
+    raise TrainingError(
+        f"{folder}: {text}. The network would learn what it said itself. Correct them first, leave "
+        "them out, or say that they are right.",
+        options=("predictions_as_truth",),
+    )
 
 
 def _from_via(
@@ -202,6 +236,7 @@ def read_training_sets(
     mask_values: Mapping[int, str] | None = None,
     unlabelled_as: str | None = None,
     annotations: AnnotationOptions = STRICT,
+    predictions_as_truth: bool = False,
 ) -> TrainingSet:
     """Read several sources and join them.
 
@@ -211,7 +246,7 @@ def read_training_sets(
         One of each for every source; see `read_training_set`.
     shares : sequence of float
         One for every source, or none: then each image counts the same.
-    scheme, mask_values, unlabelled_as, annotations
+    scheme, mask_values, unlabelled_as, annotations, predictions_as_truth
         For all sources; see `read_training_set`.
 
     Returns
@@ -238,6 +273,7 @@ def read_training_sets(
                 unlabelled_as=unlabelled_as,
                 annotations=annotations,
                 share=share,
+                predictions_as_truth=predictions_as_truth,
             )
             for image_folder, its_labels, share in zip(
                 images, labels, shares or [1.0] * len(images), strict=True

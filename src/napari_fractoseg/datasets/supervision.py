@@ -107,6 +107,10 @@ class Corrections:
         return tuple(part for part in parts if part.any())
 
 
+_MOST = 0.5
+"""Hands rarely paint more than this share of a plane; programs label nearly all of it."""
+
+
 @dataclass(frozen=True)
 class TaughtPixels:
     """How many pixels of a labels array teach.
@@ -117,6 +121,8 @@ class TaughtPixels:
         All pixels, and the areas of `Corrections`.
     by_value : dict of int to int
         Pixels that teach each class.
+    in_labelled_planes : int
+        All pixels of the planes that have any label.
     """
 
     total: int
@@ -124,23 +130,40 @@ class TaughtPixels:
     confirmed: int
     untouched: int
     by_value: dict[int, int]
+    in_labelled_planes: int
 
     @property
     def n_taught(self) -> int:
         """Pixels that teach something."""
         return self.corrected + self.confirmed
 
+    @property
+    def labelled(self) -> int:
+        """Pixels with a label, whoever answers for it."""
+        return self.n_taught + self.untouched
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether so much is labelled that a program may have done it.
+
+        That is more than half of the planes that have any label: labels of one plane of
+        a stack are dense, too.
+        """
+        return self.labelled > _MOST * self.in_labelled_planes
+
     @classmethod
     def of(cls, corrections: Corrections) -> TaughtPixels:
         """Count, plane by plane."""
         areas = np.zeros(3, dtype=np.int64)
         by_value: Counter[int] = Counter()
+        in_labelled_planes = 0
         for index in np.ndindex(corrections.labels.shape[:-2]):
             plane = corrections.plane(index)
             corrected, confirmed = plane.corrected, plane.confirmed
             labelled = np.count_nonzero(plane.labels != UNLABELLED)
             counts = np.count_nonzero(corrected), np.count_nonzero(confirmed)
             areas += (*counts, labelled - sum(counts))
+            in_labelled_planes += plane.labels.size if labelled else 0
             values, n_px = np.unique(plane.labels[corrected | confirmed], return_counts=True)
             by_value.update(dict(zip(values.tolist(), n_px.tolist(), strict=True)))
         corrected_px, confirmed_px, untouched_px = areas.tolist()
@@ -150,6 +173,7 @@ class TaughtPixels:
             confirmed_px,
             untouched_px,
             dict(sorted(by_value.items())),
+            in_labelled_planes,
         )
 
 

@@ -4,6 +4,7 @@ For *plane, field, specimen* see ``docs/reference/glossary.md``.
 """
 
 from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.formats.tiff import TIFF_ERRORS, tiff_description
 from napari_fractoseg.images.micrograph import LazyPlane, Micrograph, MicrographStack
 from napari_fractoseg.images.normalisation import GreyRange, has_colours, to_grey
 from napari_fractoseg.images.reading import (
@@ -18,6 +19,7 @@ from napari_fractoseg.images.stacks import read_stack
 
 __all__ = [
     "LOADED_VALUES",
+    "TIFF_ERRORS",
     "TIFF_SUFFIXES",
     "Axis",
     "GreyRange",
@@ -30,5 +32,6 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_stack",
+    "tiff_description",
     "to_grey",
 ]

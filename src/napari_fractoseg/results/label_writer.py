@@ -21,6 +21,7 @@ from napari_fractoseg.images import Axis, read_image
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
+from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.results.tiff import tiff_job
 from napari_fractoseg.tiling import Box, grid
 
@@ -62,6 +63,7 @@ class ZarrLabels:
         self.path, self.draft = path, _draft_of(path)
         self._n_levels = 1
         self._scheme: ClassScheme | None = None
+        self._record: LabelRecord | None = None
         if anew and header is not None:
             discard_draft(path)
             shape = tuple(header["shape"])
@@ -122,7 +124,7 @@ class ZarrLabels:
         source: Path,
         scheme: ClassScheme | None,
         pixel_size_um: float | None,
-        provenance: Mapping[str, Any] | None = None,
+        record: LabelRecord | None = None,
     ) -> None:
         """Write the metadata: axes, scale, classes with names and colours, and provenance.
 
@@ -136,15 +138,15 @@ class ZarrLabels:
             Classes of the values; None for uncertainty.
         pixel_size_um : float or None
             Edge of a pixel in micrometres, for images whose axes have no units.
-        provenance : mapping, optional
-            Origin of the result (image, model, settings) as JSON types.
+        record : LabelRecord, optional
+            Origin of the result (image, model, settings): an attribute of the group.
 
         Notes
         -----
         OME-NGFF 0.5, metadata ``multiscales`` and ``image-label``. The axes are those of the
         image.
         """
-        self._scheme = scheme
+        self._scheme, self._record = scheme, record
         *leading, y, x = self._axes
         if pixel_size_um and not (y.unit and x.unit):
             y, x = (replace(axis, unit="micrometer", scale=pixel_size_um) for axis in (y, x))
@@ -163,8 +165,8 @@ class ZarrLabels:
                 "source": {"image": _from_to(self.path, source)},
             }
         group.attrs["ome"] = metadata
-        if provenance is not None:
-            group.attrs[FRACTOSEG_ATTRIBUTE] = dict(provenance)
+        if record is not None:
+            group.attrs[FRACTOSEG_ATTRIBUTE] = record.to_dict()
 
     def write_tiff(self) -> Job[None]:
         """Write the TIFF of a result that becomes one, into the draft; call `describe` before.
@@ -175,7 +177,7 @@ class ZarrLabels:
             Several times a second; steps are tiles. Nothing for OME-Zarr.
         """
         if self.path.suffix != _ZARR:
-            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme)
+            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme, self._record)
 
     def finish(self, *, overwrite: bool = False) -> Any:
         """Move the finished draft to its place, and return the array there.

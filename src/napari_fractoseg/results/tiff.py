@@ -15,6 +15,8 @@ import tifffile
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.files import draft_of
 from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
+from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.tiling import grid
 
 __all__ = ["tiff_job", "write_tiff"]
@@ -25,7 +27,12 @@ _CLASSIC_BYTES = 2**31
 _REPORTED_EVERY_S = 0.2
 
 
-def write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = None) -> None:
+def write_tiff(
+    path: Path,
+    data: npt.NDArray[Any],
+    scheme: ClassScheme | None = None,
+    record: LabelRecord | None = None,
+) -> None:
     """Write a result that is in memory as TIFF; above 2 GB as BigTIFF.
 
     Parameters
@@ -36,12 +43,19 @@ def write_tiff(path: Path, data: npt.NDArray[Any], scheme: ClassScheme | None = 
         Labels or uncertainty.
     scheme : ClassScheme, optional
         Classes of the labels, whose names are written into the file.
+    record : LabelRecord, optional
+        Origin of the labels (image, model, settings), written into the file.
     """
     with draft_of(path, overwrite=True) as draft:
-        tifffile.imwrite(draft, data, **_options(data, scheme))
+        tifffile.imwrite(draft, data, **_options(data, scheme, record))
 
 
-def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[None]:
+def tiff_job(
+    path: Path,
+    data: Any,
+    scheme: ClassScheme | None = None,
+    record: LabelRecord | None = None,
+) -> Job[None]:
     """Write a result that is on disk as TIFF, tile by tile; above 2 GB as BigTIFF.
 
     Parameters
@@ -53,6 +67,8 @@ def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[No
         Labels or uncertainty, an array that is read when it is sliced (zarr).
     scheme : ClassScheme, optional
         Classes of the labels, whose names are written into the file.
+    record : LabelRecord, optional
+        Origin of the labels (image, model, settings), written into the file.
 
     Yields
     ------
@@ -76,7 +92,7 @@ def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[No
             yield np.pad(part, [(0, _TILE_PX - length) for length in part.shape])
             n_written += 1
 
-    options = _options(data, scheme) | {"tile": (_TILE_PX, _TILE_PX), "shape": data.shape}
+    options = _options(data, scheme, record) | {"tile": (_TILE_PX, _TILE_PX), "shape": data.shape}
     with ThreadPoolExecutor(1, thread_name_prefix="fractoseg-tiff") as pool:
         writing = pool.submit(tifffile.imwrite, path, tiles(), dtype=data.dtype, **options)
         try:
@@ -87,11 +103,17 @@ def tiff_job(path: Path, data: Any, scheme: ClassScheme | None = None) -> Job[No
             is_stopped.set()
 
 
-def _options(data: Any, scheme: ClassScheme | None) -> dict[str, Any]:
+def _options(data: Any, scheme: ClassScheme | None, record: LabelRecord | None) -> dict[str, Any]:
+    """Return what tifffile is told; the metadata become JSON in the tag ImageDescription."""
+    metadata: dict[str, Any] = {}
+    if scheme is not None:
+        metadata["classes"] = {c.value: c.name for c in scheme}
+    if record is not None:
+        metadata[FRACTOSEG_ATTRIBUTE] = record.to_dict()
     n_bytes = int(np.prod(data.shape, dtype=np.int64)) * data.dtype.itemsize
     return {
         "compression": "zlib",
         "photometric": "minisblack",
-        "metadata": {"classes": {c.value: c.name for c in scheme}} if scheme else {},
+        "metadata": metadata,
         "bigtiff": n_bytes > _CLASSIC_BYTES,
     }

@@ -223,6 +223,7 @@ def train(
     annotations: AnnotationOptions = STRICT,
     validation: Sequence[str] = (),
     device: str = "auto",
+    predictions_as_truth: bool = False,
 ) -> FineTuned:
     """Train a model on images with labels.
 
@@ -255,6 +256,9 @@ def train(
         are alike.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    predictions_as_truth : bool
+        Learn also from masks that a model gave and nobody touched since; by default
+        they are refused.
 
     Returns
     -------
@@ -284,6 +288,7 @@ def train(
         mask_values=mask_values,
         unlabelled_as=unlabelled_as,
         annotations=annotations,
+        predictions_as_truth=predictions_as_truth,
     )
     for note in training_set.notes:
         logger.warning("%s", note)

@@ -185,18 +185,6 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     assert "77 (560 px)" in widget.panel.state_line.text()
 
 
-def test_labels_that_segment_wrote_are_still_a_prediction(widget, viewer, surface, tmp_path):
-    labels = np.ones(surface.shape, np.uint8)
-    tifffile.imwrite(tmp_path / "s17_labels.tif", labels)
-    (tmp_path / "run.json").write_text("{}")
-    viewer.add_image(surface, name="s17")
-    (layer,) = viewer.open(tmp_path / "s17_labels.tif", plugin="napari", layer_type="labels")
-    layer.paint((20, 90), 2)
-    (row,) = widget.panel.pairs.rows
-    row.recount(force=True)
-    assert row.taught.untouched == row.taught.total - row.taught.corrected > 0
-
-
 def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, tmp_path):
     for part in ("images", "masks"):
         (tmp_path / part).mkdir()

@@ -12,6 +12,7 @@ from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
+from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
 from napari_fractoseg._napari.segment.queue_dock import QueueDock
 from napari_fractoseg._napari.segment.request import Request, Segmentation
@@ -202,6 +203,8 @@ class SegmentWidget(QueueDock):
 
     def _update_legend(self, _event: Any = None) -> None:
         active = self._viewer.layers.selection.active
+        if isinstance(active, Labels):
+            recognise(active)
         layer = active if scheme_of(active) is not None else self.result
         scheme = scheme_of(layer)
         if scheme is None and self.model.entry is not None:

@@ -18,10 +18,12 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
-from napari_fractoseg.jobs import Job, Progress, ending_with
+from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.models.registry import ModelEntry
+from napari_fractoseg.results.record import LabelRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +136,7 @@ class Segmentation:
     def __init__(self, request: Request, earlier: Segmentation | None = None) -> None:
         self.request = request
         self.record = RunRecord()
-        self.model_digest = self.device_label = ""
+        self.model_digest = self.device_label = self.labels_sha256 = ""
         self.tile_px = self.halo_px = 0
         self.arrays: ResultArrays = _arrays_for(request) if earlier is None else earlier.arrays
         self._before = () if earlier is None else earlier.finished_planes
@@ -220,16 +222,21 @@ class Segmentation:
                 record=self.record,
                 margin=uncertainties.get(MARGIN),
             )
+            hashing = self.arrays.keep_job(request.planes)
+            self.labels_sha256 = yield from as_part(hashing, 1, 1, "finishing")
         return self.fractions()
 
     def _save(self, predictor: Predictor) -> None:
         """Keep what is finished, here in the worker: memory may have run out, or it was stopped."""
         self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
-        if self.record.n_tiles:
-            request = self.request
-            self.arrays.finish(request.planes, request.scheme, self.provenance())
-        else:
+        if not self.record.n_tiles:
             self.arrays.discard()
+            return
+        if not self.labels_sha256 and self.arrays.place is None:
+            self.labels_sha256 = drain(self.arrays.keep_job(self.request.planes))
+        record = self.label_record()
+        self.arrays.finish(self.request.scheme, record)
+        remember_result(record, self.request.image.shape)
 
     def fractions(self) -> pd.DataFrame:
         """Measure the planes that this run labelled; see `class_fractions`."""
@@ -238,28 +245,29 @@ class Segmentation:
         planes = map(self.arrays.plane, self.record.finished)
         return fractions_of_planes(planes, self.request.model.card.scheme)
 
-    def provenance(self) -> dict[str, Any]:
-        """Return where the result comes from, as plain JSON types, for the layer's metadata."""
+    def label_record(self) -> LabelRecord:
+        """Return where the result comes from, as far as it has come."""
         request = self.request
-        return {
-            "version": __version__,
-            "model": request.model.key,
-            "model_name": request.model.card.name,
-            "model_digest": self.model_digest,
-            "scheme": request.scheme.to_dict(),
-            "image": request.image.name,
-            **self.extent(),
-            "device": self.device_label,
-            "flips": request.flips,
-            "tile_px": self.tile_px,
-            "halo_px": self.halo_px,
-        }
+        return LabelRecord(
+            model_name=request.model.card.name,
+            model_digest=self.model_digest,
+            image=request.image.name,
+            scheme=request.scheme,
+            labels_sha256=self.labels_sha256,
+            model=request.model.key,
+            planes=self._extent(),
+            device=self.device_label,
+            flips=request.flips,
+            tile_px=self.tile_px,
+            halo_px=self.halo_px,
+            version=__version__,
+        )
 
-    def extent(self) -> dict[str, Any]:
-        """Return the part of `provenance` that grows: the planes that are labelled completely."""
+    def _extent(self) -> Any:
+        """Return the planes that are labelled completely."""
         planes = self.finished_planes
         whole = len(planes) == self.request.image.n_planes
-        return {"planes": "all" if whole else [list(index) for index in planes]}
+        return "all" if whole else [list(index) for index in planes]
 
 
 def _arrays_for(request: Request) -> ResultArrays:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels, Layer
 
 from napari_fractoseg._napari.layers import (
-    METADATA_KEY,
+    add_facts,
     apply_scheme,
     labels_layer,
     scheme_of,
@@ -95,7 +95,7 @@ class ShownResult:
                 uncertainty,
                 name=unique_name(f"{image.name} · {kind}", taken),
                 place=self._place,
-                metadata=self.task.provenance(),
+                metadata=self.task.label_record().to_dict(),
             )
             self.uncertainties.append(layer)
             self._viewer.add_layer(layer)
@@ -104,7 +104,7 @@ class ShownResult:
             scheme,
             name=unique_name(f"{image.name} · {scheme.name}", taken),
             place=self._place,
-            metadata=self.task.provenance(),
+            metadata=self.task.label_record().to_dict(),
         )
         # Strokes on a plane that is still to come would be painted over.
         self.labels.editable = False
@@ -125,13 +125,12 @@ class ShownResult:
             if self.task.arrays.predicted is not None:
                 remember_prediction(self.labels, self.task.arrays.predicted)
             self.labels.editable = True
+        record = self.task.label_record()
         for layer in (self.labels, *self.uncertainties):
             if layer is not None:
-                kept = layer.metadata.get(METADATA_KEY, {})
-                layer.metadata = {
-                    **layer.metadata,
-                    METADATA_KEY: {**kept, **self.task.extent()},
-                }
+                add_facts(layer, planes=record.planes)
+        if self.labels is not None:
+            add_facts(self.labels, labels_sha256=record.labels_sha256)
 
     def recolour(self, palette: str | None) -> None:
         """Show the classes in the colours of a palette, or None for those of the model."""

@@ -16,7 +16,9 @@ from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.inference.result_size import result_bytes, too_large
+from napari_fractoseg.jobs import Job
 from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.record import LabelRecord, digest_job
 
 __all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
 
@@ -45,13 +47,11 @@ class ResultArrays(Protocol):
     def open(self) -> tuple[Any, Mapping[str, Any]]:
         """Make the arrays; return those that labels and uncertainties are written into."""
 
-    def finish(
-        self,
-        planes: Iterable[tuple[int, ...]],
-        scheme: ClassScheme,
-        provenance: dict[str, Any],
-    ) -> None:
-        """Make the arrays ready for the brush; planes are those of the run.
+    def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:
+        """Keep what the model said of the planes of a run; return the hash of all that it said."""
+
+    def finish(self, scheme: ClassScheme, record: LabelRecord) -> None:
+        """Write down what the arrays are and make them ready for the brush.
 
         It may take long, and is called in the thread that filled them.
         """
@@ -95,15 +95,14 @@ class ArraysInMemory:
                 raise too_large(self._image.name, n_bytes) from error
         return self.labels, self.uncertainties
 
-    def finish(
-        self,
-        planes: Iterable[tuple[int, ...]],
-        scheme: ClassScheme,  # noqa: ARG002 - the layer's metadata say it
-        provenance: dict[str, Any],  # noqa: ARG002
-    ) -> None:
-        """Copy what the model said, before anybody paints on it."""
+    def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:
+        """Copy what the model said, before anybody paints on it, and hash it."""
         for plane in planes:
             self.predicted[plane] = self.labels[plane]
+        return (yield from digest_job(self.predicted))
+
+    def finish(self, scheme: ClassScheme, record: LabelRecord) -> None:
+        """Do nothing: the layer has the arrays already, and its metadata say what they are."""
 
     def discard(self) -> None:
         """Do nothing: an earlier run may have filled other planes."""
@@ -176,19 +175,19 @@ class ArraysOnDisk:
                 return free
             taken.append(free)
 
-    def finish(
-        self,
-        planes: Iterable[tuple[int, ...]],  # noqa: ARG002 - a stroke copies what it changes
-        scheme: ClassScheme,
-        provenance: dict[str, Any],
-    ) -> None:
+    def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:  # noqa: ARG002
+        """Hash what is on disk; it is kept when somebody paints on it."""
+        return (yield from digest_job(self.labels))
+
+    def finish(self, scheme: ClassScheme, record: LabelRecord) -> None:
         """Write axes, scale, classes and where the labels come from; put them in their place."""
         size = self._image.pixel_size_um
         groups, self._groups = self._groups, {}
         try:
             for kind, group in groups.items():
                 classes = scheme if kind == _LABELS else None
-                group.describe(group.path.stem, self._source, classes, size, provenance)
+                what = record if kind == _LABELS else record.of("")
+                group.describe(group.path.stem, self._source, classes, size, what)
         except OSError as error:
             raise self._cannot_write(error) from error
         for kind, group in groups.items():

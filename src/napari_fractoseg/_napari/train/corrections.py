@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_fractoseg._napari.layers import METADATA_KEY, placement, unique_name
-from napari_fractoseg.annotations.formats.masks import LABEL_SUFFIX
+from napari_fractoseg._napari.layers import METADATA_KEY, facts_of, placement, unique_name
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.supervision import Corrections
-from napari_fractoseg.files import RUN_FILE
 from napari_fractoseg.results.editable_labels import SavedArray
 
 if TYPE_CHECKING:
@@ -26,10 +22,10 @@ __all__ = [
     "add_helper_layer",
     "checked_layer",
     "corrections_of",
+    "forget_prediction",
     "is_teachable",
     "mark_checked",
     "prediction_of",
-    "recover_prediction",
     "remember_prediction",
 ]
 
@@ -42,9 +38,14 @@ _CHECKED_KEY = "checked_for"
 _CHECKED, _CHECKED_COLOR, _BRUSH_PX = 1, "#f4d35e", 60
 
 
-def remember_prediction(layer: Labels, predicted: npt.NDArray[np.uint8]) -> None:
+def remember_prediction(layer: Labels, predicted: Any) -> None:
     """Keep what the model said with the layer, to tell later what the user changed."""
     layer.metadata = {**layer.metadata, PREDICTION_KEY: predicted}
+
+
+def forget_prediction(layer: Labels) -> None:
+    """Keep no prediction with the layer any more: all of its labels were painted."""
+    layer.metadata = {k: v for k, v in layer.metadata.items() if k != PREDICTION_KEY}
 
 
 def prediction_of(layer: Layer) -> Any:
@@ -57,37 +58,18 @@ def prediction_of(layer: Layer) -> Any:
     predicted = layer.metadata.get(PREDICTION_KEY)
     if predicted is None or predicted.shape != layer.data.shape:
         return None
-    return np.asarray(predicted)
-
-
-def recover_prediction(layer: Labels) -> None:
-    """Remember what `fractoseg segment` wrote, for a layer that was opened from its file.
-
-    Else all of a dense prediction would count as painted.
-    """
-    path = Path(layer.source.path or "")
-    if PREDICTION_KEY in layer.metadata or not path.name.endswith(f"{LABEL_SUFFIX}.tif"):
-        return
-    if (path.parent / RUN_FILE).is_file() and path.is_file():
-        predicted = tifffile.imread(path)
-        if predicted.shape == layer.data.shape:
-            remember_prediction(layer, predicted.astype(np.uint8))
+    return predicted
 
 
 def is_teachable(layer: Layer) -> bool:
     """Whether a layer is labels to learn from: not one of our layers that only shows something."""
-    return isinstance(layer, Labels) and "helper" not in _facts(layer)
-
-
-def _facts(layer: Layer) -> dict[str, Any]:
-    facts = layer.metadata.get(METADATA_KEY)
-    return facts if isinstance(facts, dict) else {}
+    return isinstance(layer, Labels) and "helper" not in facts_of(layer)
 
 
 def checked_layer(viewer: napari.viewer.Viewer, labels: Labels) -> Labels | None:
     """Return the layer that shows which areas of a labels layer were checked, if there is one."""
     for layer in viewer.layers:
-        if _facts(layer).get(_CHECKED_KEY) == str(labels.unique_id):
+        if facts_of(layer).get(_CHECKED_KEY) == str(labels.unique_id):
             return layer
     return None
 

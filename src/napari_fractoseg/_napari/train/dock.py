@@ -142,7 +142,7 @@ class TrainWidget(JobDock):
         taught = [row.taught for row in pairs.chosen() if row.taught is not None]
         if not pairs.sources:
             if not sum(t.n_taught for t in taught):
-                return _NOTHING_PAINTED
+                return next(filter(None, (r.question for r in pairs.rows)), _NOTHING_PAINTED)
             classes = {value for t in taught for value in t.by_value}
             if len(classes) < 2:
                 return (

@@ -13,13 +13,18 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.layers import METADATA_KEY, is_segmentable, scheme_of, stack_of
+from napari_fractoseg._napari.layers import facts_of, is_segmentable, scheme_of, stack_of
+from napari_fractoseg._napari.origin import (
+    accept_as_truth,
+    changed_since,
+    count_taught,
+    is_in_doubt,
+)
 from napari_fractoseg._napari.train.corrections import (
     checked_layer,
     corrections_of,
     is_teachable,
     prediction_of,
-    recover_prediction,
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow
@@ -48,7 +53,7 @@ class PairRow(QWidget):
         self._viewer, self.labels = viewer, labels
         self.taught: TaughtPixels | None = None
         self._was_touched = False
-        recover_prediction(labels)
+        self._fallback: ClassScheme | None = None
         self.use = QCheckBox()
         self.use.setToolTip("Learn from this layer")
         self.use.clicked.connect(self._on_click)
@@ -61,6 +66,11 @@ class PairRow(QWidget):
         self.counts = QLabel()
         self.counts.setTextFormat(Qt.TextFormat.RichText)
         self.counts.setWordWrap(True)
+        self.truth_button = QPushButton("Yes, learn from all of it")
+        self.truth_button.setToolTip(
+            "These labels are right everywhere: somebody painted or checked all of them"
+        )
+        self.truth_button.clicked.connect(self._on_truth)
         top = QHBoxLayout()
         top.addWidget(self.use)
         top.addWidget(self.title, 1)
@@ -69,7 +79,10 @@ class PairRow(QWidget):
         layout.setContentsMargins(0, 0, 0, 4)
         layout.setSpacing(1)
         layout.addLayout(top)
-        layout.addWidget(self.counts)
+        below = QHBoxLayout()
+        below.addWidget(self.counts, 1)
+        below.addWidget(self.truth_button)
+        layout.addLayout(below)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_RECOUNT_AFTER_MS)
@@ -89,7 +102,30 @@ class PairRow(QWidget):
 
     def _on_click(self) -> None:
         self._was_touched = True
-        self.changed.emit()
+        if self.use.isChecked() and is_in_doubt(self.labels) and not self._teaches:
+            self._on_truth()  # there is nothing else that the tick can mean
+        else:
+            self.changed.emit()
+
+    @property
+    def question(self) -> str:
+        """What is asked before all of the labels teach; empty if nothing is."""
+        if self.image.value is None or not is_in_doubt(self.labels):
+            return ""
+        return (
+            f"Are the labels of {self.labels.name} truth? They cover most of the image, and a "
+            "program may have made them. Say yes in the list above, or correct and check some."
+        )
+
+    @property
+    def _teaches(self) -> bool:
+        return self.taught is not None and self.taught.n_taught > 0
+
+    def _on_truth(self) -> None:
+        self._was_touched = True
+        accept_as_truth(self.labels)
+        self.use.setChecked(True)
+        self.recount(force=True)
 
     def _on_name(self, _event: Any = None) -> None:
         name = str(self.labels.name)
@@ -107,8 +143,7 @@ class PairRow(QWidget):
             for layer in reversed(self._viewer.layers)
             if is_segmentable(layer) and stack_of(layer).shape == shape
         ]
-        facts = self.labels.metadata.get(METADATA_KEY, {})
-        wanted = facts.get("image") if isinstance(facts, dict) else None
+        wanted = facts_of(self.labels).get("image")
         fitting.sort(key=lambda layer: layer.name != wanted)
         return [(str(layer.name), layer) for layer in fitting]
 
@@ -128,22 +163,28 @@ class PairRow(QWidget):
         self._timer.start()
 
     def recount(self, fallback: ClassScheme | None = None, force: bool = False) -> None:
-        """Count what teaches."""
+        """Count what teaches; `fallback` are the classes of a layer that has none from now on."""
+        self._fallback = fallback or self._fallback
         if self.labels.data.size > _MAX_LIVE_PX and not force and self.taught is not None:
             return
-        self.taught = TaughtPixels.of(corrections_of(self._viewer, self.labels))
+        self.taught = count_taught(self._viewer, self.labels)
         if not self._was_touched:
-            self.use.setChecked(self.taught.n_taught > 0 and self.image.value is not None)
-        self._describe(fallback)
+            self.use.setChecked(self._teaches and self.image.value is not None)
+        self._describe()
         self.changed.emit()
 
-    def _describe(self, fallback: ClassScheme | None = None) -> None:
+    def _describe(self) -> None:
         self.use.setEnabled(self.image.value is not None)
+        self.truth_button.setVisible(self.image.value is not None and is_in_doubt(self.labels))
         if self.image.value is None:
             self.counts.setText("no image of its size is open")
         elif self.taught is not None:
             is_prediction = prediction_of(self.labels) is not None
-            self.counts.setText(taught_html(self.taught, self.scheme or fallback, is_prediction))
+            text = taught_html(self.taught, self.scheme or self._fallback, is_prediction)
+            if is_in_doubt(self.labels):
+                question = doubt_html(self.taught, changed_since(self.labels))
+                text = f"{question}<br>{text}" if self._teaches else question
+            self.counts.setText(text)
 
     def painted(self, fallback: ClassScheme) -> PaintedLayer:
         """Copy what was painted."""
@@ -154,6 +195,13 @@ class PairRow(QWidget):
             scheme=self.scheme or fallback,
             place=place_of(self.labels),
         )
+
+
+def doubt_html(taught: TaughtPixels, model: str) -> str:
+    """Ask if labels are right that cover most of an image; `model` gave them before a change."""
+    changed = f"{html.escape(model)} gave them, changed since · " if model else ""
+    covered = f"covers&nbsp;{_percent(taught.labelled, taught.in_labelled_planes)}"
+    return f"<small>{changed}{covered} · <b>is this truth?</b></small>"
 
 
 def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool) -> str:

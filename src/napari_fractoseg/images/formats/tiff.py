@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,14 @@ from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
 from napari_fractoseg.images.lazy import LazyArray, at_index, converted
 
-__all__ = ["LOADED_VALUES", "TIFF_ERRORS", "read_tiff"]
+__all__ = ["LOADED_VALUES", "TIFF_ERRORS", "read_tiff", "tiff_description"]
 
 LOADED_VALUES = 2**26
 """Largest number of values (pixels times samples) of a TIFF series that is loaded."""
-TIFF_ERRORS = (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError)
+TIFF_ERRORS = (
+    *(OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError),
+    struct.error,
+)
 """Errors that tifffile raises for damaged files; those of its decoders are RuntimeErrors."""
 
 _MINISWHITE, _MINISBLACK, _SEPARATED = 0, 1, 5
@@ -81,6 +85,19 @@ def read_tiff(
         rgb = last_axis_is_colour(axes, shape, channel)
     n_channels = [n for axis, n in zip(axes, shape, strict=True) if axis.type == CHANNEL]
     return Source(data, bool(rgb), axes, names if n_channels == [len(names)] else ())
+
+
+def tiff_description(path: Path) -> str:
+    """Return the text that a TIFF says of its first page; empty if there is none.
+
+    Of foreign or damaged files, and of files that are not there, it is empty, too: they
+    say nothing.
+    """
+    try:
+        with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+            return str(tif.pages.first.description)
+    except (*TIFF_ERRORS, AttributeError, TypeError):
+        return ""
 
 
 def _with_samples(

@@ -1,0 +1,162 @@
+"""Who answers for the labels of a layer: a model, a person, or nobody knows.
+
+What is recorded with labels, or known of their content, decides; never the name of a
+file. Labels that cover most of an image and of which nothing is known are taken for a
+prediction until the user says that they are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import numpy as np
+import tifffile
+from napari.layers import Labels
+
+from napari_fractoseg._napari.layers import TRUTH, add_facts, apply_scheme, facts_of
+from napari_fractoseg._napari.train.corrections import (
+    corrections_of,
+    forget_prediction,
+    prediction_of,
+    remember_prediction,
+)
+from napari_fractoseg.datasets.supervision import TaughtPixels
+from napari_fractoseg.images import TIFF_ERRORS, TIFF_SUFFIXES
+from napari_fractoseg.inference.known_results import is_shape_known, known_result
+from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["accept_as_truth", "changed_since", "count_taught", "is_in_doubt", "recognise"]
+
+_DOUBT, _CHANGED = "in_doubt", "changed_since"
+"""Entries of ``metadata[METADATA_KEY]``: nobody has said yet that the labels are right; and they
+were a prediction that was changed by we do not know whom, and where."""
+_DRAWN = (TRUTH, "via", "synthetic")
+"""Entries of labels that are right: a user said it, or drew them in VIA, or they are exact."""
+_MOST_COMPARED_PX = 2**28
+"""Labels on disk of more pixels are not hashed again: it would take seconds."""
+
+_recognised: WeakSet[Labels] = WeakSet()
+_compared: WeakSet[Labels] = WeakSet()
+_begun_here: WeakSet[Labels] = WeakSet()
+"""Layers that were seen with few labels: what there is of them now was painted before our eyes."""
+
+
+def recognise(layer: Labels) -> None:
+    """Give labels that napari opened from a file what is known of them; the name stays.
+
+    Those of a run get the names and colours of their classes back. If they are as the
+    model gave them, or the file still is, that is the prediction which corrections are
+    told from. Each layer is looked at once.
+
+    Parameters
+    ----------
+    layer : Labels
+        One that says something of itself is left alone.
+    """
+    if layer in _recognised or layer.multiscale or facts_of(layer):
+        return
+    _recognised.add(layer)
+    recorded = read_record(Path(layer.source.path)) if layer.source.path else None
+    if recorded is None and not is_shape_known(layer.data.shape):
+        return
+    for labels in _now_and_in_file(layer):
+        is_as_recorded = origin_of(labels, recorded) is Origin.PREDICTION
+        record = recorded if is_as_recorded else known_result(labels)
+        if record is not None:
+            remember_prediction(layer, np.array(labels, dtype=np.uint8))
+            _describe(layer, record)
+            return
+    if recorded is not None:
+        _describe(layer, recorded, **{_CHANGED: recorded.model_name})
+
+
+def _describe(layer: Labels, record: LabelRecord, **facts: Any) -> None:
+    add_facts(layer, **record.to_dict(), **facts)
+    apply_scheme(layer, record.scheme)
+
+
+def _now_and_in_file(layer: Labels) -> Iterator[Any]:
+    """Yield the labels as they are, and as they were before somebody painted on the layer."""
+    yield layer.data
+    path = Path(layer.source.path or "")
+    if path.suffix.lower() in TIFF_SUFFIXES and path.is_file():
+        try:
+            saved = tifffile.imread(path)
+        except TIFF_ERRORS:  # replaced by something else since it was opened
+            return
+        if saved.shape == layer.data.shape:
+            yield saved
+
+
+def count_taught(viewer: napari.viewer.Viewer, layer: Labels) -> TaughtPixels:
+    """Count what a layer teaches; of labels in doubt only what was corrected or checked.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Holds the layer of checked areas.
+    layer : Labels
+        What is learnt from.
+    """
+    recognise(layer)
+    _compare(layer)
+    taught = TaughtPixels.of(corrections_of(viewer, layer))
+    if prediction_of(layer) is not None or _drawn_by_a_person(layer):
+        return taught
+    if not taught.is_dense or layer in _begun_here:
+        _begun_here.add(layer)
+        return taught
+    _doubt(layer)
+    return TaughtPixels.of(corrections_of(viewer, layer))
+
+
+def _compare(layer: Labels) -> None:
+    """Notice, once, that another program changed a prediction on disk."""
+    data, record = layer.data, LabelRecord.from_dict(facts_of(layer))
+    if layer in _compared or not isinstance(data, SavedArray) or not data.is_prediction:
+        return
+    if record is None or not record.labels_sha256 or data.size > _MOST_COMPARED_PX:
+        return
+    _compared.add(layer)
+    if origin_of(data.predicted, record) is Origin.CHANGED:
+        data.is_prediction = False
+        add_facts(layer, **{_CHANGED: record.model_name})
+
+
+def _drawn_by_a_person(layer: Labels) -> bool:
+    return any(facts_of(layer).get(entry) for entry in _DRAWN)
+
+
+def _doubt(layer: Labels) -> None:
+    """Take the labels as they are now for what a model said."""
+    add_facts(layer, **{_DOUBT: True})
+    if isinstance(layer.data, SavedArray):
+        layer.data.is_prediction = True
+        return
+    data = layer.data[0] if layer.multiscale else layer.data
+    remember_prediction(layer, data.copy() if isinstance(data, np.ndarray) else data)
+
+
+def accept_as_truth(layer: Labels) -> None:
+    """Let all labels of a layer teach: the user says that they are right."""
+    if isinstance(layer.data, SavedArray):
+        layer.data.is_prediction = False
+    forget_prediction(layer)
+    add_facts(layer, **{_DOUBT: False, TRUTH: True})
+
+
+def is_in_doubt(layer: Labels) -> bool:
+    """Whether it has to be asked if the labels are right."""
+    return bool(facts_of(layer).get(_DOUBT))
+
+
+def changed_since(layer: Labels) -> str:
+    """Return the name of the model whose prediction was changed by others; empty if none was."""
+    return str(facts_of(layer).get(_CHANGED, ""))

@@ -1,0 +1,60 @@
+"""What is recorded with the labels of a file."""
+
+from __future__ import annotations
+
+from napari_fractoseg import __version__
+from napari_fractoseg.batch.tasks import SegmentTask
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.results.record import LabelRecord
+
+__all__ = ["record_of", "shown_scheme"]
+
+
+def shown_scheme(task: SegmentTask, scheme: ClassScheme) -> ClassScheme:
+    """Return a model's classes in the colours that are wanted."""
+    palette = task.settings.palette
+    return scheme if palette is None else scheme.with_palette(palette)
+
+
+def record_of(
+    task: SegmentTask,
+    stack: MicrographStack,
+    model: SegmentationModel,
+    *,
+    device: str,
+    tile_px: int,
+    halo_px: int,
+    labels_sha256: str = "",
+) -> LabelRecord:
+    """Return where the result of a task comes from.
+
+    Parameters
+    ----------
+    task : SegmentTask
+        What was done.
+    stack : MicrographStack
+        The image.
+    model : SegmentationModel
+        As it was used, with or without mirror images.
+    device : str
+        What computed it, for people.
+    tile_px, halo_px : int
+        As they were used.
+    labels_sha256 : str
+        Hash of the labels; empty for results that are none.
+    """
+    return LabelRecord(
+        model_name=model.card.name,
+        model_digest=model.digest,
+        image=stack.name,
+        scheme=shown_scheme(task, model.card.scheme),
+        labels_sha256=labels_sha256,
+        model=str(task.settings.model),
+        device=device,
+        flips=model.card.inference.flips,
+        tile_px=tile_px,
+        halo_px=halo_px,
+        version=__version__,
+    )
