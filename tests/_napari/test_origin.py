@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("no_job_left", "tiny_installed")
 LONG = 60_000
 SHAPE = (48, 64)
 N_PX = SHAPE[0] * SHAPE[1]
-SCHEME = DEFAULT_SCHEME.with_palette("colour-blind safe")
+SCHEME = DEFAULT_SCHEME.with_palette("colour-blind-safe")
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_result_that_napari_saved_is_a_prediction_again(
 ):
     dock, viewer = segment_dock, segment_dock._viewer
     viewer.add_image(noise(*SHAPE), name="s17")
-    dock.advanced.palette.value = "colour-blind safe"
+    dock.advanced.palette.value = "colour-blind-safe"
     click(qtbot, dock.button)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     (path,) = dock.result.save(str(tmp_path / name))
@@ -187,7 +187,7 @@ def test_what_segment_wrote_is_a_prediction_whatever_it_is_called_now(
     viewer, tiny_installed, noise, row_in, tmp_path
 ):
     tifffile.imwrite(tmp_path / "s17.tif", noise(*SHAPE))
-    settings = batch.SegmentSettings(tiny_installed, "cpu", palette="colour-blind safe")
+    settings = batch.SegmentSettings(tiny_installed, "cpu", palette="colour-blind-safe")
     drain(batch.run(batch.plan([tmp_path / "s17.tif"], tmp_path / "out", settings)))
     (tmp_path / "out" / "s17_labels.tif").rename(tmp_path / "moved.tif")
     layer = open_labels(viewer, tmp_path / "moved.tif")

@@ -236,12 +236,12 @@ class TestRun:
         assert classes == {"1": "intergranular", "2": "transgranular", "3": "background"}
 
     def test_the_labels_file_says_where_it_comes_from(self, folder, model, tmp_path):
-        segment([folder / "a.png"], tmp_path / "out", model, palette="colour-blind safe")
+        segment([folder / "a.png"], tmp_path / "out", model, palette="colour-blind-safe")
         path = tmp_path / "out" / "a_labels.tif"
         record, loaded = read_record(path), nf.load_model(model)
         assert (record.model_name, record.model_digest) == ("tiny", loaded.digest)
         assert (record.image, record.planes, record.device[:3]) == ("a", "all", "CPU")
-        assert record.scheme == loaded.card.scheme.with_palette("colour-blind safe")
+        assert record.scheme == loaded.card.scheme.with_palette("colour-blind-safe")
         assert record.labels_sha256 == labels_digest(tifffile.imread(path))
 
     def test_an_executor_does_the_same(self, folder, settings, tmp_path):

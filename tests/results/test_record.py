@@ -27,7 +27,7 @@ def record_of(labels):
         "fracture modes",
         "0123abcd",
         "s17_3",
-        DEFAULT_SCHEME.with_palette("colour-blind safe"),
+        DEFAULT_SCHEME.with_palette("colour-blind-safe"),
         labels_digest(labels),
         planes=[[0], [2]],
     )
