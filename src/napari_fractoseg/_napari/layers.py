@@ -11,6 +11,12 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_fractoseg._napari.layer_metadata import (
+    METADATA_KEY,
+    add_facts,
+    facts_of,
+    metadata_with,
+)
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
@@ -33,9 +39,6 @@ __all__ = [
     "stack_of",
     "unique_name",
 ]
-
-METADATA_KEY = "fractoseg"
-"""Key in ``layer.metadata`` under which model, scheme and settings are kept."""
 
 _BRUSH_PX = 20
 LABELS_OPACITY = 0.45
@@ -173,17 +176,14 @@ def scheme_of(layer: Layer | None) -> ClassScheme | None:
     if not isinstance(layer, Labels):
         return None
     try:
-        return ClassScheme.from_dict(layer.metadata[METADATA_KEY]["scheme"])
+        return ClassScheme.from_dict(facts_of(layer)["scheme"])
     except (TypeError, KeyError, ClassSchemeError):
         return None
 
 
 def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
     """Give a labels layer the names, colours and keys of a scheme, and keep the scheme with it."""
-    layer.metadata = {
-        **layer.metadata,
-        METADATA_KEY: {**layer.metadata.get(METADATA_KEY, {}), "scheme": scheme.to_dict()},
-    }
+    add_facts(layer, {"scheme": scheme.to_dict()})
     layer.colormap = class_colormap(scheme)
     layer.features = class_features(scheme)
     bind_class_keys(layer, scheme)
@@ -234,7 +234,7 @@ def labels_layer(
         labels,
         name=name,
         opacity=LABELS_OPACITY,
-        metadata={METADATA_KEY: dict(metadata or {})},
+        metadata=metadata_with(metadata),
         **(place or {}),
     )
     apply_scheme(layer, scheme)
@@ -257,6 +257,6 @@ def certainty_layer(
         colormap="viridis",
         contrast_limits=(0, 1),
         visible=False,
-        metadata={METADATA_KEY: dict(metadata or {})},
+        metadata=metadata_with(metadata),
         **(place or {}),
     )
