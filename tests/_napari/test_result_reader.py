@@ -110,12 +110,12 @@ def test_strokes_are_saved_and_a_prediction_is_kept(viewer, tmp_path, by_us):
 
 
 def test_a_saved_result_is_opened_as_it_was(segment_dock, noise, qtbot, tmp_path):
-    dock, viewer = segment_dock, segment_dock._viewer
+    dock, viewer = segment_dock, segment_dock.viewer
     viewer.add_image(noise(48, 64), name="s17", scale=(0.5, 0.5), units=("um", "um"))
     dock.advanced.save.value = tmp_path
     dock.advanced.confidence.value = dock.advanced.margin.value = True
     dock.advanced.palette.value = "colour-blind safe"
-    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=60_000)
     result = dock.result
     layer = open_in(viewer, tmp_path / "s17_labels.zarr")

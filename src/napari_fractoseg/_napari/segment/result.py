@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 
+from napari_fractoseg._napari.layer_metadata import add_facts
 from napari_fractoseg._napari.layers import (
-    METADATA_KEY,
     apply_scheme,
     certainty_layer,
     labels_layer,
@@ -60,7 +60,7 @@ class ShownResult:
         earlier: ShownResult | None = None,
         image: Layer | None = None,
     ) -> None:
-        self.task, self._viewer = task, viewer
+        self.task, self.viewer = task, viewer
         self._place, self._image = place or {}, image
         self.in_background = False
         self.labels: Labels | None = None
@@ -75,7 +75,7 @@ class ShownResult:
         if self.task.record.n_tiles == 0:
             return
         if self.labels is None:
-            selection = self._viewer.layers.selection
+            selection = self.viewer.layers.selection
             before = set(selection)
             self._add_layers()
             if self.in_background:
@@ -89,7 +89,7 @@ class ShownResult:
 
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
-        taken = [layer.name for layer in self._viewer.layers]
+        taken = [layer.name for layer in self.viewer.layers]
         for kind, certainty in self.task.certainties.items():
             layer = certainty_layer(
                 certainty,
@@ -98,7 +98,7 @@ class ShownResult:
                 metadata=self.task.provenance(),
             )
             self.certainties.append(layer)
-            self._viewer.add_layer(layer)
+            self.viewer.add_layer(layer)
         self.labels = labels_layer(
             self.task.labels,
             scheme,
@@ -110,12 +110,12 @@ class ShownResult:
         self.labels.editable = False
         if self.in_background and self._image is not None:
             self.labels.visible = self._image.visible
-        self._viewer.add_layer(self.labels)
+        self.viewer.add_layer(self.labels)
 
     def refresh(self) -> None:
         """Draw the layers again; they share the arrays that the worker fills."""
         for layer in (self.labels, *self.certainties):
-            if layer is not None and layer in self._viewer.layers:
+            if layer is not None and layer in self.viewer.layers:
                 layer.refresh()
 
     def finish(self) -> None:
@@ -128,11 +128,7 @@ class ShownResult:
             self.labels.editable = True
         for layer in (self.labels, *self.certainties):
             if layer is not None:
-                kept = layer.metadata.get(METADATA_KEY, {})
-                layer.metadata = {
-                    **layer.metadata,
-                    METADATA_KEY: {**kept, **self.task.extent()},
-                }
+                add_facts(layer, self.task.extent())
 
     def recolour(self, palette: str | None) -> None:
         """Show the classes in the colours of a palette, or None for those of the model."""
@@ -147,7 +143,7 @@ class ShownResult:
 
     def lost_its_layer(self) -> bool:
         """Whether the user removed the layer that is being filled."""
-        return self.labels is not None and self.labels not in self._viewer.layers
+        return self.labels is not None and self.labels not in self.viewer.layers
 
     def saved_text(self) -> str:
         """Say where the result is on disk; empty if it is in memory."""

@@ -35,6 +35,7 @@ __all__ = [
     "Trained",
     "TrainingRequest",
     "TrainingTask",
+    "discard_training",
     "saved_trainings",
     "unfinished_trainings",
 ]
@@ -264,6 +265,11 @@ def _trainings() -> Path:
 def unfinished_trainings() -> list[Path]:
     """Return the folders of trainings that were interrupted, the newest first."""
     return sorted((p.parent for p in _trainings().glob(f"*/{_CHECKPOINT}")), reverse=True)
+
+
+def discard_training(folder: Path) -> None:
+    """Offer a training that was interrupted no longer; what was painted for it stays saved."""
+    (folder / _CHECKPOINT).unlink(missing_ok=True)
 
 
 def saved_trainings() -> list[Path]:

@@ -1,8 +1,7 @@
-"""Controls that the widgets share: model, device, progress and cancel."""
+"""Controls that the widgets share: model and device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import ComboBox
@@ -12,10 +11,10 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QTextBrowser,
@@ -23,15 +22,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fractoseg._napari.jobs import run_job
-from napari_fractoseg._napari.segment.texts import progress_text
+from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.torch_import import prepare_torch
-from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import ModelEntry, list_models, user_folder
 
-__all__ = ["DeviceLine", "ModelPicker", "ProgressRow", "narrow"]
+__all__ = ["DeviceLine", "ModelPicker", "narrow", "side_by_side", "small_button"]
 
 _MOST_CHARACTERS = 17
 """Of a model's name, as broad as X: the bundled one can be read, and the dock stays narrow."""
@@ -44,6 +41,24 @@ def narrow(choice: ComboBox) -> QComboBox:
     native.setMinimumContentsLength(8)
     native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return native
+
+
+def small_button(text: str, hint: str) -> QPushButton:
+    """Return a button that may be as narrow as its place, with a tool tip."""
+    button = QPushButton(text)
+    button.setToolTip(hint)
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return button
+
+
+def side_by_side(*widgets: QWidget) -> QGridLayout:
+    """Put widgets in a row, equally wide."""
+    grid = QGridLayout()
+    grid.setContentsMargins(0, 0, 0, 0)
+    for column, widget in enumerate(widgets):
+        grid.addWidget(widget, 0, column)
+        grid.setColumnStretch(column, 1)
+    return grid
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:
@@ -169,7 +184,9 @@ class DeviceLine(QWidget):
         layout.addWidget(self.why_button)
         self.setLayout(layout)
         self._show([(self.label.text(), "auto")])
-        run_job(_find_devices(), on_return=self._on_found, on_failure=self._on_failure)
+        self._search = Run(_find_devices(), "looking for a GPU")
+        self._search.ended.connect(self._on_search_end)
+        self._search.start()
 
     @property
     def device(self) -> str:
@@ -186,16 +203,16 @@ class DeviceLine(QWidget):
         self.label.setText(devices[0][0])
         self.label.setVisible(len(devices) == 1)
 
-    @Slot(object)
-    def _on_found(self, devices: list[Any]) -> None:
-        self._show([(d.label, d.name) for d in devices])
-        self._explain_with(devices[-1].why_not_gpu)
-
-    @Slot(object)
-    def _on_failure(self, error: FractosegError) -> None:
-        self._show([("PyTorch cannot be loaded", "auto")])
-        self.why_button.setText("Why?")
-        self._explain_with(str(error))
+    @Slot()
+    def _on_search_end(self) -> None:
+        if self._search.state is State.FAILED:
+            self._show([("PyTorch cannot be loaded", "auto")])
+            self.why_button.setText("Why?")
+            self._explain_with(str(self._search.error))
+        elif self._search.state is State.DONE:
+            devices = self._search.result
+            self._show([(d.label, d.name) for d in devices])
+            self._explain_with(devices[-1].why_not_gpu)
 
     def _explain_with(self, text: str) -> None:
         self.why_not_gpu = text
@@ -211,58 +228,3 @@ class DeviceLine(QWidget):
         box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         box.open()
         return box
-
-
-class ProgressRow(QWidget):
-    """Progress bar, what is being done with the time left, and Cancel.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-    describe : callable
-        Says in words how far a job is, from `Progress` and the seconds left.
-    cancel_text, cancel_hint, stopping_text : str
-        What the button says, its tool tip, and what is said once it was pressed.
-    """
-
-    def __init__(
-        self,
-        parent: QWidget | None = None,
-        *,
-        describe: Callable[[Progress, float | None], str] = progress_text,
-        cancel_text: str = "Cancel",
-        cancel_hint: str = "Stop and keep what is finished (Esc)",
-        stopping_text: str = "stopping …",
-    ) -> None:
-        super().__init__(parent)
-        self._describe, self._stopping_text = describe, stopping_text
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.text = QLabel()
-        self.text.setWordWrap(True)
-        self.cancel_button = QPushButton(cancel_text)
-        self.cancel_button.setToolTip(cancel_hint)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(_row(self.bar, self.cancel_button))
-        layout.addWidget(self.text)
-        self.hide()
-
-    def begin(self) -> None:
-        """Show a bar that only moves, until the first step is done."""
-        self.bar.setRange(0, 0)
-        self.text.setText("starting …")
-        self.cancel_button.setEnabled(True)
-        self.show()
-
-    def advance(self, progress: Progress, remaining_s: float | None) -> None:
-        """Show how far the job is."""
-        # A range of 0 to 0 moves without saying how far: nothing is known before the first step.
-        self.bar.setRange(0, progress.total if progress.done else 0)
-        self.bar.setValue(progress.done)
-        self.text.setText(self._describe(progress, remaining_s))
-
-    def stopping(self) -> None:
-        """Say that Cancel was heard."""
-        self.cancel_button.setEnabled(False)
-        self.text.setText(self._stopping_text)
