@@ -416,3 +416,16 @@ def test_what_only_a_new_network_has_is_hidden_otherwise(widget):
     assert [c.native.isVisibleTo(options) for c in only_new] == [False] * 3
     widget.settings.start.choice.value = ""
     assert [c.native.isVisibleTo(options) for c in only_new] == [True] * 3
+
+
+def test_nothing_is_cut_off_beside_the_scroll_bar(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 740)
+    dock = TrainWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Train")
+    dock.settings.options.expand(animate=False)
+    dock.curves.show()
+    bar = dock.area.verticalScrollBar()
+    qtbot.waitUntil(bar.isVisible, timeout=LONG)
+    assert dock.area.widget().width() <= dock.area.viewport().width()
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)

@@ -125,15 +125,11 @@ class TrainWidget(QWidget):
         ):
             column.addWidget(widget)
         column.addStretch(1)
-        area = QScrollArea()
+        area = self.area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
-        # Nothing is cut off at the right, with or without a scroll bar.
-        bar = area.verticalScrollBar()
-        width = inner.minimumSizeHint().width() + (0 if bar is None else bar.sizeHint().width())
-        area.setMinimumWidth(width)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area)
@@ -315,5 +311,19 @@ class TrainWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models and layers again whenever the dock is opened."""
         super().showEvent(event)
+        self._widen()
         self.settings.start.refresh()
         self._offer_unfinished()
+
+    def _widen(self) -> None:
+        """Let nothing be cut off at the right, with or without a scroll bar.
+
+        How wide that is is known when the dock is shown in its window's style.
+        """
+        inner, bar = self.area.widget(), self.area.verticalScrollBar()
+        if inner is not None and bar is not None:
+            self.area.setMinimumWidth(
+                inner.minimumSizeHint().width()
+                + bar.sizeHint().width()
+                + 2 * self.area.frameWidth()
+            )

@@ -72,12 +72,13 @@ class ProgressRow(QWidget):
 
     def show_run(self, run: Run) -> None:
         """Show how far a run is that has not ended."""
-        progress = run.progress
-        # A range of 0 to 0 moves without saying how far: nothing is known before the first step.
-        known = progress is not None and progress.done > 0
-        self.bar.setRange(0, progress.total if progress is not None and known else 0)
-        if progress is not None:
-            self.bar.setValue(progress.done)
+        done, total = (0, 0) if run.progress is None else (run.progress.done, run.progress.total)
+        if run.state is State.WAITING:
+            self.bar.setRange(0, 1)  # empty, and still
+        else:
+            # 0 to 0 moves without saying how far: nothing is known before the first step.
+            self.bar.setRange(0, total if done else 0)
+        self.bar.setValue(done)
         self.cancel_button.setEnabled(run.state is not State.STOPPING)
         self.text.setText(self._text(run))
 
