@@ -22,8 +22,9 @@ from napari_fractoseg._napari.segment.run import (
     reserved_bytes,
 )
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
-from napari_fractoseg._napari.widgets.controls import DeviceLine, ModelPicker
+from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.queue_list import QueueList
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of

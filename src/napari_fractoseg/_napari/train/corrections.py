@@ -11,7 +11,8 @@ import tifffile
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_fractoseg._napari.layers import METADATA_KEY, placement, unique_name
+from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY
+from napari_fractoseg._napari.layers import placement, unique_name
 from napari_fractoseg.annotations.formats.masks import LABEL_SUFFIX
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.supervision import Corrections
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 __all__ = [
-    "PREDICTION_KEY",
     "add_helper_layer",
     "checked_layer",
     "corrections_of",
@@ -32,9 +32,6 @@ __all__ = [
     "recover_prediction",
     "remember_prediction",
 ]
-
-PREDICTION_KEY = "fractoseg_prediction"
-"""Key in ``layer.metadata`` of the labels as the model gave them."""
 
 _CHECKED_KEY = "checked_for"
 """Entry of ``metadata[METADATA_KEY]``: the labels layer whose checked areas a layer shows."""

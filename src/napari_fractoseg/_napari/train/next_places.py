@@ -14,7 +14,9 @@ from napari_fractoseg._napari.layers import stack_of
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.train.corrections import corrections_of
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
-from napari_fractoseg._napari.widgets.controls import DeviceLine, ModelPicker, side_by_side
+from napari_fractoseg._napari.widgets.controls import side_by_side
+from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.run_queue import RunQueue
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.jobs import Job, Progress

@@ -9,7 +9,9 @@ from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.train.options import TrainingOptions
-from napari_fractoseg._napari.widgets.controls import DeviceLine, ModelPicker, narrow
+from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.models.registry import list_models
 
