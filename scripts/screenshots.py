@@ -24,6 +24,7 @@ from pathlib import Path
 import napari
 import numpy as np
 from napari.qt import get_qapp
+from napari_fractoseg._napari.widgets.job_dock import State
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication
 from scipy import ndimage
@@ -31,7 +32,6 @@ from scipy import ndimage
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg._napari.via.dock import ViaImportWidget
-from napari_fractoseg._napari.widgets.job_dock import State
 from napari_fractoseg.annotations import rasterise, read_via, write_via
 from napari_fractoseg.annotations.class_mapping import map_classes
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -74,11 +74,12 @@ def wait_for_end(widget: SegmentWidget) -> None:
         If it does not end with a result.
     """
     waited = 0
-    while widget.state in (State.RUNNING, State.STOPPING) and waited < TIMEOUT_MS:
+    controls = widget.controls
+    while not controls.is_idle and waited < TIMEOUT_MS:
         wait(100)
         waited += 100
-    if widget.state is not State.DONE:
-        raise RuntimeError(f"{widget.state}: {widget.state_line.text()}")
+    if controls.state is not State.DONE:
+        raise RuntimeError(f"{controls.state}: {controls.state_line.text()}")
 
 
 def segment(viewer: napari.Viewer, when: str) -> SegmentWidget:
@@ -138,10 +139,10 @@ def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
     widget = ViaImportWidget(viewer)
     viewer.window.add_dock_widget(widget, name="VIA import", area="right")
     widget.file.value = folder / "via_region_data.json"
-    while widget.state is State.READING:
+    while not widget.controls.is_idle:  # it is read
         wait(100)
     widget.import_layers()
-    while widget.state is State.RUNNING:
+    while not widget.controls.is_idle:
         wait(100)
     return widget
 
@@ -179,19 +180,19 @@ def train(viewer: napari.Viewer, when: str) -> TrainWidget:
     viewer.layers.selection.active = segmenting.result
     layer.contrast_limits = (0, 255)
     wait(6000)
-    widget.panel.budget.value = 5.0
+    widget.settings.budget.value = 5.0
     if when != "ready":
         widget.train()
-        history = widget.panel.curves.history
+        history = widget.curves.history
         while not any("mean_iou" in row and row["step"] > _SHOWN_STEPS for row in history):
             wait(200)
     if when == "running":
         wait(3000)
         return widget
-    while widget.state in (State.RUNNING, State.STOPPING):
+    while not widget.controls.is_idle:
         wait(200)
     if when == "done":
-        widget.after.find_next()
+        widget.places.find()
         wait(10_000)
     return widget
 
@@ -236,10 +237,10 @@ def main() -> None:
         screen.save(str(out))
         print(f"{out}: {screen.width()} x {screen.height()}")
         if isinstance(widget, SegmentWidget):
-            widget.queue.cancel_all()
+            widget.queue.end_all()
         if isinstance(widget, TrainWidget):
-            widget.cancel()
-            while widget.state in (State.RUNNING, State.STOPPING):
+            widget.controls.cancel()
+            while not widget.controls.is_idle:
                 wait(200)
         wait(1000)
         viewer.close()

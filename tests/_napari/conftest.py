@@ -47,7 +47,7 @@ def no_job_left(qtbot):
     from napari_fractoseg._napari import jobs
 
     yield
-    qtbot.waitUntil(lambda: not jobs._running, timeout=60_000)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=60_000)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def segment_dock(make_napari_viewer, qtbot, tiny_installed):
     viewer = make_napari_viewer()
     dock = SegmentWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Segment")
-    qtbot.waitUntil(lambda: not jobs._running, timeout=60_000)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=60_000)
     dock.model.choice.value = str(tiny_installed)
     dock.device.choice.value = "cpu"
     return dock

@@ -6,7 +6,7 @@ import torch
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, QThread
 
-from napari_fractoseg._napari.jobs import run_job
+from napari_fractoseg._napari.jobs import Run, State, runs_under_way
 from napari_fractoseg.errors import ImageError, UnexpectedError
 from napari_fractoseg.jobs import Progress
 
@@ -26,30 +26,18 @@ class Listener(QObject):
         )
         self.news.append((what, *values))
 
-    def on_progress(self, progress, remaining_s):
-        self.note("progress", progress.done)
+    def on_progress(self):
+        self.note("progress", self.followed.progress.done)
 
-    def on_return(self, result):
-        self.note("returned", result)
-
-    def on_failure(self, error):
-        self.note("failed", error)
-
-    def on_stop(self):
-        self.note("stopped")
-
-    def on_finish(self):
-        self.note("finished")
+    def on_end(self):
+        self.note(self.followed.state, self.followed.result or self.followed.error)
 
     def run(self, job):
-        return run_job(
-            job,
-            on_progress=self.on_progress,
-            on_return=self.on_return,
-            on_failure=self.on_failure,
-            on_stop=self.on_stop,
-            on_finish=self.on_finish,
-        )
+        self.followed = Run(job)
+        self.followed.progressed.connect(self.on_progress)
+        self.followed.ended.connect(self.on_end)
+        self.followed.start()
+        return self.followed
 
     def outcome(self):
         return [entry for entry in self.news if entry[0] != "progress"]
@@ -86,8 +74,8 @@ class Work:
 def test_a_job_runs_in_another_thread_and_returns(listener, qtbot):
     work = Work(3)
     listener.run(work.job())
-    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
-    assert listener.outcome() == [("returned", "result"), ("finished",)]
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    assert listener.outcome() == [(State.DONE, "result")]
     assert listener.news[0] == ("progress", 1)
     assert ("progress", 3) in listener.news
     assert work.thread is not threading.main_thread()
@@ -101,10 +89,10 @@ def test_a_job_runs_in_another_thread_and_returns(listener, qtbot):
 def test_any_error_arrives_as_one_of_ours_with_its_cause(listener, qtbot, error):
     notification_manager.records.clear()
     listener.run(Work(1, error=error).job())
-    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
-    (_, failure), finished = listener.outcome()
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    ((state, failure),) = listener.outcome()
+    assert state is State.FAILED
     assert isinstance(failure, UnexpectedError)
-    assert finished == ("finished",)
     if not isinstance(error, StopIteration):  # Python itself turns that one into a RuntimeError
         assert failure.__cause__ is error
         assert type(error).__name__ in str(failure)
@@ -114,18 +102,18 @@ def test_any_error_arrives_as_one_of_ours_with_its_cause(listener, qtbot, error)
 def test_errors_of_ours_arrive_as_they_are(listener, qtbot):
     error = ImageError("3 pixels are NaN")
     listener.run(Work(1, error=error).job())
-    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
-    assert listener.outcome() == [("failed", error), ("finished",)]
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    assert listener.outcome() == [(State.FAILED, error)]
 
 
 def test_cancel_stops_between_two_steps_and_closes_the_job(listener, qtbot):
     work = Work(1000, seconds=0.01)
-    handle = listener.run(work.job())
+    run = listener.run(work.job())
     qtbot.waitUntil(lambda: ("progress", 1) in listener.news, timeout=5000)
-    handle.cancel()
+    run.cancel()
     at_cancel = work.done
-    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=5000)
-    assert listener.outcome() == [("stopped",), ("finished",)]
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    assert listener.outcome() == [(State.STOPPED, None)]
     assert work.done <= at_cancel + 1
     assert work.closed_in is work.thread
 
@@ -133,32 +121,55 @@ def test_cancel_stops_between_two_steps_and_closes_the_job(listener, qtbot):
 def test_progress_is_reported_about_20_times_a_second_and_at_the_end(listener, qtbot):
     listener.run(Work(500, seconds=0.001).job())
     began = time.monotonic()
-    qtbot.waitUntil(lambda: ("finished",) in listener.news, timeout=20_000)
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=20_000)
     steps = [entry for entry in listener.news if entry[0] == "progress"]
     assert len(steps) <= 20 * (time.monotonic() - began) + 2
     assert steps[-1] == ("progress", 500)
 
 
-def test_the_last_news_arrives_when_nobody_else_keeps_the_listener(qtbot, qapp):
-    news = []
+def test_a_run_that_nobody_follows_comes_to_its_end(qtbot, qapp):
+    ends = []
 
-    class Short(QObject):
-        def on_finish(self):
-            news.append("finished")
+    class Kept(Run):
+        def conclude(self, state):
+            ends.append((state, self.result))
+            return state
 
-    run_job(Work(2, seconds=0.05).job(), on_finish=Short().on_finish)
-    qtbot.waitUntil(lambda: news == ["finished"], timeout=5000)
+    Kept(Work(2, seconds=0.05).job()).start()
+    qtbot.waitUntil(lambda: ends == [(State.DONE, "result")], timeout=5000)
 
 
 @pytest.mark.parametrize("error", [None, ImageError("bad")])
-def test_of_an_abandoned_job_nothing_is_heard(listener, qtbot, error):
-    from napari_fractoseg._napari import jobs
-
+def test_of_an_abandoned_run_nothing_is_heard(listener, qtbot, error):
     notification_manager.records.clear()
     work = Work(3, seconds=0.05, error=error)
-    handle = listener.run(work.job())
-    handle.abandon()
-    qtbot.waitUntil(lambda: not jobs._running, timeout=5000)
+    listener.run(work.job()).abandon()
+    qtbot.waitUntil(lambda: not runs_under_way(), timeout=5000)
     assert listener.news == []
     assert not list(notification_manager.records)
     assert work.closed_in is not None or work.done == 0
+
+
+def test_a_run_that_waits_is_cancelled_before_anything_of_it_happens(listener):
+    work = Work(3)
+    run = Run(work.job())
+    stands = []
+    run.changed.connect(lambda: stands.append(run.state))
+    run.cancel()
+    run.start()
+    assert stands == [State.STOPPED]
+    assert (work.done, work.thread) == (0, None)
+
+
+def test_what_goes_wrong_at_the_very_end_is_a_failure(qtbot, qapp):
+    error = ImageError("the folder is gone")
+
+    class Unsaved(Run):
+        def conclude(self, state):
+            raise error
+
+    run = Unsaved(Work(1).job())
+    run.start()
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=5000)
+    assert (run.state, run.error) == (State.FAILED, error)
+    assert run.end_text() == "That did not work. the folder is gone"

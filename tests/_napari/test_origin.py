@@ -8,9 +8,9 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt
 
 from napari_fractoseg import batch
+from napari_fractoseg._napari.corrections import corrections_of, mark_checked, prediction_of
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.segment.dock import SegmentWidget
-from napari_fractoseg._napari.train.corrections import corrections_of, mark_checked, prediction_of
 from napari_fractoseg._napari.train.pairs import PairsTable
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.jobs import drain

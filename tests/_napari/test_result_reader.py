@@ -11,10 +11,10 @@ from qtpy.QtCore import Qt
 
 import napari_fractoseg as nf
 from napari_fractoseg import batch
+from napari_fractoseg._napari.corrections import prediction_of
 from napari_fractoseg._napari.layers import pixel_size_um, scheme_of
 from napari_fractoseg._napari.result_reader import get_labels_reader
 from napari_fractoseg._napari.segment.dock import SegmentWidget
-from napari_fractoseg._napari.train.corrections import prediction_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.editable_labels import SavedArray
@@ -111,12 +111,12 @@ def test_strokes_are_saved_and_a_prediction_is_kept(viewer, tmp_path, by_us):
 
 
 def test_a_saved_result_is_opened_as_it_was(segment_dock, noise, qtbot, tmp_path):
-    dock, viewer = segment_dock, segment_dock._viewer
+    dock, viewer = segment_dock, segment_dock.viewer
     viewer.add_image(noise(48, 64), name="s17", scale=(0.5, 0.5), units=("um", "um"))
     dock.advanced.save.value = tmp_path
     dock.advanced.confidence.value = dock.advanced.margin.value = True
     dock.advanced.palette.value = "colour-blind-safe"
-    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=60_000)
     result = dock.result
     layer = open_in(viewer, tmp_path / "s17_labels.zarr")

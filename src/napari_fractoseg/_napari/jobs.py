@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from enum import Enum
 from typing import Any
 
 from napari.utils.notifications import notification_manager
@@ -14,14 +15,42 @@ from superqt.utils import GeneratorWorker
 from napari_fractoseg.errors import FractosegError, UnexpectedError
 from napari_fractoseg.jobs import Job, Progress, RemainingTime, Throttle
 
-__all__ = ["JobHandle", "run_job"]
+__all__ = ["Run", "State", "runs_under_way"]
 
 _PROGRESS_INTERVAL_S = 1 / 20
 
 _logger = logging.getLogger(__name__)
 
-_running: set[JobHandle] = set()
-"""Keeps handles alive until their thread has ended, also when their widget is gone."""
+_under_way: set[Run] = set()
+"""Keeps runs alive until their thread has ended, also when nobody follows them any more."""
+
+
+def runs_under_way() -> tuple[Run, ...]:
+    """Return the runs whose thread has not ended yet."""
+    return tuple(_under_way)
+
+
+class State(Enum):
+    """How a run stands, and what a dock shows: its run, or what it needs for one."""
+
+    NOT_READY = "not ready"
+    READY = "ready"
+    WAITING = "waiting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a run that stands so is over."""
+        return self in (State.DONE, State.STOPPED, State.FAILED)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a run that stands so has a thread."""
+        return self in (State.RUNNING, State.STOPPING)
 
 
 class _JobWorker(GeneratorWorker):
@@ -63,69 +92,151 @@ class _JobWorker(GeneratorWorker):
             ) from error
 
 
-class JobHandle(QObject):
-    """A job that runs in a thread. All signals arrive in the GUI thread.
+class Run(QObject):
+    """A job that runs in a thread, or waits to; it needs no widget to come to its end.
 
-    Exactly one of `returned`, `failed` and `stopped` is followed by `finished`, unless the
-    job was abandoned.
+    Who shows a run connects to its signals and reads its attributes. All signals arrive in the
+    GUI thread.
+
+    Parameters
+    ----------
+    job : Job
+        Must touch neither layers nor Qt. Nothing of it is executed before `start`.
+    title : str
+        Names the run in a list.
+
+    Attributes
+    ----------
+    state : State
+        How it stands: waiting, running, stopping, done, stopped or failed.
+    progress : Progress or None
+        How far it is, about 20 times a second at most.
+    remaining_s : float or None
+        The seconds left, where that can be told.
+    result : object
+        What the job returned.
+    error : FractosegError or None
+        Why it failed; napari shows it by itself.
     """
 
-    progressed = Signal(object, object)
-    """`Progress`, and the seconds left or None."""
-    returned = Signal(object)
-    """What the job returned."""
-    failed = Signal(object)
-    """The `FractosegError`; napari shows it too."""
-    stopped = Signal()
-    """The job ended because of `cancel`."""
-    finished = Signal()
+    changed = Signal()
+    """`state` is another one."""
+    progressed = Signal()
+    """`progress` and `remaining_s` are newer."""
+    ended = Signal()
+    """It is done, stopped or failed; comes before the last `changed`."""
 
-    def __init__(self, job: Job[Any]) -> None:
+    goes_on = ""
+    """Said when the dock that shows it is closed before it has ended."""
+
+    def __init__(self, job: Job[Any], title: str = "") -> None:
         super().__init__()
+        self.title = title
+        self.state = State.WAITING
+        self.progress: Progress | None = None
+        self.remaining_s: float | None = None
+        self.result: Any = None
+        self.error: FractosegError | None = None
+        self._job = job
+        self._worker: _JobWorker | None = None
         self._remaining = RemainingTime()
-        self._has_outcome = self._is_abandoned = False
-        self.slots: tuple[Any, ...] = ()
-        """Kept until the end: a widget that is closed still gets the last news."""
-        self._worker = _JobWorker(job)
-        self._worker.yielded.connect(self._on_progress)
-        self._worker.returned.connect(self._on_return)
-        self._worker.errored.connect(self._on_error)
-        self._worker.warned.connect(self._on_warning)
-        self._worker.finished.connect(self._on_finish)
+        self._has_returned = self._is_abandoned = False
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it is or was more than waiting."""
+        return self._worker is not None
+
+    # ---- what is done with it -----------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread."""
-        _running.add(self)
-        self._worker.start()
+        """Start the thread; does nothing if that was done already."""
+        if self.state is not State.WAITING:
+            return
+        worker = self._worker = _JobWorker(self._job)
+        worker.yielded.connect(self._on_progress)
+        worker.returned.connect(self._on_return)
+        worker.errored.connect(self._on_error)
+        worker.warned.connect(self._on_warning)
+        worker.finished.connect(self._on_finish)
+        _under_way.add(self)
+        worker.start()
+        self._set_state(State.RUNNING)
 
     @Slot()
     def cancel(self) -> None:
-        """Stop the job before its next step; `stopped` follows."""
-        self._worker.quit()
+        """Stop as soon as the job can; what is finished stays. One that waits ends at once."""
+        if self.state is State.RUNNING:
+            self.ask_to_stop()
+            self._set_state(State.STOPPING)
+        elif self.state is State.WAITING:
+            self._job.close()
+            self._end(State.STOPPED)
 
+    @Slot()
+    def interrupt(self) -> None:
+        """Stop before the next step, whatever is lost: the window is being closed."""
+        if self._worker is None:
+            self.cancel()
+        elif self.state.is_under_way:
+            self._worker.quit()
+            self._set_state(State.STOPPING)
+
+    @Slot()
     def abandon(self) -> None:
-        """Stop the job, and hear no more of it: another one has taken its place."""
+        """Stop, and let nothing more be heard of it: another run has taken its place."""
         self._is_abandoned = True
-        self.cancel()
+        self.interrupt()
+
+    # ---- what kinds of runs do otherwise ------------------------------------------------
+
+    def ask_to_stop(self) -> None:
+        """Make the job end: by default before its next step, without a result."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def conclude(self, state: State) -> State:
+        """Do in the GUI thread what belongs to the end of a run that was started.
+
+        Parameters
+        ----------
+        state : State
+            How the job ended.
+
+        Returns
+        -------
+        State
+            How the run ended; by default the same.
+
+        Raises
+        ------
+        FractosegError
+            The run has failed.
+        """
+        return state
+
+    def end_text(self) -> str:
+        """Say how it ended, if it is not simply done."""
+        if self.state is State.FAILED:
+            return f"That did not work. {self.error}"
+        return "Stopped." if self.state is State.STOPPED else ""
+
+    # ---- news of the worker -------------------------------------------------------------
 
     @Slot(object)
     def _on_progress(self, progress: Progress) -> None:
         if not self._is_abandoned:
-            self.progressed.emit(progress, self._remaining.update(progress))
+            self.progress, self.remaining_s = progress, self._remaining.update(progress)
+            self.progressed.emit()
 
     @Slot(object)
     def _on_return(self, result: Any) -> None:
-        self._has_outcome = True
-        if not self._is_abandoned:
-            self.returned.emit(result)
+        self.result, self._has_returned = result, True
 
     @Slot(object)
-    def _on_error(self, error: Exception) -> None:
-        self._has_outcome = True
-        if self._is_abandoned:
-            return
-        notification_manager.receive_error(type(error), error, error.__traceback__)
-        self.failed.emit(error)
+    def _on_error(self, error: FractosegError) -> None:
+        if not self._is_abandoned:
+            self._fail(error)
 
     @Slot(tuple)
     def _on_warning(self, arguments: tuple[Any, ...]) -> None:
@@ -134,60 +245,33 @@ class JobHandle(QObject):
 
     @Slot()
     def _on_finish(self) -> None:
-        _running.discard(self)
+        _under_way.discard(self)
+        if self.error is not None:
+            self._end(State.FAILED)
+        else:
+            self._end(State.DONE if self._has_returned else State.STOPPED)
+
+    # ---- its state ----------------------------------------------------------------------
+
+    def _fail(self, error: FractosegError) -> None:
+        self.error = error
+        notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _end(self, state: State) -> None:
         if self._is_abandoned:
+            self.state = State.STOPPED
             return
-        if not self._has_outcome:
-            self.stopped.emit()
-        self.finished.emit()
+        if self.was_started:
+            try:
+                state = self.conclude(state)
+            except FractosegError as error:  # such as a folder that cannot be written to any more
+                self._fail(error)
+                state = State.FAILED
+        self.state = state
+        self.ended.emit()
+        self.changed.emit()
 
-
-def run_job(
-    job: Job[Any],
-    *,
-    on_progress: Callable[[Progress, float | None], object] | None = None,
-    on_return: Callable[[Any], object] | None = None,
-    on_failure: Callable[[FractosegError], object] | None = None,
-    on_stop: Callable[[], object] | None = None,
-    on_finish: Callable[[], object] | None = None,
-) -> JobHandle:
-    """Run a job in a thread.
-
-    Parameters
-    ----------
-    job : Job
-        Must touch neither layers nor Qt.
-    on_progress : callable
-        Gets each `Progress` (about 20 a second at most) and the seconds left.
-    on_return : callable
-        Gets what the job returned.
-    on_failure : callable
-        Gets the error, always a `FractosegError`; napari shows it by itself.
-    on_stop : callable
-        Called when the job was cancelled.
-    on_finish : callable
-        Called last, whatever happened.
-
-    Returns
-    -------
-    JobHandle
-        With ``cancel()``.
-
-    Notes
-    -----
-    The callables run in the GUI thread. Pass methods of a `QObject` or
-    `QWidget`: Qt forgets them when that object is deleted.
-    """
-    handle = JobHandle(job)
-    handle.slots = (on_progress, on_return, on_failure, on_stop, on_finish)
-    for signal, slot in (
-        (handle.progressed, on_progress),
-        (handle.returned, on_return),
-        (handle.failed, on_failure),
-        (handle.stopped, on_stop),
-        (handle.finished, on_finish),
-    ):
-        if slot is not None:
-            signal.connect(slot)
-    handle.start()
-    return handle
+    def _set_state(self, state: State) -> None:
+        self.state = state
+        if not self._is_abandoned:
+            self.changed.emit()

@@ -11,21 +11,23 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_fractoseg._napari.layer_metadata import (
+    METADATA_KEY,
+    add_facts,
+    facts_of,
+    metadata_with,
+)
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
 
 __all__ = [
     "LABELS_OPACITY",
-    "METADATA_KEY",
-    "TRUTH",
-    "add_facts",
     "apply_scheme",
     "bind_class_keys",
     "class_colormap",
     "class_features",
     "current_plane",
-    "facts_of",
     "image_text",
     "is_segmentable",
     "labels_layer",
@@ -37,25 +39,8 @@ __all__ = [
     "unique_name",
 ]
 
-METADATA_KEY = "fractoseg"
-"""Key in ``layer.metadata`` under which model, scheme and settings are kept."""
-
-TRUTH = "is_truth"
-"""Entry of ``metadata[METADATA_KEY]``: a person said that all of the labels are right."""
-
 _BRUSH_PX = 20
 LABELS_OPACITY = 0.45
-
-
-def facts_of(layer: Layer | None) -> dict[str, Any]:
-    """Return what we keep with a layer; empty if it is none of ours."""
-    facts = None if layer is None else layer.metadata.get(METADATA_KEY)
-    return facts if isinstance(facts, dict) else {}
-
-
-def add_facts(layer: Layer, **facts: Any) -> None:
-    """Keep more with a layer, or something else than before."""
-    layer.metadata = {**layer.metadata, METADATA_KEY: {**facts_of(layer), **facts}}
 
 
 def is_segmentable(layer: Layer) -> bool:
@@ -197,7 +182,7 @@ def scheme_of(layer: Layer | None) -> ClassScheme | None:
 
 def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
     """Give a labels layer the names, colours and keys of a scheme, and keep the scheme with it."""
-    add_facts(layer, scheme=scheme.to_dict())
+    add_facts(layer, {"scheme": scheme.to_dict()})
     layer.colormap = class_colormap(scheme)
     layer.features = class_features(scheme)
     bind_class_keys(layer, scheme)
@@ -248,7 +233,7 @@ def labels_layer(
         labels,
         name=name,
         opacity=LABELS_OPACITY,
-        metadata={METADATA_KEY: dict(metadata or {})},
+        metadata=metadata_with(metadata),
         **(place or {}),
     )
     apply_scheme(layer, scheme)
@@ -271,6 +256,6 @@ def uncertainty_layer(
         colormap="viridis",
         contrast_limits=(0, 1),
         visible=False,
-        metadata={METADATA_KEY: dict(metadata or {})},
+        metadata=metadata_with(metadata),
         **(place or {}),
     )

@@ -16,13 +16,14 @@ import numpy as np
 import tifffile
 from napari.layers import Labels
 
-from napari_fractoseg._napari.layers import TRUTH, add_facts, apply_scheme, facts_of
-from napari_fractoseg._napari.train.corrections import (
+from napari_fractoseg._napari.corrections import (
     corrections_of,
     forget_prediction,
     prediction_of,
     remember_prediction,
 )
+from napari_fractoseg._napari.layer_metadata import add_facts, facts_of
+from napari_fractoseg._napari.layers import apply_scheme
 from napari_fractoseg.datasets.supervision import TaughtPixels
 from napari_fractoseg.images import TIFF_ERRORS, TIFF_SUFFIXES
 from napari_fractoseg.inference.known_results import is_shape_known, known_result
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accept_as_truth", "changed_since", "count_taught", "is_in_doubt", "recognise"]
 
-_DOUBT, _CHANGED = "in_doubt", "changed_since"
-"""Entries of ``metadata[METADATA_KEY]``: nobody has said yet that the labels are right; and they
-were a prediction that was changed by we do not know whom, and where."""
-_DRAWN = (TRUTH, "via", "synthetic")
+_DRAWN = ("is_truth", "via", "synthetic")
 """Entries of labels that are right: a user said it, or drew them in VIA, or they are exact."""
 _MOST_COMPARED_PX = 2**28
 """Labels on disk of more pixels are not hashed again: it would take seconds."""
@@ -74,11 +72,11 @@ def recognise(layer: Labels) -> None:
             _describe(layer, record)
             return
     if recorded is not None:
-        _describe(layer, recorded, **{_CHANGED: recorded.model_name})
+        _describe(layer, recorded, changed_since=recorded.model_name)
 
 
 def _describe(layer: Labels, record: LabelRecord, **facts: Any) -> None:
-    add_facts(layer, **record.to_dict(), **facts)
+    add_facts(layer, {**record.to_dict(), **facts})
     apply_scheme(layer, record.scheme)
 
 
@@ -127,7 +125,7 @@ def _compare(layer: Labels) -> None:
     _compared.add(layer)
     if origin_of(data.predicted, record) is Origin.CHANGED:
         data.is_prediction = False
-        add_facts(layer, **{_CHANGED: record.model_name})
+        add_facts(layer, {"changed_since": record.model_name})
 
 
 def _drawn_by_a_person(layer: Labels) -> bool:
@@ -136,7 +134,7 @@ def _drawn_by_a_person(layer: Labels) -> bool:
 
 def _doubt(layer: Labels) -> None:
     """Take the labels as they are now for what a model said."""
-    add_facts(layer, **{_DOUBT: True})
+    add_facts(layer, {"in_doubt": True})
     if isinstance(layer.data, SavedArray):
         layer.data.is_prediction = True
         return
@@ -149,14 +147,14 @@ def accept_as_truth(layer: Labels) -> None:
     if isinstance(layer.data, SavedArray):
         layer.data.is_prediction = False
     forget_prediction(layer)
-    add_facts(layer, **{_DOUBT: False, TRUTH: True})
+    add_facts(layer, {"in_doubt": False, "is_truth": True})
 
 
 def is_in_doubt(layer: Labels) -> bool:
     """Whether it has to be asked if the labels are right."""
-    return bool(facts_of(layer).get(_DOUBT))
+    return bool(facts_of(layer).get("in_doubt"))
 
 
 def changed_since(layer: Labels) -> str:
     """Return the name of the model whose prediction was changed by others; empty if none was."""
-    return str(facts_of(layer).get(_CHANGED, ""))
+    return str(facts_of(layer).get("changed_since", ""))

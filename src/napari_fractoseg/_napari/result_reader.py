@@ -10,13 +10,12 @@ from typing import Any
 import pint
 from napari.utils.notifications import show_info
 
+from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY
 from napari_fractoseg._napari.layers import (
     LABELS_OPACITY,
-    METADATA_KEY,
     class_colormap,
     class_features,
 )
-from napari_fractoseg._napari.train.corrections import PREDICTION_KEY
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import imageio.v3 as iio
 
+from napari_fractoseg._napari.layer_metadata import metadata_with
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED
 from napari_fractoseg.samples import SAMPLE_SEEDS, synthetic_fracture, synthetic_stack
 from napari_fractoseg.samples.published import BASE_URL, fetch_published
@@ -101,8 +102,7 @@ def _layers(sample: SyntheticFracture, name: str) -> list[LayerDataTuple]:
                     "index": [UNLABELLED, *DEFAULT_SCHEME.values],
                     "class": ["unlabelled", *DEFAULT_SCHEME.names],
                 },
-                # Where `layers.scheme_of` looks for the class names.
-                "metadata": {"fractoseg": {**about, "scheme": DEFAULT_SCHEME.to_dict()}},
+                "metadata": metadata_with({**about, "scheme": DEFAULT_SCHEME.to_dict()}),
                 **place,
             },
             "labels",

@@ -1,5 +1,6 @@
 """The Segment dock, driven as a user would: buttons and keys, with a real small network."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QStyle, QStyleOptionComboBox
 
 from napari_fractoseg._napari import jobs
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.segment.dock import SegmentWidget
-from napari_fractoseg._napari.widgets.job_dock import State
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.registry import bundled_folder
@@ -34,7 +35,7 @@ def widget(viewer, qtbot, tiny_folder):
     """The dock, with the tiny model chosen and the devices found."""
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Segment")
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
     widget.model.choice.value = str(tiny_folder)
     widget.device.choice.value = "cpu"
     return widget
@@ -46,9 +47,9 @@ def click(qtbot, button):
 
 def segment(widget, qtbot, state=State.DONE):
     """Click Segment and wait for the end."""
-    click(qtbot, widget.button)
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is state, widget.state_line.text()
+    click(qtbot, widget.controls.button)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is state, widget.controls.state_line.text()
 
 
 def labels_of(image, folder, **options):
@@ -59,22 +60,22 @@ def labels_of(image, folder, **options):
 
 
 def test_without_an_image_the_button_waits_and_a_line_says_why(widget):
-    assert widget.state is State.NOT_READY
-    assert not widget.button.isEnabled()
-    assert "Open an image first" in widget.state_line.text()
+    assert widget.controls.state is State.NOT_READY
+    assert not widget.controls.button.isEnabled()
+    assert "Open an image first" in widget.controls.state_line.text()
 
 
 def test_with_an_image_the_first_click_is_segment(widget, viewer, noise, qtbot, tiny_folder):
     viewer.add_labels(np.zeros((9, 9), np.uint8))
     image = noise(96, 120)
     viewer.add_image(image, name="s17_3")
-    assert widget.state is State.READY
+    assert widget.controls.state is State.READY
     assert widget.source.line.text() == "120 × 96 px, 1 plane\npixel size unknown"  # noqa: RUF001
     assert list(widget.source.choice.choices) == [viewer.layers["s17_3"]]
     segment(widget, qtbot)
     result = viewer.layers["s17_3 · fracture modes"]
     np.testing.assert_array_equal(result.data, labels_of(image, tiny_folder))
-    assert widget.button.isEnabled()
+    assert widget.controls.button.isEnabled()
 
 
 def test_the_result_is_ready_to_paint_on(widget, viewer, noise, qtbot):
@@ -240,21 +241,21 @@ def test_confidence_and_margin_layers_come_when_asked_for(widget, viewer, noise,
 def test_cancel_leaves_the_finished_planes(widget, viewer, noise, qtbot):
     viewer.add_image(noise(80, 64, 64), name="z")
     widget.source.extent.value = "all"
-    click(qtbot, widget.button)
+    click(qtbot, widget.controls.button)
     qtbot.waitUntil(lambda: widget.result is not None, timeout=LONG)
-    assert not widget.button.isEnabled()
+    assert not widget.controls.button.isEnabled()
     assert not widget.result.editable
-    click(qtbot, widget.progress.cancel_button)
-    assert widget.state is State.STOPPING
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    click(qtbot, widget.controls.progress.cancel_button)
+    assert widget.controls.state is State.STOPPING
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
     finished = [bool(plane.all()) for plane in widget.result.data]
-    assert widget.state is State.STOPPED
+    assert widget.controls.state is State.STOPPED
     assert 0 < sum(finished) < 80
     assert finished == sorted(finished, reverse=True)
-    assert f"{sum(finished)} of 80 planes are finished" in widget.state_line.text()
+    assert f"{sum(finished)} of 80 planes are finished" in widget.controls.state_line.text()
     planes = widget.result.metadata["fractoseg"]["planes"]
     assert planes == [[i] for i in range(sum(finished))]
-    assert widget.button.isEnabled()
+    assert widget.controls.button.isEnabled()
     assert widget.result.editable
 
 
@@ -279,16 +280,39 @@ def test_a_failure_tells_which_planes_are_finished(widget, viewer, noise, qtbot)
         assert layer.metadata["fractoseg"]["planes"] == [[0], [1]]
 
 
-def test_stopping_after_the_last_tile_is_done_not_stopped(widget, viewer, noise, qtbot):
-    viewer.add_image(noise(64, 64), name="a")
-    click(qtbot, widget.button)
-    # The worker yields the last step, and hears of the click before it goes on.
-    widget._handle._worker.yielded.connect(
-        lambda p: widget.cancel() if 0 < p.total == p.done else None,
-        Qt.ConnectionType.DirectConnection,
-    )
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.DONE
+class Pause:
+    """Holds the network at its first look at an image, while Cancel is clicked."""
+
+    def __init__(self, size):
+        self.size, self.looks = size, 0
+        self._is_held, self._goes_on = threading.Event(), threading.Event()
+        self._hook = torch.nn.modules.module.register_module_forward_pre_hook(self._look)
+
+    def _look(self, module, inputs):
+        if module.__class__.__name__ == "Unet" and inputs[0].shape[-1] == self.size:
+            self.looks += 1
+            self._is_held.set()
+            self._goes_on.wait(60)
+
+    def segment_and_cancel(self, widget, qtbot):
+        """Click Segment, click Cancel during the first look, and wait for the end."""
+        try:
+            click(qtbot, widget.controls.button)
+            qtbot.waitUntil(self._is_held.is_set, timeout=LONG)
+            click(qtbot, widget.controls.progress.cancel_button)
+            assert widget.controls.state is State.STOPPING
+            self._goes_on.set()
+            qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+        finally:
+            self._goes_on.set()
+            self._hook.remove()
+
+
+def test_stopping_during_the_last_tile_is_done_not_stopped(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(96, 96), name="a")
+    Pause(96).segment_and_cancel(widget, qtbot)
+    assert widget.controls.state is State.DONE
+    assert "Everything was finished" in widget.controls.state_line.text()
     assert widget.result_line.text()
     assert widget.result.metadata["fractoseg"]["planes"] == "all"
 
@@ -296,20 +320,11 @@ def test_stopping_after_the_last_tile_is_done_not_stopped(widget, viewer, noise,
 def test_a_run_can_be_stopped_between_two_mirror_images(widget, viewer, noise, qtbot):
     viewer.add_image(noise(96, 96), name="a")
     widget.advanced.flips.value = True
-    looks = []
-
-    def stop(module, inputs):
-        if module.__class__.__name__ == "Unet" and inputs[0].shape[-1] == 96:
-            looks.append(1)
-            widget._handle._worker.quit()
-
-    hook = torch.nn.modules.module.register_module_forward_pre_hook(stop)
-    try:
-        segment(widget, qtbot, State.STOPPED)
-    finally:
-        hook.remove()
-    assert len(looks) == 1
-    assert "Nothing was finished" in widget.state_line.text()
+    pause = Pause(96)
+    pause.segment_and_cancel(widget, qtbot)
+    assert widget.controls.state is State.STOPPED
+    assert pause.looks == 1
+    assert "Nothing was finished" in widget.controls.state_line.text()
     assert [layer.name for layer in viewer.layers] == ["a"]
 
 
@@ -358,23 +373,23 @@ def test_escape_cancels(make_napari_viewer, noise, qtbot):
     viewer.add_image(noise(80, 64, 64))
     widget.source.extent.value = "all"
     viewer.window.activate()
-    click(qtbot, widget.button)
+    click(qtbot, widget.controls.button)
     qtbot.waitUntil(lambda: widget.result is not None, timeout=LONG)
-    qtbot.keyClick(widget.progress.cancel_button, Qt.Key.Key_Escape)
-    assert widget.state is State.STOPPING
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.STOPPED
+    qtbot.keyClick(widget.controls.progress.cancel_button, Qt.Key.Key_Escape)
+    assert widget.controls.state is State.STOPPING
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is State.STOPPED
 
 
 def test_a_second_click_during_a_run_starts_nothing(widget, viewer, noise, qtbot):
     viewer.add_image(noise(20, 64, 64))
     widget.source.extent.value = "all"
-    click(qtbot, widget.button)
-    handle = widget._handle
+    click(qtbot, widget.controls.button)
+    run = widget.run
     widget.segment()
-    click(qtbot, widget.button)
-    assert widget._handle is handle
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    click(qtbot, widget.controls.button)
+    assert widget.run is run
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
     assert sum("fracture modes" in layer.name for layer in viewer.layers) == 1
 
 
@@ -396,9 +411,9 @@ def test_progress_names_planes_tiles_and_remaining_time(widget, viewer, noise, q
     viewer.add_image(noise(3, 64, 2000))
     widget.source.extent.value = "all"
     widget.advanced.tile.value = 1536
-    click(qtbot, widget.button)
-    widget._handle.progressed.connect(lambda *_: texts.append(widget.progress.text.text()))
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    click(qtbot, widget.controls.button)
+    widget.run.progressed.connect(lambda: texts.append(widget.controls.progress.text.text()))
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
     assert any(
         text.startswith("plane ") and "tile" in text and text.endswith(" s left") for text in texts
     ), texts
@@ -417,7 +432,7 @@ def test_out_of_memory_says_what_to_do_and_the_button_works_again(widget, viewer
         segment(widget, qtbot, State.FAILED)
     finally:
         hook.remove()
-    assert "ran out of memory. Use smaller tiles" in widget.state_line.text()
+    assert "ran out of memory. Use smaller tiles" in widget.controls.state_line.text()
     assert "ran out of memory" in str(notification_manager.records[-1].message)
     assert [layer.name for layer in viewer.layers] == ["a"]
     segment(widget, qtbot)
@@ -429,8 +444,8 @@ def test_nan_is_refused_with_a_count(widget, viewer, noise, qtbot):
     image[3, 4:7] = np.nan
     viewer.add_image(image, name="a", contrast_limits=(0, 255))
     segment(widget, qtbot, State.FAILED)
-    assert "3 of 4096 pixels are NaN" in widget.state_line.text()
-    assert widget.button.isEnabled()
+    assert "3 of 4096 pixels are NaN" in widget.controls.state_line.text()
+    assert widget.controls.button.isEnabled()
 
 
 def test_a_damaged_model_is_an_error_not_a_crash(
@@ -443,27 +458,27 @@ def test_a_damaged_model_is_an_error_not_a_crash(
     widget.model.choice.value = str(folder)
     viewer.add_image(noise(64, 64))
     segment(widget, qtbot, State.FAILED)
-    assert "damaged" in widget.state_line.text()
+    assert "damaged" in widget.controls.state_line.text()
 
 
 def test_the_image_may_be_removed_during_the_run(widget, viewer, noise, qtbot):
     layer = viewer.add_image(noise(20, 64, 64), name="z")
     widget.source.extent.value = "all"
-    click(qtbot, widget.button)
+    click(qtbot, widget.controls.button)
     viewer.layers.remove(layer)
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
     assert widget.result.data.all()
 
 
 def test_removing_the_result_stops_the_run(widget, viewer, noise, qtbot):
     viewer.add_image(noise(80, 64, 64), name="z")
     widget.source.extent.value = "all"
-    click(qtbot, widget.button)
+    click(qtbot, widget.controls.button)
     qtbot.waitUntil(lambda: widget.result is not None, timeout=LONG)
     viewer.layers.remove(widget.result)
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.STOPPED
-    assert "removed" in widget.state_line.text()
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is State.STOPPED
+    assert "removed" in widget.controls.state_line.text()
 
 
 def test_without_a_model_a_line_says_what_to_do(viewer, noise, qtbot, monkeypatch, tmp_path):
@@ -474,10 +489,10 @@ def test_without_a_model_a_line_says_what_to_do(viewer, noise, qtbot, monkeypatc
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget)
     viewer.add_image(noise(64, 64))
-    assert not widget.button.isEnabled()
-    assert "No model was found" in widget.state_line.text()
-    assert str(tmp_path / "mine") in widget.state_line.text()
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    assert not widget.controls.button.isEnabled()
+    assert "No model was found" in widget.controls.state_line.text()
+    assert str(tmp_path / "mine") in widget.controls.state_line.text()
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
 
 
 def test_new_models_are_offered_when_the_dock_is_opened_again(
@@ -526,7 +541,7 @@ def test_the_name_of_the_bundled_model_can_be_read(viewer, qtbot):
         QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, box
     )
     assert box.fontMetrics().horizontalAdvance(widget.model.entry.title) <= field.width()
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
 
 
 def test_the_device_line_says_what_was_found_and_why_not_the_gpu(widget):
@@ -599,7 +614,7 @@ def test_an_image_opened_later_becomes_the_choice(widget, viewer, noise):
     viewer.layers.remove(second)
     assert widget.source.layer.name == "a"
     viewer.layers.clear()
-    assert widget.state is State.NOT_READY
+    assert widget.controls.state is State.NOT_READY
 
 
 def test_a_pixel_size_given_later_is_shown(widget, viewer, noise):

@@ -10,8 +10,8 @@ import zarr
 from napari.layers import Layer
 from qtpy.QtCore import Qt
 
-from napari_fractoseg._napari.train.corrections import corrections_of, prediction_of
-from napari_fractoseg._napari.widgets.job_dock import State
+from napari_fractoseg._napari.corrections import corrections_of, prediction_of
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg.datasets.supervision import TaughtPixels
 from napari_fractoseg.models.model import SegmentationModel
 
@@ -35,13 +35,13 @@ def dock(segment_dock, folder):
 
 @pytest.fixture
 def viewer(dock):
-    return dock._viewer
+    return dock.viewer
 
 
 def segment(dock, qtbot, state=State.DONE):
-    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
-    assert dock.state is state, dock.state_line.text()
+    assert dock.controls.state is state, dock.controls.state_line.text()
 
 
 def names(folder):
@@ -95,18 +95,18 @@ def test_planes_are_shown_while_the_file_grows(dock, viewer, noise, qtbot, folde
     viewer.add_image(noise(80, 64, 64), name="z")
     viewer.dims.set_current_step(0, 0)
     dock.source.extent.value = "all"
-    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.result is not None, timeout=LONG)
     assert names(folder) == [".z_labels.zarr.part"]
     assert dock.result.get_value((0, 5, 5)) in (1, 2, 3)
     assert not dock.result.editable
-    dock.cancel()
+    dock.controls.cancel()
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
-    assert dock.state is State.STOPPED
+    assert dock.controls.state is State.STOPPED
     assert names(folder) == ["z_labels.zarr"]
     finished = [bool(plane.all()) for plane in np.asarray(dock.result.data)]
     assert 0 < sum(finished) < 80
-    assert f"{sum(finished)} of 80 planes are finished" in dock.state_line.text()
+    assert f"{sum(finished)} of 80 planes are finished" in dock.controls.state_line.text()
     saved = zarr.open_group(folder / "z_labels.zarr", mode="r")
     assert saved.attrs["fractoseg"]["planes"] == [[i] for i in range(sum(finished))]
     assert dock.result.editable
@@ -204,12 +204,12 @@ def test_a_result_that_cannot_be_put_in_its_place_is_kept_and_said(
 ):
     viewer.add_image(noise(80, 64, 64), name="z")
     dock.source.extent.value = "all"
-    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.result is not None, timeout=LONG)
     (folder / "z_labels.zarr").write_text("somebody else's")
-    dock.cancel()
+    dock.controls.cancel()
     dock.source.extent.value = "current"
-    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     first, second = dock.queue.runs
     assert f"The result is in {folder / '.z_labels.zarr.part'}" in first.remark
@@ -223,8 +223,8 @@ def test_a_folder_that_is_not_there_is_refused(dock, viewer, noise, qtbot, folde
     dock.advanced.save.value = folder / "missing"
     viewer.add_image(noise(48, 64), name="a")
     segment(dock, qtbot, State.FAILED)
-    assert f"There is no folder {folder / 'missing'}" in dock.state_line.text()
-    assert "Advanced > Save to zarr" in dock.state_line.text()
+    assert f"There is no folder {folder / 'missing'}" in dock.controls.state_line.text()
+    assert "Advanced > Save to zarr" in dock.controls.state_line.text()
     dock.advanced.save.value = None
     segment(dock, qtbot)
     assert isinstance(dock.result.data, np.ndarray)
@@ -238,5 +238,8 @@ def test_a_result_that_does_not_fit_in_the_memory_is_refused_with_its_size(
     dock.advanced.save.value = None
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**15))
     segment(dock, qtbot, State.FAILED)
-    assert "z: the result takes 32 KB of memory, and only 32 KB are free" in dock.state_line.text()
-    assert "Choose a folder under Advanced > Save to zarr" in dock.state_line.text()
+    assert (
+        "z: the result takes 32 KB of memory, and only 32 KB are free"
+        in dock.controls.state_line.text()
+    )
+    assert "Choose a folder under Advanced > Save to zarr" in dock.controls.state_line.text()

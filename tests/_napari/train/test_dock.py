@@ -11,15 +11,15 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 
 from napari_fractoseg._napari import jobs
+from napari_fractoseg._napari.corrections import corrections_of, remember_prediction
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import labels_layer
-from napari_fractoseg._napari.train.corrections import corrections_of, remember_prediction
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg._napari.train.request import (
     TrainingTask,
     saved_trainings,
     unfinished_trainings,
 )
-from napari_fractoseg._napari.widgets.job_dock import State
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.model import SegmentationModel
@@ -49,13 +49,12 @@ def widget(viewer, qtbot, tiny_installed):
     """The dock, with the tiny model to start from, and a training of three seconds."""
     widget = TrainWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Train")
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
-    panel = widget.panel
-    panel.start.choice.value = str(tiny_installed)
-    panel.device.choice.value = "cpu"
-    panel.budget.choices = [("3 s", 0.05)]
-    panel.options.patch_px.value = 128
-    panel.options.batch_size.value = 1
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
+    widget.settings.start.choice.value = str(tiny_installed)
+    widget.settings.device.choice.value = "cpu"
+    widget.settings.budget.choices = [("3 s", 0.05)]
+    widget.settings.options.patch_px.value = 128
+    widget.settings.options.batch_size.value = 1
     return widget
 
 
@@ -96,9 +95,9 @@ def corrected(viewer, surface):
 
 def train(widget, qtbot, state=State.DONE):
     """Click Train and wait for the end."""
-    click(qtbot, widget.panel.button)
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is state, widget.panel.state_line.text()
+    click(qtbot, widget.controls.button)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is state, widget.controls.state_line.text()
 
 
 def text_of(row):
@@ -109,23 +108,23 @@ def text_of(row):
 
 
 def test_without_strokes_the_button_waits_and_a_line_says_why(widget, viewer, surface):
-    assert widget.state is State.NOT_READY
-    assert "Nothing to learn from yet" in widget.panel.state_line.text()
+    assert widget.controls.state is State.NOT_READY
+    assert "Nothing to learn from yet" in widget.controls.state_line.text()
     viewer.add_image(surface, name="s17")
     viewer.add_layer(prediction(surface.shape))
-    assert widget.state is State.NOT_READY
-    assert not widget.panel.button.isEnabled()
-    (row,) = widget.panel.pairs.rows
+    assert widget.controls.state is State.NOT_READY
+    assert not widget.controls.button.isEnabled()
+    (row,) = widget.learn_from.pairs.rows
     assert "corrected 0 % · checked 0 % · untouched 100.0 %" in text_of(row)
 
 
 def test_only_what_was_corrected_counts(widget, corrected, qtbot):
-    (row,) = widget.panel.pairs.rows
+    (row,) = widget.learn_from.pairs.rows
     qtbot.waitUntil(lambda: row.taught is not None and row.taught.n_taught > 0, timeout=LONG)
-    truth = corrections_of(widget._viewer, corrected).truth
+    truth = corrections_of(widget.viewer, corrected).truth
     assert row.taught.by_value == {2: int((truth == 2).sum()), 3: int((truth == 3).sum())}
     assert row.use.isChecked()
-    assert widget.state is State.READY
+    assert widget.controls.state is State.READY
     assert f"transgranular {(truth == 2).sum()} px" in text_of(row)
     assert row.image.value.name == "s17"
 
@@ -134,23 +133,23 @@ def test_one_class_cannot_be_learnt(widget, viewer, surface, qtbot):
     viewer.add_image(surface, name="s17")
     layer = viewer.add_layer(prediction(surface.shape))
     layer.paint((20, 90), 2)
-    qtbot.waitUntil(lambda: "Only one class" in widget.panel.state_line.text(), timeout=LONG)
-    assert not widget.panel.button.isEnabled()
+    qtbot.waitUntil(lambda: "Only one class" in widget.controls.state_line.text(), timeout=LONG)
+    assert not widget.controls.button.isEnabled()
 
 
 def test_a_plane_or_an_area_is_marked_as_correct(widget, viewer, corrected, qtbot):
-    (row,) = widget.panel.pairs.rows
+    (row,) = widget.learn_from.pairs.rows
     viewer.layers.selection.active = corrected
-    click(qtbot, widget.panel.area_button)
+    click(qtbot, widget.learn_from.area_button)
     area = viewer.layers.selection.active
     assert (area.name, area.mode) == ("s17 · fracture modes · checked", "paint")
     area.brush_size = 10
     area.paint((10, 10), 1)
     qtbot.waitUntil(lambda: row.taught.confirmed > 0, timeout=LONG)
     assert row.taught.confirmed == int((area.data == 1).sum())
-    assert len(widget.panel.pairs.rows) == 1  # the layer of checked areas is not learnt from
+    assert len(widget.learn_from.pairs.rows) == 1  # the layer of checked areas is not learnt from
     viewer.layers.selection.active = corrected
-    click(qtbot, widget.panel.plane_button)
+    click(qtbot, widget.learn_from.plane_button)
     assert row.taught.untouched == 0
     assert row.taught.n_taught == corrected.data.size
 
@@ -158,7 +157,7 @@ def test_a_plane_or_an_area_is_marked_as_correct(widget, viewer, corrected, qtbo
 def test_labels_without_an_image_of_their_size_are_left_out(widget, viewer, surface):
     viewer.add_image(surface[:40], name="other")
     viewer.add_layer(prediction(surface.shape))
-    (row,) = widget.panel.pairs.rows
+    (row,) = widget.learn_from.pairs.rows
     assert not row.use.isEnabled()
     assert "no image of its size" in row.counts.text()
 
@@ -182,7 +181,7 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     labels[:20, :20], labels[:20, 100:] = 1, 77
     viewer.add_labels(labels, name="strokes")
     train(widget, qtbot, State.FAILED)
-    assert "77 (560 px)" in widget.panel.state_line.text()
+    assert "77 (560 px)" in widget.controls.state_line.text()
 
 
 def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, tmp_path):
@@ -191,7 +190,7 @@ def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, t
     tifffile.imwrite(tmp_path / "images" / "old.tif", surface)
     labels = np.where(np.arange(128) < 64, 1, 2)[None].repeat(96, 0).astype(np.uint8)
     tifffile.imwrite(tmp_path / "masks" / "old.tif", labels)
-    dialog = widget.before.ask_for_source()
+    dialog = widget.learn_from.ask_for_source()
     dialog.accept()
     assert dialog.problem.text() == "Choose the folder of the images."
     dialog.images.value = tmp_path / "images"
@@ -199,11 +198,11 @@ def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, t
     assert "either a VIA file or a folder of masks" in dialog.problem.text()
     dialog.masks.value = tmp_path / "masks"
     dialog.accept()
-    assert widget.state is State.READY
+    assert widget.controls.state is State.READY
     train(widget, qtbot)
-    card = SegmentationModel.load(widget._task.place).card
+    card = SegmentationModel.load(widget.run.result.folder).card
     assert list(card.lineage.data) == ["old"]
-    assert f"--labels {tmp_path / 'masks'}" in widget._task.command
+    assert f"--labels {tmp_path / 'masks'}" in widget.run.task.command
 
 
 def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, tmp_path):
@@ -243,34 +242,34 @@ def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, t
 def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected, qtbot):
     before = corrected.data.copy()
     train(widget, qtbot)
-    assert widget.panel.name.value == "my tiny 2"
+    assert widget.settings.name.value == "my tiny 2"
     entry = next(e for e in list_models() if e.key == "my tiny")
     lineage = entry.card.lineage
     assert lineage.parent == SegmentationModel.load(entry.folder.parent / "tiny").digest
-    assert widget.panel.start.entry == entry
-    assert "my tiny" in widget.panel.result_line.text()
-    assert "Only corrections validate" in widget.panel.result_line.text()
-    assert kept_text(entry.card) in widget.panel.result_line.text()
-    assert len(widget.panel.curves.history) == lineage.plan["steps_done"]
+    assert widget.settings.start.entry == entry
+    assert "my tiny" in widget.result_line.text()
+    assert "Only corrections validate" in widget.result_line.text()
+    assert kept_text(entry.card) in widget.result_line.text()
+    assert len(widget.curves.history) == lineage.plan["steps_done"]
     assert not unfinished_trainings()
     np.testing.assert_array_equal(corrected.data, before)
 
-    click(qtbot, widget.panel.segment_button)
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    click(qtbot, widget.next_steps.segment_button)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
     new = viewer.layers["s17 · fracture modes [2]"]
     assert new.metadata["fractoseg"]["model"] == "my tiny"
-    changes = widget.after.show_changes()
+    changes = widget.next_steps.show_changes()
     np.testing.assert_array_equal(changes.data > 0, new.data != corrected.data)
     np.testing.assert_array_equal(changes.data[changes.data > 0], new.data[changes.data > 0])
-    assert len(widget.panel.pairs.rows) == 2  # what only shows changes is not learnt from
+    assert len(widget.learn_from.pairs.rows) == 2  # what only shows changes is not learnt from
 
 
 def test_painting_goes_on_while_it_trains(widget, corrected, qtbot):
-    truth = corrections_of(widget._viewer, corrected).truth.copy()
-    click(qtbot, widget.panel.button)
+    truth = corrections_of(widget.viewer, corrected).truth.copy()
+    click(qtbot, widget.controls.button)
     corrected.data[:] = 2
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.DONE
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is State.DONE
     (folder,) = saved_trainings()
     with np.load(folder / "1.npz") as saved:
         assert (saved["labels"] != 2).any()
@@ -284,33 +283,33 @@ def test_the_window_stays_alive(widget, corrected, qtbot):
     timer = QTimer()
     timer.setInterval(10)
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
-    widget.panel.budget.choices = [("6 s", 0.1)]
-    click(qtbot, widget.panel.button)
-    qtbot.waitUntil(lambda: len(widget.panel.curves.history) > 0, timeout=LONG)
+    widget.settings.budget.choices = [("6 s", 0.1)]
+    click(qtbot, widget.controls.button)
+    qtbot.waitUntil(lambda: len(widget.curves.history) > 0, timeout=LONG)
     timer.start()
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
     timer.stop()
     assert len(ticks) > 10
 
 
 def test_stopping_keeps_the_best_so_far(widget, corrected, qtbot):
-    widget.panel.budget.choices = [("1 h", 60.0)]
-    click(qtbot, widget.panel.button)
-    qtbot.waitUntil(lambda: len(widget.panel.curves.history) > 1, timeout=LONG)
-    assert not widget.panel.button.isEnabled()
-    click(qtbot, widget.panel.progress.cancel_button)
-    assert widget.state is State.STOPPING
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.DONE
+    widget.settings.budget.choices = [("1 h", 60.0)]
+    click(qtbot, widget.controls.button)
+    qtbot.waitUntil(lambda: len(widget.curves.history) > 1, timeout=LONG)
+    assert not widget.controls.button.isEnabled()
+    click(qtbot, widget.controls.progress.cancel_button)
+    assert widget.controls.state is State.STOPPING
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is State.DONE
     assert "my tiny" in [e.key for e in list_models()]
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_is_overwritten(widget, corrected, qtbot):
-    widget.panel.name.value = "tiny"
-    click(qtbot, widget.panel.button)
-    assert widget.state is State.FAILED
-    assert "named 'tiny' already" in widget.panel.state_line.text()
-    assert widget._handle is None
+    widget.settings.name.value = "tiny"
+    click(qtbot, widget.controls.button)
+    assert widget.controls.state is State.FAILED
+    assert "named 'tiny' already" in widget.controls.state_line.text()
+    assert widget.controls.is_idle
 
 
 def test_an_interrupted_training_is_offered_and_taken_up(widget, viewer, corrected, qtbot):
@@ -320,15 +319,15 @@ def test_an_interrupted_training_is_offered_and_taken_up(widget, viewer, correct
         if isinstance(progress, Progress) and (task.folder / "checkpoint").exists():
             break
     job.close()  # as when the computer was switched off: a checkpoint, and no model
-    widget._offer_unfinished()
-    assert widget.panel.resume_button.isVisibleTo(widget)
-    assert "my tiny" in widget.panel.banner.text()
-    steps = widget.panel.curves.history
-    click(qtbot, widget.panel.resume_button)
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.DONE, widget.panel.state_line.text()
-    assert len(widget.panel.curves.history) >= len(steps)
-    assert not widget.panel.resume_button.isVisibleTo(widget)
+    widget.unfinished.offer(is_idle=True)
+    assert widget.unfinished.resume_button.isVisibleTo(widget)
+    assert "my tiny" in widget.unfinished.banner.text()
+    steps = widget.curves.history
+    click(qtbot, widget.unfinished.resume_button)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is State.DONE, widget.controls.state_line.text()
+    assert len(widget.curves.history) >= len(steps)
+    assert not widget.unfinished.resume_button.isVisibleTo(widget)
     assert "my tiny" in [e.key for e in list_models()]
 
 
@@ -368,15 +367,15 @@ def test_the_plan_is_the_preset_with_what_was_chosen(widget, viewer, corrected):
 
 def test_painted_layers_are_saved_first_and_come_back(widget, viewer, corrected, qtbot):
     viewer.layers.selection.active = corrected
-    click(qtbot, widget.panel.area_button)
+    click(qtbot, widget.learn_from.area_button)
     viewer.layers["s17 · fracture modes · checked"].data[:5] = 1
     expected = corrections_of(viewer, corrected).truth.copy()
     train(widget, qtbot)
     (folder,) = saved_trainings()
     viewer.layers.clear()
-    widget.before.fill_restore_menu()
-    assert [a.text() for a in widget.panel.restore_button.menu().actions()] == [folder.parent.name]
-    (layer,) = widget.before.restore(folder)
+    widget.learn_from.fill_restore_menu()
+    assert [a.text() for a in widget.learn_from.restore_menu.actions()] == [folder.parent.name]
+    (layer,) = widget.learn_from.restore(folder)
     assert layer.name == "s17 · fracture modes (restored)"
     np.testing.assert_array_equal(corrections_of(viewer, layer).truth, expected)
 
@@ -387,17 +386,17 @@ def test_the_command_that_is_shown_repeats_the_run(widget, corrected, qtbot, tmp
     from napari_fractoseg.cli.app import app
 
     train(widget, qtbot)
-    words = shlex.split(widget._task.command)[1:]
+    words = shlex.split(widget.run.task.command)[1:]
     out = tmp_path / "again"
     words[words.index("-o") + 1] = str(out)
     plan = tmp_path / "plan.json"
-    steps = SegmentationModel.load(widget._task.place).card.lineage.plan["steps_done"]
-    saved = json.loads((widget._task.folder / "plan.json").read_text())
+    steps = SegmentationModel.load(widget.run.result.folder).card.lineage.plan["steps_done"]
+    saved = json.loads((widget.run.task.folder / "plan.json").read_text())
     plan.write_text(json.dumps({**saved, "max_minutes": None, "max_steps": 2}))
     words[words.index("--plan") + 1] = str(plan)
     done = CliRunner().invoke(app, [*words, "--device", "cpu"])
     assert done.exit_code == 0, done.output
-    again, first = (SegmentationModel.load(f).card for f in (out, widget._task.place))
+    again, first = (SegmentationModel.load(f).card for f in (out, widget.run.result.folder))
     assert again.lineage.data == first.lineage.data
     assert again.lineage.held_out == first.lineage.held_out
     assert steps >= 1
@@ -409,17 +408,17 @@ def test_a_new_class_on_the_layer_becomes_one_of_the_model(widget, viewer, corre
     apply_scheme(corrected, DEFAULT_SCHEME.with_names(["dimples"]))
     corrected.paint((80, 20), 4)
     train(widget, qtbot)
-    model = SegmentationModel.load(widget._task.place)
+    model = SegmentationModel.load(widget.run.result.folder)
     assert model.card.scheme.names == (*DEFAULT_SCHEME.names, "dimples")
 
 
 def test_a_new_network_needs_no_parent(widget, corrected, qtbot):
-    widget.panel.start.choice.value = ""
-    assert not widget.panel.options.encoder.native.isHidden()
-    assert widget.panel.options.stay_close.native.isHidden()
-    assert widget.panel.name.value == "my model"
+    widget.settings.start.choice.value = ""
+    assert not widget.settings.options.encoder.native.isHidden()
+    assert widget.settings.options.stay_close.native.isHidden()
+    assert widget.settings.name.value == "my model"
     train(widget, qtbot)
-    card = SegmentationModel.load(widget._task.place).card
+    card = SegmentationModel.load(widget.run.result.folder).card
     assert card.lineage.parent is None
     assert card.encoder == "resnet18"
 
@@ -428,14 +427,14 @@ def test_a_new_network_needs_no_parent(widget, corrected, qtbot):
 
 
 def test_the_places_to_paint_next_move_the_camera(widget, viewer, corrected, qtbot):
-    click(qtbot, widget.panel.next_button)
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
-    places = widget.panel.places
+    click(qtbot, widget.places.find_button)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
+    places = widget.places
     assert places.list.count() > 0
     assert "% sure · s17" in places.list.item(0).text().replace("\u00a0", " ")
     for row in range(places.list.count()):
         places.list.setCurrentRow(row)
-        place, layer = places._places[row]
+        place, layer = places.places[row]
         camera = getattr(viewer, "scene", viewer).camera
         assert tuple(camera.center[-2:]) == tuple(layer.data_to_world((place.row, place.column)))
     assert places.list.currentRow() == places.list.count() - 1
@@ -450,27 +449,39 @@ def test_the_places_to_paint_next_move_the_camera(widget, viewer, corrected, qtb
 
 def test_without_a_network_random_weights_are_offered(widget, corrected, qtbot, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    panel = widget.panel
-    panel.start.choice.value = ""
-    panel.name.value = "from photographs"
-    panel.options.encoder_weights.value = "imagenet"
-    panel.options.reduction.value = 1
+    widget.settings.start.choice.value = ""
+    widget.settings.name.value = "from photographs"
+    widget.settings.options.encoder_weights.value = "imagenet"
+    widget.settings.options.reduction.value = 1
     train(widget, qtbot, State.FAILED)
-    assert "could not be fetched from http://127.0.0.1:9/" in panel.state_line.text()
-    assert "start from random weights" in panel.state_line.text()
-    assert panel.random_button.isVisibleTo(widget)
-    click(qtbot, panel.random_button)
-    qtbot.waitUntil(lambda: widget._handle is None, timeout=LONG)
-    assert widget.state is State.DONE, panel.state_line.text()
-    assert not panel.random_button.isVisibleTo(widget)
+    assert "could not be fetched from http://127.0.0.1:9/" in widget.controls.state_line.text()
+    assert "start from random weights" in widget.controls.state_line.text()
+    assert widget.random_button.isVisibleTo(widget)
+    click(qtbot, widget.random_button)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
+    assert widget.controls.state is State.DONE, widget.controls.state_line.text()
+    assert not widget.random_button.isVisibleTo(widget)
     (entry,) = [e for e in list_models() if e.key == "from photographs"]
     assert entry.card.lineage.plan["encoder_weights"] == "none"
     assert entry.card.inference.reductions == (1,)
 
 
 def test_what_only_a_new_network_has_is_hidden_otherwise(widget):
-    options = widget.panel.options
+    options = widget.settings.options
     only_new = (options.encoder, options.encoder_weights, options.reduction)
     assert [c.native.isVisibleTo(options) for c in only_new] == [False] * 3
-    widget.panel.start.choice.value = ""
+    widget.settings.start.choice.value = ""
     assert [c.native.isVisibleTo(options) for c in only_new] == [True] * 3
+
+
+def test_nothing_is_cut_off_beside_the_scroll_bar(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 740)
+    dock = TrainWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Train")
+    dock.settings.options.expand(animate=False)
+    dock.curves.show()
+    bar = dock.area.verticalScrollBar()
+    qtbot.waitUntil(bar.isVisible, timeout=LONG)
+    assert dock.area.widget().width() <= dock.area.viewport().width()
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)

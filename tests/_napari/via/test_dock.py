@@ -4,10 +4,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.via.class_table import LEFT_OUT
 from napari_fractoseg._napari.via.dock import ViaImportWidget
-from napari_fractoseg._napari.widgets.job_dock import State
 
 
 def region(x, **attributes):
@@ -48,23 +48,23 @@ def load(widget, qtbot, via_file):
     def load(folder=via_file.parents[1] / "sem", path=via_file):
         widget.file.value = path
         settled = (State.READY, State.FAILED, State.NOT_READY)
-        qtbot.waitUntil(lambda: widget._handle is None and widget.state in settled)
+        qtbot.waitUntil(lambda: widget.controls.is_idle and widget.controls.state in settled)
         if folder is not None:
             widget.folder.value = folder
-            qtbot.waitUntil(lambda: widget._handle is None and widget.state in settled)
+            qtbot.waitUntil(lambda: widget.controls.is_idle and widget.controls.state in settled)
 
     return load
 
 
 def run(widget, qtbot):
-    widget.button.click()
-    qtbot.waitUntil(lambda: widget._handle is None)
-    return widget._viewer.layers
+    widget.controls.button.click()
+    qtbot.waitUntil(lambda: widget.controls.is_idle)
+    return widget.viewer.layers
 
 
 def test_it_says_what_it_needs(widget):
-    assert not widget.button.isEnabled()
-    assert widget.state_line.text() == "Choose a VIA file (JSON or CSV)."
+    assert not widget.controls.button.isEnabled()
+    assert widget.controls.state_line.text() == "Choose a VIA file (JSON or CSV)."
 
 
 def test_a_file_is_described_with_values_and_counts(widget, load):
@@ -78,7 +78,7 @@ def test_a_file_is_described_with_values_and_counts(widget, load):
     assert widget.table.choices["T"].currentText() == "transgranular"
     assert widget.table.choices["smooth"].currentText() == "smooth"
     assert widget.preview.text() == "Regions: smooth 3 · rough 1 · transgranular 1"
-    assert widget.button.isEnabled()
+    assert widget.controls.button.isEnabled()
 
 
 def test_links_count_in_a_folder_that_was_chosen_but_not_beside_the_file(widget, load, via_file):
@@ -116,7 +116,7 @@ def test_import_makes_what_was_chosen(widget, load, qtbot, overlap, unannotated,
     widget.table.choices["rough"].setCurrentText("transgranular")
     widget.overlap.value, widget.unannotated.value = overlap, unannotated
     layers = run(widget, qtbot)
-    assert widget.state is State.DONE
+    assert widget.controls.state is State.DONE
     assert [layer.name for layer in layers] == [
         "a", "a · annotation", "a · regions", "gone · regions",
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_import_makes_what_was_chosen(widget, load, qtbot, overlap, unannotated,
     assert scheme_of(layers["a · annotation"]).names == (
         "intergranular", "transgranular", "background",
     )  # fmt: skip
-    assert "1 of" not in widget.state_line.text()
+    assert "1 of" not in widget.controls.state_line.text()
 
 
 def test_a_second_import_gets_its_own_layers(widget, load, qtbot):
@@ -147,21 +147,21 @@ def test_files_that_cannot_be_read_are_refused(widget, load, tmp_path, capsys, t
     path = tmp_path / "other.json"
     path.write_text(text)
     load(folder=None, path=path)
-    assert widget.state is State.FAILED
-    assert "other.json" in widget.state_line.text()
-    assert not widget.button.isEnabled()
+    assert widget.controls.state is State.FAILED
+    assert "other.json" in widget.controls.state_line.text()
+    assert not widget.controls.button.isEnabled()
 
 
 def test_a_file_that_is_gone_is_said(widget, load, tmp_path):
     load(folder=None, path=tmp_path / "none.json")
-    assert widget.state is State.NOT_READY
-    assert "There is no file" in widget.state_line.text()
+    assert widget.controls.state is State.NOT_READY
+    assert "There is no file" in widget.controls.state_line.text()
 
 
 def test_a_folder_that_is_not_there_is_said(widget, load, tmp_path):
     load(folder=tmp_path / "nowhere")
-    assert widget.state is State.NOT_READY
-    assert f"There is no folder {tmp_path / 'nowhere'}" in widget.state_line.text()
+    assert widget.controls.state is State.NOT_READY
+    assert f"There is no folder {tmp_path / 'nowhere'}" in widget.controls.state_line.text()
 
 
 def test_the_last_file_that_was_chosen_counts(widget, load, via_file, tmp_path, qtbot):
@@ -189,7 +189,7 @@ def test_regions_without_attributes_are_opened_as_shapes(widget, load, tmp_path,
     path = tmp_path / "plain.json"
     path.write_text(json.dumps({"a": entry}))
     load(folder=None, path=path)
-    assert "no attributes" in widget.state_line.text()
+    assert "no attributes" in widget.controls.state_line.text()
     layers = run(widget, qtbot)
     assert list(layers["a · regions"].features["class"]) == [""]
 
@@ -202,6 +202,6 @@ def test_several_ticks_and_where_regions_overlap_are_said(widget, load, tmp_path
     load(folder=None, path=path)
     layers = run(widget, qtbot)
     assert layers["a · annotation"].data[0, 0] == 1
-    said = widget.state_line.text()
+    said = widget.controls.state_line.text()
     assert "1 regions have several ticks; the first class counts." in said
     assert "a: Regions of different classes overlap (intergranular / transgranular 12 px)" in said

@@ -10,8 +10,8 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_fractoseg._napari import jobs
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.segment.dock import SegmentWidget
-from napari_fractoseg._napari.widgets.job_dock import State
 from napari_fractoseg.models.model import SegmentationModel
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
@@ -26,7 +26,7 @@ def dock(segment_dock):
 
 @pytest.fixture
 def viewer(dock):
-    return dock._viewer
+    return dock.viewer
 
 
 def click(qtbot, button):
@@ -66,17 +66,17 @@ def wait_for_end(qtbot, dock, gate):
 
 def start_long(qtbot, dock, noise, name="long", planes=12):
     """Start a run; it waits at the gate."""
-    image = dock._viewer.add_image(noise(planes, 64, 64), name=name)
+    image = dock.viewer.add_image(noise(planes, 64, 64), name=name)
     dock.source.extent.value = "all"
-    click(qtbot, dock.button)
+    click(qtbot, dock.controls.button)
     qtbot.waitUntil(lambda: dock.result is not None, timeout=LONG)
     return image
 
 
 def add(qtbot, dock, data, name):
     """Open an image and add it to the queue."""
-    dock._viewer.add_image(data, name=name)
-    click(qtbot, dock.button)
+    dock.viewer.add_image(data, name=name)
+    click(qtbot, dock.controls.button)
 
 
 def rows(dock):
@@ -97,14 +97,14 @@ def labels_of(image, folder):
 
 def test_one_run_looks_as_if_there_were_no_queue(dock, viewer, noise, qtbot, gate):
     start_long(qtbot, dock, noise)
-    assert dock.button.text() == "Segment"
-    assert not dock.button.isEnabled()
-    assert "running or waiting already" in dock.button.toolTip()
+    assert dock.controls.button.text() == "Segment"
+    assert not dock.controls.button.isEnabled()
+    assert "running or waiting already" in dock.controls.button.toolTip()
     assert dock.queue_list.isHidden()
-    dock.cancel()
+    dock.controls.cancel()
     wait_for_end(qtbot, dock, gate)
-    assert (dock.button.text(), dock.button.toolTip()) == ("Segment", "")
-    assert dock.button.isEnabled()
+    assert (dock.controls.button.text(), dock.controls.button.toolTip()) == ("Segment", "")
+    assert dock.controls.button.isEnabled()
 
 
 def test_other_images_wait_their_turn_and_get_layers_of_their_own(
@@ -114,16 +114,16 @@ def test_other_images_wait_their_turn_and_get_layers_of_their_own(
     start_long(qtbot, dock, noise, "a", planes=6)
     for name, image in images.items():
         viewer.add_image(image, name=name)
-        assert dock.button.text() == "Add to queue"
-        assert dock.button.isEnabled()
-        click(qtbot, dock.button)
-        assert not dock.button.isEnabled()  # the same is not added twice
+        assert dock.controls.button.text() == "Add to queue"
+        assert dock.controls.button.isEnabled()
+        click(qtbot, dock.controls.button)
+        assert not dock.controls.button.isEnabled()  # the same is not added twice
     assert not dock.queue_list.isHidden()
     assert [title for title, _ in rows(dock)] == ["a · all 6 planes", "b", "c"]
     assert rows(dock)[2][1] == "waiting"
     wait_for_end(qtbot, dock, gate)
     assert rows(dock) == [("a · all 6 planes", "done"), ("b", "done"), ("c", "done")]
-    assert dock.state is State.DONE
+    assert dock.controls.state is State.DONE
     assert dock.result_line.text().startswith("c: ")
     for name, image in images.items():
         found = viewer.layers[f"{name} · fracture modes"]
@@ -136,17 +136,17 @@ def test_a_change_of_plane_or_settings_can_be_added(dock, viewer, noise, qtbot, 
     start_long(qtbot, dock, noise)
     dock.source.extent.value = "current"
     viewer.dims.set_current_step(0, 4)
-    assert dock.button.text() == "Add to queue"
-    click(qtbot, dock.button)
-    assert not dock.button.isEnabled()
+    assert dock.controls.button.text() == "Add to queue"
+    click(qtbot, dock.controls.button)
+    assert not dock.controls.button.isEnabled()
     viewer.dims.set_current_step(0, 5)
-    assert dock.button.isEnabled()
+    assert dock.controls.button.isEnabled()
     viewer.dims.set_current_step(0, 4)
-    assert not dock.button.isEnabled()
+    assert not dock.controls.button.isEnabled()
     dock.advanced.flips.value = not dock.advanced.flips.value
-    assert dock.button.isEnabled()
+    assert dock.controls.button.isEnabled()
     assert rows(dock)[1] == ("long · plane 5", "waiting")
-    dock.queue.cancel_all()
+    dock.queue.end_all()
 
 
 def test_a_run_that_waits_is_taken_out(dock, viewer, noise, qtbot, gate):
@@ -155,7 +155,7 @@ def test_a_run_that_waits_is_taken_out(dock, viewer, noise, qtbot, gate):
     add(qtbot, dock, noise(48, 48), "c")
     cancel_in_list(qtbot, dock, "b")
     assert [title for title, _ in rows(dock)] == ["long · all 12 planes", "c"]
-    assert dock.state is State.RUNNING
+    assert dock.controls.state is State.RUNNING
     wait_for_end(qtbot, dock, gate)
     names = [layer.name for layer in viewer.layers]
     assert "b · fracture modes" not in names
@@ -172,10 +172,10 @@ def test_cancelling_the_run_under_way_keeps_what_is_finished_and_starts_the_next
     if how == "list":
         cancel_in_list(qtbot, dock, "long · all 12 planes")
     elif how == "button":
-        click(qtbot, dock.progress.cancel_button)
+        click(qtbot, dock.controls.progress.cancel_button)
     else:
         viewer.layers.remove(result)
-    assert dock.state is State.STOPPING
+    assert dock.controls.state is State.STOPPING
     assert rows(dock)[0][1] == "stopping …"
     wait_for_end(qtbot, dock, gate)
     assert rows(dock) == [("long · all 12 planes", "stopped"), ("b", "done")]
@@ -191,23 +191,28 @@ def test_a_run_that_fails_says_so_and_the_next_one_starts(dock, viewer, noise, q
     image[3, 4:7] = np.nan
     start_long(qtbot, dock, noise, planes=4)
     viewer.add_image(image, name="bad", contrast_limits=(0, 255))
-    click(qtbot, dock.button)
+    click(qtbot, dock.controls.button)
     add(qtbot, dock, noise(48, 48), "good")
-    said = []
-    dock.queue.started.connect(lambda run: said.append(dock.state_line.text()))
+    said = {}
+
+    def note():
+        if dock.queue.running is not None:
+            said[dock.queue.running.title] = dock.controls.state_line.text()
+
+    dock.queue.changed.connect(note)
     wait_for_end(qtbot, dock, gate)
     assert [state for _, state in rows(dock)] == ["done", "failed", "done"]
     assert "3 of 4096 pixels are NaN" in dock.queue_list.rows[1].state.toolTip()
     assert "3 of 4096 pixels are NaN" in str(notification_manager.records[-1].message)
-    assert said[-1].startswith("bad: That did not work.")
-    assert dock.state is State.DONE
+    assert said["good"].startswith("bad: That did not work.")
+    assert dock.controls.state is State.DONE
     assert viewer.layers["good · fracture modes"].data.all()
 
 
 def test_a_plane_that_is_added_does_not_take_the_brush_away(dock, viewer, noise, qtbot, gate):
     viewer.add_image(noise(6, 48, 64), name="z")
     viewer.dims.set_current_step(0, 1)
-    click(qtbot, dock.button)
+    click(qtbot, dock.controls.button)
     wait_for_end(qtbot, dock, gate)
     first = dock.result
     start_long(qtbot, dock, noise)
@@ -215,8 +220,8 @@ def test_a_plane_that_is_added_does_not_take_the_brush_away(dock, viewer, noise,
         dock.source.choice.value = viewer.layers["z"]
         dock.source.extent.value = "current"
         viewer.dims.set_current_step(0, plane)
-        click(qtbot, dock.button)
-    dock.cancel()
+        click(qtbot, dock.controls.button)
+    dock.controls.cancel()
     assert first.editable
     wait_for_end(qtbot, dock, gate)
     filled = [
@@ -260,9 +265,9 @@ def test_a_refusal_during_a_run_does_not_touch_the_run(dock, viewer, noise, qtbo
     viewer.add_image(noise(8, 8), name="b")
     dock.model.choice.choices = []
     dock.segment()
-    assert dock.state is State.RUNNING
-    assert "That did not work" in dock.state_line.text()
-    dock.cancel()
+    assert dock.controls.state is State.RUNNING
+    assert "That did not work" in dock.controls.state_line.text()
+    dock.controls.cancel()
     wait_for_end(qtbot, dock, gate)
 
 
@@ -275,11 +280,11 @@ def test_runs_outlive_the_dock_and_a_new_one_finds_them(dock, viewer, noise, qtb
     assert "goes on in the background" in str(notification_manager.records[-1].message)
     again = SegmentWidget(viewer)
     viewer.window.add_dock_widget(again, name="Segment")
-    assert again.state is State.RUNNING
+    assert again.controls.state is State.RUNNING
     assert again.result is result
     assert [title for title, _ in rows(again)] == ["long · all 12 planes", "b"]
-    assert "plane" in again.progress.text.text()
-    click(qtbot, again.progress.cancel_button)
+    assert "plane" in again.controls.progress.text.text()
+    click(qtbot, again.controls.progress.cancel_button)
     wait_for_end(qtbot, again, gate)
     assert result.editable
     assert rows(again) == [("long · all 12 planes", "stopped"), ("b", "done")]
@@ -306,7 +311,7 @@ def test_closing_the_window_ends_everything(dock, viewer, noise, qtbot, gate, do
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert not queue.waiting
     gate.is_open.set()
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
     assert not queue.is_busy
 
 
@@ -316,7 +321,7 @@ def test_only_one_network_runs_at_a_time(dock, viewer, noise, qtbot, gate):
     def look(module, inputs):
         if module.__class__.__name__ == "Unet":
             under_way.add(id(module))
-            at_once.append(len(jobs._running))
+            at_once.append(len(jobs.runs_under_way()))
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(look)
     try:

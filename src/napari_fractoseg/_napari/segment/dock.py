@@ -6,36 +6,46 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
-from napari_fractoseg._napari.segment.queue_dock import QueueDock
 from napari_fractoseg._napari.segment.request import Request, Segmentation
 from napari_fractoseg._napari.segment.result import ShownResult
+from napari_fractoseg._napari.segment.run import (
+    SegmentationRun,
+    is_in_queue,
+    reserved_bytes,
+)
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
-from napari_fractoseg._napari.widgets.controls import DeviceLine, ModelPicker, ProgressRow
+from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
-from napari_fractoseg._napari.widgets.job_dock import State
-from napari_fractoseg._napari.widgets.run_queue import Run
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
+from napari_fractoseg._napari.widgets.queue_list import QueueList
+from napari_fractoseg._napari.widgets.run_controls import RunControls
+from napari_fractoseg._napari.widgets.run_queue import queue_of
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.models.registry import ModelEntry
 
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["SegmentWidget"]
+__all__ = ["SegmentWidget", "segment_in_dock"]
 
 _OPEN_FIRST = (
     "Open an image first: drop a file on the window, or use File > Open Sample > Fractoseg."
 )
+_SAME_WORK = (
+    "This is running or waiting already. To add to the queue, choose another image, plane or model."
+)
 
 
-class SegmentWidget(QueueDock):
+class SegmentWidget(QWidget):
     """Segments an image layer with a model into a labels layer.
 
     Parameters
@@ -45,26 +55,35 @@ class SegmentWidget(QueueDock):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(napari_viewer)
+        super().__init__()
+        self.viewer = napari_viewer
+        self.queue = queue_of(napari_viewer)
+        self.run: SegmentationRun | None = None
         self._preset_for: ModelEntry | None = None
         self._make_controls()
         self._lay_out()
-        self._adopt(self.button, self.progress, self.state_line)
         self._connect()
-        self._update_state()
+        self._on_queue()
+        self.controls.choice_changed()
         self._update_legend()
-        self._find_run()
 
     # ---- construction -------------------------------------------------------------------
 
     def _make_controls(self) -> None:
-        self.source = ImagePicker(self._viewer)
+        self.source = ImagePicker(self.viewer)
         self.model = ModelPicker()
         self.device = DeviceLine()
         self.advanced = AdvancedOptions()
-        self.button = QPushButton("Segment")
-        self.progress = ProgressRow()
-        self.state_line = QLabel()
+        self.queue_list = QueueList(self.queue)
+        self.controls = RunControls(
+            self,
+            self.viewer,
+            "Segment",
+            blocked=self._blocked,
+            queue=self.queue,
+            below_progress=self.queue_list,
+        )
+        self.result_line = QLabel()
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
         self.legend = ClassLegend()
@@ -78,15 +97,7 @@ class SegmentWidget(QueueDock):
         form.addRow("Device", self.device)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        for widget in (
-            self.advanced,
-            self.button,
-            self.progress,
-            self.queue_list,
-            self.state_line,
-            self.result_line,
-            self.brush_button,
-        ):
+        for widget in (self.advanced, self.controls, self.result_line, self.brush_button):
             layout.addWidget(widget)
         layout.addSpacing(6)
         layout.addWidget(QLabel("Classes"))
@@ -94,39 +105,47 @@ class SegmentWidget(QueueDock):
         layout.addStretch(1)
         self.result_line.setWordWrap(True)
         self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.result_line.setStyleSheet("font-weight: bold")
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:
-        self.source.changed.connect(self._update_state)
+        controls = self.controls
+        self.source.changed.connect(controls.choice_changed)
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
-        self.advanced.changed.connect(self._update_button)
-        self.button.clicked.connect(self.segment)
+        self.advanced.changed.connect(controls.refresh)
+        controls.button.clicked.connect(self.segment)
+        controls.changed.connect(self._show_state)
         self.brush_button.clicked.connect(self.correct)
-        self.queue.finished.connect(self._on_result)
+        self.queue.changed.connect(self._on_queue)
         for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
             key = QShortcut(QKeySequence(str(value)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             key.activated.connect(partial(self.legend.select, value))
-        layers = self._viewer.layers
+        layers = self.viewer.layers
         layers.events.removed.connect(self._on_removed)
         layers.selection.events.active.connect(self._update_legend)
-        self._viewer.dims.events.current_step.connect(self._update_button)
+        self.viewer.dims.events.current_step.connect(controls.refresh)
 
     # ---- what is chosen -----------------------------------------------------------------
+
+    def choose(self, model: Path, image: Image) -> None:
+        """Choose a model by its folder, also one that is new, and an image layer."""
+        self.model.refresh()
+        self.model.choice.value = str(model)
+        self.viewer.layers.selection.active = image
+        self.source.choice.value = image
 
     def _on_model(self) -> None:
         entry = self.model.entry
         if entry is not None and entry != self._preset_for:  # models are looked for now and then
             self.advanced.flips.value = entry.card.inference.flips
             self._preset_for = entry
-        self._update_state()
+        self.controls.choice_changed()
         self._update_legend()
 
     def _on_palette(self, _value: Any = None) -> None:
-        if self._run is not None and self.result is not None:
-            self._run.recolour(self._palette)
+        if self.run is not None and self.result is not None:
+            self.run.shown.recolour(self._palette)
         self._update_legend()
 
     @property
@@ -136,8 +155,8 @@ class SegmentWidget(QueueDock):
     @property
     def result(self) -> Labels | None:
         """The labels layer of the last run, None if there is none or it was removed."""
-        run = self._run
-        return run.labels if run is not None and run.labels in self._viewer.layers else None
+        labels = None if self.run is None else self.run.shown.labels
+        return labels if labels in self.viewer.layers else None
 
     def request(self) -> Request:
         """Take a snapshot of what is chosen.
@@ -163,6 +182,21 @@ class SegmentWidget(QueueDock):
             source=Path(layer.source.path) if layer.source.path else None,
         )
 
+    def _missing_text(self) -> str:
+        if self.source.layer is None:
+            return _OPEN_FIRST
+        return self.model.missing_text if self.model.entry is None else ""
+
+    def _blocked(self) -> str:
+        """Say what is missing, or that the same goes on already."""
+        missing = self._missing_text()
+        if missing or not self.queue.is_busy:
+            return missing
+        try:
+            return _SAME_WORK if is_in_queue(self.request(), self.queue) else ""
+        except FractosegError as error:  # such as an empty image
+            return str(error)
+
     # ---- a run --------------------------------------------------------------------------
 
     @Slot()
@@ -170,22 +204,43 @@ class SegmentWidget(QueueDock):
         """Start segmenting, after what goes on already; what is in the queue is not added again."""
         try:
             request = self.request()
-            if self.queue.holds(request):
+            if is_in_queue(request, self.queue):
                 return
-            request.require_room(self.queue.reserved_bytes)
+            request.require_room(reserved_bytes(self.queue))
         except FractosegError as error:
-            self._refuse(error)
+            self.controls.refuse(error)
             return
-        earlier = None if self.queue.is_busy or self.result is None else self._run
+        waits = self.queue.is_busy
+        earlier = None if waits or self.run is None or self.result is None else self.run.shown
         if earlier is not None and not earlier.task.has_room_for(request):
             earlier = None
         task = Segmentation(request, earlier.task if earlier else None)
         layer = self.source.layer
-        self._add(ShownResult(task, self._viewer, placement(layer), earlier, layer))
+        shown = ShownResult(task, self.viewer, placement(layer), earlier, layer)
+        shown.in_background = waits
+        if not waits:
+            self.result_line.clear()
+        self.controls.start(SegmentationRun(shown))
 
-    def _on_removed(self, _event: Any = None) -> None:
+    @Slot()
+    def _on_queue(self) -> None:
+        """Follow the run that is next to end."""
+        run = self.queue.shown_by_dock(SegmentationRun)
+        if run is None or run is self.run:
+            return
+        self.run = run
+        if run.state.has_ended:  # while no dock was open
+            self._on_end()
+        else:
+            run.ended.connect(self._on_end)
+        self.controls.follow(run)
+
+    @Slot()
+    def _on_end(self) -> None:
+        run = self.run
+        if run is not None and run.state is State.DONE:
+            self.result_line.setText(self.controls.named(run, run.result_text()))
         self._update_legend()
-        self._set_state(self.state, self.state_line.text())
 
     # ---- afterwards ---------------------------------------------------------------------
 
@@ -193,16 +248,16 @@ class SegmentWidget(QueueDock):
     def correct(self) -> None:
         """Select the result and take the brush."""
         if self.result is not None:
-            self._viewer.layers.selection.active = self.result
+            self.viewer.layers.selection.active = self.result
             self.result.visible = True
             self.result.mode = "paint"
 
-    @Slot(object)
-    def _on_result(self, _run: Run) -> None:
+    def _on_removed(self, _event: Any = None) -> None:
         self._update_legend()
+        self.controls.refresh()
 
     def _update_legend(self, _event: Any = None) -> None:
-        active = self._viewer.layers.selection.active
+        active = self.viewer.layers.selection.active
         if isinstance(active, Labels):
             recognise(active)
         layer = active if scheme_of(active) is not None else self.result
@@ -212,17 +267,36 @@ class SegmentWidget(QueueDock):
             scheme = scheme.with_palette(self._palette) if self._palette else scheme
         self.legend.show_scheme(scheme, layer)
 
-    def _missing_text(self) -> str:
-        if self.source.layer is None:
-            return _OPEN_FIRST
-        return self.model.missing_text if self.model.entry is None else ""
-
-    def _set_state(self, state: State, text: str) -> None:
-        super()._set_state(state, text)
-        self.brush_button.setVisible(self.is_idle and self.result is not None)
+    @Slot()
+    def _show_state(self) -> None:
+        """Show what depends on how the run stands; results of the queue stay in sight."""
+        goes_on = not self.controls.is_idle and bool(self.result_line.text())
+        self.result_line.setVisible(goes_on or self.controls.state is State.DONE)
+        self.brush_button.setVisible(self.controls.is_idle and self.result is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models again whenever the dock is opened."""
         super().showEvent(event)
         self.model.refresh()
         self.source.refresh()
+
+
+def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> SegmentWidget:
+    """Open the Segment dock, or the one that is open, and segment an image with a model.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Where the dock is opened.
+    model : Path
+        Folder of the model.
+    image : Image
+        Layer of the viewer.
+    """
+    _, dock = viewer.window.add_plugin_dock_widget(
+        "napari-fractoseg", "Segment fracture modes", tabify=True
+    )
+    assert isinstance(dock, SegmentWidget)  # noqa: S101 - our own manifest
+    dock.choose(model, image)
+    dock.segment()
+    return dock

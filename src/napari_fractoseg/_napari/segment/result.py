@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 
+from napari_fractoseg._napari.corrections import remember_prediction
+from napari_fractoseg._napari.layer_metadata import add_facts
 from napari_fractoseg._napari.layers import (
-    add_facts,
     apply_scheme,
     labels_layer,
     scheme_of,
@@ -16,7 +17,6 @@ from napari_fractoseg._napari.layers import (
     unique_name,
 )
 from napari_fractoseg._napari.segment.request import Segmentation
-from napari_fractoseg._napari.train.corrections import remember_prediction
 from napari_fractoseg.jobs import Throttle
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ShownResult:
         earlier: ShownResult | None = None,
         image: Layer | None = None,
     ) -> None:
-        self.task, self._viewer = task, viewer
+        self.task, self.viewer = task, viewer
         self._place, self._image = place or {}, image
         self.in_background = False
         self.labels: Labels | None = None
@@ -75,7 +75,7 @@ class ShownResult:
         if self.task.record.n_tiles == 0:
             return
         if self.labels is None:
-            selection = self._viewer.layers.selection
+            selection = self.viewer.layers.selection
             before = set(selection)
             self._add_layers()
             if self.in_background:
@@ -89,7 +89,7 @@ class ShownResult:
 
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
-        taken = [layer.name for layer in self._viewer.layers]
+        taken = [layer.name for layer in self.viewer.layers]
         for kind, uncertainty in self.task.uncertainties.items():
             layer = uncertainty_layer(
                 uncertainty,
@@ -98,7 +98,7 @@ class ShownResult:
                 metadata=self.task.label_record().to_dict(),
             )
             self.uncertainties.append(layer)
-            self._viewer.add_layer(layer)
+            self.viewer.add_layer(layer)
         self.labels = labels_layer(
             self.task.labels,
             scheme,
@@ -110,12 +110,12 @@ class ShownResult:
         self.labels.editable = False
         if self.in_background and self._image is not None:
             self.labels.visible = self._image.visible
-        self._viewer.add_layer(self.labels)
+        self.viewer.add_layer(self.labels)
 
     def refresh(self) -> None:
         """Draw the layers again; they share the arrays that the worker fills."""
         for layer in (self.labels, *self.uncertainties):
-            if layer is not None and layer in self._viewer.layers:
+            if layer is not None and layer in self.viewer.layers:
                 layer.refresh()
 
     def finish(self) -> None:
@@ -128,9 +128,9 @@ class ShownResult:
         record = self.task.label_record()
         for layer in (self.labels, *self.uncertainties):
             if layer is not None:
-                add_facts(layer, planes=record.planes)
+                add_facts(layer, {"planes": record.planes})
         if self.labels is not None:
-            add_facts(self.labels, labels_sha256=record.labels_sha256)
+            add_facts(self.labels, {"labels_sha256": record.labels_sha256})
 
     def recolour(self, palette: str | None) -> None:
         """Show the classes in the colours of a palette, or None for those of the model."""
@@ -145,7 +145,7 @@ class ShownResult:
 
     def lost_its_layer(self) -> bool:
         """Whether the user removed the layer that is being filled."""
-        return self.labels is not None and self.labels not in self._viewer.layers
+        return self.labels is not None and self.labels not in self.viewer.layers
 
     def saved_text(self) -> str:
         """Say where the result is on disk; empty if it is in memory."""

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.train.after_training import AfterTraining
-from napari_fractoseg._napari.train.before_training import BeforeTraining
-from napari_fractoseg._napari.train.panel import TrainingPanel
-from napari_fractoseg._napari.train.request import (
-    Trained,
-    TrainingRequest,
-    TrainingTask,
-    unfinished_trainings,
-)
-from napari_fractoseg._napari.train.texts import result_html
-from napari_fractoseg._napari.widgets.job_dock import JobDock, State
-from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.train.curves import TrainingCurves
+from napari_fractoseg._napari.train.learn_from import LearnFrom
+from napari_fractoseg._napari.train.next_places import NextPlaces
+from napari_fractoseg._napari.train.next_steps import NextSteps
+from napari_fractoseg._napari.train.request import TrainingRequest, TrainingTask
+from napari_fractoseg._napari.train.run import TrainingRun
+from napari_fractoseg._napari.train.settings import TrainingSettings
+from napari_fractoseg._napari.train.texts import result_html, training_text
+from napari_fractoseg._napari.train.unfinished import UnfinishedTraining
+from napari_fractoseg._napari.widgets.controls import small_button
+from napari_fractoseg._napari.widgets.run_controls import ProgressRow, RunControls
+from napari_fractoseg._napari.widgets.run_queue import queue_of
+from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import DownloadError, FractosegError, TrainingError
-from napari_fractoseg.jobs import Progress
-from napari_fractoseg.models.registry import list_models
 from napari_fractoseg.training.presets import suggested_plan
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ _NOTHING_PAINTED = (
     "Nothing to learn from yet. Correct a result with the brush, or paint two classes on a labels "
     "layer of the image."
 )
+_GOES_ON_ALREADY = "This training is running or waiting already."
+_KEYS = "Keys on the labels layer: 1–9 class · P brush · F fill · E erase · Z move\nHere: N, B next, previous place · Esc stop"  # noqa: RUF001, E501
 
 
-class TrainWidget(JobDock):
+class TrainWidget(QWidget):
     """Fine-tunes a model on what was painted.
 
     Parameters
@@ -47,59 +49,115 @@ class TrainWidget(JobDock):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(napari_viewer)
-        self._task: TrainingTask | None = None
-        self._offered: Path | None = None
-        self._named_by_user = False
-        self.panel = TrainingPanel(napari_viewer, self._fallback)
-        self.before = BeforeTraining(napari_viewer, self.panel, self._fallback, self._on_failure)
-        self.after = AfterTraining(napari_viewer, self.panel, self._on_failure)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
-        self._adopt(self.panel.button, self.panel.progress, self.panel.state_line)
+        super().__init__()
+        self.viewer = napari_viewer
+        self.queue = queue_of(napari_viewer)
+        self.run: TrainingRun | None = None
+        self._make_controls()
+        self._make_lines()
+        self._lay_out()
         self._connect()
-        self._on_start()
+        self._on_queue()
+        self._on_settings()
         self._offer_unfinished()
 
+    # ---- construction -------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.unfinished = UnfinishedTraining()
+        self.settings = TrainingSettings()
+        self.learn_from = LearnFrom(self.viewer, lambda: self.settings.scheme)
+        self.curves = TrainingCurves(self.viewer)
+        self.curves.hide()
+        self.controls = RunControls(
+            self,
+            self.viewer,
+            "Train",
+            blocked=self._blocked,
+            queue=self.queue,
+            progress=ProgressRow(
+                describe=training_text,
+                cancel_text="Stop",
+                cancel_hint="Stop after this step and keep the best so far (Esc)",
+                stopping_text="stopping after this step, keeping the best …",
+            ),
+            below_progress=self.curves,
+        )
+        self.next_steps = NextSteps(self.viewer)
+        self.places = NextPlaces(
+            self.viewer,
+            self.queue,
+            self.learn_from.pairs,
+            self.settings.start,
+            self.settings.device,
+        )
+
+    def _make_lines(self) -> None:
+        self.random_button = QPushButton("Train from random weights")
+        self.random_button.setToolTip("The same training, without the weights that are missing")
+        self.random_button.hide()
+        self.command_button = small_button("Copy command", "The same training without a window")
+        self.result_line = QLabel()
+        self.result_line.setWordWrap(True)
+        self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.result_line.setTextFormat(Qt.TextFormat.RichText)
+        self.result_line.hide()
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(4)
+        keys = QLabel(_KEYS)
+        keys.setWordWrap(True)
+        keys.setStyleSheet("font-size: 9pt; color: gray")
+        for widget in (
+            self.unfinished,
+            self.learn_from,
+            self.settings,
+            self.controls,
+            self.random_button,
+            self.result_line,
+            self.next_steps,
+            self.places,
+            keys,
+            self.command_button,
+        ):
+            column.addWidget(widget)
+        column.addStretch(1)
+        area = self.area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area)
+
     def _connect(self) -> None:
-        panel = self.panel
-        panel.pairs.changed.connect(self._update_state)
-        panel.start.changed.connect(self._on_start)
-        panel.name.native.textEdited.connect(self._on_name_edited)
-        panel.button.clicked.connect(self.train)
-        panel.random_button.clicked.connect(self.train_from_random)
-        panel.resume_button.clicked.connect(self.resume)
-        panel.discard_button.clicked.connect(self.discard)
-        panel.command_button.clicked.connect(self.copy_command)
-        for key, slot in (("N", panel.places.next), ("B", panel.places.previous)):
+        controls = self.controls
+        self.unfinished.resumed.connect(self.resume)
+        self.learn_from.changed.connect(controls.choice_changed)
+        self.settings.changed.connect(self._on_settings)
+        for source in (self.learn_from, self.places):
+            source.failed.connect(controls.refuse)
+        controls.button.clicked.connect(self.train)
+        controls.changed.connect(self._show_state)
+        self.random_button.clicked.connect(self.train_from_random)
+        self.command_button.clicked.connect(self.copy_command)
+        self.queue.changed.connect(self._on_queue)
+        for key, slot in (("N", self.places.next), ("B", self.places.previous)):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(slot)
-        self._viewer.layers.selection.events.active.connect(self._update_state)
 
     # ---- what is chosen -----------------------------------------------------------------
 
-    def _fallback(self) -> ClassScheme:
-        """Return the classes of labels layers that are not ours: those of the start."""
-        # Asked for while the panel is still being made, too.
-        panel = getattr(self, "panel", None)
-        entry = None if panel is None else panel.start.entry
-        return DEFAULT_SCHEME if entry is None else entry.card.scheme
-
     @Slot()
-    def _on_start(self) -> None:
-        entry = self.panel.start.entry
-        self.panel.options.for_start(entry is None)
-        if not self._named_by_user:
-            self.panel.name.value = _free_name("my model" if entry is None else entry.card.name)
-        self.panel.pairs.refresh()
-        self._update_state()
-
-    @Slot()
-    def _on_name_edited(self) -> None:
-        self._named_by_user = True
-        self._update_state()
+    def _on_settings(self) -> None:
+        """Count in the classes of another start; what is missing may be there now."""
+        self.learn_from.pairs.refresh()
+        self.controls.choice_changed()
 
     def request(self) -> TrainingRequest:
         """Take a snapshot of what is chosen; what is painted is copied.
@@ -109,36 +167,37 @@ class TrainWidget(JobDock):
         FractosegError
             If that cannot be trained, with the reason.
         """
-        self.panel.pairs.recount()
+        self.learn_from.pairs.recount()
         missing = self._missing_text()
         if missing:
             raise TrainingError(missing)
-        panel, entry = self.panel, self.panel.start.entry
-        painted = tuple(row.painted(self._fallback()) for row in panel.pairs.chosen())
-        scheme = painted[0].scheme if entry is None and painted else self._fallback()
-        for row, layer in zip(panel.pairs.chosen(), painted, strict=True):
+        pairs, settings = self.learn_from.pairs, self.settings
+        entry = settings.start.entry
+        painted = tuple(row.painted(settings.scheme) for row in pairs.chosen())
+        scheme = painted[0].scheme if entry is None and painted else settings.scheme
+        for row, layer in zip(pairs.chosen(), painted, strict=True):
             taught = [] if row.taught is None else row.taught.by_value
             new = tuple(c for c in layer.scheme if c.value in taught)
             if new:
                 scheme = scheme.joined(ClassScheme(layer.scheme.name, new))
         plan = suggested_plan(
             None if entry is None else entry.card,
-            max_minutes=float(panel.budget.value),
-            **panel.options.chosen(),
+            max_minutes=float(settings.budget.value),
+            **settings.options.chosen(),
         )
         return TrainingRequest(
-            name=str(panel.name.value).strip(),
+            name=str(settings.name.value).strip(),
             plan=plan,
             start=None if entry is None else entry.key,
             scheme=scheme,
             painted=painted,
-            sources=tuple(panel.pairs.sources),
-            annotations=panel.pairs.annotations,
-            device=panel.device.device,
+            sources=tuple(pairs.sources),
+            annotations=pairs.annotations,
+            device=settings.device.device,
         )
 
     def _missing_text(self) -> str:
-        pairs = self.panel.pairs
+        pairs = self.learn_from.pairs
         taught = [row.taught for row in pairs.chosen() if row.taught is not None]
         if not pairs.sources:
             if not sum(t.n_taught for t in taught):
@@ -149,138 +208,124 @@ class TrainWidget(JobDock):
                     "Only one class is painted. Paint at least two, or mark areas that are "
                     "correct, so that they can be told apart."
                 )
-        if not str(self.panel.name.value).strip():
+        if not str(self.settings.name.value).strip():
             return "Give the new model a name."
         return ""
+
+    def _blocked(self) -> str:
+        """Say what is missing, or that a training goes on already."""
+        return self._missing_text() if self.controls.is_idle else _GOES_ON_ALREADY
 
     # ---- a run --------------------------------------------------------------------------
 
     @Slot()
     def train(self) -> None:
-        """Start training; does nothing while a run is going on."""
-        try:
-            task = TrainingTask(self.request())
-        except FractosegError as error:
-            self._on_failure(error)
-            return
-        self._run(task)
+        """Start training, after what goes on already; does nothing while a training goes on."""
+        if self.controls.is_idle:
+            try:
+                self._start(TrainingTask(self.request()))
+            except FractosegError as error:
+                self.controls.refuse(error)
 
     @Slot()
     def train_from_random(self) -> None:
         """Train without the encoder's weights, which could not be fetched."""
-        self.panel.options.encoder_weights.value = "none"
+        self.settings.options.encoder_weights.value = "none"
         self.train()
 
-    @Slot()
-    def resume(self) -> None:
+    @Slot(object)
+    def resume(self, folder: Path) -> None:
         """Go on with a training that was interrupted."""
-        if self._offered is None:
-            return
-        try:
-            task = TrainingTask.resume(self._offered)
-        except FractosegError as error:
-            self._on_failure(error)
-            return
-        self._run(task)
+        if self.controls.is_idle:
+            try:
+                self._start(TrainingTask.resume(folder))
+            except FractosegError as error:
+                self.controls.refuse(error)
+
+    def _start(self, task: TrainingTask) -> None:
+        self.next_steps.forget()
+        self.controls.start(TrainingRun(task))
 
     @Slot()
-    def discard(self) -> None:
-        """Forget the training that was interrupted; what was painted for it stays saved."""
-        folder = self._offered
-        if folder is not None and folder in unfinished_trainings():
-            (folder / "checkpoint").unlink()
-        self._offer_unfinished()
-
-    def _run(self, task: TrainingTask) -> None:
-        if self._handle is not None:
+    def _on_queue(self) -> None:
+        """Follow the training that goes on, also one that was started before the dock was open."""
+        run = self.queue.shown_by_dock(TrainingRun)
+        if run is None or run is self.run:
             return
-        self._task = task
-        self.after.forget()
-        self.panel.curves.begin(task.request.scheme)
-        self.panel.curves.show()
-        self._start(task.job())
-        self._offer_unfinished()
-
-    def _ask_to_stop(self) -> None:
-        """Make the current step the last one, and keep the best so far."""
-        if self._task is not None:
-            self._task.stop()
-
-    @Slot(object, object)
-    def _on_progress(self, progress: Progress, remaining_s: float | None) -> None:
-        super()._on_progress(progress, remaining_s)
-        if progress.metrics:
-            self.panel.curves.add(dict(progress.metrics))
-
-    @Slot(object)
-    def _on_return(self, trained: Trained) -> None:
-        self.panel.curves.show_history(trained.result.history)
-        self._named_by_user = False
-        self.panel.start.refresh()
-        self.panel.start.choice.value = str(trained.folder)  # the next corrections go on from it
-        self.panel.result_line.setText(result_html(trained))
-        self.after.offer(trained, [row.image.value for row in self.panel.pairs.chosen()])
-        self._set_state(State.DONE, "")
-
-    @Slot(object)
-    def _on_failure(self, error: FractosegError) -> None:
-        super()._on_failure(error)
-        self.panel.random_button.setVisible(isinstance(error, DownloadError))
+        self.run = run
+        self.curves.begin(run.task.request.scheme)
+        self.curves.show_history(run.history)
+        self.curves.show()
+        if run.state.has_ended:  # while no dock was open
+            self._on_end()
+        else:
+            run.progressed.connect(self._on_progress)
+            run.ended.connect(self._on_end)
+            run.changed.connect(self._offer_unfinished)
+        self.controls.follow(run)
 
     @Slot()
-    def _on_stop(self) -> None:
-        self._set_state(State.STOPPED, "Stopped before anything was learnt.")
+    def _on_progress(self) -> None:
+        progress = None if self.run is None else self.run.progress
+        if progress is not None and progress.metrics:
+            self.curves.add(dict(progress.metrics))
 
     @Slot()
-    def _on_finish(self) -> None:
-        super()._on_finish()
-        if self._task is not None:
-            hint = f"The same training without a window:\n{self._task.command}"
-            self.panel.command_button.setToolTip(hint)
-        self._offer_unfinished()
+    def _on_end(self) -> None:
+        run = self.run
+        if run is None:
+            return
+        self.command_button.setToolTip(f"The same training without a window:\n{run.task.command}")
+        if run.state is State.DONE:
+            trained = run.result
+            self.curves.show_history(trained.result.history)
+            self.settings.start_from(trained.folder)  # the next corrections go on from it
+            self.result_line.setText(result_html(trained))
+            rows = self.learn_from.pairs.chosen()
+            self.next_steps.offer(trained, [row.image.value for row in rows])
+            self.controls.follow(run)  # what is painted meanwhile does not hide what came out
 
     # ---- what is shown ------------------------------------------------------------------
 
+    @Slot()
     def _offer_unfinished(self) -> None:
         """Offer a training that was interrupted, unless one is running."""
-        found = [] if self._handle is not None else unfinished_trainings()
-        self._offered = found[0] if found else None
-        panel = self.panel
-        for widget in (panel.banner, panel.resume_button, panel.discard_button):
-            widget.setVisible(bool(found))
-        if self._offered is not None:
-            panel.banner.setText(f"A training was interrupted: {self._offered.name}.")
+        self.unfinished.offer(self.controls.is_idle)
 
     @Slot()
     def copy_command(self) -> None:
         """Copy the command that repeats the last run."""
         clipboard = QGuiApplication.clipboard()
-        if self._task is not None and clipboard is not None:
-            clipboard.setText(self._task.command)
+        if self.run is not None and clipboard is not None:
+            clipboard.setText(self.run.task.command)
 
-    def _set_state(self, state: State, text: str) -> None:
-        super()._set_state(state, text)
-        panel = self.panel
-        panel.result_line.setVisible(state is State.DONE)
-        if state is not State.FAILED:
-            panel.random_button.hide()
-        self.before.show()
-        panel.command_button.setVisible(self._task is not None and self.is_idle)
-        self.after.show(self.is_idle)
+    @Slot()
+    def _show_state(self) -> None:
+        """Show what depends on how the run stands."""
+        run, state, is_idle = self.run, self.controls.state, self.controls.is_idle
+        lacks_weights = run is not None and isinstance(run.error, DownloadError)
+        self.result_line.setVisible(state is State.DONE)
+        self.random_button.setVisible(state is State.FAILED and lacks_weights)
+        self.command_button.setVisible(run is not None and is_idle)
+        self.next_steps.refresh()
+        self.places.refresh(is_idle)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models and layers again whenever the dock is opened."""
         super().showEvent(event)
-        self.panel.start.refresh()
+        self._widen()
+        self.settings.start.refresh()
         self._offer_unfinished()
 
+    def _widen(self) -> None:
+        """Let nothing be cut off at the right, with or without a scroll bar.
 
-def _free_name(base: str) -> str:
-    """Return a name for a model that is not taken."""
-    taken = {entry.key for entry in list_models()}
-    stem = base.rstrip("0123456789 ") if base.startswith("my ") else f"my {base}"
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem} {number}"
-    return name
+        How wide that is is known when the dock is shown in its window's style.
+        """
+        inner, bar = self.area.widget(), self.area.verticalScrollBar()
+        if inner is not None and bar is not None:
+            self.area.setMinimumWidth(
+                inner.minimumSizeHint().width()
+                + bar.sizeHint().width()
+                + 2 * self.area.frameWidth()
+            )

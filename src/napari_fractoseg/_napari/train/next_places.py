@@ -1,14 +1,23 @@
-"""The list of places to paint next; a click moves the camera there."""
+"""Where to paint next: looks for places, and lists them; a click moves the camera there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import Qt, Slot
-from qtpy.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtWidgets import QListWidget, QPushButton, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.corrections import corrections_of
+from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.layers import stack_of
 from napari_fractoseg._napari.torch_import import prepare_torch
+from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
+from napari_fractoseg._napari.widgets.controls import side_by_side
+from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
+from napari_fractoseg._napari.widgets.run_queue import RunQueue
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.registry import ModelEntry
@@ -18,12 +27,15 @@ if TYPE_CHECKING:
 
     from napari_fractoseg.training.active_learning import Suggestion
 
-__all__ = ["NextPlaces", "PlaceRequest", "find_places"]
+__all__ = ["NextPlaces", "PlaceRequest", "find_places", "place_requests"]
 
 _VIEW = 6
 """The view is so many times as wide as a place."""
 _CANVAS_PX = 700
 _HEIGHT_PX = 110
+_MAX_PLANES = 12
+"""Planes of a stack that are looked at."""
+_FIND = "Where to paint next >"
 
 PlaceRequest = tuple[Any, tuple[int, ...], Any]
 """Image as a stack, index of a plane, and where that plane is painted already."""
@@ -45,19 +57,66 @@ def find_places(
     return (yield from suggest_job(loaded, candidates, choose_device(device)))
 
 
+def place_requests(viewer: napari.viewer.Viewer, rows: Sequence[PairRow]) -> list[PlaceRequest]:
+    """Return the planes to look at, and what is painted there already.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Holds the layers of checked areas.
+    rows : sequence of PairRow
+        Labels layers with their images. Several layers of one image are looked at together.
+    """
+    requests: dict[tuple[str, tuple[int, ...]], PlaceRequest] = {}
+    for row in rows:
+        stack = stack_of(row.image.value)
+        truth = corrections_of(viewer, row.labels)
+        indices = list(stack.indices())
+        for index in indices[:: max(1, len(indices) // _MAX_PLANES)][:_MAX_PLANES]:
+            painted = truth.plane(index).truth > 0
+            known = requests.get((stack.name, index))
+            if known is not None:
+                painted |= known[2]
+            requests[stack.name, index] = (stack, index, painted)
+    return list(requests.values())
+
+
 class NextPlaces(QWidget):
-    """Shows places, one after the other.
+    """Looks for places where a stroke helps most, and shows them one after the other.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
         Its camera is moved.
+    queue : RunQueue
+        Where the search waits for its turn: it runs a network, too.
+    pairs : PairsTable
+        The images that are looked at, and what is painted on them.
+    model : ModelPicker
+        The model that is asked what it is least sure about.
+    device : DeviceLine
+        Where it runs.
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+    failed = Signal(object)
+    """The `FractosegError` of a search."""
+
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        queue: RunQueue,
+        pairs: PairsTable,
+        model: ModelPicker,
+        device: DeviceLine,
+    ) -> None:
         super().__init__()
-        self._viewer = viewer
-        self._places: list[tuple[Suggestion, Image]] = []
+        self._viewer, self._queue, self._pairs = viewer, queue, pairs
+        self._model, self._device = model, device
+        self._search: Run | None = None
+        self.places: list[tuple[Suggestion, Image]] = []
+        self.find_button = QPushButton(_FIND)
+        self.find_button.setToolTip("The places that the model is least sure about")
+        self.find_button.clicked.connect(self.find)
         self.list = QListWidget()
         self.list.setFixedHeight(_HEIGHT_PX)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -66,14 +125,63 @@ class NextPlaces(QWidget):
         self.next_button = QPushButton("Next (N) >")
         self.previous_button.clicked.connect(self.previous)
         self.next_button.clicked.connect(self.next)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.previous_button)
-        buttons.addWidget(self.next_button)
+        self._below = QWidget()
+        below = QVBoxLayout(self._below)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.list)
+        below.addLayout(side_by_side(self.previous_button, self.next_button))
+        self._below.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.list)
-        layout.addLayout(buttons)
-        self.hide()
+        layout.setSpacing(4)
+        layout.addWidget(self.find_button)
+        layout.addWidget(self._below)
+
+    # ---- the search ---------------------------------------------------------------------
+
+    def _rows(self) -> list[PairRow]:
+        return [row for row in self._pairs.rows if row.image.value is not None]
+
+    def refresh(self, is_idle: bool) -> None:
+        """Offer the search where it makes sense, and no training goes on."""
+        self.find_button.setVisible(is_idle and self._model.entry is not None)
+        self.find_button.setEnabled(self._search is None and bool(self._rows()))
+
+    @Slot()
+    def find(self) -> None:
+        """Look for the places that the chosen model is least sure about."""
+        entry, rows = self._model.entry, self._rows()
+        if entry is None or not rows or self._search is not None:
+            return
+        requests = place_requests(self._viewer, rows)
+        job = find_places(entry, requests, self._device.device)
+        search = self._search = Run(job, "looking where to paint next")
+        self.find_button.setEnabled(False)
+        self.find_button.setText("looking …")
+        search.progressed.connect(self._on_progress)
+        search.ended.connect(self._on_end)
+        self._queue.add(search, self)
+
+    @Slot()
+    def _on_progress(self) -> None:
+        if self._search is not None and self._search.progress is not None:
+            self.find_button.setText(f"{self._search.progress.message} …"[:40])
+
+    @Slot()
+    def _on_end(self) -> None:
+        search, self._search = self._search, None
+        self.find_button.setText(_FIND)
+        self.find_button.setEnabled(True)
+        entry = self._model.entry
+        if search is None or entry is None:
+            return
+        if search.state is State.DONE:
+            layers = {str(row.image.value.name): row.image.value for row in self._rows()}
+            self.show_places(search.result, layers, entry.card.scheme)
+        elif search.state is State.FAILED:
+            self.failed.emit(search.error)
+
+    # ---- the places ---------------------------------------------------------------------
 
     def show_places(
         self, places: list[Suggestion], layers: dict[str, Image], scheme: ClassScheme
@@ -89,16 +197,16 @@ class NextPlaces(QWidget):
         scheme : ClassScheme
             Names the class that the model says.
         """
-        self._places = [(p, layers[p.image]) for p in places if p.image in layers]
+        self.places = [(p, layers[p.image]) for p in places if p.image in layers]
         self.list.clear()
-        for number, (place, _) in enumerate(self._places, start=1):
+        for number, (place, _) in enumerate(self.places, start=1):
             name = scheme.by_value(place.value).name
             plane = f", plane {', '.join(map(str, place.plane))}" if place.plane else ""
             self.list.addItem(
                 f"{number}. {name}? {place.confidence:.0%} sure · {place.image}{plane}"
             )
-        self.setVisible(bool(self._places))
-        self.list.setCurrentRow(0 if self._places else -1)
+        self._below.setVisible(bool(self.places))
+        self.list.setCurrentRow(0 if self.places else -1)
 
     @Slot()
     def next(self) -> None:
@@ -111,15 +219,15 @@ class NextPlaces(QWidget):
         self._step(-1)
 
     def _step(self, by: int) -> None:
-        if self._places:
-            self.list.setCurrentRow((self.list.currentRow() + by) % len(self._places))
+        if self.places:
+            self.list.setCurrentRow((self.list.currentRow() + by) % len(self.places))
 
     @Slot(int)
     def _go(self, row: int) -> None:
         """Move sliders and camera to a place."""
-        if not 0 <= row < len(self._places):
+        if not 0 <= row < len(self.places):
             return
-        place, layer = self._places[row]
+        place, layer = self.places[row]
         if layer not in self._viewer.layers:
             return
         world = layer.data_to_world((*place.plane, place.row, place.column))

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
-from napari_fractoseg._napari.layers import TRUTH, labels_layer
-from napari_fractoseg._napari.train.corrections import remember_prediction
+from napari_fractoseg._napari.corrections import remember_prediction
+from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.supervision import Corrections
 from napari_fractoseg.errors import TrainingError
@@ -108,7 +108,7 @@ def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | Non
                 ClassScheme.from_dict(entry["scheme"]),
                 name=f"{entry['name']} (restored)",
                 place=entry["place"],
-                metadata={"image": entry["image"], TRUTH: predicted is None},
+                metadata={"image": entry["image"], "is_truth": predicted is None},
             )
             if predicted is not None:
                 remember_prediction(layer, predicted)

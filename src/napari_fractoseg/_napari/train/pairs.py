@@ -13,18 +13,19 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.layers import facts_of, is_segmentable, scheme_of, stack_of
+from napari_fractoseg._napari.corrections import (
+    checked_layer,
+    corrections_of,
+    is_teachable,
+    prediction_of,
+)
+from napari_fractoseg._napari.layer_metadata import facts_of
+from napari_fractoseg._napari.layers import is_segmentable, scheme_of, stack_of
 from napari_fractoseg._napari.origin import (
     accept_as_truth,
     changed_since,
     count_taught,
     is_in_doubt,
-)
-from napari_fractoseg._napari.train.corrections import (
-    checked_layer,
-    corrections_of,
-    is_teachable,
-    prediction_of,
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow

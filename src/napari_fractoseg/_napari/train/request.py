@@ -37,6 +37,7 @@ __all__ = [
     "Trained",
     "TrainingRequest",
     "TrainingTask",
+    "discard_training",
     "saved_trainings",
     "unfinished_trainings",
 ]
@@ -291,6 +292,11 @@ def unfinished_trainings() -> list[Path]:
     """
     found = (p for p in _trainings().glob(f"*/{_CHECKPOINT}") if not is_held(p))
     return sorted((path.parent for path in found), reverse=True)
+
+
+def discard_training(folder: Path) -> None:
+    """Offer a training that was interrupted no longer; what was painted for it stays saved."""
+    (folder / _CHECKPOINT).unlink(missing_ok=True)
 
 
 def saved_trainings() -> list[Path]:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
-from napari.layers import Layer
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.layers import unique_name
+from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.via.class_table import ClassTable
-from napari_fractoseg._napari.via.layers import LayerData, layers_job
-from napari_fractoseg._napari.widgets.controls import ProgressRow, narrow
-from napari_fractoseg._napari.widgets.job_dock import JobDock, State
+from napari_fractoseg._napari.via.layers import layers_job
+from napari_fractoseg._napari.via.run import ViaImportRun
+from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg.annotations.class_mapping import (
     ClassMapping,
     attribute_values,
@@ -25,7 +25,7 @@ from napari_fractoseg.annotations.class_mapping import (
 from napari_fractoseg.annotations.options import LENIENT
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.errors import AnnotationError, FractosegError
+from napari_fractoseg.errors import AnnotationError
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -38,13 +38,14 @@ _OVERLAPS = (
     ("is left unlabelled", "unlabelled"),
 )
 _UNANNOTATED = (("unlabelled", None), ("background", "background"))
-
+_CHOOSE_FIRST = "Choose a VIA file (JSON or CSV)."
+_READING = "reading …"
 
 _TYPING_MS = 300
 """A folder that is being typed is not searched before it is complete."""
 
 
-class ViaImportWidget(JobDock):
+class ViaImportWidget(QWidget):
     """Opens a VIA file as layers, with every choice in the user's hand.
 
     Parameters
@@ -54,14 +55,15 @@ class ViaImportWidget(JobDock):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(napari_viewer)
+        super().__init__()
+        self.viewer = napari_viewer
+        self._problem = ""
         self._timer = QTimer(self, singleShot=True, interval=_TYPING_MS)
         self.source: AnnotationSource | None = None
         self._make_controls()
         self._lay_out()
-        self._adopt(self.button, self.progress, self.state_line)
         self._connect()
-        self._set_state(State.NOT_READY, "Choose a VIA file (JSON or CSV).")
+        self.controls.refresh()
 
     # ---- construction -------------------------------------------------------------------
 
@@ -83,9 +85,13 @@ class ViaImportWidget(JobDock):
             "What pixels without a region are: nothing is said about them, or they are background "
             "as in the paper"
         )
-        self.file_line, self.state_line, self.preview = QLabel(), QLabel(), QLabel()
-        self.button = QPushButton("Import")
-        self.progress = ProgressRow()
+        self.file_line, self.preview = QLabel(), QLabel()
+        self.controls = RunControls(
+            self,
+            self.viewer,
+            "Import",
+            blocked=self._blocked,
+        )
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -104,8 +110,8 @@ class ViaImportWidget(JobDock):
         layout.addLayout(form)
         layout.addWidget(self.table)
         layout.addLayout(below)
-        for widget in (self.preview, self.button, self.progress, self.state_line):
-            layout.addWidget(widget)
+        layout.addWidget(self.preview)
+        layout.addWidget(self.controls)
         layout.addStretch(1)
         for line in (self.file_line, self.preview):
             line.setWordWrap(True)
@@ -118,49 +124,61 @@ class ViaImportWidget(JobDock):
         self._timer.timeout.connect(self._read)
         self.attribute.changed.connect(self._on_attribute)
         self.table.changed.connect(self._on_mapping)
-        self.button.clicked.connect(self.import_layers)
+        self.controls.button.clicked.connect(self.import_layers)
+        self.controls.changed.connect(self._show_state)
 
     # ---- reading ------------------------------------------------------------------------
 
     def _on_file(self, _value: Any = None) -> None:
         with self.folder.changed.blocked():
             self.folder.value = Path(self.file.value).parent
+        self._timer.stop()
+        self._plan_to_read()
         self._read()
 
     def _on_folder(self, _value: Any = None) -> None:
         """Wait until the folder is typed to its end."""
-        self._forget()
-        self._set_state(State.READING, "reading …")
+        self._plan_to_read()
         self._timer.start()
 
-    def _forget(self) -> None:
+    def _plan_to_read(self) -> None:
+        """Forget what was read; the file is read and its images are looked for in a thread.
+
+        Both may lie on a slow disk.
+        """
+        if self.controls.run is not None:
+            self.controls.run.abandon()
         self.source = None
-        if self._handle is not None:
-            self._handle.abandon()
-            self._handle = None
+        self._problem = ""
+        path, folder = Path(self.file.value), Path(self.folder.value)
+        is_named = folder != path.parent  # by the user: then links in it are meant
+        job = AnnotationSource.open_job(path, folder, LENIENT, follow_links=is_named)
+        reading = Run(job, "reading annotations")
+        reading.ended.connect(self._on_read_end)
+        self.controls.say(_READING)
+        self.controls.follow(reading)
 
     @Slot()
     def _read(self) -> None:
-        """Read the file and look for its images, in a thread: both may lie on a slow disk."""
+        """Read, if file and folder are there."""
         path, folder = Path(self.file.value), Path(self.folder.value)
-        self._forget()
         for is_there, what, where in (
             (path.is_file(), "file", path),
             (folder.is_dir(), "folder", folder),
         ):
             if not is_there:
-                self._set_state(State.NOT_READY, f"There is no {what} {where}.")
+                self._problem = f"There is no {what} {where}."
+                self.controls.follow(None)
+                self.controls.say("")
                 return
-        is_named = folder != path.parent  # by the user: then links in it are meant
-        job = AnnotationSource.open_job(path, folder, LENIENT, follow_links=is_named)
-        self._start(job, State.READING, "reading …")
+        if self.controls.run is not None:
+            self.controls.start(self.controls.run, _READING)
 
-    @Slot(object)
-    def _on_return(self, result: Any) -> None:
-        if self.state is State.READING:
-            self._on_read(result)
-        else:
-            self._on_layers(*result)
+    @Slot()
+    def _on_read_end(self) -> None:
+        reading = self.controls.run
+        if reading is not None and reading.state is State.DONE:
+            self._on_read(reading.result)
 
     def _on_read(self, source: AnnotationSource) -> None:
         self.source = source
@@ -188,15 +206,19 @@ class ViaImportWidget(JobDock):
             return
         if self.attribute.value is None:
             self.table.clear()
-            self._set_state(
-                State.READY,
-                "Its regions have no attributes, so they are opened as shapes without a class.",
+            self._is_read(
+                "Its regions have no attributes, so they are opened as shapes without a class."
             )
             return
         counts = self.table.class_counts()
         listed = " · ".join(f"{name} {n}" for name, n in counts.items())
         self.preview.setText(f"Regions: {listed}")
-        self._set_state(State.READY, "")
+        self._is_read("")
+
+    def _is_read(self, note: str) -> None:
+        """Let the file be imported; what was imported before is over and done with."""
+        self.controls.follow(None)
+        self.controls.say(note)
 
     # ---- importing ----------------------------------------------------------------------
 
@@ -207,7 +229,7 @@ class ViaImportWidget(JobDock):
 
     def import_layers(self) -> None:
         """Draw the labels in a thread, then add the layers."""
-        if self.source is None or self._handle is not None:
+        if self.source is None or not self.controls.is_idle:
             return
         job = layers_job(
             self.source,
@@ -216,37 +238,23 @@ class ViaImportWidget(JobDock):
             overlap=self.overlap.value,
             unannotated=self.unannotated.value,
         )
-        self._start(job)
+        self.controls.start(ViaImportRun(job, self.viewer))
 
-    def _on_layers(self, layers: list[LayerData], notes: list[str]) -> None:
-        for data, arguments, kind in layers:
-            taken = [str(layer.name) for layer in self._viewer.layers]
-            name = unique_name(arguments["name"], taken)
-            self._viewer.add_layer(Layer.create(data, {**arguments, "name": name}, kind))
-        done = f"{len(layers)} layers added." if layers else "There is nothing to open."
-        self._set_state(State.DONE, "\n".join((done, *notes)))
+    # ---- what is shown ------------------------------------------------------------------
 
-    # ---- jobs ---------------------------------------------------------------------------
-
-    @Slot(object)
-    def _on_failure(self, error: FractosegError) -> None:
-        self._set_state(State.FAILED, str(error))
+    def _blocked(self) -> str:
+        """Say what is missing, or that something goes on."""
+        if not self.controls.is_idle:
+            return "This is being read or imported."
+        return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
     @Slot()
-    def _on_stop(self) -> None:
-        self._set_state(State.STOPPED, "Stopped; no layer was added.")
-
-    def _missing_text(self) -> str:
-        return "" if self.source is not None else "Choose a VIA file (JSON or CSV)."
-
-    def _set_state(self, state: State, text: str) -> None:
-        super()._set_state(state, text)
-        self.button.setEnabled(self.source is not None and self.is_idle)
-        self.file_line.setVisible(self.source is not None)
-        self.preview.setVisible(self.source is not None and self.attribute.value is not None)
-        is_importing = state in (State.RUNNING, State.STOPPING)
+    def _show_state(self) -> None:
+        """Show what is known of the file; nothing is chosen while it is imported."""
+        is_read = self.source is not None
+        self.file_line.setVisible(is_read)
+        self.preview.setVisible(is_read and self.attribute.value is not None)
+        is_importing = isinstance(self.controls.run, ViaImportRun) and not self.controls.is_idle
         choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
         for widget in (*(choice.native for choice in choices), self.table):
             widget.setEnabled(not is_importing)
-        if not is_importing:
-            self.progress.hide()

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg._napari.layers import METADATA_KEY
+from napari_fractoseg._napari.layer_metadata import LayerFacts, facts_in
 from napari_fractoseg._napari.via.shape_regions import regions_of_shapes
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.class_mapping import ClassMapping
@@ -54,8 +54,8 @@ class _Annotation:
         return str(self.arguments.get("name", self.kind))
 
     @property
-    def memory(self) -> dict[str, Any]:
-        return dict((self.arguments.get("metadata") or {}).get(METADATA_KEY) or {})
+    def memory(self) -> LayerFacts:
+        return facts_in(self.arguments.get("metadata"))
 
     @property
     def origin(self) -> dict[str, Any]:

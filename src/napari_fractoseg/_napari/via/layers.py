@@ -10,12 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg._napari.layers import (
-    LABELS_OPACITY,
-    METADATA_KEY,
-    class_colormap,
-    class_features,
-)
+from napari_fractoseg._napari.layer_metadata import metadata_with
+from napari_fractoseg._napari.layers import LABELS_OPACITY, class_colormap, class_features
 from napari_fractoseg._napari.via.shape_data import shape_data, shape_type
 from napari_fractoseg.annotations import AnnotatedImage
 from napari_fractoseg.annotations.class_mapping import ClassMapping
@@ -196,7 +192,7 @@ def _metadata(mapping: ClassMapping | None, origin: dict[str, Any]) -> dict[str,
     if mapping is not None:
         entry |= {"scheme": mapping.scheme.to_dict()}
         entry["via"] = {**origin, "mapping": mapping}
-    return {METADATA_KEY: entry}
+    return metadata_with(entry)
 
 
 def _shapes_layer(

@@ -1,40 +1,11 @@
-"""Controls that the widgets share: model, device, progress and cancel."""
+"""Small things that the docks share: narrow combo boxes, small buttons, rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import QSize, Qt, Signal, Slot
-from qtpy.QtGui import QTextCursor, QTextDocument
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDialog,
-    QDialogButtonBox,
-    QHBoxLayout,
-    QLabel,
-    QMessageBox,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QTextBrowser,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-from napari_fractoseg._napari.jobs import run_job
-from napari_fractoseg._napari.segment.texts import progress_text
-from napari_fractoseg._napari.torch_import import prepare_torch
-from napari_fractoseg.errors import FractosegError
-from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.models.readme import readme_text
-from napari_fractoseg.models.registry import ModelEntry, list_models, user_folder
-
-__all__ = ["DeviceLine", "ModelPicker", "ProgressRow", "narrow"]
-
-_MOST_CHARACTERS = 17
-"""Of a model's name, as broad as X: the bundled one can be read, and the dock stays narrow."""
+__all__ = ["in_a_row", "narrow", "side_by_side", "small_button"]
 
 
 def narrow(choice: ComboBox) -> QComboBox:
@@ -46,223 +17,28 @@ def narrow(choice: ComboBox) -> QComboBox:
     return native
 
 
-def _row(*widgets: QWidget) -> QHBoxLayout:
+def small_button(text: str, hint: str) -> QPushButton:
+    """Return a button that may be as narrow as its place, with a tool tip."""
+    button = QPushButton(text)
+    button.setToolTip(hint)
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return button
+
+
+def side_by_side(*widgets: QWidget) -> QGridLayout:
+    """Put widgets in a row, equally wide."""
+    grid = QGridLayout()
+    grid.setContentsMargins(0, 0, 0, 0)
+    for column, widget in enumerate(widgets):
+        grid.addWidget(widget, 0, column)
+        grid.setColumnStretch(column, 1)
+    return grid
+
+
+def in_a_row(*widgets: QWidget) -> QHBoxLayout:
+    """Put widgets in a row, each as wide as it wants."""
     layout = QHBoxLayout()
     layout.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:
         layout.addWidget(widget)
     return layout
-
-
-class ModelPicker(QWidget):
-    """Chooses among the bundled and the user's own models; the card is one click away.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-    without_model : str
-        Further choice, at the end, that stands for no model; empty for none.
-    """
-
-    changed = Signal()
-
-    def __init__(self, parent: QWidget | None = None, *, without_model: str = "") -> None:
-        super().__init__(parent)
-        self._without_model = without_model
-        self._entries: dict[str, ModelEntry] = {}
-        self._look()
-        self.choice = ComboBox(choices=self._choices, name="model")
-        self.choice.changed.connect(self._on_change)
-        self.card_button = QPushButton("Card")
-        self.card_button.setToolTip("What this model was made from and how well it does")
-        self.card_button.clicked.connect(self.show_card)
-        self.setLayout(_row(narrow(self.choice), self.card_button))
-        self.refresh()
-
-    @property
-    def entry(self) -> ModelEntry | None:
-        """The chosen model, None if there is no model."""
-        return self._entries.get(self.choice.value)
-
-    @property
-    def missing_text(self) -> str:
-        """What to do when there is no model."""
-        return (
-            "No model was found. Reinstall napari-fractoseg (its own model is missing), or put a "
-            f"model folder into {user_folder()}."
-        )
-
-    def refresh(self) -> None:
-        """Look for models again; the choice is kept where it can be."""
-        self._look()
-        self.choice.reset_choices()
-        longest = max((len(title) for title, _ in self._choices()), default=0)
-        self.choice.native.setMinimumContentsLength(max(8, min(longest, _MOST_CHARACTERS)))
-        self._on_change()
-
-    def _look(self) -> None:
-        self._entries = {str(entry.folder): entry for entry in list_models()}
-
-    def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
-        none = [(self._without_model, "")] if self._without_model else []
-        return [(entry.title, folder) for folder, entry in self._entries.items()] + none
-
-    def _on_change(self, _value: Any = None) -> None:
-        self.card_button.setEnabled(self.entry is not None)
-        if self.entry is not None:
-            self.choice.native.setToolTip(f"{self.entry.title}\n{self.entry.card.description}")
-        self.changed.emit()
-
-    def show_card(self) -> QDialog | None:
-        """Open the card in a window of its own."""
-        if self.entry is None:
-            return None
-        dialog = QDialog(self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle(self.entry.title)
-        text = QTextBrowser()
-        text.setOpenLinks(False)
-        features = QTextDocument.MarkdownFeature
-        text.document().setMarkdown(
-            readme_text(self.entry.card),
-            # What a card says is text: HTML in it could load pictures.
-            features.MarkdownDialectGitHub | features.MarkdownNoHTML,
-        )
-        text.moveCursor(QTextCursor.MoveOperation.Start)
-        folder = QLabel(f"Folder: {self.entry.folder}")
-        folder.setWordWrap(True)
-        folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(dialog.reject)
-        layout = QVBoxLayout(dialog)
-        for widget in (text, folder, buttons):
-            layout.addWidget(widget)
-        dialog.resize(QSize(680, 720))
-        dialog.open()
-        return dialog
-
-
-def _find_devices() -> Job[list[Any]]:
-    """Look for devices; importing PyTorch takes seconds."""
-    yield Progress(0, 1, "looking for a GPU")
-    prepare_torch()
-    from napari_fractoseg.models.devices import list_devices
-
-    return list_devices()
-
-
-class DeviceLine(QWidget):
-    """Says which device was found, and why it is no GPU; looks for it in a thread."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._devices: list[Any] = []
-        self.why_not_gpu = ""
-        self.choice = ComboBox(choices=self._choices, name="device")
-        self.choice.native.setToolTip("Where the model runs")
-        self.label = QLabel("looking for a GPU …")
-        self.why_button = QPushButton("Why no GPU?")
-        self.why_button.clicked.connect(self.explain)
-        self.why_button.hide()
-        layout = _row(self.label, narrow(self.choice))
-        layout.addStretch()
-        layout.addWidget(self.why_button)
-        self.setLayout(layout)
-        self._show([(self.label.text(), "auto")])
-        run_job(_find_devices(), on_return=self._on_found, on_failure=self._on_failure)
-
-    @property
-    def device(self) -> str:
-        """Name for `choose_device`; ``auto`` until the devices are known."""
-        return str(self.choice.value)
-
-    def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
-        return self._devices
-
-    def _show(self, devices: list[tuple[str, str]]) -> None:
-        self._devices = devices
-        self.choice.reset_choices()
-        self.choice.native.setVisible(len(devices) > 1)
-        self.label.setText(devices[0][0])
-        self.label.setVisible(len(devices) == 1)
-
-    @Slot(object)
-    def _on_found(self, devices: list[Any]) -> None:
-        self._show([(d.label, d.name) for d in devices])
-        self._explain_with(devices[-1].why_not_gpu)
-
-    @Slot(object)
-    def _on_failure(self, error: FractosegError) -> None:
-        self._show([("PyTorch cannot be loaded", "auto")])
-        self.why_button.setText("Why?")
-        self._explain_with(str(error))
-
-    def _explain_with(self, text: str) -> None:
-        self.why_not_gpu = text
-        self.why_button.setToolTip(text)
-        self.why_button.setVisible(bool(text))
-
-    def explain(self) -> QMessageBox:
-        """Show why no GPU is used and what to do."""
-        box = QMessageBox(self)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setWindowTitle("Why no GPU?")
-        box.setText(self.why_not_gpu)
-        box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        box.open()
-        return box
-
-
-class ProgressRow(QWidget):
-    """Progress bar, what is being done with the time left, and Cancel.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-    describe : callable
-        Says in words how far a job is, from `Progress` and the seconds left.
-    cancel_text, cancel_hint, stopping_text : str
-        What the button says, its tool tip, and what is said once it was pressed.
-    """
-
-    def __init__(
-        self,
-        parent: QWidget | None = None,
-        *,
-        describe: Callable[[Progress, float | None], str] = progress_text,
-        cancel_text: str = "Cancel",
-        cancel_hint: str = "Stop and keep what is finished (Esc)",
-        stopping_text: str = "stopping …",
-    ) -> None:
-        super().__init__(parent)
-        self._describe, self._stopping_text = describe, stopping_text
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.text = QLabel()
-        self.text.setWordWrap(True)
-        self.cancel_button = QPushButton(cancel_text)
-        self.cancel_button.setToolTip(cancel_hint)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(_row(self.bar, self.cancel_button))
-        layout.addWidget(self.text)
-        self.hide()
-
-    def begin(self) -> None:
-        """Show a bar that only moves, until the first step is done."""
-        self.bar.setRange(0, 0)
-        self.text.setText("starting …")
-        self.cancel_button.setEnabled(True)
-        self.show()
-
-    def advance(self, progress: Progress, remaining_s: float | None) -> None:
-        """Show how far the job is."""
-        # A range of 0 to 0 moves without saying how far: nothing is known before the first step.
-        self.bar.setRange(0, progress.total if progress.done else 0)
-        self.bar.setValue(progress.done)
-        self.text.setText(self._describe(progress, remaining_s))
-
-    def stopping(self) -> None:
-        """Say that Cancel was heard."""
-        self.cancel_button.setEnabled(False)
-        self.text.setText(self._stopping_text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtWidgets import (
     QFrame,
@@ -16,20 +14,30 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_fractoseg._napari.widgets.run_queue import Run, RunQueue
+from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.segment.texts import share_text
+from napari_fractoseg._napari.widgets.run_queue import RunQueue
 
-__all__ = ["QueueList"]
+__all__ = ["QueueList", "run_text"]
 
 _ROWS_IN_VIEW = 5
 _BUTTON_PX = 24
 
 
+def run_text(run: Run) -> str:
+    """Say shortly how a run stands: ``waiting``, ``40 % · 2 min left``, ``done``."""
+    if run.state is State.RUNNING:
+        progress = run.progress
+        return "starting …" if progress is None else share_text(progress, run.remaining_s)
+    return "stopping …" if run.state is State.STOPPING else run.state.value
+
+
 class _Row(QWidget):
     """One run: its title, how it stands, and a button to cancel it."""
 
-    def __init__(self, run: Run, queue: RunQueue) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
-        self.run, self._queue = run, queue
+        self.run = run
         self.title = QElidingLabel(run.title)
         self.title.setToolTip(run.title)
         self.state = QLabel()
@@ -38,7 +46,7 @@ class _Row(QWidget):
         self.cancel_button.setStyleSheet("padding: 1px")
         self.cancel_button.setToolTip(f"Cancel {run.title}")
         self.cancel_button.setAccessibleName(f"Cancel {run.title}")
-        self.cancel_button.clicked.connect(self._cancel)
+        self.cancel_button.clicked.connect(run.cancel)
         policy = self.cancel_button.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # the texts stay in line
         self.cancel_button.setSizePolicy(policy)
@@ -47,17 +55,15 @@ class _Row(QWidget):
         layout.addWidget(self.title, 1)
         layout.addWidget(self.state)
         layout.addWidget(self.cancel_button)
+        run.progressed.connect(self.update_text)
         self.update_text()
 
     @Slot()
-    def _cancel(self) -> None:
-        self._queue.cancel(self.run)
-
     def update_text(self) -> None:
         """Say how the run stands."""
-        self.state.setText(self.run.text)
-        self.state.setToolTip(self.run.remark)
-        self.cancel_button.setVisible(self.run.can_be_cancelled)
+        self.state.setText(run_text(self.run))
+        self.state.setToolTip(str(self.run.error or ""))
+        self.cancel_button.setVisible(self.run.state in (State.WAITING, State.RUNNING))
 
 
 class QueueList(QScrollArea):
@@ -82,7 +88,6 @@ class QueueList(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         queue.changed.connect(self.refresh)
-        queue.progressed.connect(self._on_progress)
         self.refresh()
 
     @Slot()
@@ -96,7 +101,7 @@ class QueueList(QScrollArea):
         known = [row.run for row in self.rows]
         for run in self._queue.runs:
             if run not in known:
-                row = _Row(run, self._queue)
+                row = _Row(run)
                 self.rows.append(row)
                 self._layout.addWidget(row)
         for row in self.rows:
@@ -105,9 +110,3 @@ class QueueList(QScrollArea):
             in_view = min(len(self.rows), _ROWS_IN_VIEW)
             self.setFixedHeight(in_view * (self.rows[0].sizeHint().height() + 2))
         self.setVisible(len(self.rows) > 1)
-
-    @Slot(object, object, object)
-    def _on_progress(self, run: Run, _progress: Any, _remaining_s: Any) -> None:
-        for row in self.rows:
-            if row.run is run:
-                row.update_text()

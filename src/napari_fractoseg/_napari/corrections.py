@@ -9,7 +9,8 @@ import numpy.typing as npt
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_fractoseg._napari.layers import METADATA_KEY, facts_of, placement, unique_name
+from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY, facts_of
+from napari_fractoseg._napari.layers import placement, unique_name
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.supervision import Corrections
 from napari_fractoseg.results.editable_labels import SavedArray
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 __all__ = [
-    "PREDICTION_KEY",
     "add_helper_layer",
     "checked_layer",
     "corrections_of",
@@ -28,9 +28,6 @@ __all__ = [
     "prediction_of",
     "remember_prediction",
 ]
-
-PREDICTION_KEY = "fractoseg_prediction"
-"""Key in ``layer.metadata`` of the labels as the model gave them."""
 
 _CHECKED_KEY = "checked_for"
 """Entry of ``metadata[METADATA_KEY]``: the labels layer whose checked areas a layer shows."""

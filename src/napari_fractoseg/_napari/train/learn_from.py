@@ -1,0 +1,163 @@
+"""What a training learns from: painted layers, areas that are right, annotations on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtWidgets import QLabel, QMenu, QScrollArea, QToolButton, QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.corrections import mark_checked
+from napari_fractoseg._napari.layers import current_plane
+from napari_fractoseg._napari.train.painted import read_painted
+from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
+from napari_fractoseg._napari.train.request import saved_trainings
+from napari_fractoseg._napari.via.source_dialog import SourceDialog
+from napari_fractoseg._napari.widgets.controls import side_by_side, small_button
+from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.errors import FractosegError
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["LearnFrom"]
+
+_MENU_LENGTH = 10
+_PAIRS_HEIGHT_PX = 150
+
+
+class LearnFrom(QWidget):
+    """The list of what is learnt from, and the buttons that add to it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Its layers are offered.
+    scheme : callable
+        Returns the classes of labels layers that are not ours.
+    """
+
+    changed = Signal()
+    """Something else is learnt from, or other pixels of it."""
+    failed = Signal(object)
+    """The `FractosegError` of something that could not be added."""
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, scheme: Callable[[], ClassScheme | None]
+    ) -> None:
+        super().__init__()
+        self._viewer, self._scheme = viewer, scheme
+        self.pairs = PairsTable(viewer, scheme)
+        self.plane_button = small_button(
+            "This plane is correct", "All labels of the plane that is shown teach, as they are now"
+        )
+        self.area_button = small_button(
+            "Mark correct areas",
+            "Paint or outline (polygon tool), on a layer of its own, where the labels are right",
+        )
+        self.source_button = small_button("+ annotations …", "A folder of masks, or a VIA file")
+        self.restore_button = QToolButton()
+        self.restore_button.setText("Restore painted ▾")
+        self.restore_button.setToolTip("Bring back what was painted before an earlier training")
+        self.restore_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.restore_menu = QMenu(self.restore_button)
+        self.restore_button.setMenu(self.restore_menu)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(QLabel("<b>Learn from</b>"))
+        layout.addWidget(_scrolled(self.pairs))
+        layout.addLayout(side_by_side(self.plane_button, self.area_button))
+        layout.addLayout(side_by_side(self.source_button, self.restore_button))
+        self._connect()
+        self._on_change()
+
+    def _connect(self) -> None:
+        self.plane_button.clicked.connect(self.check_plane)
+        self.area_button.clicked.connect(self.check_areas)
+        self.source_button.clicked.connect(self.ask_for_source)
+        self.restore_menu.aboutToShow.connect(self.fill_restore_menu)
+        self.pairs.changed.connect(self._on_change)
+        self._viewer.layers.selection.events.active.connect(self._on_change)
+
+    @Slot()
+    def _on_change(self, _event: object = None) -> None:
+        """Let only those buttons be pressed that make sense now."""
+        for button in (self.plane_button, self.area_button):
+            button.setEnabled(self._active_row() is not None)
+        self.changed.emit()
+
+    def _active_row(self) -> PairRow | None:
+        row = self.pairs.row_of(self._viewer.layers.selection.active)
+        return row or (self.pairs.rows[0] if len(self.pairs.rows) == 1 else None)
+
+    @Slot()
+    def check_plane(self) -> None:
+        """Let everything in the plane that is shown teach, as it is now."""
+        row = self._active_row()
+        if row is not None:
+            units = getattr(self._viewer.dims, "units", None)
+            plane = current_plane(row.labels, self._viewer.dims.point, units)
+            mark_checked(self._viewer, row.labels, plane).visible = False
+            self._viewer.layers.selection.active = row.labels
+            row.recount(self._scheme(), force=True)
+
+    @Slot()
+    def check_areas(self) -> None:
+        """Take the brush to paint where the labels are right."""
+        row = self._active_row()
+        if row is not None:
+            layer = mark_checked(self._viewer, row.labels)
+            layer.visible = True
+            layer.mode = "paint"
+            self._viewer.layers.selection.active = layer
+
+    @Slot()
+    def ask_for_source(self) -> SourceDialog:
+        """Ask for a folder of images with masks or a VIA file."""
+        dialog = SourceDialog(self.pairs.annotations, self)
+        dialog.chosen.connect(self.pairs.add_source)
+        dialog.open()
+        return dialog
+
+    @Slot()
+    def fill_restore_menu(self) -> None:
+        """List what was painted before earlier trainings, the newest first."""
+        menu = self.restore_menu
+        menu.clear()
+        for folder in saved_trainings()[:_MENU_LENGTH]:
+            menu.addAction(folder.parent.name, partial(self.restore, folder))
+        if menu.isEmpty():
+            menu.addAction("nothing was saved yet").setEnabled(False)
+
+    def restore(self, folder: Path) -> list[Labels]:
+        """Add the layers that were painted before an earlier training."""
+        try:
+            saved = read_painted(folder)
+        except FractosegError as error:
+            self.failed.emit(error)
+            return []
+        layers = []
+        for layer, checked in saved:
+            self._viewer.add_layer(layer)
+            layers.append(layer)
+            if checked is not None:
+                area = mark_checked(self._viewer, layer)
+                area.data[checked] = 1
+                area.visible = False
+        self.pairs.refresh()
+        return layers
+
+
+def _scrolled(widget: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(widget)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setMinimumHeight(_PAIRS_HEIGHT_PX // 2)
+    area.setMaximumHeight(_PAIRS_HEIGHT_PX)
+    return area

@@ -1,0 +1,54 @@
+"""A training in the queue: stopping it keeps the best so far."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Slot
+
+from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.train.request import TrainingTask
+
+__all__ = ["TrainingRun"]
+
+
+_GOES_ON = (
+    "The training goes on in the background. Plugins > Train on corrections shows how far it is "
+    "and can stop it."
+)
+
+
+class TrainingRun(Run):
+    """Trains; its result is a `Trained`.
+
+    Parameters
+    ----------
+    task : TrainingTask
+        What to do.
+
+    Attributes
+    ----------
+    history : list of dict
+        The figures of the steps that were heard of, to draw curves of.
+    """
+
+    goes_on = _GOES_ON
+
+    def __init__(self, task: TrainingTask) -> None:
+        super().__init__(task.job(), f"training {task.request.name}")
+        self.task = task
+        self.history: list[dict[str, float]] = []
+        self.progressed.connect(self._on_step)
+
+    @Slot()
+    def _on_step(self) -> None:
+        if self.progress is not None and self.progress.metrics:
+            self.history.append(dict(self.progress.metrics))
+
+    def ask_to_stop(self) -> None:
+        """Make the current step the last one; the best so far is kept."""
+        self.task.stop()
+
+    def end_text(self) -> str:
+        """Say how it ended, if it is not simply done."""
+        if self.state is State.STOPPED:
+            return "Stopped before anything was learnt."
+        return super().end_text()

@@ -1,0 +1,89 @@
+"""What a training starts from, what the new model is called, how long and where it is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from magicgui.widgets import ComboBox, LineEdit
+from qtpy.QtCore import Signal, Slot
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.train.options import TrainingOptions
+from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.models.registry import list_models
+
+__all__ = ["TrainingSettings"]
+
+_BUDGETS = (("1 min", 1.0), ("5 min", 5.0), ("15 min", 15.0), ("1 h", 60.0), ("8 h", 480.0))
+
+
+class TrainingSettings(QWidget):
+    """The choices of a training that are not what it learns from."""
+
+    changed = Signal()
+    """Another model to start from, or another name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._named_by_user = False
+        self.start = ModelPicker(without_model="a new network")
+        self.name = LineEdit(name="name")
+        self.name.native.setToolTip("Under this name the new model will be in the list of models")
+        self.budget = ComboBox(choices=_BUDGETS, value=5.0, name="time")
+        narrow(self.budget).setToolTip("Until it no longer improves, at most this long")
+        self.device = DeviceLine()
+        self.options = TrainingOptions()
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setContentsMargins(0, 4, 0, 0)
+        form.addRow("Start from", self.start)
+        form.addRow("New name", self.name.native)
+        form.addRow("Time", self.budget.native)
+        form.addRow("Device", self.device)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(form)
+        layout.addWidget(self.options)
+        self.start.changed.connect(self._on_start)
+        self.name.native.textEdited.connect(self._on_name_edited)
+        self._on_start()
+
+    @property
+    def scheme(self) -> ClassScheme:
+        """The classes that are learnt where a layer does not say others: those of the start."""
+        entry = self.start.entry
+        return DEFAULT_SCHEME if entry is None else entry.card.scheme
+
+    def start_from(self, folder: Path) -> None:
+        """Start from the model that was just trained, under a name that is free."""
+        self._named_by_user = False
+        self.start.refresh()
+        self.start.choice.value = str(folder)
+
+    @Slot()
+    def _on_start(self) -> None:
+        entry = self.start.entry
+        self.options.for_start(entry is None)
+        if not self._named_by_user:
+            self.name.value = _free_name("my model" if entry is None else entry.card.name)
+        self.changed.emit()
+
+    @Slot()
+    def _on_name_edited(self) -> None:
+        self._named_by_user = True
+        self.changed.emit()
+
+
+def _free_name(base: str) -> str:
+    """Return a name for a model that is not taken."""
+    taken = {entry.key for entry in list_models()}
+    stem = base.rstrip("0123456789 ") if base.startswith("my ") else f"my {base}"
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem} {number}"
+    return name

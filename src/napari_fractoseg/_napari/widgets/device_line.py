@@ -1,0 +1,89 @@
+"""The line that says on which device a model runs, and why it is no GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import Qt, Slot
+from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton, QWidget
+
+from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.torch_import import prepare_torch
+from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
+from napari_fractoseg.jobs import Job, Progress
+
+__all__ = ["DeviceLine"]
+
+
+def _find_devices() -> Job[list[Any]]:
+    """Look for devices; importing PyTorch takes seconds."""
+    yield Progress(0, 1, "looking for a GPU")
+    prepare_torch()
+    from napari_fractoseg.models.devices import list_devices
+
+    return list_devices()
+
+
+class DeviceLine(QWidget):
+    """Says which device was found, and why it is no GPU; looks for it in a thread."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._devices: list[Any] = []
+        self.why_not_gpu = ""
+        self.choice = ComboBox(choices=self._choices, name="device")
+        self.choice.native.setToolTip("Where the model runs")
+        self.label = QLabel("looking for a GPU …")
+        self.why_button = QPushButton("Why no GPU?")
+        self.why_button.clicked.connect(self.explain)
+        self.why_button.hide()
+        layout = in_a_row(self.label, narrow(self.choice))
+        layout.addStretch()
+        layout.addWidget(self.why_button)
+        self.setLayout(layout)
+        self._show([(self.label.text(), "auto")])
+        self._search = Run(_find_devices(), "looking for a GPU")
+        self._search.ended.connect(self._on_search_end)
+        self._search.start()
+
+    @property
+    def device(self) -> str:
+        """Name for `choose_device`; ``auto`` until the devices are known."""
+        return str(self.choice.value)
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
+        return self._devices
+
+    def _show(self, devices: list[tuple[str, str]]) -> None:
+        self._devices = devices
+        self.choice.reset_choices()
+        self.choice.native.setVisible(len(devices) > 1)
+        self.label.setText(devices[0][0])
+        self.label.setVisible(len(devices) == 1)
+
+    @Slot()
+    def _on_search_end(self) -> None:
+        if self._search.state is State.FAILED:
+            self._show([("PyTorch cannot be loaded", "auto")])
+            self.why_button.setText("Why?")
+            self._explain_with(str(self._search.error))
+        elif self._search.state is State.DONE:
+            devices = self._search.result
+            self._show([(d.label, d.name) for d in devices])
+            self._explain_with(devices[-1].why_not_gpu)
+
+    def _explain_with(self, text: str) -> None:
+        self.why_not_gpu = text
+        self.why_button.setToolTip(text)
+        self.why_button.setVisible(bool(text))
+
+    def explain(self) -> QMessageBox:
+        """Show why no GPU is used and what to do."""
+        box = QMessageBox(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle("Why no GPU?")
+        box.setText(self.why_not_gpu)
+        box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        box.open()
+        return box

@@ -1,0 +1,115 @@
+"""The choice of a model, with its card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QTextCursor, QTextDocument
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QLabel,
+    QPushButton,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
+from napari_fractoseg.models.readme import readme_text
+from napari_fractoseg.models.registry import ModelEntry, list_models, user_folder
+
+__all__ = ["ModelPicker"]
+
+_MOST_CHARACTERS = 17
+"""Of a model's name, as broad as X: the bundled one can be read, and the dock stays narrow."""
+
+
+class ModelPicker(QWidget):
+    """Chooses among the bundled and the user's own models; the card is one click away.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+    without_model : str
+        Further choice, at the end, that stands for no model; empty for none.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None, *, without_model: str = "") -> None:
+        super().__init__(parent)
+        self._without_model = without_model
+        self._entries: dict[str, ModelEntry] = {}
+        self._look()
+        self.choice = ComboBox(choices=self._choices, name="model")
+        self.choice.changed.connect(self._on_change)
+        self.card_button = QPushButton("Card")
+        self.card_button.setToolTip("What this model was made from and how well it does")
+        self.card_button.clicked.connect(self.show_card)
+        self.setLayout(in_a_row(narrow(self.choice), self.card_button))
+        self.refresh()
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The chosen model, None if there is no model."""
+        return self._entries.get(self.choice.value)
+
+    @property
+    def missing_text(self) -> str:
+        """What to do when there is no model."""
+        return (
+            "No model was found. Reinstall napari-fractoseg (its own model is missing), or put a "
+            f"model folder into {user_folder()}."
+        )
+
+    def refresh(self) -> None:
+        """Look for models again; the choice is kept where it can be."""
+        self._look()
+        self.choice.reset_choices()
+        longest = max((len(title) for title, _ in self._choices()), default=0)
+        self.choice.native.setMinimumContentsLength(max(8, min(longest, _MOST_CHARACTERS)))
+        self._on_change()
+
+    def _look(self) -> None:
+        self._entries = {str(entry.folder): entry for entry in list_models()}
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
+        none = [(self._without_model, "")] if self._without_model else []
+        return [(entry.title, folder) for folder, entry in self._entries.items()] + none
+
+    def _on_change(self, _value: Any = None) -> None:
+        self.card_button.setEnabled(self.entry is not None)
+        if self.entry is not None:
+            self.choice.native.setToolTip(f"{self.entry.title}\n{self.entry.card.description}")
+        self.changed.emit()
+
+    def show_card(self) -> QDialog | None:
+        """Open the card in a window of its own."""
+        if self.entry is None:
+            return None
+        dialog = QDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(self.entry.title)
+        text = QTextBrowser()
+        text.setOpenLinks(False)
+        features = QTextDocument.MarkdownFeature
+        text.document().setMarkdown(
+            readme_text(self.entry.card),
+            # What a card says is text: HTML in it could load pictures.
+            features.MarkdownDialectGitHub | features.MarkdownNoHTML,
+        )
+        text.moveCursor(QTextCursor.MoveOperation.Start)
+        folder = QLabel(f"Folder: {self.entry.folder}")
+        folder.setWordWrap(True)
+        folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(dialog.reject)
+        layout = QVBoxLayout(dialog)
+        for widget in (text, folder, buttons):
+            layout.addWidget(widget)
+        dialog.resize(QSize(680, 720))
+        dialog.open()
+        return dialog

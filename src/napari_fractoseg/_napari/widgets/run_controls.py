@@ -1,0 +1,293 @@
+"""What every dock with a job has: the button that starts it, its progress, Cancel, Esc, a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QEvent, QObject, Qt, Signal, Slot
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.segment.texts import progress_text
+from napari_fractoseg._napari.widgets.run_queue import RunQueue, main_window
+from napari_fractoseg._napari.widgets.style import primary_style
+from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.jobs import Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["ProgressRow", "RunControls"]
+
+_WAITS = "waiting until the others are done …"
+
+
+class ProgressRow(QWidget):
+    """Progress bar, what is being done with the time left, and Cancel.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+    describe : callable
+        Says in words how far a job is, from `Progress` and the seconds left.
+    cancel_text, cancel_hint, stopping_text : str
+        What the button says, its tool tip, and what is said once it was pressed.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        describe: Callable[[Progress, float | None], str] = progress_text,
+        cancel_text: str = "Cancel",
+        cancel_hint: str = "Stop and keep what is finished (Esc)",
+        stopping_text: str = "stopping …",
+    ) -> None:
+        super().__init__(parent)
+        self._describe, self._stopping_text = describe, stopping_text
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.cancel_button = QPushButton(cancel_text)
+        self.cancel_button.setToolTip(cancel_hint)
+        top = QHBoxLayout()
+        top.setContentsMargins(0, 0, 0, 0)
+        top.addWidget(self.bar)
+        top.addWidget(self.cancel_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.text)
+
+    def show_run(self, run: Run) -> None:
+        """Show how far a run is that has not ended."""
+        done, total = (0, 0) if run.progress is None else (run.progress.done, run.progress.total)
+        if run.state is State.WAITING:
+            self.bar.setRange(0, 1)  # empty, and still
+        else:
+            # 0 to 0 moves without saying how far: nothing is known before the first step.
+            self.bar.setRange(0, total if done else 0)
+        self.bar.setValue(done)
+        self.cancel_button.setEnabled(run.state is not State.STOPPING)
+        self.text.setText(self._text(run))
+
+    def _text(self, run: Run) -> str:
+        if run.state is State.STOPPING:
+            return self._stopping_text
+        if run.progress is None:
+            return _WAITS if run.state is State.WAITING else "starting …"
+        return self._describe(run.progress, run.remaining_s)
+
+
+class RunControls(QWidget):
+    """Starts runs and shows the one it follows: state and texts are derived from it.
+
+    Parameters
+    ----------
+    dock : QWidget
+        The dock that they are for; when it is closed, its run goes on.
+    viewer : napari.viewer.Viewer
+        Its theme colours the button.
+    text : str
+        Of the button that starts the work; the dock connects it.
+    blocked : callable
+        Says why the button cannot be pressed now: what is missing, or that this is being done
+        already; empty if it can.
+    queue : RunQueue, optional
+        Where runs wait for their turn; by default they start at once.
+    progress : ProgressRow, optional
+    below_progress : QWidget, optional
+        What the dock shows between progress and line.
+
+    Attributes
+    ----------
+    run : Run or None
+        The run that is shown: the one that goes on, or the last one.
+    """
+
+    changed = Signal()
+    """It may show another state."""
+
+    def __init__(
+        self,
+        dock: QWidget,
+        viewer: napari.viewer.Viewer,
+        text: str,
+        *,
+        blocked: Callable[[], str],
+        queue: RunQueue | None = None,
+        progress: ProgressRow | None = None,
+        below_progress: QWidget | None = None,
+    ) -> None:
+        super().__init__()
+        self._viewer, self._queue = viewer, queue
+        self._blocked = blocked
+        self.run: Run | None = None
+        self._said, self._has_refused = "", False
+        self.button, self._button_text = QPushButton(text), text
+        self.progress = ProgressRow() if progress is None else progress
+        self.state_line = QLabel()
+        self.state_line.setWordWrap(True)
+        self.state_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.button, self.progress, below_progress, self.state_line):
+            if widget is not None:
+                layout.addWidget(widget)
+        self.progress.cancel_button.clicked.connect(self.cancel)
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.activated.connect(self.cancel)
+        dock.installEventFilter(self)
+        viewer.events.theme.connect(self._restyle)
+        self._restyle()
+        if queue is not None:
+            queue.changed.connect(self.refresh)
+
+    def _restyle(self, _event: Any = None) -> None:
+        """Colour the button as the theme colours what is current."""
+        self.button.setStyleSheet(primary_style(str(self._viewer.theme)))
+
+    # ---- what it shows ------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run of this dock goes on or waits."""
+        return self.run is None or self.run.state.has_ended
+
+    @property
+    def state(self) -> State:
+        """How the run stands that is shown; without one, whether one can be started."""
+        if self._has_refused and self.is_idle:
+            return State.FAILED
+        if self.run is not None:
+            return self.run.state
+        return State.NOT_READY if self._blocked() else State.READY
+
+    @Slot()
+    def refresh(self, _event: Any = None) -> None:
+        """Show everything anew."""
+        blocked, run, state = self._blocked(), self.run, self.state
+        is_queued = self._queue is not None and self._queue.is_busy
+        self._show_button(blocked, is_queued)
+        shows_run = run is not None and (run.state.is_under_way or (is_queued and not self.is_idle))
+        self.progress.setVisible(shows_run)
+        if run is not None and shows_run:
+            self.progress.show_run(run)
+        self._escape.setEnabled(state is State.RUNNING)
+        text = self._said or (blocked if state is State.NOT_READY else "")
+        self.state_line.setText(text)
+        self.state_line.setVisible(bool(text))
+        self.changed.emit()
+
+    def _show_button(self, blocked: str, is_queued: bool) -> None:
+        """While other runs go on, the button adds to them, and says why where it cannot."""
+        self.button.setEnabled(not blocked)
+        self.button.setText("Add to queue" if is_queued and not blocked else self._button_text)
+        self.button.setToolTip(
+            (blocked or "It starts when the others are done.") if is_queued else ""
+        )
+
+    @Slot()
+    def choice_changed(self, _event: Any = None) -> None:
+        """Follow a choice: if something is missing now, the run before is over and done with."""
+        if self.is_idle and self._blocked():
+            self.follow(None)
+            self.say("")
+        self.refresh()
+
+    def say(self, text: str) -> None:
+        """Let the line say something, until a run ends or another one is started."""
+        self._said, self._has_refused = text, False
+        self.refresh()
+
+    def refuse(self, error: FractosegError) -> None:
+        """Say why nothing was started; a run that goes on is not touched."""
+        self._said, self._has_refused = f"That did not work. {error}", True
+        self.refresh()
+
+    # ---- runs ---------------------------------------------------------------------------
+
+    def start(self, run: Run, text: str = "") -> None:
+        """Start a run, or let it wait until those in the queue are done.
+
+        Parameters
+        ----------
+        run : Run
+            Not yet started.
+        text : str
+            What the line says meanwhile.
+        """
+        if self._queue is None:
+            main_window(self).destroyed.connect(run.abandon)
+            self.say(text)
+            self.follow(run)
+            run.start()
+            return
+        if not self._queue.is_busy:
+            self.say(text)
+        self._queue.add(run, self)
+
+    def follow(self, run: Run | None) -> None:
+        """Show a run from now on; what was said of the one before stays in sight."""
+        if run is not self.run:
+            for signal, slot in self._connections():
+                signal.disconnect(slot)
+            self.run, self._has_refused = run, False
+            for signal, slot in self._connections():
+                signal.connect(slot)
+            if run is not None and run.state.has_ended:
+                self._said = self.named(run, run.end_text())
+        self.refresh()
+
+    def named(self, run: Run, text: str) -> str:
+        """Say which run a text is about, where there are several."""
+        several = self._queue is not None and len(self._queue.runs) > 1
+        return f"{run.title}: {text}" if text and several else text
+
+    def _connections(self) -> list[tuple[Any, Callable[[], None]]]:
+        run = self.run
+        if run is None:
+            return []
+        return [
+            (run.ended, self._on_end),
+            (run.changed, self.refresh),
+            (run.progressed, self._on_progress),
+        ]
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop the run that is shown as soon as it can; what is finished stays."""
+        if self.run is not None:
+            self.run.cancel()
+
+    @Slot()
+    def _on_end(self) -> None:
+        if self.run is not None:
+            self._said, self._has_refused = self.named(self.run, self.run.end_text()), False
+
+    @Slot()
+    def _on_progress(self) -> None:
+        if self.run is not None:
+            self.progress.show_run(self.run)
+
+    # ---- its dock -----------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Notice that the dock is closed: napari takes the widget out of it."""
+        is_closing = event is not None and event.type() == QEvent.Type.ParentChange
+        if is_closing and watched is not None and watched.parent() is None:
+            run = self.run
+            if run is not None and run.goes_on and not self.is_idle:
+                show_info(run.goes_on)
+        return False
