@@ -7,6 +7,7 @@ option has the same name, bounds and explanation everywhere.
 from __future__ import annotations
 
 import functools
+import inspect
 import textwrap
 import types
 from dataclasses import dataclass
@@ -114,13 +115,14 @@ def described(settings: type[C]) -> type[C]:
     The docstring gets a section *Parameters* made from the descriptions of the fields. The error
     names option, value and bound.
     """
-    lines = ["", "", "Parameters", "----------"]
+    lines = ["Parameters", "----------"]
     for field in option_fields(settings).values():
         lines.append(f"{field.name} : {field.type_text}")
         lines += textwrap.wrap(
             field.description, _WIDTH, initial_indent="    ", subsequent_indent="    "
         )
-    settings.__doc__ = (settings.__doc__ or "").rstrip() + "\n".join(lines) + "\n"
+    text, examples, rest = inspect.cleandoc(settings.__doc__ or "").partition("Examples\n---")
+    settings.__doc__ = "\n".join((text.rstrip(), "", *lines, "", examples + rest))
     make = settings.__init__
 
     @functools.wraps(make)

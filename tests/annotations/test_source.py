@@ -1,14 +1,14 @@
 import imageio.v3 as iio
 import numpy as np
-import pydantic
 import pytest
 
 from napari_fractoseg.annotations import AnnotatedImage, Region, ViaDocument, write_via
 from napari_fractoseg.annotations.options import LENIENT, STRICT, AnnotationOptions
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.errors import AnnotationError, OptionError
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.options import option_field
 
 RECT = {"name": "rect", "x": 0, "y": 0, "width": 2, "height": 2}
 
@@ -85,7 +85,9 @@ def test_damaged_regions_are_refused_or_counted(opened):
 
 
 def test_options_are_described_and_checked():
-    assert AnnotationOptions.describe("skip_unclassified").startswith("Leave regions without a")
+    assert option_field(AnnotationOptions, "skip_unclassified").description.startswith(
+        "Leave regions without a"
+    )
     assert AnnotationOptions(**LENIENT.to_dict()) == LENIENT
-    with pytest.raises(pydantic.ValidationError, match="'error' or 'first'"):
+    with pytest.raises(OptionError, match="several is 'all'.*'error' or 'first'"):
         AnnotationOptions(several="all")

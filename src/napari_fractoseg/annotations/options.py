@@ -10,14 +10,17 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from napari_fractoseg.options import described
+
 __all__ = ["LENIENT", "STRICT", "AnnotationOptions"]
 
 
+@described
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class AnnotationOptions:
     """What an annotation file leaves open: which class a region is of, and what is left out.
 
-    Each field says what it means. The defaults are `STRICT`; windows use `LENIENT`.
+    The defaults are `STRICT`; windows use `LENIENT`.
 
     Examples
     --------
@@ -51,12 +54,6 @@ class AnnotationOptions:
     def to_dict(self) -> dict[str, Any]:
         """Return the choices as plain JSON types."""
         return dict(_ADAPTER.dump_python(self, mode="json"))
-
-    @classmethod
-    def describe(cls, name: str) -> str:
-        """Return what a field means, for a tooltip or the help of an option."""
-        properties = _ADAPTER.json_schema()["properties"]
-        return str(properties[name]["description"])
 
 
 _ADAPTER = TypeAdapter(AnnotationOptions)

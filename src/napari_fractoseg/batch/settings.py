@@ -37,16 +37,22 @@ class SegmentSettings:
     ] = False
     palette: Annotated[
         Literal["standard", "colour-blind-safe"] | None,
-        Field(description="Colours of the overlay (default: those of the model)."),
+        Field(
+            description="Colours of the classes (default: those of the model). Those of "
+            "colour-blind-safe are told apart by colour-blind readers."
+        ),
     ] = None
     confidence: Annotated[
         bool,
-        Field(description="Also write the probability of the class that was chosen, 0 to 1."),
+        Field(
+            description="Also keep the probability of the class that was chosen, 0 to 1; it is not "
+            "calibrated."
+        ),
     ] = False
     margin: Annotated[
         bool,
         Field(
-            description="Also write by how much the class that was chosen is more probable than "
+            description="Also keep by how much the class that was chosen is more probable than "
             "the next one: near 0 where two classes are alike."
         ),
     ] = False
@@ -61,7 +67,9 @@ class SegmentSettings:
         int | None,
         Field(
             ge=32,
-            description="Edge of a tile (default: as the memory allows). Smaller ones take longer.",
+            description="Edge of the tiles in which an image is computed, in pixels (default: as "
+            "the memory allows, and smaller if it runs out). Small ones take longer, and one label "
+            "in ten thousand may change.",
         ),
     ] = None
     max_memory_gb: Annotated[

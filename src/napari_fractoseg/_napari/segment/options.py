@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit
+from magicgui.widgets import Container, FileEdit
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
-from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.options import choice_of, tick_of
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import PALETTES
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 
@@ -26,34 +27,13 @@ class AdvancedOptions(QCollapsible):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
-        self.confidence = CheckBox(
-            text="Confidence layer",
-            tooltip="Also keep the probability of the class that was chosen, 0 to 1. "
-            "It is not calibrated.",
+        self.confidence = tick_of(SegmentSettings, "confidence", "Confidence layer", False)
+        self.margin = tick_of(SegmentSettings, "margin", "Margin layer", False)
+        self.flips = tick_of(
+            SegmentSettings, "flips", "Average mirror images (4 times slower)", False
         )
-        self.margin = CheckBox(
-            text="Margin layer",
-            tooltip="Also keep by how much the class that was chosen is more probable than the "
-            "next one: near 0 where two classes are alike.",
-        )
-        self.flips = CheckBox(
-            text="Average mirror images (4 times slower)",
-            tooltip="Segment the image and its mirror images and average them. "
-            "Preset as the model's card says.",
-        )
-        self.tile = ComboBox(
-            label="Tile",
-            choices=_TILES,
-            tooltip="Edge of the pieces in which an image is computed. Automatic: as large as the "
-            "memory allows, and smaller if it runs out. Small ones take longer, and one label in "
-            "ten thousand may change.",
-        )
-        self.palette = ComboBox(
-            label="Colours",
-            choices=_PALETTES,
-            tooltip="Colours of the classes. Those of the last choice are told apart by "
-            "colour-blind readers.",
-        )
+        self.tile = choice_of(SegmentSettings, "tile_px", "Tile", _TILES)
+        self.palette = choice_of(SegmentSettings, "palette", "Colours", _PALETTES)
         self.save = FileEdit(
             label="Save to zarr",
             mode="d",
@@ -67,8 +47,6 @@ class AdvancedOptions(QCollapsible):
         line = self.save.line_edit.native
         line.setPlaceholderText("no, keep it in memory")
         line.setClearButtonEnabled(True)
-        for choice in (self.tile, self.palette):
-            narrow(choice)
         options = [self.confidence, self.margin, self.flips, self.tile, self.palette, self.save]
         self._form = Container(widgets=options, labels=True)
         self._form.margins = (0, 0, 0, 0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, SpinBox
+from magicgui.widgets import Container
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
-from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.options import choice_of, number_of, tick_of
+from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 
 __all__ = ["TrainingOptions"]
@@ -40,8 +42,9 @@ _SPLITS = (
     ("blocks of images", "blocks"),
     ("none", "none"),
 )
-_OPTIMISERS = ("adamw", "adam", "sgd", "rmsprop", "adadelta")
 _SUGGESTED = "as suggested"
+_PATCHES = ((_SUGGESTED, None), *((f"{n} px", n) for n in (128, 192, 256, 384, 512)))
+_PATCHES_IN_A_STEP = ((_SUGGESTED, None), *((str(n), n) for n in (1, 2, 4, 8, 16, 32)))
 
 
 class TrainingOptions(QCollapsible):
@@ -50,89 +53,26 @@ class TrainingOptions(QCollapsible):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
         self._is_new = False
-        self.encoder = ComboBox(
-            label="Encoder",
-            choices=_ENCODERS,
-            tooltip="The part of a new network that looks for structures. Larger ones are slower "
-            "and need more labels. vgg16_bn is what the paper used.",
+        choice = partial(choice_of, TrainingPlan)
+        self.encoder = choice("encoder", "Encoder", _ENCODERS)
+        self.encoder_weights = choice("encoder_weights", "Encoder knows", _ENCODER_WEIGHTS)
+        self.reduction = choice("reduction", "Resolution", _REDUCTIONS, value=NEW_NETWORK.reduction)
+        self.optimiser = choice("optimiser", "Optimiser")
+        self.learning_rate = choice("learning_rate", "Learning rate", ((_SUGGESTED, None), *_RATES))
+        self.patch_px = choice("patch_px", "Patch", _PATCHES)
+        self.batch_size = choice("batch_size", "Patches in a step", _PATCHES_IN_A_STEP)
+        self.split = choice("split", "Validation", _SPLITS)
+        self.augmentation = number_of(
+            TrainingPlan, "augmentation", "Variation", FINE_TUNING.augmentation, step=0.1
         )
-        self.encoder_weights = ComboBox(
-            label="Encoder knows",
-            choices=_ENCODER_WEIGHTS,
-            tooltip="What the encoder has learnt before. These weights are fetched once, 10 to 500 "
-            "MB.",
-        )
-        self.reduction = ComboBox(
-            label="Resolution",
-            choices=_REDUCTIONS,
-            value=NEW_NETWORK.reduction,
-            tooltip="What a new network looks at. Fracture surfaces are told apart at half the "
-            "resolution, in a quarter of the time; precipitates and fine cracks want all of it.",
-        )
-        self.optimiser = ComboBox(
-            label="Optimiser",
-            choices=_OPTIMISERS,
-            tooltip="How the network follows its errors. adadelta is what the paper used.",
-        )
-        self.learning_rate = ComboBox(
-            label="Learning rate",
-            choices=((_SUGGESTED, None), *_RATES),
-            tooltip="How large the changes of a step are. Smaller is slower and safer.",
-        )
-        self.patch_px = ComboBox(
-            label="Patch",
-            choices=((_SUGGESTED, None), *((f"{n} px", n) for n in (128, 192, 256, 384, 512))),
-            tooltip="Edge of the pieces that are learnt from, at the network's resolution. Larger "
-            "ones show more surroundings and need more memory.",
-        )
-        self.batch_size = ComboBox(
-            label="Patches in a step",
-            choices=((_SUGGESTED, None), *((str(n), n) for n in (1, 2, 4, 8, 16, 32))),
-            tooltip="More make the steps steadier, slower, and need more memory.",
-        )
-        self.augmentation = FloatSpinBox(
-            label="Variation",
-            value=FINE_TUNING.augmentation,
-            min=0,
-            max=2,
-            step=0.1,
-            tooltip="How much contrast, brightness, noise and blur are varied, so that the model "
-            "copes with other settings of the microscope. 0 varies nothing.",
-        )
-        self.stay_close = CheckBox(
-            text="Stay close to the parent",
-            value=True,
-            tooltip="Where nothing is painted, hold the model to what it said before, so that few "
-            "strokes do not make it forget the rest.",
-        )
-        self.split = ComboBox(
-            label="Validation",
-            choices=_SPLITS,
-            tooltip="What is held out to measure how good the model is: pixels it never learns "
-            "from. Automatic: whole images from three on, else blocks of each image.",
-        )
-        self.seed = SpinBox(
-            label="Seed",
-            value=0,
-            min=0,
-            max=2**31 - 1,
-            tooltip="The same seed repeats the same training on the CPU.",
-        )
-        narrow_boxes = (
-            self.encoder,
-            self.encoder_weights,
-            self.reduction,
-            self.optimiser,
-            self.learning_rate,
-            self.patch_px,
-            self.batch_size,
-            self.split,
-        )
-        for box in narrow_boxes:
-            narrow(box)
-        self._form = Container(
-            widgets=[*narrow_boxes, self.augmentation, self.seed, self.stay_close], labels=True
-        )
+        self.seed = number_of(TrainingPlan, "seed", "Seed", 0)
+        self.stay_close = tick_of(TrainingPlan, "stay_close", "Stay close to the parent", True)
+        widgets = [
+            *(self.encoder, self.encoder_weights, self.reduction, self.optimiser),
+            *(self.learning_rate, self.patch_px, self.batch_size, self.split),
+            *(self.augmentation, self.seed, self.stay_close),
+        ]
+        self._form = Container(widgets=widgets, labels=True)
         self._form.margins = (0, 0, 0, 0)
         self.addWidget(self._form.native)
         self.layout().setContentsMargins(0, 0, 0, 0)

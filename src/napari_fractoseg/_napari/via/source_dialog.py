@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_fractoseg.annotations.options import AnnotationOptions
+from napari_fractoseg.options import option_field
 
 __all__ = ["SourceDialog"]
 
@@ -51,7 +52,7 @@ class SourceDialog(QDialog):
             ("skip_unclassified", self.skip_unclassified),
             ("skip_damaged", self.skip_damaged),
         ):
-            widget.native.setToolTip(AnnotationOptions.describe(field))
+            widget.native.setToolTip(option_field(AnnotationOptions, field).description)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
         form = QFormLayout()
