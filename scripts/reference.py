@@ -14,6 +14,7 @@ from pathlib import Path
 
 from napari_fractoseg.options import OptionField, option_fields
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _MADE = "<!-- Made by scripts/reference.py; change the texts in the code. -->\n\n"
@@ -32,16 +33,29 @@ def training_plan() -> str:
         f"{_MADE}# Training plan",
         "",
         "What `fractoseg train --plan FILE` reads (JSON), what `nf.TrainingPlan` takes, and what",
-        "is written on the card of a model. A preset is a plan with other defaults: see",
-        "[Train without a window](../how-to/train-without-a-window.md).",
+        "is written on the card of a model. How a plan is completed",
+        "tells [Train without a window](../how-to/train-without-a-window.md).",
         "",
-        "| field | values | default | meaning |",
-        "|---|---|---|---|",
+        "The presets are columns of their own where they differ from the default.",
+        "",
+        "| field | values | default | fine-tuning | new network | meaning |",
+        "|---|---|---|---|---|---|",
     ]
     for field in option_fields(TrainingPlan).values():
-        default = "" if field.default == "" else f"`{field.default}`"
-        lines.append(f"| `{field.name}` | {_values(field)} | {default} | {field.description} |")
+        presets = (getattr(plan, field.name) for plan in (FINE_TUNING, NEW_NETWORK))
+        cells = (
+            f"`{field.name}`",
+            _values(field),
+            _code(field.default),
+            *("" if value == field.default else _code(value) for value in presets),
+            field.description,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _code(value: object) -> str:
+    return f"`{value}`" if value not in ("", None, ()) else "none"
 
 
 def _values(field: OptionField) -> str:
