@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_fractoseg._napari.segment.texts import fractions_text, progress_text, result_text
+from napari_fractoseg._napari.segment.texts import fractions_text, result_text
+from napari_fractoseg._napari.widgets.progress_text import progress_text
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.inference.result import LeftOut, RunRecord
 from napari_fractoseg.jobs import Progress

@@ -212,10 +212,10 @@ def test_a_result_that_cannot_be_put_in_its_place_is_kept_and_said(
     qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     first, second = dock.queue.runs
-    assert f"The result is in {folder / '.z_labels.zarr.part'}" in first.remark
+    assert f"The result is in {folder / '.z_labels.zarr.part'}" in str(first.error)
     assert np.asarray(first.shown.labels.data[0]).any()
     assert (folder / "z_labels.zarr").read_text() == "somebody else's"
-    assert (first.text, second.text) == ("failed", "done")
+    assert (first.state, second.state) == (State.FAILED, State.DONE)
     assert second.shown.labels.data.folder.name == "z [2]_labels.zarr"
 
 

@@ -1,18 +1,16 @@
-"""What is said about a segmentation: its title, its progress, its result."""
+"""What is said about a segmentation: its title, its result."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.result import RunRecord
-from napari_fractoseg.jobs import Progress, duration_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fractions_text", "progress_text", "result_text", "run_title", "share_text"]
+__all__ = ["fractions_text", "result_text", "run_title"]
 
 _MOST_NOTES = 3
 
@@ -35,22 +33,6 @@ def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> st
         return f"{image.name} · {image.plane_name(planes[0]).partition(' of ')[0]}"
     every = "all " if len(planes) == image.n_planes else ""
     return f"{image.name} · {every}{len(planes)} planes"
-
-
-def share_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say shortly how far a run is: ``40 % · 2 min left``."""
-    shown = replace(progress, message="") if progress.total else progress
-    return progress_text(shown, remaining_s)
-
-
-def progress_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a run is: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
-    if progress.total == 0:
-        return f"{progress.message} …"
-    parts = [progress.message or f"{progress.done / progress.total:.0%}".replace("%", " %")]
-    if remaining_s is not None and progress.done < progress.total:
-        parts.append(f"{duration_text(remaining_s)} left")
-    return " · ".join(parts)
 
 
 def result_text(table: pd.DataFrame, record: RunRecord) -> str:

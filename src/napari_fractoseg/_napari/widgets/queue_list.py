@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_fractoseg._napari.jobs import Run, State
-from napari_fractoseg._napari.segment.texts import share_text
+from napari_fractoseg._napari.widgets.progress_text import share_text
 from napari_fractoseg._napari.widgets.run_queue import RunQueue
 
 __all__ = ["QueueList", "run_text"]

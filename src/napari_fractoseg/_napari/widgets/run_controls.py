@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.jobs import Run, State
-from napari_fractoseg._napari.segment.texts import progress_text
+from napari_fractoseg._napari.widgets.progress_text import progress_text
 from napari_fractoseg._napari.widgets.run_queue import RunQueue, main_window
 from napari_fractoseg._napari.widgets.style import primary_style
 from napari_fractoseg.errors import FractosegError
