@@ -24,11 +24,11 @@ from pathlib import Path
 import napari
 import numpy as np
 from napari.qt import get_qapp
-from napari_fractoseg._napari.widgets.job_dock import State
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication
 from scipy import ndimage
 
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg._napari.via.dock import ViaImportWidget
