@@ -107,10 +107,10 @@ def asks(row):
 def test_a_result_that_napari_saved_is_a_prediction_again(
     segment_dock, noise, qtbot, row_in, tmp_path, name
 ):
-    dock, viewer = segment_dock, segment_dock._viewer
+    dock, viewer = segment_dock, segment_dock.viewer
     viewer.add_image(noise(*SHAPE), name="s17")
     dock.advanced.palette.value = "colour-blind-safe"
-    click(qtbot, dock.button)
+    click(qtbot, dock.controls.button)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     (path,) = dock.result.save(str(tmp_path / name))
     viewer.layers.remove(dock.result)
@@ -133,11 +133,11 @@ def test_a_result_that_napari_saved_is_a_prediction_again(
 def test_of_a_stack_segmented_plane_by_plane_all_planes_are_known(
     segment_dock, noise, qtbot, row_in, tmp_path
 ):
-    dock, viewer = segment_dock, segment_dock._viewer
+    dock, viewer = segment_dock, segment_dock.viewer
     viewer.add_image(noise(5, *SHAPE), name="s17")
     for plane in (0, 2):
         viewer.dims.set_current_step(0, plane)
-        click(qtbot, dock.button)
+        click(qtbot, dock.controls.button)
         qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     (path,) = dock.result.save(str(tmp_path / "two planes.tif"))
     viewer.layers.remove(dock.result)
@@ -148,12 +148,12 @@ def test_of_a_stack_segmented_plane_by_plane_all_planes_are_known(
 
 
 def test_a_stopped_run_is_known_too(segment_dock, noise, qtbot, row_in, tmp_path):
-    dock, viewer = segment_dock, segment_dock._viewer
+    dock, viewer = segment_dock, segment_dock.viewer
     viewer.add_image(noise(60, *SHAPE), name="s17")
     dock.source.extent.value = "all"
-    click(qtbot, dock.button)
+    click(qtbot, dock.controls.button)
     qtbot.waitUntil(lambda: dock.result is not None, timeout=LONG)
-    dock.cancel()
+    dock.controls.cancel()
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     n_labelled = int((dock.result.data > 0).sum())
     (path,) = dock.result.save(str(tmp_path / "part.tif"))
@@ -167,9 +167,9 @@ def test_a_stopped_run_is_known_too(segment_dock, noise, qtbot, row_in, tmp_path
 def test_a_corrected_result_that_napari_saved_is_asked_about(
     segment_dock, noise, qtbot, row_in, tmp_path
 ):
-    dock, viewer = segment_dock, segment_dock._viewer
+    dock, viewer = segment_dock, segment_dock.viewer
     viewer.add_image(noise(*SHAPE), name="s17")
-    click(qtbot, dock.button)
+    click(qtbot, dock.controls.button)
     qtbot.waitUntil(lambda: not dock.queue.is_busy, timeout=LONG)
     dock.result.data[:10] = 3
     (path,) = dock.result.save(str(tmp_path / "corrected.tif"))

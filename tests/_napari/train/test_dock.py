@@ -218,7 +218,7 @@ def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, t
     (tmp_path / "via.json").write_text(json.dumps({"old.tif": entry}))
 
     def choose(attribute, skip_unclassified):
-        dialog = widget.before.ask_for_source()
+        dialog = widget.learn_from.ask_for_source()
         dialog.images.value, dialog.file.value = tmp_path / "images", tmp_path / "via.json"
         dialog.attribute.value = attribute
         dialog.skip_unclassified.value = skip_unclassified
@@ -229,9 +229,9 @@ def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, t
     choose("mode", True)
     assert len(widget.request().sources) == 1
     train(widget, qtbot)
-    text = widget.panel.result_line.text()
+    text = widget.result_line.text()
     assert "1 regions without a class are left out of the labels." in text
-    command = shlex.split(widget.panel.command_button.toolTip().splitlines()[1])
+    command = shlex.split(widget.command_button.toolTip().splitlines()[1])
     assert "--skip-unclassified" in command
     assert command[command.index("--attribute") + 1] == "mode"
 
@@ -338,20 +338,21 @@ def test_a_training_that_another_window_runs_is_not_taken_up(widget, corrected, 
     while not (task.folder / "checkpoint").exists():
         next(job)
     job.close()
-    other = TrainWidget(widget._viewer)  # a second window, which offers it as well
+    other = TrainWidget(widget.viewer)  # a second window, which offers it as well
     qtbot.addWidget(other)
-    qtbot.waitUntil(lambda: not jobs._running, timeout=LONG)
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
     running = TrainingTask.resume(task.folder).job()
     while not next(running).metrics:
         pass
-    click(qtbot, other.panel.resume_button)
-    assert other.state is State.FAILED
-    assert "is running, in another window" in other.panel.state_line.text()
+    click(qtbot, other.unfinished.resume_button)
+    qtbot.waitUntil(lambda: other.controls.is_idle, timeout=LONG)
+    assert other.controls.state is State.FAILED
+    assert "is running, in another window" in other.controls.state_line.text()
     running.close()
 
 
 def test_the_plan_is_the_preset_with_what_was_chosen(widget, viewer, corrected):
-    panel, chosen = widget.panel, {"patch_px": 128, "batch_size": 1}
+    panel, chosen = widget.settings, {"patch_px": 128, "batch_size": 1}
     card = panel.start.entry.card
     assert widget.request().plan == suggested_plan(card, max_minutes=0.05, **chosen)
     panel.options.stay_close.value = False
