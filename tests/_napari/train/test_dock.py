@@ -486,3 +486,19 @@ def test_nothing_is_cut_off_beside_the_scroll_bar(make_napari_viewer, qtbot):
     qtbot.waitUntil(bar.isVisible, timeout=LONG)
     assert dock.area.widget().width() <= dock.area.viewport().width()
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
+
+
+def test_from_the_menu_the_plane_of_the_active_layer_is_said_to_be_correct(
+    make_napari_viewer, surface, qtbot, tiny_installed, no_job_left
+):
+    """napari hands a plugin its viewer, and the layers in it, in a wrapper."""
+    viewer = make_napari_viewer()
+    viewer.add_image(surface, name="s17")
+    layers = [viewer.add_labels(np.ones(surface.shape, np.uint8), name=n) for n in "ab"]
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fractoseg", "Train on corrections")
+    for layer in layers:
+        viewer.layers.selection.active = layer
+        assert widget.learn_from.plane_button.isEnabled()
+    click(qtbot, widget.learn_from.plane_button)
+    assert viewer.layers["b · checked"].data.all()
+    assert [row.taught.confirmed for row in widget.learn_from.pairs.rows] == [surface.size, 0]

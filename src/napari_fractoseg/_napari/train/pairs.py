@@ -327,4 +327,5 @@ class PairsTable(QWidget):
 
     def row_of(self, layer: QObject | None) -> PairRow | None:
         """Return the row of a labels layer."""
-        return next((r for r in self.rows if r.labels is layer), None)
+        # Equal, not the same: plugins get layers in a wrapper.
+        return next((r for r in self.rows if r.labels == layer), None)

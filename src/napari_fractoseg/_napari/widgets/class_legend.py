@@ -50,7 +50,7 @@ class ClassLegend(QWidget):
 
     def show_scheme(self, scheme: ClassScheme | None, layer: Labels | None = None) -> None:
         """Show a scheme; with a layer, a click selects the class for its brush."""
-        if layer is not self.layer:
+        if layer != self.layer:
             if self.layer is not None:
                 self.layer.events.selected_label.disconnect(self._on_selected)
             if layer is not None:

@@ -101,7 +101,7 @@ class ImagePicker(QObject):
 
     def _watch(self, layer: Layer | None) -> None:
         """Describe a layer again when it gets another pixel size or other data."""
-        if layer is self._described:
+        if layer == self._described:
             return
         for old, change in ((self._described, "disconnect"), (layer, "connect")):
             if old is not None:
