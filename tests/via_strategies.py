@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
-from napari_fractoseg.annotations.flavours import in_flavour
+from napari_fractoseg.annotations.conversion.flavours import in_flavour
 
 coordinates = st.one_of(
     st.integers(-5, 3000), st.floats(-5, 3000, allow_nan=False).map(lambda x: round(x, 3))

@@ -1,4 +1,4 @@
-from .annotations.convert import convert
+from .annotations.conversion.convert import convert
 from .annotations.options import AnnotationOptions
 from .annotations.via import read_via
 from .classes import ClassScheme, FractureClass

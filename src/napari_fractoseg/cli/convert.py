@@ -9,10 +9,9 @@ import typer
 
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
-    MaskValuesOption,
+    LabelOptions,
     OptionsOf,
     OverwriteOption,
-    UnlabelledOption,
     command,
     print_notes,
     watch,
@@ -34,6 +33,7 @@ def convert(
         Path, typer.Option("-o", "--out", metavar="OUT", help="File to write; folder for masks.")
     ],
     annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
+    masks: Annotated[LabelOptions, OptionsOf(LabelOptions)],
     to: Annotated[Target, typer.Option("--to", help="What to write.")] = "via2-project",
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, if not that of IN.")
@@ -45,8 +45,6 @@ def convert(
     overlap: Annotated[
         OverlapRule, typer.Option("--overlap", help="Who gets pixels of two regions.")
     ] = "later",
-    unlabelled: UnlabelledOption = "ignore",
-    mask_values: MaskValuesOption = None,
     tolerance_px: Annotated[
         float, typer.Option("--tolerance-px", min=0, help="Simplify polygons by so much.")
     ] = 0.0,
@@ -60,17 +58,17 @@ def convert(
     Polygons made of masks follow the edges of the pixels, so that masks made
     of them are the same again; --tolerance-px 1 makes them handier to edit.
     """
-    from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
+    from napari_fractoseg.annotations.conversion.convert import ConvertSettings, convert_job
     from napari_fractoseg.annotations.document import Flavour
-    from napari_fractoseg.annotations.formats.masks import parse_mask_values, read_scheme
+    from napari_fractoseg.annotations.formats.masks import read_scheme
 
     settings = ConvertSettings(
         images=images,
         annotations=annotations,
         scheme=read_scheme(classes) if classes else None,
-        mask_values=parse_mask_values(mask_values) if mask_values else None,
+        mask_values=masks.values,
         overlap=overlap,
-        unannotated=None if unlabelled == "ignore" else unlabelled,
+        unannotated=masks.unlabelled_as,
         tolerance_px=tolerance_px,
         min_area_px=min_area_px,
         overwrite=overwrite,

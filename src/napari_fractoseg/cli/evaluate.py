@@ -13,14 +13,12 @@ from napari_fractoseg import __version__
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
     DeviceOption,
-    MaskValuesOption,
+    LabelOptions,
     ModelOption,
     OptionsOf,
     OverwriteOption,
-    UnlabelledOption,
     command,
     figure,
-    label_options,
     make_console,
     print_notes,
     watch,
@@ -39,9 +37,8 @@ def evaluate(
     labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA file.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
     annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
+    masks: Annotated[LabelOptions, OptionsOf(LabelOptions)],
     model: ModelOption = "default",
-    mask_values: MaskValuesOption = None,
-    unlabelled: UnlabelledOption = "ignore",
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -59,7 +56,7 @@ def evaluate(
         labels,
         annotations=annotations,
         predictions_as_truth=True,  # two models may be compared: it is said, not refused
-        **label_options(mask_values, unlabelled, loaded),
+        **masks.reading(loaded),
     )
     print_notes(reference.notes)
     chosen_device = choose_device(device)

@@ -7,9 +7,11 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
@@ -17,20 +19,20 @@ from typer.core import TyperGroup
 
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
-from napari_fractoseg.options import OptionField, option_fields
+from napari_fractoseg.options import OptionField, described, option_fields
+
+if TYPE_CHECKING:
+    from napari_fractoseg.models.model import SegmentationModel
 
 __all__ = [
     "DeviceOption",
     "Group",
-    "MaskValuesOption",
+    "LabelOptions",
     "ModelOption",
     "OptionsOf",
     "OverwriteOption",
-    "Unlabelled",
-    "UnlabelledOption",
     "command",
     "figure",
-    "label_options",
     "make_console",
     "option_hint",
     "print_notes",
@@ -92,7 +94,6 @@ def option_hint(command: Any, parameters: Sequence[str]) -> str:
     return f" Option{'s' * (len(found) > 1)}: {', '.join(found)}." if found else ""
 
 
-Unlabelled = Literal["ignore", "background"]
 ModelOption = Annotated[
     str, typer.Option("--model", help="'default', the name of a model, or a model folder.")
 ]
@@ -100,18 +101,46 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cu
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace results that are already there.")
 ]
-MaskValuesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mask-values",
-        help="What the values in mask files mean, such as "
-        "'0=background,1=transgranular,2=intergranular'; others are unlabelled. 'research': as the "
-        "code of arXiv 1908.02242 wrote them.",
-    ),
-]
-UnlabelledOption = Annotated[
-    Unlabelled, typer.Option("--unlabelled", help="What pixels without a label mean.")
-]
+
+
+@described
+@dataclass(frozen=True)
+class LabelOptions:
+    """What masks mean, and pixels without a label."""
+
+    mask_values: Annotated[
+        str | None,
+        Field(
+            description="What the values in mask files mean, such as "
+            "'0=background,1=transgranular,2=intergranular'; others are unlabelled. 'research': as "
+            "the code of arXiv 1908.02242 wrote them."
+        ),
+    ] = None
+    unlabelled: Annotated[
+        Literal["ignore", "background"], Field(description="What pixels without a label mean.")
+    ] = "ignore"
+
+    @property
+    def values(self) -> dict[int, str] | None:
+        """Value in the mask files -> name of a class; None if nothing was said."""
+        from napari_fractoseg.annotations.formats.masks import parse_mask_values
+
+        return parse_mask_values(self.mask_values) if self.mask_values else None
+
+    @property
+    def unlabelled_as(self) -> str | None:
+        """Name of the class that pixels without a label are given; None if they stay without."""
+        return None if self.unlabelled == "ignore" else self.unlabelled
+
+    def reading(self, model: SegmentationModel | None) -> dict[str, Any]:
+        """Return the arguments of `read_training_set`, with the classes of a model, if any."""
+        from napari_fractoseg.classes import DEFAULT_SCHEME
+
+        return {
+            "scheme": model.card.scheme if model else DEFAULT_SCHEME,
+            "mask_values": self.values,
+            "unlabelled_as": self.unlabelled_as,
+        }
 
 
 class OptionsOf:
@@ -258,15 +287,3 @@ def print_notes(notes: Iterable[str]) -> None:
 def figure(value: float) -> str:
     """Return a number for a table or sentence; a dash where there is none."""
     return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def label_options(mask_values: str | None, unlabelled: Unlabelled, model: Any) -> dict[str, Any]:
-    """Return the options for reading labels, as the library takes them."""
-    from napari_fractoseg.annotations.formats.masks import parse_mask_values
-    from napari_fractoseg.classes import DEFAULT_SCHEME
-
-    return {
-        "scheme": model.card.scheme if model else DEFAULT_SCHEME,
-        "mask_values": parse_mask_values(mask_values) if mask_values else None,
-        "unlabelled_as": None if unlabelled == "ignore" else unlabelled,
-    }

@@ -19,12 +19,10 @@ from rich.table import Table
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
     DeviceOption,
-    MaskValuesOption,
+    LabelOptions,
     OptionsOf,
-    UnlabelledOption,
     command,
     figure,
-    label_options,
     make_console,
     print_notes,
     watch,
@@ -115,12 +113,11 @@ def train(
         OptionsOf(TrainingPlan, *_FROM_PLAN, only_given=True, default_text=_preset_text),
     ],
     annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
+    masks: Annotated[LabelOptions, OptionsOf(LabelOptions)],
     share: Annotated[
         list[float] | None,
         typer.Option("--share", help="How often its images are drawn; once for each --images."),
     ] = None,
-    mask_values: MaskValuesOption = None,
-    unlabelled: UnlabelledOption = "ignore",
     predictions_as_truth: Annotated[
         bool,
         typer.Option(
@@ -172,7 +169,7 @@ def train(
         share or (),
         annotations=annotations,
         predictions_as_truth=predictions_as_truth,
-        **label_options(mask_values, unlabelled, start),
+        **masks.reading(start),
     )
     chosen_device = choose_device(device)
     if is_first_process():

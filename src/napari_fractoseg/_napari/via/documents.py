@@ -13,8 +13,7 @@ from napari_fractoseg._napari.layer_metadata import LayerFacts, facts_in
 from napari_fractoseg._napari.via.shape_regions import regions_of_shapes
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.class_mapping import ClassMapping
-from napari_fractoseg.annotations.edit import ClassWords, with_class
-from napari_fractoseg.annotations.flavours import (
+from napari_fractoseg.annotations.conversion.flavours import (
     class_definitions,
     edited,
     in_flavour,
@@ -23,6 +22,7 @@ from napari_fractoseg.annotations.flavours import (
     project_of,
     with_used_options,
 )
+from napari_fractoseg.annotations.edit import ClassWords, with_class
 from napari_fractoseg.annotations.stacks import draw_labels_job
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme

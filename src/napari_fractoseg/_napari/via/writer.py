@@ -6,7 +6,7 @@ from napari.utils.notifications import show_info
 
 from napari_fractoseg._napari.via.documents import FullLayerData, document_of_layers
 from napari_fractoseg.annotations import Flavour, write_via
-from napari_fractoseg.annotations.flavours import in_flavour
+from napari_fractoseg.annotations.conversion.flavours import in_flavour
 
 __all__ = ["write_via2", "write_via2_csv", "write_via2_project"]
 

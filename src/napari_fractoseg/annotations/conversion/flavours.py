@@ -54,7 +54,7 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
 
     Examples
     --------
-    >>> from napari_fractoseg.annotations.flavours import in_flavour
+    >>> from napari_fractoseg.annotations.conversion.flavours import in_flavour
     >>> from napari_fractoseg.annotations.document import Flavour, ViaDocument
     >>> in_flavour(ViaDocument(()), Flavour.VIA2_PROJECT).settings["project"]
     {'name': 'fractoseg'}

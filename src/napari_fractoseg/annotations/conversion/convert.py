@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from napari_fractoseg.annotations.convert_settings import Converted, ConvertSettings
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
-from napari_fractoseg.annotations.flavours import in_flavour
-from napari_fractoseg.annotations.formats.mask_folders import (
+from napari_fractoseg.annotations.conversion.flavours import in_flavour
+from napari_fractoseg.annotations.conversion.mask_folders import (
     document_of_masks,
     write_masks,
 )
+from napari_fractoseg.annotations.conversion.settings import Converted, ConvertSettings
+from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
 from napari_fractoseg.annotations.formats.masks import parse_mask_values, read_scheme
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import AnnotationOptions

@@ -16,7 +16,7 @@ from napari_fractoseg.annotations import (
     write_via,
 )
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
-from napari_fractoseg.annotations.convert import ConvertSettings, convert_job
+from napari_fractoseg.annotations.conversion.convert import ConvertSettings, convert_job
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.cli.convert import convert as command

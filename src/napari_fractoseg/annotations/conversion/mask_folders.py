@@ -8,9 +8,9 @@ from pathlib import Path
 import tifffile
 
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
-from napari_fractoseg.annotations.convert_settings import Converted, ConvertSettings
+from napari_fractoseg.annotations.conversion.flavours import project_of
+from napari_fractoseg.annotations.conversion.settings import Converted, ConvertSettings
 from napari_fractoseg.annotations.document import ViaDocument
-from napari_fractoseg.annotations.flavours import project_of
 from napari_fractoseg.annotations.formats.masks import (
     LABEL_SUFFIX,
     SCHEME_FILE,

@@ -2,10 +2,9 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from via_strategies import documents
 
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
-from napari_fractoseg.annotations.flavours import (
+from napari_fractoseg.annotations.conversion.flavours import (
     edited,
     in_flavour,
     joined,
@@ -14,6 +13,7 @@ from napari_fractoseg.annotations.flavours import (
 )
 from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
+from via_strategies import documents
 
 TRIANGLE = {"name": "polygon", "all_points_x": [0, 4, 4], "all_points_y": [0, 0, 4]}
 CLOSED = {"name": "polygon", "all_points_x": [0, 4, 4, 0], "all_points_y": [0, 0, 4, 0]}

@@ -1,0 +1,1 @@
+"""Conversion: annotations from one version of VIA to another, to COCO, and from and to masks."""
