@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,10 @@ def hold(path: Path, refusal: FractosegError) -> Iterator[None]:
     Notes
     -----
     A hidden file beside it (``.NAME.lock``) is locked by the operating system, which gives the
-    lock back when the process ends, however it ends. The file stays: whoever removed it might
-    remove the one that the next run has just locked.
+    lock back when the process ends, however it ends. The lock's file is removed before it is
+    released. Removed afterwards, it might be that of the next run already, and a third run would
+    make and lock a new one. A run that opened the file before it was removed does not get its
+    lock: filelock sees that it has no name any more.
     """
     lock = _lock_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +158,8 @@ def hold(path: Path, refusal: FractosegError) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # Windows removes no file that is open; filelock does it there
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from napari_fractoseg.batch.blocks import (
     Block,
@@ -33,6 +30,7 @@ from napari_fractoseg.batch.model_cache import model_of
 from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
 from napari_fractoseg.errors import OutputExistsError
+from napari_fractoseg.files import hold
 from napari_fractoseg.images import GreyRange, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.multiscale import levels_of
@@ -103,7 +101,9 @@ class StreamedRun:
         OutputExistsError
             If another run is writing the same results.
         """
-        with _held(self._task.labels_path):
+        result = self._task.labels_path
+        refusal = OutputExistsError(f"Another run is writing {result}. Wait for it, or stop it.")
+        with hold(result, refusal):
             try:
                 return (yield from self._locked_job())
             finally:
@@ -286,37 +286,6 @@ class StreamedRun:
         self._record.notes.extend(result.notes)
         self.devices[result.device] = None
         self.tile_px = min(self.tile_px or result.tile_px, result.tile_px)
-
-
-@contextmanager
-def _held(result: Path) -> Iterator[None]:
-    """Hold the lock of a result, so that no other run writes it.
-
-    Notes
-    -----
-    The lock's file is removed before it is released. Removed afterwards, it might be that of the
-    next run already, and a third run would make and lock a new one. A run that opened the file
-    before it was removed does not get its lock: filelock sees that it has no name any more.
-
-    Raises
-    ------
-    OutputExistsError
-        If another run holds it.
-    """
-    path = result.with_name(f".{result.name}.lock")
-    lock = FileLock(path, blocking=False, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OutputExistsError(
-            f"Another run is writing {result}. Wait for it, or stop it."
-        ) from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # Windows removes no file that is open; filelock does it there
-            path.unlink()
-        lock.release()
 
 
 def _size(shape: tuple[int, int]) -> int:
