@@ -59,6 +59,7 @@ def test_a_file_is_looked_at_without_zarr_and_dask_arrays(tmp_path, reader, func
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_the_engine_runs_without_napari_and_qt():
     code = "import napari_fractoseg as nf; [getattr(nf, n) for n in nf.__all__]"
     assert not modules_after(code).intersection(("napari", "qtpy", "magicgui", "PyQt6", "PySide6"))

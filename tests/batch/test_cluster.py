@@ -23,7 +23,10 @@ from napari_fractoseg.errors import ClusterError
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of killed processes
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # sockets of killed processes
+]
 
 SHAPE = (2, 1200, 1100)
 """Four blocks a plane: they begin at multiples of 1024 px with the model here."""

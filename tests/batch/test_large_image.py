@@ -73,6 +73,7 @@ def labels_of(path):
     return zarr.open_group(path, mode="r")["0"][...]
 
 
+@pytest.mark.slow
 def test_the_labels_are_those_of_the_array(image, settings, tmp_path):
     task, report = segment(image, tmp_path / "out", replace(settings, confidence=True))
     labels = labels_of(task.labels_path)
@@ -161,6 +162,7 @@ def test_axes_that_the_image_does_not_name_are_the_usual_ones(settings, tmp_path
     assert result["0"].metadata.dimension_names == ("z", "y", "x")
 
 
+@pytest.mark.slow
 def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     out = tmp_path / "out"
     task, _ = segment(image, out, settings)
@@ -174,6 +176,7 @@ def test_results_are_replaced_only_if_allowed(image, settings, tmp_path):
     assert not task.path_of("confidence").exists()
 
 
+@pytest.mark.slow
 def test_overlays_of_planes_are_drawn_and_left_out_where_they_would_be_huge(
     image, settings, tmp_path, monkeypatch
 ):
@@ -188,6 +191,7 @@ def test_overlays_of_planes_are_drawn_and_left_out_where_they_would_be_huge(
     )
 
 
+@pytest.mark.slow
 def test_smaller_copies_show_the_labels_of_a_large_plane(settings, tmp_path):
     data = np.random.default_rng(0).integers(0, 255, (1300, 2051), dtype=np.uint8)
     zarr.create_array(tmp_path / "large.zarr", data=data, dimension_names=("y", "x"))
@@ -234,6 +238,7 @@ class TestOtherImagesThatAreStreamed:
         assert task.labels_path.name == "series_labels.zarr"
         assert labels_of(task.labels_path).shape == data.shape
 
+    @pytest.mark.slow
     def test_a_large_tiff_is_not_loaded(self, settings, tmp_path, monkeypatch):
         data = np.random.default_rng(1).integers(0, 255, (200, 1100), dtype=np.uint8)
         tifffile.imwrite(tmp_path / "large.tif", data, tile=(64, 64), compression="zlib")
@@ -313,6 +318,7 @@ def test_the_writing_of_a_tiff_can_be_stopped(tmp_path):
     assert not any(t.name.startswith("fractoseg-tiff") for t in threading.enumerate())
 
 
+@pytest.mark.slow
 def test_the_labels_get_the_name_that_is_wanted(image, settings, tmp_path):
     wanted = replace(settings, name="mine", zarr=True, confidence=True)
     _task, report = segment(image, tmp_path / "out", wanted)
@@ -346,6 +352,7 @@ for progress in batch.run(batch.plan([image], out, settings)):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings, tmp_path):
     whole, _ = segment(image, tmp_path / "whole", settings)
@@ -378,6 +385,7 @@ def test_after_a_kill_the_run_goes_on_and_the_result_is_the_same(image, settings
     assert not journal.parent.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{"flips": True}, {"tile_px": 128}, {"confidence": True}, {"margin": True}]
 )
@@ -399,6 +407,7 @@ def test_a_run_that_goes_on_has_the_tiles_it_began_with(image, settings, tmp_pat
     assert run["files"][0]["tile_px"] == 64
 
 
+@pytest.mark.slow
 def test_a_draft_of_another_channel_is_not_gone_on_with(settings, tmp_path):
     data = np.random.default_rng(0).integers(0, 255, (2, 200, 300), dtype=np.uint8)
     path, out = tmp_path / "two.zarr", tmp_path / "out"
@@ -439,6 +448,7 @@ def test_two_runs_do_not_write_the_same_results(image, settings, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_third_run_does_not_write_what_the_second_one_does(
     image, settings, tmp_path, monkeypatch
 ):

@@ -150,6 +150,7 @@ class TestSegment:
         assert (out / "one_confidence.zarr").exists()
         assert (out / "one_margin.zarr").exists()
 
+    @pytest.mark.slow
     def test_workers_write_where_they_are_told(self, data, model):
         (data / "big").mkdir()
         image = iio.imread(data / "images" / "one.png")
@@ -242,6 +243,7 @@ class TestSegment:
 
 
 class TestTrainEvaluateSegment:
+    @pytest.mark.slow
     def test_from_images_to_labels(self, data):
         text = run(*train_arguments(data), "--mask-values", QF_VALUES, "--max-steps", 15,
                    "--validation", "two", "--name", "Mine", "--description", "Made up.",
@@ -278,7 +280,7 @@ class TestTrain:
         for mask in (data / "masks").glob("*.png"):
             mask.unlink()
         text = run(*train_arguments(data), "--max-steps", 1, code=2)
-        assert "one_labels.tif, two_labels.tif are untouched predictions of tiny" in text
+        assert "one_labels.tif, two_labels.tif: untouched predictions of tiny" in text
         assert "--predictions-as-truth" in text
         assert not (data / "model").exists()
         run(*train_arguments(data), "--max-steps", 1, "--predictions-as-truth")
@@ -404,12 +406,14 @@ class TestTrain:
         assert f"mean IoU {figures['mean_iou']:.3f}" in text
         assert not (data / "model.checkpoint").exists()
 
+    @pytest.mark.slow
     def test_minutes_alone_are_not_cut_short_by_steps(self, data):
         (data / "plan.json").unlink()
         arguments = [a for a in train_arguments(data) if a not in ("--plan", data / "plan.json")]
         run(*arguments, "--max-minutes", 0.01, "--split", "none")
         assert nf.load_model(data / "model").card.lineage.plan["max_steps"] > 600
 
+    @pytest.mark.slow
     def test_it_is_said_which_weights_were_kept(self, data, model):
         text = run(*train_arguments(data), "--max-steps", 2, "--split", "none")
         assert f"Saved {data / 'model'}. Kept: the weights of step 2 of 2, the last one." in text
@@ -421,6 +425,7 @@ class TestTrain:
         assert "No step was better than the start on the held-out pixels" in text
         assert "No step was better than the start" in (data / "same" / "README.md").read_text()
 
+    @pytest.mark.slow
     def test_the_card_of_a_model_repeats_its_training(self, data):
         run(*train_arguments(data), "--max-steps", 2, "--seed", 3)
         arguments = train_arguments(data, "again")

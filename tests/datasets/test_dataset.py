@@ -49,11 +49,12 @@ class TestPredictions:
 
     def test_they_are_refused_by_name_with_what_to_do(self, predictions):
         message = (
-            r"a_labels.tif, b_labels.zarr are untouched predictions of tiny: the network would "
-            r"learn what it said itself. Correct them .*--predictions-as-truth"
+            r"a_labels.tif, b_labels.zarr: untouched predictions of tiny. The network would "
+            r"learn what it said itself. Correct them .* say that they are right"
         )
-        with pytest.raises(TrainingError, match=message):
+        with pytest.raises(TrainingError, match=message) as refused:
             read_training_set(*predictions)
+        assert refused.value.options == ("predictions_as_truth",)
         with pytest.raises(TrainingError, match="untouched predictions of tiny"):
             read_training_sets([predictions[0]], [predictions[1]])
 
@@ -61,22 +62,22 @@ class TestPredictions:
         with pytest.raises(TrainingError, match="untouched predictions"):
             read_training_set(*predictions, mask_values={1: "dimples", 2: "cleavage"})
 
-    def test_they_are_learnt_from_if_that_is_said(self, predictions, caplog):
+    def test_they_are_learnt_from_if_that_is_said(self, predictions):
         training_set = read_training_set(*predictions, predictions_as_truth=True)
         assert training_set.names == ("a", "b")
         np.testing.assert_array_equal(training_set.pairs[0].labels, self.MASK)
-        assert "a_labels.tif, b_labels.zarr are untouched predictions of tiny, and are" in (
-            caplog.text
+        assert training_set.notes == (
+            "labels: a_labels.tif, b_labels.zarr: untouched predictions of tiny, taken for truth",
         )
 
-    def test_corrected_ones_are_truth(self, folders, caplog):
+    def test_corrected_ones_are_truth(self, folders):
         changed = self.MASK.copy()
         changed[0, 0] = 3
         for name in ("a", "b"):
             path = folders[1] / f"{name}_labels.tif"
             write_tiff(path, changed, DEFAULT_SCHEME, record_of(self.MASK))
-        assert read_training_set(*folders).names == ("a", "b")
-        assert caplog.text == ""
+        training_set = read_training_set(*folders)
+        assert (training_set.names, training_set.notes) == (("a", "b"), ())
 
 
 def pair(name, labels):

@@ -75,6 +75,7 @@ def tiled_agreement(model, halo_px, **options):
     return (whole == tiled).mean()
 
 
+@pytest.mark.slow
 def test_tiles_give_the_labels_of_the_whole_image(tiny_model):
     # A halo as wide as the network sees makes tiles exact, one by one or in batches.
     assert tiled_agreement(tiny_model, 256) > 0.9999
@@ -246,6 +247,7 @@ def whole_plane(model, image):
     return model.card.scheme.to_labels(total.argmax(dim=0).numpy().astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reductions", [(1,), (1, 2), (2, 3), (1, 2, 4)])
 @pytest.mark.parametrize("tile_px", [None, 192])
 def test_each_look_in_its_own_tiles_gives_the_labels_of_the_whole_plane(
@@ -369,6 +371,7 @@ class _Watched:
         return block
 
 
+@pytest.mark.slow
 def test_a_large_plane_on_disk_is_read_in_parts_and_labelled_on_disk(
     tiny_model, tmp_path, monkeypatch
 ):

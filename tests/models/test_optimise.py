@@ -94,6 +94,7 @@ def test_what_cannot_be_folded_stays_as_it_is(network):
     assert torch.equal(fast(image), network(image))
 
 
+@pytest.mark.slow
 def test_openvino_gives_the_same_labels(tiny_model):
     pytest.importorskip("openvino")
     fast = OpenVinoNetwork(folded(tiny_model.network))
@@ -103,6 +104,7 @@ def test_openvino_gives_the_same_labels(tiny_model):
             torch.testing.assert_close(fast(image), tiny_model.network(image), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_long_work_on_the_cpu_is_done_by_openvino(tiny_model):
     pytest.importorskip("openvino")
     planes = np.random.default_rng(0).integers(0, 255, (2, 96, 128), dtype=np.uint8)
@@ -121,6 +123,7 @@ def test_long_work_on_the_cpu_is_done_by_openvino(tiny_model):
     assert nf.segment(planes[0], tiny_model, device="cpu").shape == (96, 128)
 
 
+@pytest.mark.slow
 def test_nothing_is_told_to_the_makers_of_openvino():
     program = """
 import sys, torch
@@ -134,6 +137,7 @@ print([name for name in sys.modules if "openvino_telemetry" in name])
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_half_precision_gives_nearly_the_same(tiny_model):
     half = HalfNetwork(tiny_model.network)
     assert is_alike(tiny_model.network, half)

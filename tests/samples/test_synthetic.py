@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -117,6 +117,7 @@ def test_a_stack_holds_the_planes_of_consecutive_seeds_at_one_pixel_size():
     assert not np.array_equal(stack.image[0], stack.image[1])
 
 
+@example(seed=10287, shape=(45, 40), grain_px=46.58583399519218, share=0.0)  # rounding
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -65,6 +65,7 @@ def train(data, **options):
 
 
 class TestTrain:
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_weights(self, data):
         first, second = train(data).model, train(data).model
         assert torch.equal(weights(first), weights(second))
@@ -230,6 +231,7 @@ class TestEncoderWeights:
         assert result.model.card.lineage.plan["encoder_weights"] == "none"
         assert result.model.card.description == ""
 
+    @pytest.mark.slow
     def test_random_weights_stay_said_when_the_run_is_taken_up_with_a_network(self, data, tmp_path):
         training_set = read_training_sets([data / "images"], [data / "masks"])
         plan = replace(self.PLAN, validate_every=1)

@@ -51,6 +51,7 @@ def trained(data):
     return drain(job, steps.append), steps
 
 
+@pytest.mark.slow
 def test_it_learns_what_can_be_learnt(trained, data):
     result, _ = trained
     evaluation = drain(evaluate_job(result.model, data.only(["s2"]), CPU))
@@ -195,6 +196,7 @@ def test_a_frozen_encoder_and_frozen_statistics_stay(data):
     assert not [n for n in changed if n.startswith("encoder") or "running" in n]
 
 
+@pytest.mark.slow
 def test_staying_close_holds_a_model_to_its_parent_where_nothing_is_painted(data):
     parent = drain(Trainer(new_model(PLAN, data, "x"), PLAN, CPU).run(data)).model
     wrong = np.zeros((128, 128), np.uint8)

@@ -24,6 +24,8 @@ from napari_fractoseg.training.checkpoint import Checkpoint
 from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
 
+pytestmark = pytest.mark.slow
+
 CPU = choose_device("cpu")
 PLAN = TrainingPlan(
     decoder_channels=(32, 16, 16, 8, 8), reduction=1, patch_px=32, batch_size=2, max_steps=8,

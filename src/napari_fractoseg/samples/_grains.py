@@ -111,7 +111,8 @@ def voronoi(
     radii = spacing_px / 2 * np.clip(rng.lognormal(0, 0.45, len(centres)), 0.4, 2.2)
     # A power diagram is an ordinary one in three dimensions: raise each site
     # by sqrt(max(r**2) - r**2) above the plane of the points.
-    lift = np.sqrt(radii.max() ** 2 - radii**2)
+    # The square of a scalar may be rounded otherwise than that in an array.
+    lift = np.sqrt(np.maximum(radii.max() ** 2 - radii**2, 0))
     tree = cKDTree(np.column_stack([centres, lift]))
     _, ids = tree.query(np.column_stack([points, np.zeros(len(points))]))
     return ids.astype(np.int32), centres.astype(np.float32), radii.astype(np.float32)

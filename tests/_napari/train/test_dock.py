@@ -184,6 +184,7 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     assert "77 (560 px)" in widget.controls.state_line.text()
 
 
+@pytest.mark.slow
 def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, tmp_path):
     for part in ("images", "masks"):
         (tmp_path / part).mkdir()
@@ -205,6 +206,7 @@ def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, t
     assert f"--labels {tmp_path / 'masks'}" in widget.run.task.command
 
 
+@pytest.mark.slow
 def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, tmp_path):
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images" / "old.tif", surface)
@@ -239,6 +241,7 @@ def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, t
 # ---- a run ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected, qtbot):
     before = corrected.data.copy()
     train(widget, qtbot)
@@ -264,6 +267,7 @@ def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected
     assert len(widget.learn_from.pairs.rows) == 2  # what only shows changes is not learnt from
 
 
+@pytest.mark.slow
 def test_painting_goes_on_while_it_trains(widget, corrected, qtbot):
     truth = corrections_of(widget.viewer, corrected).truth.copy()
     click(qtbot, widget.controls.button)
@@ -278,6 +282,7 @@ def test_painting_goes_on_while_it_trains(widget, corrected, qtbot):
         )
 
 
+@pytest.mark.slow
 def test_the_window_stays_alive(widget, corrected, qtbot):
     ticks = []
     timer = QTimer()
@@ -292,6 +297,7 @@ def test_the_window_stays_alive(widget, corrected, qtbot):
     assert len(ticks) > 10
 
 
+@pytest.mark.slow
 def test_stopping_keeps_the_best_so_far(widget, corrected, qtbot):
     widget.settings.budget.choices = [("1 h", 60.0)]
     click(qtbot, widget.controls.button)
@@ -312,6 +318,7 @@ def test_a_name_that_is_taken_is_refused_and_nothing_is_overwritten(widget, corr
     assert widget.controls.is_idle
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_offered_and_taken_up(widget, viewer, corrected, qtbot):
     task = TrainingTask(widget.request())
     job = task.job()
@@ -331,6 +338,7 @@ def test_an_interrupted_training_is_offered_and_taken_up(widget, viewer, correct
     assert "my tiny" in [e.key for e in list_models()]
 
 
+@pytest.mark.slow
 def test_a_training_that_another_window_runs_is_not_taken_up(widget, corrected, qtbot, monkeypatch):
     monkeypatch.setattr(notification_manager, "receive_error", lambda *_: None)
     task = TrainingTask(widget.request())
@@ -366,6 +374,7 @@ def test_the_plan_is_the_preset_with_what_was_chosen(widget, viewer, corrected):
     assert widget.request().plan == suggested_plan(None, max_minutes=0.05, patch_px=128)
 
 
+@pytest.mark.slow
 def test_painted_layers_are_saved_first_and_come_back(widget, viewer, corrected, qtbot):
     viewer.layers.selection.active = corrected
     click(qtbot, widget.learn_from.area_button)
@@ -381,6 +390,7 @@ def test_painted_layers_are_saved_first_and_come_back(widget, viewer, corrected,
     np.testing.assert_array_equal(corrections_of(viewer, layer).truth, expected)
 
 
+@pytest.mark.slow
 def test_the_command_that_is_shown_repeats_the_run(widget, corrected, qtbot, tmp_path):
     from typer.testing import CliRunner
 
@@ -403,6 +413,7 @@ def test_the_command_that_is_shown_repeats_the_run(widget, corrected, qtbot, tmp
     assert steps >= 1
 
 
+@pytest.mark.slow
 def test_a_new_class_on_the_layer_becomes_one_of_the_model(widget, viewer, corrected, qtbot):
     from napari_fractoseg._napari.layers import apply_scheme
 
@@ -413,6 +424,7 @@ def test_a_new_class_on_the_layer_becomes_one_of_the_model(widget, viewer, corre
     assert model.card.scheme.names == (*DEFAULT_SCHEME.names, "dimples")
 
 
+@pytest.mark.slow
 def test_a_new_network_needs_no_parent(widget, corrected, qtbot):
     widget.settings.start.choice.value = ""
     assert not widget.settings.options.encoder.native.isHidden()
@@ -448,6 +460,7 @@ def test_the_places_to_paint_next_move_the_camera(widget, viewer, corrected, qtb
 # ---- a new network -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_network_random_weights_are_offered(widget, corrected, qtbot, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     widget.settings.start.choice.value = ""

@@ -22,6 +22,8 @@ from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.presets import suggested_plan
 
+pytestmark = pytest.mark.slow
+
 CHOSEN = {"max_steps": 3, "split": "none"}
 """Without validation the last weights are kept, whatever they are worth."""
 

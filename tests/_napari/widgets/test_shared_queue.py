@@ -115,6 +115,7 @@ def close(viewer, dock):
 # ---- whose turn it is ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_training_waits_for_the_segmentation_that_runs(
     segment_dock, train_dock, viewer, noise, qtbot, gate
 ):
@@ -205,6 +206,7 @@ def test_a_training_outlives_its_dock_and_a_new_one_shows_it(
     assert "my tiny" in models()
 
 
+@pytest.mark.slow
 def test_what_ended_while_no_dock_was_open_is_shown_by_the_next_one(
     train_dock, viewer, qtbot, noise
 ):
@@ -217,6 +219,7 @@ def test_what_ended_while_no_dock_was_open_is_shown_by_the_next_one(
     assert "my tiny" in again.result_line.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("open_dock", [open_segment, open_train])
 def test_a_dock_that_is_gone_for_good_hears_no_more_of_its_run(
     viewer, qtbot, noise, tiny_installed, gate, open_dock

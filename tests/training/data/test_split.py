@@ -30,6 +30,7 @@ def strokes(seed, n=12, shape=(120, 150)):
     return labels
 
 
+@pytest.mark.slow
 @given(
     seeds=st.lists(st.integers(0, 50), min_size=1, max_size=3, unique=True),
     gap=st.integers(0, 40),
