@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Machines differ, and nothing is timed in a test.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
