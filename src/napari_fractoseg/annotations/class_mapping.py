@@ -37,8 +37,9 @@ class ClassMapping:
     Parameters
     ----------
     attribute : str
-        The region attribute that holds the class.
+        Name of the region attribute that holds the class.
     scheme : ClassScheme
+        Classes that regions can belong to.
     classes : mapping of str to str or None
         Value of the attribute -> name of the class; None leaves regions with
         that value out on purpose. ``""`` stands for no value. Case and outer
@@ -85,21 +86,27 @@ class ClassMapping:
         return min((self.scheme.find(n) for n in found if n), key=self.scheme.classes.index)
 
     def left_out(self, document: Iterable[AnnotatedImage]) -> int:
-        """Return how many drawable regions are left out; raises as `class_of`."""
-        return sum(self.class_of(region, where) is None for where, region in _drawable(document))
-
-    def notes(self, document: Iterable[AnnotatedImage]) -> tuple[str, ...]:
-        """Say how many regions have several ticks, and how many are left out.
-
-        Parameters
-        ----------
-        document : iterable of AnnotatedImage
-            The images that are drawn.
+        """Return the number of regions that could be drawn and are left out for want of a class.
 
         Raises
         ------
         AnnotationError
-            If a region has no class; see `class_of`.
+            If a region has no class, as in `class_of`.
+        """
+        return sum(self.class_of(region, where) is None for where, region in _drawable(document))
+
+    def notes(self, document: Iterable[AnnotatedImage]) -> tuple[str, ...]:
+        """Return sentences on how many regions have several ticks, and how many are left out.
+
+        Parameters
+        ----------
+        document : iterable of AnnotatedImage
+            Images whose regions are drawn.
+
+        Raises
+        ------
+        AnnotationError
+            If a region has no class, as in `class_of`.
         """
         images = tuple(document)
         left_out, ticked = self.left_out(images), self.several_ticked(images)
@@ -110,7 +117,7 @@ class ClassMapping:
         return tuple(note for note, number in notes.items() if number)
 
     def several_ticked(self, document: Iterable[AnnotatedImage]) -> int:
-        """Return how many drawable regions have ticked options of different classes."""
+        """Return the number of regions that have ticked options of different classes."""
         return sum(
             len({self._name_of(value, where) for value in region.ticked(self.attribute)}) > 1
             for where, region in _drawable(document)
@@ -139,7 +146,7 @@ def attribute_values(document: Iterable[AnnotatedImage]) -> dict[str, Counter[st
     Parameters
     ----------
     document : iterable of AnnotatedImage
-        The images of one file.
+        Images of one annotation file.
 
     Returns
     -------
@@ -163,9 +170,9 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     Parameters
     ----------
     document : ViaDocument or iterable of AnnotatedImage
-        The images of one file; a document also knows options of attributes.
+        Images of one annotation file; a document also knows options of attributes.
     scheme : ClassScheme
-        Its names and aliases are looked for.
+        Classes whose names and aliases are looked for among the values.
 
     Returns
     -------
@@ -178,7 +185,7 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     Raises
     ------
     AnnotationError
-        If there is none, or more than one; lists them with their values.
+        If no attribute or several fit; the message lists them with their values.
     """
     document = _as_document(document)
     counted = attribute_values(document)
@@ -220,27 +227,31 @@ def map_classes(
     Parameters
     ----------
     document : ViaDocument or iterable of AnnotatedImage
-        The images of one file.
+        Images of one annotation file; a document also knows options of attributes.
     scheme : ClassScheme
+        Classes whose names and aliases are looked for among the values.
     attribute : str, optional
-        Holds the class; by default that of `class_attribute`.
+        Name of the region attribute that holds the class; by default found by
+        `class_attribute`.
     values : mapping of str to str or None, optional
-        Value -> class, asked before the scheme; see `ClassMapping`.
+        Value -> name of its class, asked before the scheme; None leaves regions with that
+        value out.
     new_classes : bool
         Whether unknown values become classes, named by their description if any: in the order
         of the attribute's options, then by name, whatever the order of the regions.
     several : {"error", "first"}
-        See `ClassMapping`.
+        Whether a region whose ticked options are different classes is refused, or belongs to
+        the first of them in the order of the scheme.
 
     Returns
     -------
     ClassMapping
-        With names of classes as its scheme has them, the new ones included.
+        Mapping of all values that occur; its scheme includes the new classes.
 
     Raises
     ------
     AnnotationError
-        If the attribute is not there or cannot be told, or values are unknown;
+        If the attribute is not there or cannot be told, or values are unknown; the message
         lists all of them with counts.
     """
     document = _as_document(document)

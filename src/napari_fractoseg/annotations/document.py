@@ -1,4 +1,4 @@
-"""What a VIA file holds: images, their regions, and what else it says."""
+"""Contents of a VIA file: images, their regions, and what else it says."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = [
 ]
 
 UNKNOWN_SIZE = -1
-"""What VIA writes where it does not know the size of an image file."""
+"""Size in bytes that VIA writes for an image file whose size it does not know."""
 
 _MOST_DIGITS = 18
-"""More of them are no number that a file of ours means; int() refuses thousands."""
+"""Most digits that are read as a number: files have no larger ones, and int() refuses thousands."""
 
 _TRUE = (True, "true", "True", "1", 1)
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a whole number, of at most 18 digits.
+    """Tell whether a text is a whole number without a sign, of at most 18 digits.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def is_number(text: str) -> bool:
 
 
 class Flavour(enum.StrEnum):
-    """The kinds of files that VIA's versions write."""
+    """Kind of file that a version of VIA writes."""
 
     VIA1 = "via1"
     VIA1_CSV = "via1-csv"
@@ -56,7 +56,7 @@ class Flavour(enum.StrEnum):
 
     @property
     def label(self) -> str:
-        """Name for people."""
+        """Name of the flavour in messages, such as ``VIA 2 project``."""
         return _LABELS[self]
 
     @property
@@ -66,7 +66,7 @@ class Flavour(enum.StrEnum):
 
     @property
     def has_definitions(self) -> bool:
-        """Whether the file says what types its attributes are of."""
+        """Whether such a file says which types its attributes have, such as text or dropdown."""
         return self in _WITH_DEFINITIONS
 
 
@@ -88,21 +88,22 @@ _WITH_DEFINITIONS = (
 
 @dataclass(frozen=True)
 class Region:
-    """One annotated shape.
+    """One shape on an image, with its attributes.
 
     Parameters
     ----------
     shape : mapping
-        VIA's ``shape_attributes``: ``name`` and coordinates, as the file has
-        them. Coordinates are pixel edges: x from 0 to the width of the image,
-        y to its height.
+        VIA's ``shape_attributes``: ``name`` and coordinates in pixels, as the
+        file has them. Coordinates are pixel edges: x from 0 to the width of
+        the image, y to its height.
     attributes : mapping
-        VIA's ``region_attributes``.
+        VIA's ``region_attributes``: name -> value, such as ``name`` -> ``i``;
+        one of them holds the class.
     extras : mapping
-        What else the file says about the region.
+        Other entries of the file about the region, kept to be written again.
     problem : str
-        Why the region cannot be drawn; empty if it can be. Such regions are
-        kept for the way back (``read_via(..., strict=False)``).
+        Reason why the region cannot be drawn; empty if it can be. Such regions
+        are kept to be written again (``read_via(..., strict=False)``).
     """
 
     shape: Mapping[str, Any]
@@ -112,14 +113,15 @@ class Region:
 
     @property
     def kind(self) -> str:
-        """``rect``, ``circle``, ``ellipse``, ``polygon``, ``polyline`` or ``point``."""
+        """Kind of the shape, such as ``polygon``; `shapes.KINDS` lists those that can be drawn."""
         return str(self.shape.get("name", ""))
 
     def ticked(self, attribute: str) -> tuple[str, ...]:
-        """Return the value or values of an attribute: one, those ticked, or none.
+        """Return the values that the region has for an attribute.
 
-        A checkbox is a mapping of options to whether they are ticked; an
-        empty text is no value.
+        A checkbox is a mapping of options to whether they are ticked: each
+        ticked one is a value. Other attributes have one value, or none if the
+        text is empty.
         """
         value = self.attributes.get(attribute)
         if isinstance(value, Mapping):
@@ -131,23 +133,23 @@ class Region:
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """An image entry of a VIA file.
+    """Entry of a VIA file about one image.
 
     Parameters
     ----------
     filename : str
-        As the file says; it is data, not a path to be trusted.
+        Name of the image as the file says; it is data, not a path to be trusted.
     regions : tuple of Region
-        In drawing order.
+        Regions on the image in the order in which they were drawn.
     size : int, str or None
         Size of the image file in bytes as the file says: -1 where VIA did not
         know it, a text after an import from CSV, None where nothing is said.
     attributes : mapping
-        VIA's ``file_attributes``.
+        VIA's ``file_attributes``: name -> value, about the image as a whole.
     key : str
-        Key of the entry, where it is not file name and size.
+        Key of the entry, where it is not file name and size; else empty.
     extras : mapping
-        What else the file says about the image.
+        Other entries of the file about the image, kept to be written again.
     """
 
     filename: str
@@ -159,7 +161,7 @@ class AnnotatedImage:
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of the image file, None where VIA did not know it or it is no number."""
+        """Size of the image file in bytes, None where VIA did not know it or it is no number."""
         text = str(self.size)
         return int(text) if is_number(text) else None
 
@@ -170,18 +172,19 @@ class AnnotatedImage:
 
     @property
     def drawable(self) -> tuple[Region, ...]:
-        """The regions without a problem."""
+        """Regions that can be drawn: those that are not damaged."""
         return tuple(r for r in self.regions if not r.problem)
 
 
 @dataclass(frozen=True)
 class AttributeDefinition:
-    """What a VIA file says about an attribute.
+    """Type of an attribute, and the values that can be chosen for it.
 
     Parameters
     ----------
     kind : str
-        ``text``, ``dropdown``, ``radio``, ``checkbox`` or ``image``.
+        Type that VIA shows it as: ``text``, ``dropdown``, ``radio``,
+        ``checkbox`` or ``image``.
     options : mapping of str to str
         Option -> description, empty if there is none; no options for texts.
     """
@@ -191,28 +194,28 @@ class AttributeDefinition:
 
 
 TEXT = AttributeDefinition("text")
-"""What an attribute is about which nothing is said."""
+"""Definition of an attribute that the file does not define."""
 
 
 @dataclass(frozen=True)
 class ViaDocument(Sequence[AnnotatedImage]):
-    """A VIA file; also the sequence of its images.
+    """Contents of a VIA file; also the sequence of its images.
 
     Parameters
     ----------
     images : tuple of AnnotatedImage
-        In the order of the file.
+        Images in the order of the file.
     flavour : Flavour
-        Which kind of file it was read from, or is to be written as.
+        Kind of file that it was read from, or is to be written as.
     definitions : mapping
-        VIA 2's ``_via_attributes``: ``region`` and ``file`` -> name -> type,
-        options and so on.
+        VIA 2's ``_via_attributes``: ``region`` and ``file`` -> name of an
+        attribute -> its type, options and so on.
     settings : mapping
-        VIA 2's ``_via_settings``.
+        VIA 2's ``_via_settings``: name of the project, look of its window.
     extras : mapping
-        What else the file says.
+        Other entries of the file, kept to be written again.
     notes : tuple of str
-        What a user should know: what was skipped, mended or not understood.
+        Sentences for the user on what was skipped, mended or not understood.
     """
 
     images: tuple[AnnotatedImage, ...]
@@ -238,7 +241,7 @@ class ViaDocument(Sequence[AnnotatedImage]):
         return iter(self.images)
 
     def definition(self, attribute: str) -> AttributeDefinition:
-        """Return what the file says about a region attribute; ``text`` if it says nothing."""
+        """Return type and options of a region attribute; `TEXT` if the file does not define it."""
         group = self.definitions.get("region")
         raw = group.get(attribute) if isinstance(group, Mapping) else None
         if not isinstance(raw, Mapping):
@@ -252,7 +255,7 @@ class ViaDocument(Sequence[AnnotatedImage]):
         )
 
     def shape_counts(self) -> dict[str, int]:
-        """Return kind of shape -> number of regions."""
+        """Return the number of regions of each kind of shape."""
         counts = Counter(region.kind for image in self.images for region in image.regions)
         return dict(counts)
 
@@ -271,7 +274,7 @@ class ViaDocument(Sequence[AnnotatedImage]):
         Raises
         ------
         AnnotationError
-            If there is none.
+            If no image has that name.
         """
         for image in self.images:
             if image.filename == filename:

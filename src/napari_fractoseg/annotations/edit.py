@@ -1,4 +1,4 @@
-"""Regions that were drawn or changed outside VIA."""
+"""Regions in VIA's words, made from shapes that were drawn or changed outside VIA."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from napari_fractoseg.errors import AnnotationError
 __all__ = ["ClassWords", "number", "shape_of_box", "shape_of_points", "with_class"]
 
 _DECIMALS = 3
-"""As many as VIA writes."""
+"""Decimals of a coordinate, as many as VIA writes."""
 
 _SAME_PX = 10**-_DECIMALS
 
 
 @dataclass(frozen=True)
 class ClassWords:
-    """How a file says which class a region belongs to.
+    """Words in which an annotation file says which class a region belongs to.
 
     Parameters
     ----------
     attribute : str
-        The region attribute that holds the class.
+        Name of the region attribute that holds the class.
     mapping : ClassMapping or None
-        Of the file it came from; None where the classes are not known.
+        Mapping of the file's values to classes; None where the classes are not known.
     definition : AttributeDefinition
         Type and options of the attribute.
     """
@@ -41,7 +41,11 @@ class ClassWords:
     definition: AttributeDefinition = TEXT
 
     def word(self, class_name: str) -> str:
-        """Return the word for a class: the file's own, an option of the attribute, or the name."""
+        """Return the word for a class.
+
+        It is a value that the file has for it, else an option of the
+        attribute, else the name of the class.
+        """
         if self.mapping is None:
             return class_name
         for value, name in self.mapping.classes.items():
@@ -55,7 +59,7 @@ class ClassWords:
         return class_name
 
     def value(self, class_name: str) -> str | dict[str, bool]:
-        """Return the attribute's value for a class; a checkbox is a mapping."""
+        """Return the attribute's value for a class: a word, or for a checkbox word -> True."""
         word = self.word(class_name)
         return {word: True} if self.definition.kind == "checkbox" else word
 
@@ -76,12 +80,12 @@ def with_class(region: Region, class_name: str, words: ClassWords) -> Region:
     Parameters
     ----------
     region : Region
-        Its other attributes are kept.
+        Region to change; its other attributes are kept.
     class_name : str
-        Empty takes the value away, unless there is no mapping: then classes
-        are not known, and nothing was said.
+        Name of the class. Empty takes the value away, unless `words` has no
+        mapping: then classes are not known, and nothing was said.
     words : ClassWords
-        How the file says it.
+        Words of the file for its classes.
     """
     if words.class_name(region) == class_name:
         return region
@@ -99,7 +103,7 @@ def shape_of_points(
     rows: npt.NDArray[np.float64],
     columns: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Return VIA's ``shape_attributes`` of vertices in pixel edges."""
+    """Return VIA's ``shape_attributes`` of a polygon or polyline with vertices in pixel edges."""
     return {
         "name": kind,
         "all_points_x": [number(x) for x in columns],
@@ -112,15 +116,16 @@ def shape_of_box(
     rows: npt.NDArray[np.float64],
     columns: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Return VIA's ``shape_attributes`` of what lies in a box given by its four corners.
+    """Return VIA's ``shape_attributes`` of a shape that fills a box given by its four corners.
 
     Parameters
     ----------
     kind : {"rect", "ellipse", "point"}
-        A turned rectangle becomes a polygon, VIA has none; an ellipse with
-        equal half axes a circle; a point lies in the middle.
+        Shape in the box. A turned rectangle becomes a polygon, as VIA has no
+        such rectangles; an ellipse with equal half axes becomes a circle; a
+        point lies in the middle.
     rows, columns : ndarray of float64, shape (4,)
-        Corners in order, in pixel edges.
+        Corners of the box, one after the other around it, in pixel edges.
     """
     cy, cx = float(rows.mean()), float(columns.mean())
     if kind == "point":

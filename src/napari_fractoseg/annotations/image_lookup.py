@@ -1,4 +1,4 @@
-"""Where the images of annotations are: the one answer, whoever asks.
+"""Search for the image files that annotations are about, the same for everybody who asks.
 
 File names in an annotation file are data of unknown origin: they are compared
 with what is in the folder, and never opened as paths.
@@ -21,11 +21,11 @@ __all__ = ["FoundImages", "ImageLookup", "name_parts"]
 
 MAX_DEPTH = 3
 MAX_FILES = 20_000
-"""A file that lies in a home folder must not make the whole disk be searched."""
+"""Most files that are looked at: an annotation file in a home folder must not search the disk."""
 
 
 def name_parts(filename: str) -> tuple[str, ...]:
-    r"""Return folder names and file name of what VIA has as a name: a name, a path, or a URL.
+    r"""Return the folder names and the file name in VIA's name of an image: name, path or URL.
 
     Examples
     --------
@@ -44,16 +44,16 @@ def name_parts(filename: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FoundImages:
-    """Annotated images with their files, and without.
+    """Result of a search for the files of annotated images.
 
     Parameters
     ----------
     found : tuple of (AnnotatedImage, Path)
-        In the order in which they were asked for.
+        Images with their files, in the order in which they were asked for.
     missing : tuple of AnnotatedImage
-        Those of which there is no file, or no single best one.
+        Images of which there is no file, or no single best one.
     notes : tuple of str
-        How many are missing, and their names.
+        Sentences on how many images are missing, with their names.
     """
 
     found: tuple[tuple[AnnotatedImage, Path], ...]
@@ -68,7 +68,7 @@ class ImageLookup:
     Parameters
     ----------
     root : Path
-        Nothing outside it is looked at, but for links where they are to be followed.
+        Folder that was searched; files outside it count only where links were followed.
     paths : tuple of Path
         Image files, nearest folders first.
     is_complete : bool
@@ -83,14 +83,14 @@ class ImageLookup:
     def scan(
         cls, root: Path, *, without: Path | None = None, follow_links: bool = False
     ) -> ImageLookup:
-        """List the image files, down to three levels of subfolders and 20 000 files.
+        """List the image files of a folder, down to three levels of subfolders and 20 000 files.
 
         Parameters
         ----------
         root : Path
-            The folder.
+            Folder to search.
         without : Path, optional
-            A subfolder that holds no images but masks.
+            Subfolder to leave out, as it holds masks instead of images.
         follow_links : bool
             Whether links to files outside the folder count. They should only if somebody
             named the folder: beside a file from elsewhere, a link can lead anywhere.
@@ -112,9 +112,9 @@ class ImageLookup:
         Parameters
         ----------
         images : sequence of AnnotatedImage
-            From a document.
+            Image entries of a VIA file.
         most_names : int
-            How many images a note names.
+            Largest number of images that a note names.
         """
         candidates = [(image, self.candidates(image)) for image in images]
         found = tuple((image, paths[0]) for image, paths in candidates if len(paths) == 1)
@@ -143,9 +143,10 @@ class ImageLookup:
     def find(self, image: AnnotatedImage) -> Path | None:
         """Return the file of an annotated image, None if there is none, or no single best one.
 
-        The file of that name; where there are several, the one whose folders
-        fit the name best, then the one that has the size that VIA noted, then
-        the nearest. Failing that, a file of the same stem with another suffix.
+        It is the file of that name; where there are several, the one whose
+        folders fit the name best, then the one that has the size that VIA
+        noted, then the nearest. Failing that, it is a file of the same stem
+        with another suffix.
         """
         found = self.candidates(image)
         return found[0] if len(found) == 1 else None
@@ -161,11 +162,11 @@ class ImageLookup:
         return _best(same, parts, image.size_bytes)
 
     def with_stem(self, stem: str) -> tuple[Path, ...]:
-        """Return the nearest files of a name without suffix: several if they are equally near."""
+        """Return the nearest files with a name before the suffix: several if equally near."""
         return _best(self._by_stem.get(stem, []), (stem,))
 
     def listed(self, paths: Sequence[Path]) -> str:
-        """Return names of files for a message, as seen from the folder."""
+        """Return the paths of files relative to the folder, with commas, for a message."""
         return ", ".join(path.relative_to(self.root).as_posix() for path in paths)
 
     @cached_property
@@ -198,7 +199,7 @@ def _listed(names: Sequence[str], most: int) -> str:
 
 
 def _rank(path: Path, parts: tuple[str, ...], size_bytes: int | None) -> tuple[int, bool, int]:
-    """Return how well a file fits a name and a size; less is better."""
+    """Return how well a file fits a name and a size in bytes; less is better."""
     fitting = 0
     for own, wanted in zip(path.parts[-2::-1], parts[-2::-1], strict=False):
         if own != wanted:
@@ -209,7 +210,7 @@ def _rank(path: Path, parts: tuple[str, ...], size_bytes: int | None) -> tuple[i
 
 
 def _walk(root: Path, skipped: Path | None) -> Iterator[tuple[Path, list[str]]]:
-    """Yield folders with their names, nearest first; a zarr is a file here."""
+    """Yield folders with the names in them, nearest first; a zarr counts as a file."""
     level = [root]
     for _ in range(MAX_DEPTH + 1):
         deeper: list[Path] = []

@@ -1,6 +1,6 @@
-"""What an annotation file leaves open, for every door: one definition of the choices.
+"""Choices that an annotation file leaves open, the same in docks, command line and Python.
 
-Imports nothing that takes long, so that the command line can describe its options.
+The module imports nothing that takes long, so that the command line can describe its options.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["LENIENT", "STRICT", "AnnotationOptions"]
 @described
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class AnnotationOptions:
-    """What an annotation file leaves open: which class a region is of, and what is left out.
+    """Choices that an annotation file leaves open: classes of regions, and what is left out.
 
     The defaults are `STRICT`; windows use `LENIENT`.
 
@@ -59,9 +59,9 @@ class AnnotationOptions:
 _ADAPTER = TypeAdapter(AnnotationOptions)
 
 STRICT = AnnotationOptions()
-"""For results: what is not clear is an error that says so, and nothing is left out unasked."""
+"""Options for results: what is not clear is an error, and nothing is left out unasked."""
 
 LENIENT = AnnotationOptions(
     new_classes=True, several="first", skip_unclassified=True, skip_damaged=True
 )
-"""For opening a file in a window: everything that can be drawn is, and what cannot is said."""
+"""Options for opening a file in a window: all that can be drawn is, and notes name the rest."""

@@ -1,7 +1,7 @@
-"""Regions -> label image.
+"""Label images drawn from the regions of an image.
 
-Which pixels a region covers is the matter of `_fill`; here is what becomes of
-those that several regions cover, or none.
+Which pixels a region covers is found in `region_pixels`; here it is decided
+what becomes of pixels that several regions cover, or none.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from napari_fractoseg.errors import AnnotationError
 __all__ = ["Overlap", "Rasterised", "rasterise", "to_pixel_centres", "to_pixel_edges"]
 
 Overlap: TypeAlias = Literal["later", "smaller", "unlabelled"]
-"""Which region a pixel belongs to that lies in several; see `rasterise`."""
+"""Rule for a pixel in several regions: it belongs to the later or smaller one, or to none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rasterised:
-    """The regions of an image as labels, and what became of them.
+    """Labels drawn from the regions of an image, and what became of the regions.
 
     Parameters
     ----------
@@ -46,10 +46,10 @@ class Rasterised:
         whatever the overlap rule. Regions of the same class count too; a pixel
         under three regions counts twice.
     empty : tuple of int
-        Numbers of the regions that cover no pixel: outside the image or too
-        small.
+        Numbers (from 0) of the regions that cover no pixel: outside the image
+        or too small.
     skipped : int
-        Damaged regions, which are left out.
+        Number of damaged regions, which are left out.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -73,27 +73,28 @@ def rasterise(
     Parameters
     ----------
     image : AnnotatedImage
-        Its damaged regions are left out and counted.
+        Image whose regions are drawn; damaged ones are left out and counted.
     shape : tuple of int
         Rows and columns of the image.
     mapping : ClassMapping
-        Tells the class of each region.
+        Mapping of each region to its class.
     overlap : {"later", "smaller", "unlabelled"}
-        A pixel in several regions belongs to the one that comes later in the
-        file; or to the one that covers fewer pixels of the image, of equal
-        ones to the later; or, if their classes differ, to none.
+        Rule for a pixel in several regions: it belongs to the one that comes
+        later in the file; or to the one that covers fewer pixels of the image,
+        of equal ones to the later; or, if their classes differ, to none.
     unannotated : str, optional
         Class of the pixels without a region, such as ``background``; by
         default they are unlabelled. Contested pixels, and those of regions
         that the mapping leaves out, are not without a region.
     line_width_px : float
-        Width of polylines. A closed one is a line too, not an area.
+        Width of polylines in pixels. A closed one is a line too, not an area.
     point_radius_px : float
-        Radius of the disks that stand for points.
+        Radius of the disks that stand for points, in pixels.
 
     Returns
     -------
     Rasterised
+        Labels of the image, with counts of overlaps and of regions left out.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def rasterise(
 
 @dataclass
 class _Canvas:
-    """Draws later regions over earlier ones, and remembers where that matters."""
+    """Labels being drawn, later regions over earlier ones, with a record of the overlaps."""
 
     shape: tuple[int, int]
     overlap: Overlap

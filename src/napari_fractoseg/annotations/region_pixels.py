@@ -1,4 +1,4 @@
-"""The pixels that a region covers.
+"""Pixels that a region covers, found for each kind of shape.
 
 A pixel belongs to a region if its centre lies inside. Centres on the outline
 itself belong to polygons and lines, not to circles and ellipses; to rectangles
@@ -30,7 +30,7 @@ _BAND_PX = 64
 def to_pixel_centres(
     rows: _Coordinates, columns: _Coordinates
 ) -> tuple[_Coordinates, _Coordinates]:
-    """Turn VIA's coordinates into those of arrays and napari.
+    """Return VIA's coordinates as those of arrays and napari.
 
     VIA counts pixel edges: the first pixel reaches from 0 to 1. Arrays count
     pixel centres: it reaches from -0.5 to 0.5.
@@ -39,30 +39,30 @@ def to_pixel_centres(
 
 
 def to_pixel_edges(rows: _Coordinates, columns: _Coordinates) -> tuple[_Coordinates, _Coordinates]:
-    """Undo `to_pixel_centres`."""
+    """Return coordinates of arrays and napari (pixel centres) as VIA's (pixel edges)."""
     return rows + 0.5, columns + 0.5
 
 
 def pixels_of(
     region: Region, shape: tuple[int, int], half_width_px: float, point_radius_px: float
 ) -> Pixels:
-    """Return the pixels of a region that is not damaged.
+    """Return the pixels that a region covers.
 
     Parameters
     ----------
     region : Region
-        Any shape.
+        Region of any kind of shape that is not damaged.
     shape : tuple of int
         Rows and columns of the image.
     half_width_px : float
-        Reach of polylines to either side.
+        Reach of polylines to either side, in pixels.
     point_radius_px : float
-        Radius of the disks that stand for points.
+        Radius of the disks that stand for points, in pixels.
 
     Returns
     -------
     ndarray of intp, shape (n,)
-        Flat indices, each once.
+        Indices of pixels in the flattened image, each once.
     """
     if region.kind == "rect":
         return _rectangle(region.shape, shape)
@@ -103,7 +103,7 @@ def _polygon(
 
 
 def _runs_along_pixels(rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> bool:
-    """Whether every side lies on the edges of pixels, as those traced from labels do."""
+    """Tell whether every side of a ring lies on pixel edges, as in rings traced from labels."""
     straight = (rows == np.roll(rows, 1)) | (columns == np.roll(columns, 1))
     return bool(straight.all() and (rows % 1 == 0.5).all() and (columns % 1 == 0.5).all())
 
@@ -111,7 +111,7 @@ def _runs_along_pixels(rows: npt.NDArray[np.float64], columns: npt.NDArray[np.fl
 def _stepped(
     rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], shape: tuple[int, int]
 ) -> Pixels:
-    """Fill a ring along the edges of pixels by the even-odd rule.
+    """Return the pixels inside a ring that runs along pixel edges, by the even-odd rule.
 
     scikit-image compares each pixel with each vertex, which takes half a
     minute for a traced image of 1280 x 1280 pixels; here no centre lies on a
@@ -164,7 +164,7 @@ def _line(
 def _segment(
     start: tuple[float, float], end: tuple[float, float], reach: float, shape: tuple[int, int]
 ) -> Iterator[Pixels]:
-    """Yield the pixels near a segment, in bands of rows: a long diagonal has a huge box."""
+    """Yield the pixels within reach of a segment, in bands of rows: a diagonal has a huge box."""
     (row, column), (down, right) = start, (end[0] - start[0], end[1] - start[1])
     length2 = down * down + right * right or 1.0
     first, last = sorted((row, end[0]))

@@ -1,4 +1,4 @@
-"""VIA's shapes: whether they can be drawn, and their outlines in pixel edges.
+"""Shapes of VIA: a check whether they can be drawn, and their outlines in pixel edges.
 
 The origin is the top left corner of the image, x points right and y down; a
 pixel in row r and column c covers y from r to r + 1 and x from c to c + 1.
@@ -26,12 +26,12 @@ AREAS = ("rect", "circle", "ellipse", "polygon")
 """Kinds of shapes that have an area."""
 
 KINDS = (*AREAS, "polyline", "point")
-"""Kinds of shapes."""
+"""Kinds of shapes that VIA has on images."""
 
 _CURVE_POINTS = 180
 
 _FARTHEST_PX = 1e9
-"""Beyond it, scikit-image's integers overflow."""
+"""Largest coordinate in pixels: beyond it, scikit-image's integers overflow."""
 
 _Number = Annotated[float, Field(allow_inf_nan=False, ge=-_FARTHEST_PX, le=_FARTHEST_PX)]
 _Radius = Annotated[float, Field(allow_inf_nan=False, ge=0, le=_FARTHEST_PX)]
@@ -90,7 +90,7 @@ def problem_of(shape: Mapping[str, Any]) -> str:
     Parameters
     ----------
     shape : mapping
-        VIA's ``shape_attributes``.
+        VIA's ``shape_attributes``: ``name`` of the kind, and coordinates in pixels.
 
     Examples
     --------
@@ -124,14 +124,14 @@ def outline_px(region: Region, where: str = "region") -> Vertices:
     Parameters
     ----------
     region : Region
-        Any shape. A polyline gives its points, a point itself.
+        Region of any kind of shape. A polyline gives its points, a point itself.
     where : str
-        Named by the error.
+        Place that the error names, such as ``image 'a.png', region 3``.
 
     Returns
     -------
     rows, columns : ndarray of float64, shape (n,)
-        A ring is open: its last vertex is not its first.
+        Vertices in pixel edges. A ring is open: its last vertex is not its first.
 
     Raises
     ------
@@ -168,23 +168,24 @@ def outline_px(region: Region, where: str = "region") -> Vertices:
 
 
 def ellipse_axes(shape: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Return half axes and turn (radians) of a circle or an ellipse."""
+    """Return both half axes in pixels and the turn in radians of a circle or an ellipse."""
     if shape["name"] == "circle":
         return float(shape["r"]), float(shape["r"]), 0.0
     return float(shape["rx"]), float(shape["ry"]), float(shape.get("theta", 0.0))
 
 
 def open_ring(rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> Vertices:
-    """Drop the last vertex if it repeats the first."""
+    """Return rows and columns of a ring without its last vertex if that repeats the first."""
     if len(rows) > 1 and rows[0] == rows[-1] and columns[0] == columns[-1]:
         return rows[:-1], columns[:-1]
     return rows, columns
 
 
 def closed_ring(shape: Mapping[str, Any], closed: bool) -> dict[str, Any]:
-    """Return a polygon's ``shape_attributes`` with its first point repeated at the end, or not.
+    """Return the ``shape_attributes`` of a polygon as a closed or an open ring.
 
-    Other shapes, and polygons without points, are returned as they are.
+    A closed ring repeats its first point at the end, as VIA 1 has it. Other
+    shapes, and polygons without points, are returned as they are.
     """
     result = dict(shape)
     xs, ys = shape.get("all_points_x"), shape.get("all_points_y")

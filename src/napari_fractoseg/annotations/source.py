@@ -1,4 +1,4 @@
-"""An annotation file with its images and classes: the one way in, whoever asks.
+"""Annotation file with its images and classes, opened in one way for everybody.
 
 The napari reader, the docks, ``fractoseg convert``, training and evaluation find the same
 image for the same name, and the same class for the same region.
@@ -24,16 +24,16 @@ __all__ = ["AnnotationSource"]
 
 @dataclass(frozen=True)
 class AnnotationSource:
-    """A document of annotations, with the images it is about and the classes of its regions.
+    """Document of annotations, with the images it is about and the classes of its regions.
 
     Parameters
     ----------
     document : ViaDocument
-        Read from a file, or traced from masks.
+        Images and regions, read from a file or traced from masks.
     lookup : ImageLookup
-        Where the images are.
+        Image files among which those of the document are looked for.
     options : AnnotationOptions
-        Which class a region is of, and what is left out.
+        Choice of the class of a region, and of what is left out.
     """
 
     document: ViaDocument
@@ -49,32 +49,33 @@ class AnnotationSource:
         *,
         follow_links: bool = False,
     ) -> Job[AnnotationSource]:
-        """Read a VIA file and look for images.
+        """Read a VIA file and look for its images.
 
         Parameters
         ----------
         path : Path
-            The file.
+            VIA file to read.
         folder : Path
-            Where the images are.
+            Folder to search for the images.
         options : AnnotationOptions
-            See the class.
+            Choice of the class of a region, and of what is left out.
         follow_links : bool
-            See `ImageLookup.scan`.
+            Whether links to files outside the folder count; only for folders that a user named.
 
         Yields
         ------
         Progress
-            Before each of the two steps: both may lie on a slow disk.
+            Step of two that begins, as both may have to wait for a slow disk.
 
         Returns
         -------
         AnnotationSource
+            Document with the image files of the folder.
 
         Raises
         ------
         AnnotationError
-            If the file cannot be read; unless they are left out, if a region is damaged.
+            If the file cannot be read, or has damaged regions that `options` do not leave out.
         """
         yield Progress(0, 2, f"reading {path.name}")
         document = read_via(path, strict=not options.skip_damaged)
@@ -83,31 +84,31 @@ class AnnotationSource:
 
     @property
     def annotated(self) -> tuple[AnnotatedImage, ...]:
-        """The images that have regions."""
+        """Images of the document that have regions."""
         return tuple(image for image in self.document if image.regions)
 
     @cached_property
     def images(self) -> FoundImages:
-        """The annotated images with their files."""
+        """Images that have regions, with the files that were found for them."""
         return self.lookup.find_all(self.annotated)
 
     @cached_property
     def assembly(self) -> Assembly:
-        """The annotated images, grouped by the shape and type of their files."""
+        """Images that have regions, grouped by the shape and type of their files."""
         return assemble(self.images)
 
     def mapping(self, scheme: ClassScheme) -> ClassMapping:
-        """Tell which value of which attribute is which class.
+        """Return which value of which attribute is which class.
 
         Parameters
         ----------
         scheme : ClassScheme
-            The classes that are known.
+            Classes that are known.
 
         Raises
         ------
         AnnotationError
-            If that cannot be told; see `map_classes`.
+            If no attribute or several could hold the class, or values of it are unknown.
         """
         options = self.options
         return map_classes(
@@ -120,7 +121,7 @@ class AnnotationSource:
         )
 
     def summary(self) -> str:
-        """Say what is in the file and which of its images were found, a line for each matter."""
+        """Return lines on what is in the file, which images were found, and what was skipped."""
         counts = self.document.shape_counts()
         shapes = ", ".join(f"{kind} {n}" for kind, n in counts.items()) or "no region"
         total = len(self.annotated)

@@ -1,4 +1,4 @@
-"""Annotated images with their files: grouped into stacks, and drawn as labels."""
+"""Annotated images grouped into stacks by the shape of their files, and drawn as labels."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class AnnotatedStack:
     Parameters
     ----------
     images : tuple of AnnotatedImage
-        One for each plane.
+        Image entries of the annotation file, one for each plane.
     paths : tuple of Path
-        Their files.
+        Files of the images, in the same order.
     shape : tuple of int
-        Of one file's array: (Y, X), or (Y, X, 3 or 4) in colour.
+        Shape of one file's array: (Y, X), or (Y, X, 3 or 4) in colour.
     dtype : numpy.dtype
-        Of the files.
+        Type of the files' grey levels or colours.
     """
 
     images: tuple[AnnotatedImage, ...]
@@ -50,13 +50,13 @@ class AnnotatedStack:
 
     @property
     def plane_shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Numbers of rows and columns of each image."""
         return self.shape[0], self.shape[1]
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """The images of a document, with and without files.
+    """Images of an annotation file, grouped into stacks, and those without a file.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Assembly:
     missing : tuple of AnnotatedImage
         Images whose file was not found, or cannot be used.
     notes : tuple of str
-        Why.
+        Sentences on why images are missing.
     """
 
     stacks: tuple[AnnotatedStack, ...]
@@ -79,11 +79,12 @@ def assemble(images: FoundImages) -> Assembly:
     Parameters
     ----------
     images : FoundImages
-        From `ImageLookup.find_all`.
+        Annotated images with and without files, as `ImageLookup.find_all` returns them.
 
     Returns
     -------
     Assembly
+        Stacks of images, and those that cannot be used.
     """
     groups: dict[tuple[tuple[int, ...], np.dtype[Any]], list[tuple[AnnotatedImage, Path]]] = {}
     unusable: list[AnnotatedImage] = []
@@ -109,16 +110,16 @@ def assemble(images: FoundImages) -> Assembly:
 
 @dataclass(frozen=True, eq=False)
 class DrawnLabels:
-    """Labels drawn from regions.
+    """Labels drawn from the regions of one or several images.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (Y, X) or (Z, Y, X)
         Class values; 3D if there is more than one image.
-    overlaps : mapping
-        (Class, class) -> pixels that both cover.
+    overlaps : mapping of (str, str) to int
+        (Class below, class drawn over it) -> number of pixels that both cover.
     notes : tuple of str
-        What was overlapped, left out or empty.
+        Sentences on regions that overlap or cover no pixel.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -134,27 +135,30 @@ def draw_labels_job(
     overlap: Overlap = "later",
     unannotated: str | None = None,
 ) -> Job[DrawnLabels]:
-    """Draw the regions of images of one shape.
+    """Draw the regions of images of one shape as labels.
 
     Parameters
     ----------
     images : sequence of AnnotatedImage
-        One for each plane.
+        Images whose regions are drawn, one for each plane.
     plane_shape : tuple of int
-        Rows and columns.
+        Rows and columns of each image.
     mapping : ClassMapping
-        From attribute values to classes.
-    overlap, unannotated
-        See `rasterise`.
+        Mapping of attribute values to classes.
+    overlap : {"later", "smaller", "unlabelled"}
+        Region that gets the pixels that several cover, as in `rasterise`.
+    unannotated : str, optional
+        Class of the pixels without a region; by default they are unlabelled.
 
     Yields
     ------
     Progress
-        After each image.
+        Number of images done, after each image.
 
     Returns
     -------
     DrawnLabels
+        Labels of all images, with counts of overlaps.
     """
     labels = np.zeros((len(images), *plane_shape), dtype=np.uint8)
     overlaps: Counter[tuple[str, str]] = Counter()

@@ -1,6 +1,6 @@
-"""Label image -> polygons, in pixel edges.
+"""Outlines of label images as polygons, in pixel edges.
 
-The way back of `rasterise`: exact outlines, drawn in any order, give the labels again.
+This undoes `rasterise`: exact outlines, drawn in any order, give the labels again.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _Indices: TypeAlias = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class TracedPolygon:
-    """The outline of a piece of a label image.
+    """Outline of a piece of a label image.
 
     Parameters
     ----------
     value : int
-        Label value.
+        Label value of the pixels inside.
     rows, columns : ndarray of float64, shape (n,)
-        Open ring in pixel edges, clockwise on the screen.
+        Vertices of an open ring in pixel edges, clockwise on the screen.
     area_px : int
         Number of pixels of the piece, before any simplification.
     """
@@ -59,17 +59,20 @@ def trace_polygons(
     labels : ndarray of int, shape (Y, X)
         Label values; 0 is unlabelled and not traced.
     tolerance_px : float
-        How far an outline may move when it is simplified (Douglas-Peucker).
-        At 0 it is exact, with whole numbers. Above 0, neighbours may gap or
-        overlap, and a thin piece cross itself, by up to the tolerance; an
-        outline left with fewer than 3 points or no area stays exact.
+        Distance in pixels by which an outline may move when it is simplified
+        (Douglas-Peucker). At 0 it is exact, with whole numbers. Above 0,
+        neighbours may gap or overlap, and a thin piece cross itself, by up to
+        the tolerance; an outline left with fewer than 3 points or no area
+        stays exact.
     min_area_px : int
-        Regions with fewer pixels, counted before holes are cut, are left out.
+        Least area of a region in pixels, counted before holes are cut; smaller
+        ones are left out.
 
     Returns
     -------
     list of TracedPolygon
-        In the raster order of the first pixels of the regions, then of their pieces.
+        Outlines in the raster order of the first pixels of the regions, then
+        of their pieces.
 
     Raises
     ------
@@ -125,32 +128,37 @@ def image_from_labels(
     tolerance_px: float = 0.0,
     min_area_px: int = 0,
 ) -> AnnotatedImage:
-    """Turn a label image into an image entry of a VIA file.
+    """Return a label image as an image entry of a VIA file.
 
     Parameters
     ----------
     labels : ndarray of int, shape (Y, X)
         Class values; 0 is unlabelled.
     scheme : ClassScheme
-        Turns label values into class names.
-    filename, size
-        Name of the image file, and its size in bytes, -1 if unknown.
+        Classes of the label values.
+    filename : str
+        Name of the image file.
     attribute : str
-        The region attribute that is to hold the class.
-    tolerance_px, min_area_px
-        See `trace_polygons`.
+        Name of the region attribute that is to hold the class.
+    size : int
+        Size of the image file in bytes, -1 if unknown.
+    tolerance_px : float
+        Distance in pixels by which outlines may move when they are simplified;
+        at 0 they are exact.
+    min_area_px : int
+        Least area of a region in pixels; smaller ones are left out.
 
     Returns
     -------
     AnnotatedImage
-        One polygon for each region or piece of a region.
+        Entry with one polygon for each region or piece of a region.
 
     Raises
     ------
     ClassSchemeError
         If a value belongs to no class.
     AnnotationError
-        As `trace_polygons`.
+        If the labels are not 2D whole numbers, or they or the tolerance negative.
     """
     labels = np.asarray(labels)
     scheme.check_labels(labels)
@@ -186,14 +194,14 @@ def _check(labels: npt.NDArray[Any], tolerance_px: float) -> None:
 
 
 def _regions(labels: npt.NDArray[Any], min_area_px: int) -> _Indices:
-    """Give the 4-connected regions of at least this area numbers from 1."""
+    """Return an array that numbers the 4-connected regions of at least this area from 1."""
     regions: _Indices = label(labels, background=UNLABELLED, connectivity=1)
     keep = np.bincount(regions.ravel()) >= min_area_px
     return np.where(keep[regions], regions, 0)
 
 
 def _without_holes(regions: _Indices) -> _Indices:
-    """Cut regions into pieces without holes, and give these numbers from 1."""
+    """Return an array that numbers pieces of regions from 1, cut so that none has a hole."""
     joined = (regions[:-1] == regions[1:]) & (regions[1:] > 0)
     boxes = ndimage.find_objects(regions)
     for region in _with_holes(regions):
@@ -242,7 +250,7 @@ def _cuts(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def _shared_edges(spans: dict[int, tuple[int, int]]) -> dict[int, int]:
-    """Choose an edge in each span, near the middle, and as few different ones as possible."""
+    """Return hole -> an edge in its span, near the middle; as few different ones as possible."""
     groups: dict[int, list[int]] = {}
     group = [0, -1]  # what the spans of a group have in common
     for hole, (start, stop) in sorted(spans.items(), key=lambda item: item[1][1]):
@@ -254,7 +262,7 @@ def _shared_edges(spans: dict[int, tuple[int, int]]) -> dict[int, int]:
 
 
 def _rings(pieces: _Indices) -> Iterator[Vertices]:
-    """Outline pieces without holes, each from the corner of its first pixel, in raster order.
+    """Yield the outline of each piece, from the corner of its first pixel, in raster order.
 
     The sides of a pixel are 0 (upper, runs east), 1 (right, south), 2 (lower,
     west) and 3 (left, north). A run is a straight line of sides; at its end the
@@ -293,7 +301,7 @@ def _rings(pieces: _Indices) -> Iterator[Vertices]:
 
 
 def _simplified(ring: Vertices, tolerance_px: float) -> Vertices:
-    """Simplify a ring, unless it loses its area."""
+    """Return a ring with fewer vertices, or as it is if it would lose its area."""
     closed = np.column_stack([np.append(values, values[0]) for values in ring])
     y, x = approximate_polygon(closed, tolerance_px).T
     twice_the_area = x[:-1] @ y[1:] - x[1:] @ y[:-1]  # positive if clockwise

@@ -1,4 +1,4 @@
-"""VGG Image Annotator (VIA) files <-> documents, whichever version wrote them."""
+"""Reading and writing of files of the VGG Image Annotator (VIA), whichever version wrote them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ SUFFIXES = {
     Flavour.VIA2_ATTRIBUTES: ".json",
     Flavour.COCO: ".json",
 }
-"""Flavours that can be written, with the suffix by which VIA chooses its importer."""
+"""Flavour that can be written -> suffix by which VIA chooses its importer."""
 
 WRITABLE = tuple(SUFFIXES)
 """Flavours that can be written."""
 
 
 def flavour_of(path: Path | str) -> Flavour | None:
-    """Tell by the content of a file which kind of VIA file it is; None if it is none.
+    """Return which kind of VIA file a file is, by its content; None if it is none.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def flavour_of(path: Path | str) -> Flavour | None:
 def is_damaged_via(path: Path | str) -> bool:
     """Tell whether a file has words that only VIA's have, but is cut off or no UTF-8.
 
-    `read_via` says what is wrong with it.
+    The error of `read_via` says what is wrong with such a file.
     """
     try:
         if not names_via(Path(path)):
@@ -86,8 +86,9 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
     Parameters
     ----------
     path : Path or str
-        VIA 1 JSON or CSV; VIA 2 annotations JSON, CSV, project, attributes
-        file or COCO export; VIA 3 project or CSV. Told by content, not by name.
+        File to read: VIA 1 JSON or CSV; VIA 2 annotations JSON, CSV, project,
+        attributes file or COCO export; VIA 3 project or CSV. Its kind is told
+        by content, not by name.
     strict : bool
         Whether a damaged region is an error. Otherwise it is kept, with its
         ``problem``, is not drawn, and is counted in the document's notes.
@@ -95,7 +96,8 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
     Returns
     -------
     ViaDocument
-        Also a sequence of its images, in the order of the file.
+        Contents of the file; also a sequence of its images, in the order of
+        the file.
 
     Raises
     ------
@@ -146,11 +148,12 @@ def write_via(
     Parameters
     ----------
     document : ViaDocument
-        See `annotations.conversion.in_flavour` for another flavour.
+        Document to write; `annotations.flavours.in_flavour` gives it another flavour.
     path : Path or str
-        Ends in ``.json`` or ``.csv``, as VIA chooses its importer by that.
+        File to write; it ends in ``.json`` or ``.csv``, as VIA chooses its
+        importer by that.
     overwrite : bool
-        Replace an existing file.
+        Whether an existing file is replaced.
     attribute : str, optional
         Region attribute whose values become the categories of COCO; by default the only one
         that can be. Other flavours hold all attributes.
@@ -215,7 +218,7 @@ def _read_text(path: Path) -> str:
 
 
 def _recognise(text: str, path: Path, tally: Tally) -> tuple[Flavour | None, Any]:
-    """Return the flavour, None if it is not VIA's, and the JSON data or the text."""
+    """Return the flavour of a text, None if it is not VIA's, and its JSON data or the text."""
     if not text.lstrip().startswith(("{", "[")):
         return via_csv.flavour_of_text(text), text
     try:

@@ -1,4 +1,4 @@
-"""``python -m napari_fractoseg.cli``."""
+"""Start of the command line by ``python -m napari_fractoseg.cli``."""
 
 from napari_fractoseg.cli import main
 

@@ -1,6 +1,6 @@
-"""The command line: a thin door to the library, and the only place that prints.
+"""The program ``fractoseg``: its commands joined into one typer application.
 
-What needs PyTorch is imported inside the commands, so that ``--help`` is quick.
+Libraries that need PyTorch are imported inside the commands, so that ``--help`` is quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``fractoseg convert``."""
+"""Command ``fractoseg convert``: annotations and masks into one another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fractoseg evaluate``."""
+"""Command ``fractoseg evaluate``: a model compared with labelled images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fractoseg models`` and ``fractoseg doctor``: what is installed."""
+"""Commands ``fractoseg models`` and ``fractoseg doctor``: models, devices, what is installed."""
 
 from __future__ import annotations
 

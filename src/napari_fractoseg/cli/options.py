@@ -1,4 +1,4 @@
-"""What the commands share: options, how errors and progress are shown, and tables."""
+"""Parts that the commands share: options, error messages, progress and tables."""
 
 from __future__ import annotations
 
@@ -45,10 +45,13 @@ LOG_EVERY_S = 30.0
 
 
 class Group(TyperGroup):
-    """Errors of ours are one line and exit code 2; others are bugs and keep their traceback."""
+    """Group of commands in which an expected error is one line and exit code 2.
+
+    Other errors are bugs and keep their traceback.
+    """
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
+        """Run a command, and print an expected error as one line."""
         try:
             return super().invoke(ctx)
         except FractosegError as error:
@@ -66,19 +69,19 @@ class Group(TyperGroup):
 
 
 def option_hint(command: Any, parameters: Sequence[str]) -> str:
-    """Name the options of a command that would help against an error.
+    """Return a sentence that names the options of a command that would help against an error.
 
     Parameters
     ----------
     command : click's Command or None
-        The one that is running: no other options are named.
+        Command that is running; only its options are named.
     parameters : sequence of str
-        Of a `FractosegError`.
+        Names of parameters, as `FractosegError.options` has them, such as ``several=first``.
 
     Returns
     -------
     str
-        Such as ``" Option: --several first."``; empty if the command has none of them.
+        Sentence such as ``" Option: --several first."``; empty if the command has none of them.
     """
     flags = {
         known.name: flag
@@ -144,21 +147,23 @@ class LabelOptions:
 
 
 class OptionsOf:
-    """Marks a parameter of a command: each field of its class becomes an option.
+    """Mark on a parameter of a command: each field of a class becomes an option.
 
     Parameters
     ----------
+    settings : type
+        Pydantic dataclass whose fields become options.
     *names : str
-        Fields that are offered; by default all.
+        Names of the fields that are offered; by default all.
     without : tuple of str
-        Fields that are not.
+        Names of fields that are not offered.
     flags : mapping of str to tuple of str
-        How an option is written where it is not ``--name``.
+        Name of a field -> how its option is written where it is not ``--name``.
     only_given : bool
-        Hand over a dict of what was given, rather than the class with its defaults: for options
-        that go before those of a file.
+        Whether the command gets a dict of the options that were given, rather than the class
+        with its defaults: for options that go before those of a file.
     default_text : callable, optional
-        Says of an option, by its name, what is taken when it is not given.
+        Function from the name of a field to a text on what is taken when it is not given.
     """
 
     def __init__(
@@ -177,7 +182,7 @@ class OptionsOf:
         self._flags = flags or {}
 
     def parameters(self) -> Iterator[inspect.Parameter]:
-        """Yield what typer makes options of."""
+        """Yield a parameter for each field, of which typer makes an option."""
         for field in self.fields.values():
             kind, default = _command_line_type(field), field.default
             if self.only_given:
@@ -196,7 +201,18 @@ class OptionsOf:
             )
 
     def collect(self, given: dict[str, Any]) -> Any:
-        """Take the options out of what was given, as the command wants them."""
+        """Take the options out of the arguments, and return them as the command wants them.
+
+        Parameters
+        ----------
+        given : dict
+            Name -> value of all arguments; those of this class are removed.
+
+        Returns
+        -------
+        object
+            Object of the class, or a dict of the options that were given.
+        """
         values = {name: given.pop(name) for name in self.fields}
         if self.only_given:
             return {name: value for name, value in values.items() if value is not None}
@@ -204,7 +220,7 @@ class OptionsOf:
 
 
 def _command_line_type(field: OptionField) -> Any:
-    """Return the type as typer takes it: several values are repeated, files are paths."""
+    """Return the type of a field as typer takes it: a list where several values may be given."""
     kind = field.type
     if get_origin(kind) is tuple:
         kind = list[get_args(kind)[0]]  # type: ignore[misc]
@@ -212,12 +228,18 @@ def _command_line_type(field: OptionField) -> Any:
 
 
 def _flag(dashed: str, field: OptionField, default: Any) -> str:
-    """Return the flag; one that can be left open can be said both ways."""
+    """Return the flag of an option; a switch without a default can be said both ways."""
     return f"{dashed}/--no-{dashed[2:]}" if field.type is bool and default is None else dashed
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn parameters that are marked with `OptionsOf` into options, for typer."""
+    """Return a command for typer, whose parameters marked with `OptionsOf` are options.
+
+    Parameters
+    ----------
+    function : callable
+        Command as it is written, with a parameter for each group of options.
+    """
     signature = inspect.signature(function, eval_str=True)
     groups: dict[str, OptionsOf] = {}
     parameters: list[inspect.Parameter] = []
@@ -243,7 +265,19 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = None) -> R:
     """Run a job with a bar in a terminal, and with a line now and then in a log file.
 
-    `also` gets each `Progress`, too.
+    Parameters
+    ----------
+    job : Job
+        Work to do.
+    what : str
+        Word for the work, such as ``segmenting``.
+    also : callable, optional
+        Function that gets each `Progress`, too.
+
+    Returns
+    -------
+    object
+        Result of the job.
     """
     console, throttle = Console(stderr=True, markup=False, highlight=False), Throttle(LOG_EVERY_S)
     throttle.ready()
@@ -273,17 +307,17 @@ def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = No
 
 
 def make_console() -> Console:
-    """Make a console that takes text as it is, and does not fold tables in pipes at 80."""
+    """Return a console that prints text as it is; in pipes its lines are 140 characters wide."""
     width = None if sys.stdout.isatty() else 140
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print what somebody should know about a result, a line for each matter."""
+    """Print notes on a result to the error output, a line for each."""
     for note in notes:
         typer.echo(f"note: {note}", err=True)
 
 
 def figure(value: float) -> str:
-    """Return a number for a table or sentence; a dash where there is none."""
+    """Return a number with three decimals, as text; a dash if it is not a number."""
     return "-" if math.isnan(value) else f"{value:.3f}"

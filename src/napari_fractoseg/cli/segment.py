@@ -1,4 +1,4 @@
-"""``fractoseg segment`` and ``fractoseg demo``."""
+"""Commands ``fractoseg segment`` and ``fractoseg demo``: class labels for images."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def segment(
 def _who_works(
     workers: int | None, scheduler: str | None
 ) -> AbstractContextManager[Workers | None]:
-    """Return who computes: this process, others on this machine, or a cluster."""
+    """Return a context with the workers of a run; with None if this process computes."""
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("Choose one: --workers starts processes, --scheduler uses others.")
     if workers is None and scheduler is None:
@@ -144,7 +144,7 @@ def demo(
 
 
 def _new_folder(wanted: Path) -> Path:
-    """Make the folder, or one with a number behind its name."""
+    """Make a folder with the wanted name, or with a number behind it; return its path."""
     wanted = wanted.absolute()
     folder, number = wanted, 2
     while folder.exists():

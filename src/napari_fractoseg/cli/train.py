@@ -1,4 +1,4 @@
-"""``fractoseg train``."""
+"""Command ``fractoseg train``: a new or fine-tuned model from labelled images."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TrainOptions:
 
 
 def _preset_text(name: str) -> str:
-    """Say what the presets have."""
+    """Return the default of an entry of the plan, as the presets have it, for the help text."""
     tuned, new = (getattr(preset, name) for preset in (FINE_TUNING, NEW_NETWORK))
     if name in ("max_steps", "max_minutes"):
         return "600 steps, or what the time allows"
@@ -213,7 +213,7 @@ def _refuse_another_encoder(parent: str | None, chosen: Mapping[str, Any]) -> No
 
 
 def _save(result: FineTuned, out: Path, options: TrainOptions) -> None:
-    """Write model and history, and say how good the model is."""
+    """Write model and history, and print how good the model is."""
     from napari_fractoseg.models.readme import kept_text
 
     texts = {"description": options.description, "licence": options.licence}
@@ -228,7 +228,7 @@ def _save(result: FineTuned, out: Path, options: TrainOptions) -> None:
 
 
 def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
-    """Refuse a training that is running, and one that was interrupted unless it goes on."""
+    """Refuse a training that is running, and one that was interrupted unless it is resumed."""
     from napari_fractoseg.training.run_lock import refuse_running
 
     refuse_running(checkpoint)
@@ -241,7 +241,7 @@ def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
 
 @contextmanager
 def stop_on_ctrl_c() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event; the second one interrupts as usual."""
+    """Give an event that the first Ctrl-C sets; the second one interrupts as usual."""
     stop = threading.Event()
 
     def ask_to_stop(_number: int, _frame: object) -> None:
@@ -267,7 +267,7 @@ def _log(folder: Path | None) -> AbstractContextManager[Any]:
 
 
 def _scheme(names: str | None, training_set: TrainingSet) -> ClassScheme | None:
-    """Return the classes that were asked for, in this order."""
+    """Return the scheme of the class names in a text with commas, in this order; None if none."""
     if names is None:
         return None
     wanted = [name.strip() for name in names.split(",")]

@@ -1,4 +1,4 @@
-"""Training data: images with what is known about their pixels."""
+"""Training data: images with their labels, and sets of them that follow one class scheme."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ __all__ = ["TrainingPair", "TrainingSet", "merge_training_sets"]
 
 @dataclass(frozen=True, eq=False)
 class TrainingPair:
-    """An image and what is known about its pixels.
+    """Image with its labels.
 
     Parameters
     ----------
     image : Micrograph
-        Shape (Y, X).
+        Plane of grey levels, shape (Y, X).
     labels : ndarray of uint8, shape (Y, X)
         Class values; 0 is unlabelled and teaches nothing.
     share : float
-        How often patches are taken from it, relative to other pairs.
+        Weight by which patches are drawn from the pair, relative to other pairs.
     group : str
-        What it must not be split from for validation, such as the stack or the
-        specimen that it belongs to; by default the image stands for itself.
+        Name of the stack or specimen that the image belongs to: images of one
+        group are not split for validation. By default the image stands for
+        itself.
     """
 
     image: Micrograph
@@ -57,7 +58,7 @@ class TrainingPair:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of grey levels and labels."""
+        """SHA-256 of grey levels and labels, by which the data of a training are recorded."""
         return _digest(self.image.data, self.labels)
 
     @cached_property
@@ -76,16 +77,16 @@ def _digest(*arrays: npt.NDArray[Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Pairs whose labels follow one scheme.
+    """Images with labels that follow one class scheme.
 
     Parameters
     ----------
     pairs : tuple of TrainingPair
-        At least one.
+        Images with their labels, at least one.
     scheme : ClassScheme
-        Meaning of the label values.
+        Classes of the label values.
     notes : tuple of str
-        What was left out when they were read.
+        Sentences on what was left out when the images were read.
     """
 
     pairs: tuple[TrainingPair, ...]
@@ -104,7 +105,7 @@ class TrainingSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the images, in order."""
+        """Names of the images, in the order of the pairs."""
         return tuple(p.name for p in self.pairs)
 
     def pixel_counts(self) -> dict[str, int]:
@@ -120,7 +121,7 @@ class TrainingSet:
         Raises
         ------
         TrainingError
-            With the count of each class.
+            If fewer classes have so many; the message has the count of each class.
         """
         counts = self.pixel_counts()
         if sum(n >= minimum_px for n in counts.values()) < 2:
@@ -131,17 +132,17 @@ class TrainingSet:
             )
 
     def only(self, names: Iterable[str]) -> TrainingSet | None:
-        """Return the pairs with these names, or None if there are none."""
+        """Return the set of the images with these names, or None if there are none."""
         wanted = set(names)
         pairs = tuple(p for p in self.pairs if p.name in wanted)
         return replace(self, pairs=pairs) if pairs else None
 
     def without(self, names: Iterable[str]) -> TrainingSet | None:
-        """Return the pairs with other names, or None if there are none."""
+        """Return the set of the images with other names, or None if there are none."""
         return self.only(set(self.names) - set(names))
 
     def split(self, held_out: Iterable[str]) -> tuple[TrainingSet, TrainingSet]:
-        """Split by image name into a part to learn from and a part that is held out.
+        """Return a set to learn from and a set of the images whose names are held out.
 
         Raises
         ------
@@ -190,7 +191,7 @@ class TrainingSet:
         return TrainingSet((*self.pairs, *moved.pairs), scheme, (*self.notes, *other.notes))
 
     def by_name(self) -> dict[str, TrainingPair]:
-        """Return name -> pair; a name that occurs again gets a number."""
+        """Return image name -> pair; a name that occurs again gets a number."""
         pairs: dict[str, TrainingPair] = {}
         for pair in self.pairs:
             name, number = pair.name, 2
@@ -200,12 +201,12 @@ class TrainingSet:
         return pairs
 
     def digests(self) -> dict[str, str]:
-        """Return name -> SHA-256, with the names of `by_name`."""
+        """Return image name -> SHA-256 of grey levels and labels, with the names of `by_name`."""
         return {name: pair.digest for name, pair in self.by_name().items()}
 
 
 def merge_training_sets(sets: Sequence[TrainingSet]) -> TrainingSet:
-    """Join any number of sets; see `TrainingSet.joined`."""
+    """Return any number of sets as one; classes are matched by name."""
     merged = sets[0]
     for other in sets[1:]:
         merged = merged.joined(other)

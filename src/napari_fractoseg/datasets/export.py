@@ -1,4 +1,4 @@
-"""Training data as a folder: what a window learnt from, ready for the command line."""
+"""Training data written as a folder, and the command that trains on it without a window."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _UNSAFE = re.compile(r"[^\w.,()+-]+")
 
 
 def write_training_folder(training_set: TrainingSet, folder: Path) -> None:
-    """Write images and labels.
+    """Write images and labels as the folders that ``fractoseg train`` reads.
 
     Parameters
     ----------
     training_set : TrainingSet
-        Pairs of the same image share its file; their labels go to ``labels``,
-        ``labels_2`` and so on.
+        Images with labels. Pairs of the same image share its file; their labels
+        go to ``labels``, ``labels_2`` and so on.
     folder : Path
-        A new folder.
+        Folder to make.
 
     Raises
     ------
     OutputExistsError
-        If there are images already.
+        If the folder has images already.
     """
     images = folder / _IMAGES
     if images.exists():
@@ -66,7 +66,7 @@ def write_training_folder(training_set: TrainingSet, folder: Path) -> None:
 
 
 def _file_name(pair: TrainingPair, taken: Iterable[str]) -> str:
-    """Return a name that every file system takes, and that no other image has."""
+    """Return a file name without suffix that every file system takes and that is not taken."""
     base = _UNSAFE.sub(" ", pair.name).strip()[:80].strip(" .") or "image"
     name, number = base, 1
     while name.casefold() in {other.casefold() for other in taken}:
@@ -91,21 +91,26 @@ def training_command(
     Parameters
     ----------
     folder : Path
-        From `write_training_folder`.
+        Folder of images and labels, as `write_training_folder` makes it.
     out : Path
         Folder of the new model.
     plan : Path
-        JSON file of the plan.
+        JSON file of the training plan.
     start : str or None
-        Model to fine-tune.
+        Name or folder of the model to fine-tune; None for a new network.
     classes : sequence of str
-        Classes of the new model.
+        Names of the classes of the new model.
     sources : sequence of tuple of Path
-        Further folders of images, each with its labels.
+        Further folders of images, each with its folder of masks or VIA file.
     annotations : AnnotationOptions
-        For their VIA files.
+        Choice of the class of a region in those VIA files, and of what is left out.
     name : str
-        Title of the model.
+        Title of the new model; empty for the default.
+
+    Returns
+    -------
+    str
+        Command line, quoted for a POSIX shell.
     """
     words = ["fractoseg", "train"]
     for images, labels in (*label_folders(folder), *sources):
@@ -122,7 +127,7 @@ def training_command(
 
 
 def label_folders(folder: Path) -> list[tuple[Path, Path]]:
-    """Return the folders of images and of labels, as the command line wants them."""
+    """Return pairs of an image folder and a label folder in a folder of training data."""
     return [
         (folder / _IMAGES, labels)
         for labels in sorted(folder.glob(f"{_LABELS}*"))

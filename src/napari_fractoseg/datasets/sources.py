@@ -1,4 +1,4 @@
-"""Training data from folders of masks, and from VIA files."""
+"""Reading of training data from folders of masks and from VIA files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ from napari_fractoseg.results.record import Origin, origin_of, read_record
 __all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
 
 GROUPS_FILE = "groups.json"
-"""Beside images: name without suffix -> group (`TrainingPair.group`), such as the specimen."""
+"""Name of the file beside images that says to which group, such as a specimen, each belongs.
+
+It holds a JSON object: image name without suffix -> group (`TrainingPair.group`).
+"""
 
 _MOST_NAMES = 5
 
@@ -51,7 +54,7 @@ def read_training_set(
     Parameters
     ----------
     images : Path or str
-        Folder of images, with subfolders.
+        Folder of images; subfolders are searched, too.
     labels : Path or str
         Folder of masks (``NAME.png`` or ``NAME_labels.tif`` for the image
         ``NAME.*``), or a VIA file.
@@ -65,17 +68,17 @@ def read_training_set(
         Class that pixels without a label belong to, such as ``background``;
         those of regions that are left out belong to none.
     annotations : AnnotationOptions
-        Which class a region of a VIA file is of, and what is left out.
+        Choice of the class of a region in a VIA file, and of what is left out.
     share : float
-        See `TrainingPair`.
+        Weight by which patches are drawn from each image, relative to other sources.
     predictions_as_truth : bool
-        Take masks for truth that a model gave and nobody touched since, and only warn
-        of them.
+        Whether masks that a model gave and nobody touched since are taken for truth, with a
+        note only.
 
     Returns
     -------
     TrainingSet
-        One pair for each image that has labels; its notes say what was left out.
+        Pairs, one for each image that has labels; the notes say what was left out.
 
     Raises
     ------
@@ -164,7 +167,10 @@ def _some_of(names: Sequence[str]) -> str:
 
 
 def _predicted_by(mask: Path) -> str | None:
-    """Return the model whose untouched prediction a mask is; None if it is none, as far as told."""
+    """Return the name of the model whose untouched prediction a mask is; None if it is none.
+
+    A mask without a label record counts as none.
+    """
     record = read_record(mask)
     if record is None or origin_of(read_mask(mask), record) is not Origin.PREDICTION:
         return None
@@ -238,20 +244,32 @@ def read_training_sets(
     annotations: AnnotationOptions = STRICT,
     predictions_as_truth: bool = False,
 ) -> TrainingSet:
-    """Read several sources and join them.
+    """Read images with their labels from several sources, and join them.
 
     Parameters
     ----------
-    images, labels : sequence of Path or str
-        One of each for every source; see `read_training_set`.
+    images : sequence of Path or str
+        Folders of images, one for every source.
+    labels : sequence of Path or str
+        Folders of masks or VIA files, one for every source.
     shares : sequence of float
-        One for every source, or none: then each image counts the same.
-    scheme, mask_values, unlabelled_as, annotations, predictions_as_truth
-        For all sources; see `read_training_set`.
+        Weights by which patches are drawn from the images of each source; empty if all images
+        count the same.
+    scheme : ClassScheme
+        Classes that are known.
+    mask_values : mapping of int to str, optional
+        Value in the mask files -> class name, as in `read_training_set`.
+    unlabelled_as : str, optional
+        Class that pixels without a label belong to; by default they are unlabelled.
+    annotations : AnnotationOptions
+        Choice of the class of a region in VIA files, and of what is left out.
+    predictions_as_truth : bool
+        Whether masks that a model gave and nobody touched since are taken for truth.
 
     Returns
     -------
     TrainingSet
+        Pairs of all sources; classes are matched by name.
 
     Raises
     ------

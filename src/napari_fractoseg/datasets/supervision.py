@@ -1,4 +1,4 @@
-"""What a user says about a prediction: corrections are not labels like any other.
+"""Supervision: which pixels of a labels layer a user answers for, so that they may teach.
 
 A labels layer that began as a prediction is dense. Learning from all of it
 would teach a model mostly what it said itself. So what the user changed, and
@@ -25,17 +25,17 @@ __all__ = ["Corrections", "TaughtPixels", "changed_labels", "painted_pairs"]
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """Which pixels of a labels array a user answers for.
+    """Labels with a record of which pixels a user answers for.
 
     Parameters
     ----------
     labels : ndarray of int, shape (..., Y, X)
         Class values as they are now; 0 is unlabelled.
     predicted : ndarray of int, same shape, or None
-        What the model said; None if the labels did not begin as a prediction:
-        then all of them were painted.
+        Class values that the model gave; None if the labels did not begin as a
+        prediction: then all of them were painted.
     checked : ndarray of bool, same shape, or None
-        Where the user said that the labels are right.
+        Checked areas: True where the user said that the labels are right.
 
     Examples
     --------
@@ -62,13 +62,13 @@ class Corrections:
 
     @property
     def corrected(self) -> npt.NDArray[np.bool_]:
-        """Labelled pixels whose class the user changed or painted."""
+        """Mask of the labelled pixels whose class the user changed or painted."""
         labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
         return labelled if self.predicted is None else labelled & (self.labels != self.predicted)
 
     @property
     def confirmed(self) -> npt.NDArray[np.bool_]:
-        """Labelled pixels that the user left as they were and marked as checked."""
+        """Mask of the labelled pixels that the user left as they were and marked as checked."""
         if self.checked is None:
             return np.zeros(self.labels.shape, dtype=bool)
         confirmed: npt.NDArray[np.bool_] = self.checked & (self.labels != UNLABELLED)
@@ -76,7 +76,7 @@ class Corrections:
 
     @property
     def untouched(self) -> npt.NDArray[np.bool_]:
-        """Labelled pixels that only the model answers for: they teach nothing."""
+        """Mask of the labelled pixels that only the model answers for: they teach nothing."""
         labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
         return labelled & ~self.corrected & ~self.confirmed
 
@@ -89,7 +89,7 @@ class Corrections:
         return np.where(mask, self.labels, UNLABELLED).astype(np.uint8)
 
     def plane(self, index: tuple[int, ...]) -> Corrections:
-        """Return what is said about one plane, by its index on the leading axes."""
+        """Return the part for one plane, by its index on the leading axes."""
         predicted, checked = self.predicted, self.checked
         return Corrections(
             np.asarray(self.labels[index]),
@@ -98,31 +98,35 @@ class Corrections:
         )
 
     def parts(self) -> tuple[npt.NDArray[np.uint8], ...]:
-        """Return the labels that are drawn from by turns, those with any label.
+        """Return the labels of corrections, and those of checked areas, as separate arrays.
 
-        Corrections are few beside what was right already, but they are what
-        has to be learnt: they get patches of their own.
+        Training draws patches from each by turns: corrections are few beside
+        what was right already, but they are what has to be learnt. Arrays
+        without a label are left out.
         """
         parts = (self._labels_where(self.corrected), self._labels_where(self.confirmed))
         return tuple(part for part in parts if part.any())
 
 
 _MOST = 0.5
-"""Hands rarely paint more than this share of a plane; programs label nearly all of it."""
+"""Largest share of a plane that hands usually paint; programs label nearly all of it."""
 
 
 @dataclass(frozen=True)
 class TaughtPixels:
-    """How many pixels of a labels array teach.
+    """Numbers of pixels of a labels array that teach and that do not.
 
     Parameters
     ----------
-    total, corrected, confirmed, untouched : int
-        All pixels, and the areas of `Corrections`.
+    total : int
+        Number of all pixels.
+    corrected, confirmed, untouched : int
+        Numbers of labelled pixels that the user changed or painted, that the
+        user marked as checked, and that only the model answers for.
     by_value : dict of int to int
-        Pixels that teach each class.
+        Class value -> number of pixels that teach this class.
     in_labelled_planes : int
-        All pixels of the planes that have any label.
+        Number of all pixels of the planes that have any label.
     """
 
     total: int
@@ -134,12 +138,12 @@ class TaughtPixels:
 
     @property
     def n_taught(self) -> int:
-        """Pixels that teach something."""
+        """Number of pixels that teach something: corrected and checked ones."""
         return self.corrected + self.confirmed
 
     @property
     def labelled(self) -> int:
-        """Pixels with a label, whoever answers for it."""
+        """Number of pixels with a label, whoever answers for it."""
         return self.n_taught + self.untouched
 
     @property
@@ -153,7 +157,7 @@ class TaughtPixels:
 
     @classmethod
     def of(cls, corrections: Corrections) -> TaughtPixels:
-        """Count, plane by plane."""
+        """Return the numbers of pixels of a labels array, counted plane by plane."""
         areas = np.zeros(3, dtype=np.int64)
         by_value: Counter[int] = Counter()
         in_labelled_planes = 0
@@ -180,16 +184,17 @@ class TaughtPixels:
 def changed_labels(
     before: npt.NDArray[np.integer[Any]], after: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.uint8]:
-    """Return the new class where it is another one, 0 elsewhere.
+    """Return the new class of the pixels whose class was changed.
 
     Parameters
     ----------
     before, after : ndarray of int, same shape
-        Class values.
+        Class values before and after the change.
 
     Returns
     -------
     ndarray of uint8, same shape
+        Class values of `after` where they differ from `before`, 0 elsewhere.
     """
     return np.where(before == after, UNLABELLED, after).astype(np.uint8)
 
@@ -202,17 +207,18 @@ def painted_pairs(
     Parameters
     ----------
     image : MicrographStack
-        Only planes with painted pixels are loaded.
+        Image or stack; only planes with painted pixels are loaded.
     corrections : Corrections
-        Of the shape of the image.
+        Labels of the same shape, with the pixels that the user answers for.
     scheme : ClassScheme
-        Meaning of the label values.
+        Classes of the label values.
 
     Yields
     ------
     TrainingPair
-        For a plane with corrections and with checked areas, one of each. All
-        are of the group named like the image.
+        Plane with the labels that teach; a plane with corrections and with
+        checked areas makes a pair of each. The group of all is the name of the
+        image.
 
     Raises
     ------

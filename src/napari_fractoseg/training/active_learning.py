@@ -1,4 +1,4 @@
-"""Where to paint next: the places that a model is least sure about."""
+"""Active learning: the places of images that a model is least sure of, to be painted next."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _MOST = 0.5
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A place to look at.
+    """Square place of a plane that is worth painting.
 
     Parameters
     ----------
     image : str
         Name of the image.
     plane : tuple of int
-        Index on the leading axes.
+        Index of the plane on the leading axes of the image.
     row, column : int
         Centre of the place, in pixels.
     size_px : int
-        Edge of the place.
+        Edge length of the place in pixels.
     value : int
-        Class value that the model says at most there.
+        Class value that the model gives to most pixels of the place.
     confidence : float
-        Mean confidence there, 0-1.
+        Mean probability of the chosen classes in the place, 0-1.
     """
 
     image: str
@@ -67,22 +67,25 @@ def suggest_places(
     Parameters
     ----------
     labels : ndarray of uint8, shape (Y, X)
-        What the model says.
+        Class values that the model gives; 0 is unlabelled.
     confidence : ndarray of float32, shape (Y, X)
-        Probability of the class that it chose.
+        Probability of the class that the model chose, 0-1.
     painted : ndarray of bool, shape (Y, X)
-        What is known already; places that are painted for the most part are left
-        out.
-    image, plane : str and tuple of int
-        Copied into the suggestions.
+        Mask of the pixels that are known already; places that are painted for
+        the most part are left out.
+    image : str
+        Name of the image, for the suggestions.
+    plane : tuple of int
+        Index of the plane on the leading axes, for the suggestions.
     size_px : int
-        Edge of a place; places do not overlap.
+        Edge length of a place in pixels; places do not overlap.
     count : int
-        At most so many.
+        Largest number of places.
 
     Returns
     -------
     list of Suggestion
+        Places, the least sure first.
     """
     size = min(size_px, *labels.shape)
     unknown = (~painted & (labels != UNLABELLED)).astype(np.float32)
@@ -106,19 +109,19 @@ def suggest_places(
 
 
 def spread(suggestions: Iterable[Suggestion], count: int = 20) -> list[Suggestion]:
-    """Take turns between images and classes, the least sure of each first.
+    """Return suggestions by turns of images and classes, the least sure of each first.
 
     Parameters
     ----------
     suggestions : iterable of Suggestion
-        Of any number of planes and images.
+        Places of any number of planes and images.
     count : int
-        At most so many.
+        Largest number of places to return.
 
     Returns
     -------
     list of Suggestion
-        In the order to look at them.
+        Places in the order to look at them.
     """
     queues: Mapping[tuple[str, int], list[Suggestion]] = defaultdict(list)
     for suggestion in sorted(suggestions, key=lambda s: s.confidence):
@@ -134,16 +137,16 @@ def spread(suggestions: Iterable[Suggestion], count: int = 20) -> list[Suggestio
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A plane to look for places in.
+    """Plane in which places to paint are looked for.
 
     Parameters
     ----------
     image : MicrographStack
-        The image.
+        Image that the plane belongs to.
     plane : tuple of int
-        Index on the leading axes.
+        Index of the plane on the leading axes.
     painted : ndarray of bool, shape (Y, X)
-        What is known already.
+        Mask of the pixels that are known already.
     """
 
     image: MicrographStack
@@ -162,22 +165,23 @@ def suggest_job(
     Parameters
     ----------
     model : SegmentationModel
-        Whose doubt counts.
+        Model whose uncertainty is looked for.
     candidates : sequence of Candidate
         Planes to look at.
     device : Device, optional
-        By default `choose_device`.
+        Processor or GPU that segments; by default the best one there is.
     count : int
-        At most so many places.
+        Largest number of places.
 
     Yields
     ------
     Progress
-        In planes.
+        Number of planes done.
 
     Returns
     -------
     list of Suggestion
+        Places in the order to look at them.
     """
     # Flips are not averaged: it is the order that counts.
     predictor = Predictor(model, device, with_confidence=True, flips=False)

@@ -22,21 +22,21 @@ _FACTS = "fractoseg"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """All that a run needs to go on.
+    """All that an interrupted training run needs to go on.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        Weights and what the optimiser remembers.
+        Weights, and the state of the optimiser.
     facts : mapping
-        Plain JSON types.
+        Other state in plain JSON types, such as the history of losses.
     """
 
     tensors: Mapping[str, torch.Tensor]
     facts: Mapping[str, Any]
 
     def write(self, path: Path) -> None:
-        """Write the file; a crash while writing leaves the one before."""
+        """Write the checkpoint as a file; a crash while writing leaves the earlier file."""
         tensors = {
             name: tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
             for name, tensor in self.tensors.items()
@@ -46,12 +46,19 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path, *, with_tensors: bool = True) -> Checkpoint:
-        """Read a file, or its facts alone.
+        """Read a checkpoint file.
+
+        Parameters
+        ----------
+        path : Path
+            File to read.
+        with_tensors : bool
+            Whether tensors are read, too; without them reading is quick.
 
         Raises
         ------
         TrainingError
-            If it is damaged or no checkpoint.
+            If the file is damaged or no checkpoint.
         """
         try:
             with safetensors.safe_open(path, framework="pt") as file:
@@ -66,11 +73,11 @@ class Checkpoint:
 
 
 def pack(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Put a prefix before names."""
+    """Return tensors with a prefix and a slash before their names."""
     return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
 
 
 def unpack(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors that were packed with a prefix."""
+    """Return the tensors whose names have a prefix, without it."""
     start = f"{prefix}/"
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

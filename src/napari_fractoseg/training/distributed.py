@@ -23,16 +23,17 @@ _LIGHTNING_LOGGER = logging.getLogger("lightning_fabric.utilities.rank_zero")
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes train together.
+    """Numbers of processes that train together.
 
     Parameters
     ----------
     devices : int
-        On each machine.
+        Number of devices on each machine, with a process each.
     nodes : int
-        Machines.
+        Number of machines.
     strategy : str
-        As Lightning Fabric names it; ``ddp`` for several devices.
+        Way in which processes share the work, as Lightning Fabric names it;
+        ``ddp`` for several devices.
     """
 
     devices: int = 1
@@ -41,21 +42,22 @@ class Processes:
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for the others: of those that Lightning starts, the first."""
+    """Tell whether this process is the first of those that train together, which writes for all."""
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 class Team:
-    """The processes that share a step; usually one.
+    """Processes that share each step of a training; usually one.
 
     Parameters
     ----------
     device : Device
         Kind of device; its number counts if there is one process only.
     precision : str
-        Not ``auto``.
+        Precision of the arithmetic as Lightning Fabric names it, but not ``auto``.
     processes : Processes
-        How many. Beyond one, Lightning starts the others with this command.
+        Numbers of processes. Beyond one, Lightning starts the others with the
+        command of this process.
     """
 
     def __init__(self, device: Device, precision: Any, processes: Processes) -> None:
@@ -73,21 +75,21 @@ class Team:
 
     @property
     def size(self) -> int:
-        """Number of processes."""
+        """Number of processes in the team."""
         return int(self.fabric.world_size)
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Number of this process in the team, from 0."""
         return int(self.fabric.global_rank)
 
     def setup(self, network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> tuple[Any, Any]:
-        """Prepare network and optimiser for device, precision and the other processes."""
+        """Return network and optimiser prepared for device, precision and the other processes."""
         with _quiet():
             return self.fabric.setup(network, optimiser)  # type: ignore[no-any-return]
 
     def total(self, value: torch.Tensor) -> torch.Tensor:
-        """Add a value up over all processes; gradients are those of this process."""
+        """Return the sum of a value over all processes; its gradients are those of this process."""
         if self.size == 1:
             return value
         there = value.detach()
@@ -95,7 +97,7 @@ class Team:
         return value + (everywhere - there).to(value.dtype)
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
+        """Tell whether a flag is set in any process of the team."""
         if self.size == 1:
             return flag
         value = torch.tensor(float(flag), device=self.fabric.device)
@@ -105,7 +107,7 @@ class Team:
 def choose_precision(
     plan: TrainingPlan, device: Device
 ) -> Literal["auto", "32-true", "bf16-mixed", "16-mixed"]:
-    """Return the plan's precision, or what the device is fast at."""
+    """Return the plan's precision; for ``auto`` the one at which the device is fastest."""
     if plan.precision != "auto":
         return plan.precision
     if device.kind == "cuda":
@@ -124,7 +126,7 @@ def _numbers(device: Device) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning tells things that are none of a fractographer's business."""
+    """Keep Lightning's messages and warnings from the user during the block."""
     level = _LIGHTNING_LOGGER.level
     _LIGHTNING_LOGGER.setLevel(logging.WARNING)
     try:

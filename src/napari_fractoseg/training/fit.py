@@ -38,7 +38,17 @@ logger = logging.getLogger(__name__)
 
 
 def new_model(plan: TrainingPlan, training_set: TrainingSet, name: str) -> SegmentationModel:
-    """Make a network with random weights, repeatable by the plan's seed."""
+    """Return a model with random weights, repeatable by the plan's seed.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Architecture, encoder and seed.
+    training_set : TrainingSet
+        Labelled images whose classes the model is to tell apart.
+    name : str
+        Title of the model.
+    """
     options: dict[str, Any] = {}
     if plan.decoder_channels:
         options = {
@@ -61,26 +71,27 @@ def pretrained_model_job(
     Parameters
     ----------
     plan : TrainingPlan
-        Names encoder and weights.
+        Architecture, encoder and the weights to fetch for it.
     training_set : TrainingSet
-        Has the classes.
+        Labelled images whose classes the model is to tell apart.
     name : str
         Title of the model.
     or_random : bool
-        Go on with random weights if the others cannot be fetched.
+        Whether the encoder gets random weights if the others cannot be fetched.
 
     Yields
     ------
     Progress
-        0 of 0 steps, while weights are fetched.
+        Zero of zero steps, while weights are fetched.
 
     Returns
     -------
     model : SegmentationModel
+        Model that is ready to be trained.
     plan : TrainingPlan
-        With the hash of the weights; without weights, if they could not be fetched.
+        Plan with the hash of the weights; without weights, if they could not be fetched.
     notes : tuple of str
-        Says so.
+        Sentence for the user if random weights were taken, else empty.
 
     Raises
     ------
@@ -125,7 +136,7 @@ def train_job(
     training_set : TrainingSet
         Images with labels.
     plan : TrainingPlan or mapping, optional
-        How to train: all of it, or entries that go before the preset
+        Whole plan of the training, or entries that go before the preset
         (`suggested_plan`), which is the same in the dock and on the command
         line.
     start : SegmentationModel, optional
@@ -133,7 +144,7 @@ def train_job(
         default the network is new.
     scheme : ClassScheme, optional
         Classes of the new model; by default those of `start`, or of the
-        training set. See `with_classes`.
+        training set. Classes that `start` has keep what it learnt about them.
     renamed : mapping of str to str, optional
         New name of a class -> its name in `start`.
     name : str
@@ -142,25 +153,27 @@ def train_job(
         Names of images that are held out to choose the best weights by; by
         default the plan says how to choose them.
     device : Device, optional
-        By default `choose_device`.
+        Processor or GPU to train on; by default the best one there is.
     processes : Processes
-        See `Trainer`.
+        Numbers of processes that share each step; by default one.
     should_stop : callable, optional
-        See `Trainer.run_split`.
+        Function that is asked after each step; True makes it the last one.
     checkpoint : Path, optional
-        See `Trainer.run_split`.
+        File that the state is written to, and from which an interrupted run goes
+        on if it is there.
     or_random : bool
-        Go on with random weights if those that the plan names cannot be fetched,
-        or could not be when the run of this checkpoint began.
+        Whether the encoder gets random weights if those that the plan names
+        cannot be fetched, or could not be when the run of this checkpoint began.
 
     Yields
     ------
     Progress
-        After each step; 0 of 0 while weights are fetched.
+        Steps done, after each step; 0 of 0 while weights are fetched.
 
     Returns
     -------
     FineTuned
+        Model with its history of losses and figures.
 
     Raises
     ------
@@ -234,37 +247,39 @@ def train(
     labels : Path or str
         Folder of masks named like the images, or a VIA file.
     plan : TrainingPlan or mapping, optional
-        How to train. Entries of a plan, such as ``{"max_minutes": 5}``, go before
-        the preset that the dock takes, too: small steps that stay close to
-        `start`, or those for a new network; 600 steps if no time is given. A
-        `TrainingPlan` is taken as it is.
+        Training plan, taken as it is. Entries of a plan, such as
+        ``{"max_minutes": 5}``, go before the preset that the dock takes, too:
+        small steps that stay close to `start`, or those for a new network; 600
+        steps if no time is given.
     start : SegmentationModel, optional
         Model to fine-tune: its network, classes and test-time choices are
         kept. By default the network is new.
     name : str
         Title of the model.
     mask_values : mapping of int to str, optional
-        Value in the mask files -> class name, see `read_training_set`.
+        Value in the mask files -> class name; values that are not listed are
+        unlabelled. By default values are those of ``classes.json`` beside the
+        masks, or of the known classes.
     unlabelled_as : str, optional
         Class that pixels without a label belong to; by default they teach
         nothing.
     annotations : AnnotationOptions
-        Which class a region of a VIA file is of, and what is left out.
+        Choice of the class of a region in a VIA file, and of what is left out.
     validation : sequence of str
         Names of images (without suffix) that are held out to choose the best
         weights by. Hold out whole specimens: images of one fracture surface
         are alike.
     device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        Device to train on: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     predictions_as_truth : bool
-        Learn also from masks that a model gave and nobody touched since; by default
-        they are refused.
+        Whether masks that a model gave and nobody touched since are learnt from; by
+        default they are refused.
 
     Returns
     -------
     FineTuned
-        With ``model``, to be saved by ``model.save(folder)``, and ``history``; its
-        ``notes`` say what was left out.
+        Result with ``model``, to be saved by ``model.save(folder)``, and ``history``;
+        its ``notes`` say what was left out.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Logs of a training run for TensorBoard."""
+"""Logs of a training run for TensorBoard, a program that draws curves of losses and figures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["TensorBoardLog"]
 
 
 class TensorBoardLog:
-    """Writes the figures of each `Progress`; a context manager to be called with them.
+    """Log file of a run; a context manager to be called with each `Progress`.
 
     Parameters
     ----------
     folder : Path
-        For ``tensorboard --logdir``.
+        Folder to write into, which ``tensorboard --logdir`` takes.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class TensorBoardLog:
         self._writer.close()
 
     def __call__(self, progress: Progress) -> None:
-        """Write the figures of a step."""
+        """Write the figures of a step to the log."""
         for name, value in progress.metrics.items():
             if math.isfinite(value):
                 self._writer.add_scalar(name.replace(" ", "/"), value, progress.done)

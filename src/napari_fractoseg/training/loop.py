@@ -28,23 +28,24 @@ _CHECKPOINT_INTERVAL_S = 60.0
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
-    """The result of a training run.
+    """Result of a training run.
 
     Parameters
     ----------
     model : SegmentationModel
-        With plan, data hashes and figures in its card.
+        Trained model, with plan, data hashes and figures in its card.
     history : list of dict
-        ``step``, ``loss``, ``learning_rate``; ``mean_iou`` and ``iou CLASS`` at
-        validations.
+        Rows, one a step: ``step``, ``loss``, ``learning_rate``; at validations
+        also ``mean_iou`` and ``iou CLASS``, 0-1.
     best_step : int
         Step whose weights were kept; 0 if none did better than the parent.
     before : dict of str to float
         Figures of the parent on the held-out pixels, judged as the model is;
         empty for a new network.
     notes : tuple of str
-        What the figures cannot tell; see `Split`. They are the same for a run
-        that was interrupted and taken up again.
+        Sentences on what the figures cannot tell, such as that one class only
+        validates. They are the same for a run that was interrupted and taken up
+        again.
     """
 
     model: SegmentationModel
@@ -54,24 +55,24 @@ class FineTuned:
     notes: tuple[str, ...] = ()
 
     def write_history(self, path: Path | str) -> None:
-        """Write the history as CSV."""
+        """Write the history as a CSV file with a row for each step."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(self.history).to_csv(path, index=False)
 
 
 class Trainer:
-    """Trains a model by a plan.
+    """Training of a model by a plan.
 
     Parameters
     ----------
     model : SegmentationModel
-        The start: new or to be fine-tuned. It is not changed.
+        Model to start from: new or to be fine-tuned. It is not changed.
     plan : TrainingPlan
-        How to train.
+        Optimiser, patches, validation, limits and seed.
     device : Device, optional
-        By default `choose_device`.
+        Processor or GPU to train on; by default the best one there is.
     processes : Processes
-        Those that share each step; by default one.
+        Numbers of processes that share each step; by default one.
     """
 
     def __init__(
@@ -92,7 +93,27 @@ class Trainer:
         validation_set: TrainingSet | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Job[FineTuned]:
-        """Train on one set, and choose the weights by another; see `run_split`."""
+        """Train on one set, and choose the best weights by another.
+
+        Parameters
+        ----------
+        training_set : TrainingSet
+            Images with labels that teach.
+        validation_set : TrainingSet, optional
+            Images with labels that validate; without it the last weights are kept.
+        should_stop : callable, optional
+            Function that is asked after each step; True makes it the last one.
+
+        Yields
+        ------
+        Progress
+            Steps done, with the loss and at validations the figures.
+
+        Returns
+        -------
+        FineTuned
+            Model with its history of losses and figures.
+        """
         scheme = self._start.card.scheme
         if validation_set is not None:
             validation_set = validation_set.with_scheme(scheme)
@@ -105,31 +126,32 @@ class Trainer:
         should_stop: Callable[[], bool] | None = None,
         checkpoint: Path | None = None,
     ) -> Job[FineTuned]:
-        """Train.
+        """Train on one part of a split, and choose the best weights by the other.
 
         Parameters
         ----------
         split : Split
-            What to learn from, and what to choose the best weights by. Its
+            Labels to learn from, and labels to choose the best weights by. Its
             classes are those of the model. Without validation the last weights
             are kept.
         should_stop : callable, optional
-            Asked after each step; True makes it the last one. Unlike closing
-            the job, this keeps what was learnt.
+            Function that is asked after each step; True makes it the last one.
+            Unlike closing the job, this keeps what was learnt.
         checkpoint : Path, optional
             File to write the state to, at least once a minute. If it is there,
-            the run goes on from it, as if it had never been interrupted. While
-            it runs, nobody else can.
+            the run goes on from it, as if it had never been interrupted. During
+            the run no other run can take it.
 
         Yields
         ------
         Progress
-            After each step, with ``loss``; ``mean_iou`` and ``iou CLASS`` after
+            Steps done, with ``loss``; ``mean_iou`` and ``iou CLASS`` after
             validations.
 
         Returns
         -------
         FineTuned
+            Model with its history of losses and figures.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The losses: cross entropy and Dice over labelled pixels, agreement with a parent elsewhere."""
+"""Losses of a training: cross entropy and Dice over labelled pixels, agreement with a parent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LEAST = 1e-7
 
 
 class SegmentationLoss(nn.Module):
-    """Cross entropy plus Dice; unlabelled pixels count in neither.
+    """Loss of a network: cross entropy plus Dice; unlabelled pixels count in neither.
 
     Parameters
     ----------
     dice_weight : float
-        Weight of the Dice loss.
+        Weight of the Dice loss beside the cross entropy.
     total : callable, optional
-        Adds a tensor up over all processes that share a step.
+        Function that adds a tensor up over all processes that share a step.
 
     Notes
     -----
@@ -46,14 +46,20 @@ class SegmentationLoss(nn.Module):
         self._total = total or _alone
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the loss.
+        """Return the loss of some patches.
 
         Parameters
         ----------
         logits : Tensor of shape (N, K, Y, X)
-            Before softmax.
+            Outputs of the network before softmax, a channel for each class.
         targets : Tensor of int64, shape (N, Y, X)
-            Channel indices or `IGNORE_INDEX`; at least one pixel is labelled.
+            Channel index of the right class, or `IGNORE_INDEX` where unlabelled;
+            at least one pixel is labelled.
+
+        Returns
+        -------
+        Tensor
+            Loss, a single number.
         """
         logits = logits.float()
         entropy = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum")
@@ -85,9 +91,10 @@ def disagreement(
     Parameters
     ----------
     logits, parent_logits : Tensor of shape (N, K, Y, X)
-        Before softmax, of the classes that the parent knows.
+        Outputs of both networks before softmax, for the classes that the parent
+        knows.
     targets : Tensor of int64, shape (N, Y, X)
-        Pixels other than `IGNORE_INDEX` do not count.
+        Channel index of the right class; only pixels with `IGNORE_INDEX` count.
 
     Returns
     -------

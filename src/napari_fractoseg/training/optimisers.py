@@ -1,4 +1,4 @@
-"""Optimisers, and how their learning rates change during a run and with depth."""
+"""Optimisers, and their learning rates: over a run, and of the encoder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _MOMENTUM = 0.9
 
 
 def make_optimiser(network: nn.Module, plan: TrainingPlan) -> torch.optim.Optimizer:
-    """Make the plan's optimiser, with a learning rate of its own for the encoder.
+    """Return the plan's optimiser, with a learning rate of its own for the encoder.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Its encoder is frozen if the plan's `encoder_rate` is 0.
+        Network to optimise; its encoder is frozen if the plan's `encoder_rate`
+        is 0.
     plan : TrainingPlan
         Optimiser, learning rates and weight decay.
     """
@@ -50,23 +51,28 @@ def make_optimiser(network: nn.Module, plan: TrainingPlan) -> torch.optim.Optimi
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate; the encoder's keeps its proportion."""
+    """Set the learning rate of an optimiser; that of the encoder keeps its proportion."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group[_RATE]
 
 
 def learning_rate_factor(position: float, warm_up: float) -> float:
-    """Rise linearly from 0 to 1 over `warm_up`, then fall to 0 along a cosine.
+    """Return the part of the full learning rate at a position in the run.
+
+    It rises linearly from 0 to 1 over `warm_up`, then falls to 0 along a cosine.
 
     Parameters
     ----------
-    position, warm_up : float
-        Parts of the run, 0-1.
+    position : float
+        Part of the run that is over, 0-1.
+    warm_up : float
+        Part of the run in which the rate rises, 0-1.
 
     Returns
     -------
     float
-        0-1; Loshchilov & Hutter, "SGDR" (2017), without restarts.
+        Factor of the learning rate, 0-1; Loshchilov & Hutter, "SGDR" (2017),
+        without restarts.
     """
     if position < warm_up:
         return position / warm_up
@@ -74,7 +80,7 @@ def learning_rate_factor(position: float, warm_up: float) -> float:
 
 
 def freeze_statistics(network: nn.Module) -> None:
-    """Let batch normalisation use the means and variances that it has."""
+    """Make batch normalisation of a network use the means and variances that it has."""
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()

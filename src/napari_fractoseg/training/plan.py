@@ -1,4 +1,4 @@
-"""The plan of a training run: with the seed and the hashes of the data it repeats the run."""
+"""Plan of a training run: all choices, which with the hashes of the data repeat the run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["TrainingPlan", "plan_entries", "without_retired"]
 _Positive = Annotated[int, Field(ge=1)]
 
 _RETIRED = {"near_px": 0, "label_smoothing": 0}
-"""Entries that plans had once -> the value with which they did nothing."""
+"""Entry that plans had once -> the value with which it did nothing."""
 _OF_A_CARD = ("steps_done", "start", "earlier_stages")
-"""What stands beside the plan on a model's card."""
+"""Entries that stand beside the plan on a model's card and are no part of it."""
 
 
 @described
@@ -231,18 +231,19 @@ class TrainingPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingPlan:
-        """Read and validate a plan.
+        """Return a plan made of entries that are checked.
 
         Parameters
         ----------
         data : mapping
-            Entries; those that are missing are as the class has them. Entries
-            that plans had once are passed over where they did nothing.
+            Entries of a plan by name; those that are missing have the default of
+            the class. Entries that plans had once are passed over where they did
+            nothing.
 
         Raises
         ------
         TrainingError
-            Naming the entry and the value.
+            If an entry is unknown or not possible; the message names it with its value.
         """
         try:
             return _ADAPTER.validate_python(without_retired(data))
@@ -251,7 +252,7 @@ class TrainingPlan:
 
     @classmethod
     def from_json(cls, path: Path) -> TrainingPlan:
-        """Read a whole plan from a JSON file; see `plan_entries`."""
+        """Read a whole plan from a JSON file of entries, or from the ``card.json`` of a model."""
         return cls.from_dict(plan_entries(path))
 
 
@@ -264,8 +265,8 @@ def without_retired(entries: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     TrainingError
-        If one of them has a value with which it did something: such a training
-        cannot be repeated.
+        If a retired entry has a value with which it did something: such a
+        training cannot be repeated.
     """
     for name, neutral in _RETIRED.items():
         if entries.get(name, neutral) != neutral:
@@ -282,14 +283,14 @@ def plan_entries(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        Of entries of `TrainingPlan`, or the ``card.json`` of a model. A card
-        tells of a training that was: its plan is completed as it was then, so
-        that it repeats that training.
+        File with entries of `TrainingPlan`, or the ``card.json`` of a model. A
+        card tells of a training that was: its plan is completed as it was then,
+        so that it repeats that training.
 
     Raises
     ------
     TrainingError
-        If the file is not there, or holds no such thing.
+        If the file is not there, or holds neither entries nor a card.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Pictures of a training run; takes a matplotlib Axes, never pyplot."""
+"""Curves of a training run: loss and validation, drawn into matplotlib axes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def draw_loss(history: Sequence[Mapping[str, float]], ax: Axes, color: str = "0.
     Parameters
     ----------
     history : sequence of mapping
-        ``step`` and ``loss``; see `FineTuned`.
+        Rows of a run with ``step`` and ``loss``, as in `FineTuned.history`.
     ax : matplotlib.axes.Axes
-        Where to draw.
+        Axes to draw into.
     color : str
-        Of the lines.
+        Colour of the lines, as matplotlib names it.
     """
     steps = [row["step"] for row in history if "loss" in row]
     losses = [row["loss"] for row in history if "loss" in row]
@@ -38,7 +38,7 @@ def draw_loss(history: Sequence[Mapping[str, float]], ax: Axes, color: str = "0.
 
 
 def _running_mean(values: Sequence[float]) -> list[float]:
-    """Exponential mean, corrected for its start (Kingma & Ba, "Adam", 2015)."""
+    """Return the exponential mean, corrected for its start (Kingma & Ba, "Adam", 2015)."""
     mean, result = 0.0, []
     for count, value in enumerate(values, start=1):
         mean = _SMOOTH * mean + (1 - _SMOOTH) * value
@@ -54,13 +54,14 @@ def draw_validation(
     Parameters
     ----------
     history : sequence of mapping
-        Rows with ``mean_iou`` and ``iou CLASS`` are validations.
+        Rows of a run, as in `FineTuned.history`; those with ``mean_iou`` and
+        ``iou CLASS`` are validations.
     ax : matplotlib.axes.Axes
-        Where to draw.
+        Axes to draw into.
     scheme : ClassScheme
-        Names and colours.
+        Classes with their names and colours.
     color : str
-        Of the mean, and of classes without a colour.
+        Colour of the mean, and of classes without a colour.
     """
     rows = [row for row in history if "mean_iou" in row]
     steps = [row["step"] for row in rows]

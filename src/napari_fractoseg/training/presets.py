@@ -1,7 +1,7 @@
-"""Presets: how to train if nobody says otherwise, the same for every door.
+"""Presets: training plans for people who do not tune, the same in dock, command line and Python.
 
 The dock, the command line, `napari_fractoseg.train` and the benchmarks take their
-plan from here. Who is asked, the later one going before the earlier one:
+plan from here. A plan is made of these, the later one going before the earlier one:
 
 1. the preset: `FINE_TUNING` if there is a model to start from, else `NEW_NETWORK`;
 2. a plan file (``--plan``), entry by entry;
@@ -46,20 +46,20 @@ FINE_TUNING = TrainingPlan(
     validate_every=25,
     patience=8,
 )
-"""A model is corrected by few strokes: see docs/decisions/0009-fine-tuning.md."""
+"""Preset for a model that few strokes correct: see docs/decisions/0009-fine-tuning.md."""
 
 NEW_NETWORK = TrainingPlan(learning_rate=2e-3, validate_every=50, patience=12, average_decay=0.98)
-"""Random weights need many steps, and have nothing to forget."""
+"""Preset for a new network: random weights need many steps, and have nothing to forget."""
 
 _STEPS_THAT_TIME_ENDS = 1_000_000
-"""More than any device takes in the time that people give."""
+"""Number of steps that no device takes in the time that people give."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def suggested_plan(
     start: ModelCard | None, entries: Mapping[str, Any] = _NOTHING, /, **chosen: Any
 ) -> TrainingPlan:
-    """Return the preset for a start, with what was said otherwise.
+    """Return the preset for a new network or for fine-tuning, with the entries that were chosen.
 
     Parameters
     ----------
@@ -69,18 +69,18 @@ def suggested_plan(
         Entries of `TrainingPlan` that go before the preset, such as those of a
         plan file.
     **chosen
-        Entries that go before both; None leaves it as it is.
+        Entries of `TrainingPlan` that go before both; None leaves an entry as it is.
 
     Returns
     -------
     TrainingPlan
-        If a time is said (`max_minutes`) and no number of steps, the time alone
-        ends the run; if neither is said, it takes 600 steps at most.
+        Whole plan. If a time is said (`max_minutes`) and no number of steps, the
+        time alone ends the run; if neither is said, it takes 600 steps at most.
 
     Raises
     ------
     TrainingError
-        Naming the entry that is not possible.
+        If an entry is not possible; the message names it.
 
     Examples
     --------
@@ -105,6 +105,13 @@ def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
 
     These are architecture, encoder, reductions and flips: the network was made
     for them. Its encoder needs no other weights.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Plan whose other choices are kept.
+    parent : ModelCard
+        Card of the model to fine-tune.
     """
     reductions = parent.inference.reductions
     learnt_at = parent.lineage.plan.get("reduction")
@@ -126,6 +133,6 @@ def patches_in_a_step(device_kind: str) -> int:
     Parameters
     ----------
     device_kind : str
-        ``cpu``, ``cuda`` or ``mps``, of the device that was found: not ``auto``.
+        Kind of the device that was found: ``cpu``, ``cuda`` or ``mps``, not ``auto``.
     """
     return 4 if device_kind == "cpu" else 16

@@ -1,4 +1,4 @@
-"""One training, one writer: who trains has the checkpoint for itself."""
+"""Lock on the checkpoint of a training, so that only one run at a time writes it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["hold_checkpoint", "refuse_running"]
 
 
 def hold_checkpoint(checkpoint: Path) -> AbstractContextManager[None]:
-    """Have the checkpoint of a training for this run alone while the block runs.
+    """Keep the checkpoint of a training for this run alone while the block runs.
 
     Parameters
     ----------
     checkpoint : Path
-        It need not be there yet.
+        File of the checkpoint, which need not be there yet.
 
     Raises
     ------
@@ -30,10 +30,15 @@ def hold_checkpoint(checkpoint: Path) -> AbstractContextManager[None]:
 def refuse_running(checkpoint: Path) -> None:
     """Refuse to take up a training that is running.
 
+    Parameters
+    ----------
+    checkpoint : Path
+        File of the checkpoint of the training.
+
     Raises
     ------
     TrainingError
-        If a run holds its checkpoint.
+        If a run holds the checkpoint.
     """
     if is_held(checkpoint):
         raise _refusal(checkpoint)

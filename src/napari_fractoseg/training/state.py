@@ -1,4 +1,4 @@
-"""What changes during a training run: weights, their average, the best so far."""
+"""State of a training run: weights, their average, the best so far, and the steps between."""
 
 from __future__ import annotations
 
@@ -39,25 +39,26 @@ __all__ = ["TrainingRun"]
 
 _MAX_GRADIENT = 5.0
 _LIMITS = ("max_steps", "max_minutes")
-"""Entries of the plan that may be other ones when a run is taken up again."""
+"""Entries of the plan that may have other values when a run is taken up again."""
 
 
 class TrainingRun:
-    """The state of one training run.
+    """State of one training run.
 
     Parameters
     ----------
     start : SegmentationModel
-        Its network is copied.
+        Model to start from; its network is copied.
     plan : TrainingPlan
-        What it leaves to the device (precision, patches in a step) is decided
-        here; `plan` of the run says how.
+        Optimiser, patches, validation, limits and seed. Entries that it leaves
+        to the device (precision, patches in a step) are decided here; the
+        attribute `plan` of the run has them.
     device : Device
-        Where to train.
+        Processor or GPU to train on.
     split : Split
-        What to learn from and to validate with, in the classes of `start`.
+        Labels to learn from and to validate with, in the classes of `start`.
     processes : Processes
-        Those that share the work.
+        Numbers of processes that share each step.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class TrainingRun:
 
     @property
     def n_steps(self) -> int:
-        """Steps that were taken."""
+        """Number of steps that were taken."""
         return len(self.history)
 
     def _frozen_parent(self) -> nn.Module:
@@ -111,7 +112,18 @@ class TrainingRun:
     # ---- a step -------------------------------------------------------------------------
 
     def step(self, position: float) -> dict[str, float]:
-        """Take one optimiser step; `position` is the part of the run that is over, 0-1."""
+        """Take one step of the optimiser, and return its loss and learning rate.
+
+        Parameters
+        ----------
+        position : float
+            Part of the run that is over, 0-1.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite.
+        """
         number = self.n_steps + 1
         rate = self.plan.learning_rate * learning_rate_factor(position, self.plan.warm_up)
         set_learning_rate(self.optimiser, rate)
@@ -129,7 +141,15 @@ class TrainingRun:
         return {"loss": value, "learning_rate": rate}
 
     def learn(self, images: torch.Tensor, targets: torch.Tensor) -> float:
-        """Change the weights by one batch, and return its loss."""
+        """Change the weights by the errors on some patches, and return their loss.
+
+        Parameters
+        ----------
+        images : Tensor of float32, shape (N, 1, P, P)
+            Normalised grey levels, on the device of the run.
+        targets : Tensor of int64, shape (N, P, P)
+            Channel index of the right class, or `IGNORE_INDEX` where unlabelled.
+        """
         self.network.train()
         if self.plan.freeze_batch_norm:
             freeze_statistics(self.network)
@@ -163,6 +183,21 @@ class TrainingRun:
         Flips are not averaged here: that takes four times as long and
         changes little in which step is the best. These figures are compared
         with one another only, not with those of `result`.
+
+        Parameters
+        ----------
+        done : int
+            Number of steps done, for the progress.
+
+        Yields
+        ------
+        Progress
+            Steps done, between the images that are judged.
+
+        Returns
+        -------
+        dict of str to float
+            Intersection over union, 0-1: ``mean_iou``, and ``iou CLASS`` for each class.
         """
         current = self.current()
         quick = current.with_card(inference=replace(current.card.inference, flips=False))
@@ -183,19 +218,19 @@ class TrainingRun:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the plan's patience is over."""
+        """Whether as many validations as the plan's patience brought no improvement."""
         since = [row for row in self.history if "mean_iou" in row and row["step"] > self.best_step]
         return bool(self.plan.patience) and len(since) >= self.plan.patience
 
     @property
     def trained_network(self) -> nn.Module:
-        """The running average of the weights, or the last weights."""
+        """Network with the running average of the weights; without average with the last ones."""
         return self.raw_network if self.average is None else self.average.module
 
     # ---- the result ---------------------------------------------------------------------
 
     def current(self) -> SegmentationModel:
-        """Return the model as it stands."""
+        """Return the model with the weights as they are now."""
         inference = Inference(
             reductions=self.plan.test_reductions or (self.plan.reduction,),
             flips=self.plan.test_flips,
@@ -225,7 +260,7 @@ class TrainingRun:
         return model
 
     def _judge(self, model: SegmentationModel, best: Mapping[str, torch.Tensor]) -> Job[Evaluation]:
-        """Give a model the best weights, or its parent's where these do better; return figures."""
+        """Give a model the best weights, or its parent's if these do better; return its figures."""
         if not self.start.digest:
             model.network.load_state_dict(best)
             return (yield from self._evaluate(model, self.n_steps))
@@ -275,7 +310,10 @@ class TrainingRun:
     # ---- checkpoints --------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
-        """Write all that the run needs to go on; the first process writes for all."""
+        """Write a checkpoint file with all that the run needs to go on.
+
+        Of several processes the first one writes for all.
+        """
         if self.team.rank:
             return
         tensors = dict(self._tensors())
@@ -290,7 +328,7 @@ class TrainingRun:
         Checkpoint(tensors, facts).write(path)
 
     def restore(self, path: Path) -> None:
-        """Take up a run where a checkpoint left it.
+        """Set the state to that of a checkpoint file.
 
         Raises
         ------
@@ -331,7 +369,7 @@ class TrainingRun:
             yield from pack(f"optimiser/{number}", tensors).items()
 
     def _fingerprint(self) -> dict[str, Any]:
-        """Return what must be the same for a run to go on."""
+        """Return the choices and hashes that must be the same for a run to go on."""
         validation = self.split.validation
         return {
             "parent": self.start.digest,

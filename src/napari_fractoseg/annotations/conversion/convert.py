@@ -1,4 +1,4 @@
-"""Annotation files and folders of masks, from one to the other."""
+"""Conversion of annotation files and folders of masks into one another."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def convert(
     out : Path or str
         File to write; a folder for masks.
     to : str
-        ``via2-project``, ``via2``, ``via2-csv``, ``via1``, ``via1-csv``, ``coco``, or
-        ``masks``: ``NAME_labels.tif`` for each image, and the classes in ``classes.json``.
+        Layout to write: ``via2-project``, ``via2``, ``via2-csv``, ``via1``, ``via1-csv``,
+        ``coco``, or ``masks``, which are ``NAME_labels.tif`` for each image and the classes in
+        ``classes.json``.
     images : Path or str, optional
         Folder of the images, if not that of `source`.
     attribute : str, optional
@@ -74,29 +75,30 @@ def convert(
         Classes that are known, or a JSON file of them, such as ``classes.json`` beside
         masks.
     new_classes : bool
-        Make classes of unknown values.
+        Whether unknown values become classes of their own.
     several : {"error", "first"}
         Whether a region with ticks of two classes is an error, or of the first of them.
     skip_unclassified, skip_damaged : bool
-        Do not draw regions without a class, or damaged ones, rather than refuse them.
+        Whether regions without a class, or damaged ones, are left out rather than refused.
     overlap : {"later", "smaller", "unlabelled"}
-        Who gets the pixels that two regions cover.
+        Region that gets the pixels that two regions cover: the later one of the file, the
+        smaller one, or neither.
     unlabelled : str
         Class of the pixels without a region, such as ``background``; ``ignore`` leaves
         them unlabelled.
     mask_values : mapping of int to str, or str, optional
         Value in the masks -> class name; as text, what ``--mask-values`` takes.
     tolerance_px : float
-        By how much polygons may leave the edges of the pixels.
+        Distance in pixels by which polygons made from masks may leave the edges of the pixels.
     min_area_px : int
-        Leave smaller regions of masks out.
+        Least area of a region made from a mask, in pixels; smaller ones are left out.
     overwrite : bool
-        Replace what is there.
+        Whether existing files are replaced.
 
     Returns
     -------
     Converted
-        What was written, and notes on what was left out.
+        File or folder that was written, with counts and notes on what was left out.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def convert(
 
 
 def _target(to: str) -> Flavour | None:
-    """Return what is written, None for masks."""
+    """Return the flavour of the file to write, None for masks."""
     if to == _MASKS:
         return None
     if to not in _TARGETS:
@@ -155,16 +157,17 @@ def convert_job(
         Flavour to write; None writes masks: ``NAME_labels.tif`` for each image
         and the classes in ``classes.json``.
     settings : ConvertSettings, optional
-        Choices.
+        Choices that the source leaves open.
 
     Yields
     ------
     Progress
-        After each image.
+        Number of images done, after each image.
 
     Returns
     -------
     Converted
+        File or folder that was written, with counts and notes on what was left out.
 
     Raises
     ------
@@ -200,7 +203,7 @@ def _images_of(source: Path, settings: ConvertSettings) -> ImageLookup:
 
 
 def _with_image_shapes(document: ViaDocument, images: ImageLookup) -> ViaDocument:
-    """COCO wants the size of each image in pixels."""
+    """Return a document whose images have width and height in pixels, as COCO wants them."""
     unknown = [image for image in document if not {"width", "height"} <= set(image.extras)]
     assembly = assemble(images.find_all(unknown))
     shapes = {id(image): stack.plane_shape for stack in assembly.stacks for image in stack.images}

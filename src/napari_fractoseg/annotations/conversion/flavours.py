@@ -1,4 +1,4 @@
-"""A document for another version of VIA."""
+"""Documents changed as a whole: for another version of VIA, joined, or with other definitions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OWN_EXTRAS = {
     Flavour.VIA3: ("mid",),
     Flavour.VIA3_CSV: ("mid",),
 }
-"""Extras that mean something in one flavour only."""
+"""Names of extras that mean something in one flavour only."""
 
 _MOST_NAMES = 5
 
@@ -41,16 +41,16 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
     Parameters
     ----------
     document : ViaDocument
-        Of any flavour.
+        Document of any flavour.
     flavour : Flavour
-        The one that is wanted.
+        Flavour of the result.
 
     Returns
     -------
     ViaDocument
-        Polygons are closed for VIA 1 and open for VIA 2. What the flavour
-        cannot hold (types of attributes, settings, extra keys) is left out,
-        and a note says so.
+        Document whose polygons are closed for VIA 1 and open for VIA 2. What
+        the flavour cannot hold (types of attributes, settings, extra keys) is
+        left out, and a note says so.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
 
 
 def _keeps_extras(document: ViaDocument, target: Flavour) -> bool:
-    """Whether what stands beside the images of a file can stand beside them in the other too."""
+    """Tell whether entries beside the images of a file can stand beside them in the other too."""
     json_of_images = (Flavour.VIA1, Flavour.VIA2)
     return document.flavour in json_of_images and target in (*json_of_images, Flavour.VIA2_PROJECT)
 
@@ -201,13 +201,13 @@ def class_definitions(
     Parameters
     ----------
     scheme : ClassScheme
-        The classes.
+        Classes to choose from.
     attribute : str
-        Its name.
+        Name of the attribute.
     word : callable
-        Name of a class -> the value that stands for it.
+        Function from the name of a class to the value that stands for it.
     kind : str
-        ``radio`` or ``checkbox``.
+        Type that VIA shows the attribute as: ``radio`` or ``checkbox``.
     """
     options = {word(c.name): c.name for c in scheme}
     choice = {"type": kind, "description": scheme.name, "options": options, "default_options": {}}
@@ -236,10 +236,10 @@ def edited(document: ViaDocument, images: Mapping[str, AnnotatedImage]) -> ViaDo
     Parameters
     ----------
     document : ViaDocument
-        The file that was read.
+        Document to take everything else from.
     images : mapping of str to AnnotatedImage
-        Key of an image (`AnnotatedImage.image_key`: file names may repeat) ->
-        the image with its new regions.
+        Key of an image (`AnnotatedImage.image_key`, as file names may repeat)
+        -> the image with its new regions.
     """
     return document.with_images([images.get(image.image_key, image) for image in document])
 
@@ -250,9 +250,9 @@ def joined(first: ViaDocument, second: ViaDocument, prefer: Container[str] = ())
     Parameters
     ----------
     first : ViaDocument
-        Its settings and unknown keys are kept.
+        Document whose flavour, settings and unknown keys are kept.
     second : ViaDocument
-        Converted to the flavour of `first`.
+        Document whose images and attributes are added, in the flavour of `first`.
     prefer : container of str
         Keys of images that are taken from `second` where both have them.
     """
@@ -273,7 +273,7 @@ def joined(first: ViaDocument, second: ViaDocument, prefer: Container[str] = ())
 
 
 def joined_definitions(kept: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """Join definitions; options of an attribute that both define are joined too."""
+    """Return VIA 2's definitions of both; options of an attribute that both define are joined."""
     result: dict[str, Any] = {**kept}
     for group in ("region", "file"):
         result[group] = dict(as_mapping(kept.get(group)))
@@ -286,9 +286,10 @@ def joined_definitions(kept: Mapping[str, Any], added: Mapping[str, Any]) -> dic
 
 
 def with_used_options(document: ViaDocument, attribute: str) -> ViaDocument:
-    """Return a document whose attribute has an option for each of its values.
+    """Return a document that defines an option for each value that an attribute has.
 
-    VIA shows nothing where a value is none of the options.
+    VIA shows nothing where a value is none of the options. An attribute of
+    the type text stays as it is.
     """
     definition = document.definition(attribute)
     if definition.kind == "text":

@@ -1,4 +1,4 @@
-"""Folders of masks with their classes: read as annotations, and written from them."""
+"""Folders of masks with their classes, read as annotations and written from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,25 @@ __all__ = ["document_of_masks", "write_masks"]
 
 
 def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument]:
-    """Trace the masks in a folder: a VIA 2 project, with notes on what was guessed."""
+    """Trace the masks in a folder.
+
+    Parameters
+    ----------
+    masks : Path
+        Folder of label masks.
+    settings : ConvertSettings
+        Classes, mask values, folder of the images, and how outlines are traced.
+
+    Yields
+    ------
+    Progress
+        Number of masks done, after each mask.
+
+    Returns
+    -------
+    ViaDocument
+        VIA 2 project, with notes on what was guessed.
+    """
     scheme, notes = settings.scheme or DEFAULT_SCHEME, []
     if settings.mask_values is not None:
         scheme = scheme.with_names(settings.mask_values.values())
@@ -74,7 +92,32 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
 
 
 def write_masks(source: AnnotationSource, out: Path, settings: ConvertSettings) -> Job[Converted]:
-    """Draw the regions of a document as masks, the size of their images."""
+    """Draw the regions of a document as masks, the size of their images.
+
+    Parameters
+    ----------
+    source : AnnotationSource
+        Document with its images and the choice of classes.
+    out : Path
+        Folder to write ``NAME_labels.tif`` and ``classes.json`` into.
+    settings : ConvertSettings
+        Known classes, and what becomes of pixels in several regions or in none.
+
+    Yields
+    ------
+    Progress
+        Number of images done, after each image.
+
+    Returns
+    -------
+    Converted
+        Folder that was written, with counts and notes.
+
+    Raises
+    ------
+    AnnotationError
+        If no image has a file, several have the same name, or a region has no class.
+    """
     mapping, assembly = source.mapping(settings.scheme or DEFAULT_SCHEME), source.assembly
     if not assembly.stacks:
         raise AnnotationError(

@@ -1,4 +1,4 @@
-"""What a conversion is told, and what it tells."""
+"""Settings and results of a conversion between annotation files and folders of masks."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ __all__ = ["ConvertSettings", "Converted"]
 
 @dataclass(frozen=True)
 class ConvertSettings:
-    """What a conversion cannot know by itself.
+    """Choices that a conversion cannot know by itself.
 
     Parameters
     ----------
     images : Path or None
         Folder of the images; by default that of the annotation file.
     annotations : AnnotationOptions
-        Which class a region is of, and what is left out.
+        Choice of the class of a region, and of what is left out.
     scheme : ClassScheme or None
         Classes that are known; by default those beside the masks, or intergranular,
         transgranular and background.
     mask_values : mapping of int to str or None
-        Value in the masks -> class name.
+        Value in the masks -> class name; None takes the values of the scheme.
     overlap : {"later", "smaller", "unlabelled"}
-        See `rasterise`.
+        Region that gets the pixels that two regions cover: the later one of the file, the
+        smaller one, or neither.
     unannotated : str or None
-        Class of pixels without a region.
+        Class of the pixels without a region; None leaves them unlabelled.
     tolerance_px : float
-        By how much polygons may leave the edges of the pixels.
+        Distance in pixels by which polygons made from masks may leave the edges of the pixels.
     min_area_px : int
-        Smaller connected regions are left out.
+        Least area of a region made from a mask, in pixels; smaller ones are left out.
     overwrite : bool
-        Replace existing files.
+        Whether existing files are replaced.
     """
 
     images: Path | None = None
@@ -53,16 +54,16 @@ class ConvertSettings:
 
 @dataclass(frozen=True)
 class Converted:
-    """What came out of a conversion.
+    """Result of a conversion.
 
     Parameters
     ----------
     out : Path
-        The file or folder that was written.
+        File or folder that was written.
     n_images, n_regions : int
-        What is in it.
+        Numbers of images and of regions that were written.
     notes : tuple of str
-        What was left out, mended or could not be kept.
+        Sentences on what was left out, mended or could not be kept.
     """
 
     out: Path

@@ -1,4 +1,4 @@
-"""The COCO files that VIA 2 exports, read."""
+"""Reading of the COCO files that VIA 2 exports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_ID = ("", "None")
 
 
 def is_via_coco(data: object) -> bool:
-    """Tell VIA's COCO exports from other JSON, also from the COCO of others."""
+    """Tell whether JSON data are a COCO export of VIA; the COCO files of others are not."""
     return (
         isinstance(data, Mapping)
         and isinstance(data.get("images"), list)
@@ -39,22 +39,22 @@ def is_via_coco(data: object) -> bool:
 
 
 def parse(data: Mapping[str, Any], source: str) -> ViaDocument:
-    """Make a document of a COCO export.
+    """Return a COCO export as a document.
 
     Parameters
     ----------
     data : mapping
-        That `is_via_coco` knows.
+        JSON data of a file for which `is_via_coco` is true.
     source : str
-        Begins the errors.
+        Name of the file, with which error messages begin.
 
     Returns
     -------
     ViaDocument
-        Categories become values of the attribute that their supercategory
-        names. Images keep ``width`` and ``height``, where they are known, as
-        extras; the numbers that join images, annotations and categories are
-        not kept, as VIA makes new ones for each export.
+        Document in which categories are values of the attribute that their
+        supercategory names. Images keep ``width`` and ``height``, where they
+        are known, as extras; the numbers that join images, annotations and
+        categories are not kept, as VIA makes new ones for each export.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _image(image: object, where: str) -> AnnotatedImage:
 
 
 def known_sides(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return width and height, where they are known: VIA writes -1 where they are not."""
+    """Return the width and height in pixels that are known: VIA writes -1 for others."""
     sides = {side: values.get(side) for side in ("width", "height")}
     return {side: n for side, n in sides.items() if isinstance(n, int | float) and n > 0}
 
@@ -185,7 +185,7 @@ def _are_numbers(values: object) -> bool:
 
 
 def _as_rect(polygon: Mapping[str, Any], bbox: Any) -> dict[str, Any] | None:
-    """Return the rectangle that a polygon is; None if it is another shape."""
+    """Return ``shape_attributes`` of the rectangle that a polygon is; None if it is none."""
     xs, ys = polygon["all_points_x"], polygon["all_points_y"]
     left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
     points = list(zip(xs, ys, strict=True))

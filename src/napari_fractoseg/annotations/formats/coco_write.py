@@ -1,4 +1,4 @@
-"""COCO files in the layout of VIA 2.0.11, written."""
+"""Writing of COCO files in the layout of VIA 2.0.11."""
 
 from __future__ import annotations
 
@@ -41,19 +41,20 @@ def render(
     Parameters
     ----------
     document : ViaDocument
-        Circles and ellipses become polygons of 72 points.
+        Document to write; circles and ellipses become polygons of 72 points.
     attribute : str, optional
-        Its values become the categories, with the attribute as their
-        supercategory. By default the only dropdown or radio attribute, or the
-        only one that the regions have.
+        Name of the region attribute whose values become the categories, with
+        the attribute as their supercategory. By default the only dropdown or
+        radio attribute, or the only one that the regions have.
 
     Returns
     -------
     data : dict
-        ``area`` is that of the outline, as COCO has it; VIA writes the area of
-        its box. There is no date, so that equal documents make equal files.
+        JSON data of the file. ``area`` is that of the outline, as COCO has it;
+        VIA writes the area of its box. There is no date, so that equal
+        documents make equal files.
     notes : tuple of str
-        What COCO cannot hold.
+        Sentences on what COCO cannot hold.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def _category_attribute(document: ViaDocument, wanted: str | None) -> str:
 
 
 def _writable(image: AnnotatedImage, name: str, tally: Tally) -> Iterator[tuple[Region, str]]:
-    """Yield the regions that COCO can hold, with their categories; the rest is noted."""
+    """Yield the regions that COCO can hold, with their categories; add the rest to the tally."""
     for number, region in enumerate(image.regions):
         place = f"{image.filename!r} region {number}"
         values = region.ticked(name)
@@ -158,7 +159,7 @@ def _geometry(region: Region) -> dict[str, Any]:
 
 
 def _outline(region: Region) -> list[float]:
-    """Return x, y, x, y, ... of a shape."""
+    """Return the vertices of a region as x, y, x, y, ... in pixel edges."""
     shape = closed_ring(region.shape, closed=False)
     if region.kind == "polygon":
         points = zip(shape["all_points_x"], shape["all_points_y"], strict=True)

@@ -1,4 +1,4 @@
-"""The header and the rows that all of VIA's CSV files are made of."""
+"""Header and rows that all of VIA's CSV files are made of, and the tally of what was skipped."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _VIA3_HEADER = re.compile(r'\s*"?#\s*CSV_HEADER\s*=\s*(metadata_id\s*,.*)')
 
 
 class Tally(defaultdict[str, list[str]]):
-    """What happened while reading -> where; one note for each kind of thing."""
+    """Kind of thing that happened while reading -> the places where, such as ``line 3``."""
 
     def __init__(self) -> None:
         super().__init__(list)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence for each, with the count and the first places."""
+        """Sentences for the user: each kind of thing with its count and the first places."""
         return tuple(f"{what}: {len(places)}{_listed(places)}." for what, places in self.items())
 
 
@@ -49,7 +49,21 @@ def _listed(places: list[str]) -> str:
 
 
 class Header(NamedTuple):
-    """The first lines of one of VIA's CSV files, and the rows that follow them."""
+    """First lines of one of VIA's CSV files, and the rows that follow them.
+
+    Parameters
+    ----------
+    flavour : Flavour
+        Kind of VIA file that the header tells.
+    columns : tuple of str
+        Names of the columns.
+    delimiter : str
+        Character between two cells.
+    comments : tuple of str
+        Lines above the header.
+    body : str
+        Text below the header.
+    """
 
     flavour: Flavour
     columns: tuple[str, ...]
@@ -59,7 +73,7 @@ class Header(NamedTuple):
 
 
 def find_header(text: str) -> Header | None:
-    """Return the header, which may stand below comments; None if there is none."""
+    """Return the header of VIA's CSV, which may follow comments; None if there is none."""
     comments: list[str] = []
     end = 0
     for line in io.StringIO(text, newline=""):
@@ -88,7 +102,7 @@ def _names(cells: list[str]) -> tuple[str, ...]:
 
 
 def _without_empty_end(cells: list[str], least: int = 0) -> tuple[str, ...]:
-    """Drop the empty cells at the end that VIA 1.0.2 and spreadsheet programs add."""
+    """Return cells without the empty ones at the end that VIA 1.0.2 and spreadsheets add."""
     count = len(cells)
     while count > least and not cells[count - 1].strip():
         count -= 1
@@ -101,7 +115,7 @@ def read_rows(header: Header, source: str) -> list[tuple[int, tuple[str, ...]]]:
     Raises
     ------
     AnnotationError
-        If the text cannot be split into cells; begins with `source`.
+        If the text cannot be split into cells; the message begins with `source`.
     """
     lines = io.StringIO(header.body, newline="")
     reader = csv.reader(lines, delimiter=header.delimiter)

@@ -1,4 +1,4 @@
-"""What all flavours share: regions and image entries made from what a file says."""
+"""Parts that all flavours of VIA files share: regions, and entries that are kept as they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["as_mapping", "make_region", "no_mappings", "with_extras"]
 def make_region(
     shape: object, attributes: object = None, extras: Mapping[str, Any] | None = None
 ) -> Region:
-    """Make a region of what a file says; one that cannot be drawn says why."""
+    """Return a region made from the entries of a file; one that cannot be drawn says why."""
     if not isinstance(shape, Mapping):
         return Region({}, as_mapping(attributes), extras or {}, f"no shape in {shape!r:.60}")
     return Region(shape, as_mapping(attributes), extras or {}, problem_of(shape))
@@ -26,11 +26,14 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 
 def no_mappings(said: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """Return what stands in a file where a mapping should be, for the way back."""
+    """Return the entries with these keys that are no mappings, though they should be.
+
+    They are kept as extras, to be written again.
+    """
     values = {key: said.get(key) for key in keys}
     return {k: v for k, v in values.items() if not (v is None or isinstance(v, Mapping))}
 
 
 def with_extras(data: dict[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is to be written with the extras; they do not replace what has been filled."""
+    """Return an entry to write, joined with extras that replace none of its filled values."""
     return data | {k: v for k, v in extras.items() if not data.get(k)}

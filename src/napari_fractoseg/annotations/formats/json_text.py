@@ -1,4 +1,4 @@
-"""JSON as VIA writes and reads it."""
+"""JSON text as VIA writes and reads it: compact, in UTF-8, with finite numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_FINITE = "Numbers that are not finite are written as null, as JavaScript do
 
 
 def loads(text: str, tally: Tally) -> Any:
-    """Read JSON; keys that occur twice in an object are noted.
+    """Read JSON; keys that occur twice in an object are added to the tally.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def dumps(data: Any) -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """Tell whether UTF-8 can hold a text; halves of surrogate pairs only exist as escapes."""
+    """Tell whether UTF-8 can hold a text: it cannot hold halves of surrogate pairs."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -68,8 +68,8 @@ def with_finite_numbers(document: ViaDocument) -> tuple[ViaDocument, tuple[str, 
     Raises
     ------
     AnnotationError
-        If they are coordinates of a region that can be drawn, or a value is of a type that JSON
-        does not have; names image and region.
+        If such a number is a coordinate of a region that can be drawn, or a value is of a type
+        that JSON does not have; the message names image and region.
     """
     tally = Tally()
     images = []
@@ -113,7 +113,7 @@ def _finite_region(region: Region, where: str, tally: Tally) -> Region:
 
 
 def _finite(value: Any, where: str, tally: Tally) -> Any:
-    """Return a value with null for what JSON does not have among the numbers."""
+    """Return a value with None in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: _finite(entry, where, tally) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Label masks: files whose pixel values are classes."""
+"""Label masks: image files whose pixel values are class values."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
 ]
 
 SCHEME_FILE = "classes.json"
-"""Written beside masks: which value is which class."""
+"""Name of the file beside masks that says which value is which class."""
 
 LABEL_SUFFIX = "_labels"
-"""What may stand behind the name of an image in the name of its mask."""
+"""Ending that the name of an image may have in the name of its mask."""
 
 RESEARCH = "research"
 """Word for the values of the masks that the research code wrote."""
@@ -67,7 +67,7 @@ def parse_mask_values(text: str) -> dict[int, str]:
 
 
 def mask_stem(path: Path) -> str:
-    """Return the name of the image that a mask belongs to, without suffix."""
+    """Return the name, without suffix, of the image that a mask belongs to."""
     return path.stem.removesuffix(LABEL_SUFFIX)
 
 
@@ -77,15 +77,15 @@ def image_of_mask(mask: Path, images: ImageLookup) -> Path | None:
     Parameters
     ----------
     mask : Path
-        ``NAME.png`` or ``NAME_labels.tif`` belongs to ``NAME.*``.
+        Mask file: ``NAME.png`` or ``NAME_labels.tif`` belongs to the image ``NAME.*``.
     images : ImageLookup
-        Of several images of that name the nearest counts; of equally near ones that with the
-        suffix of the mask.
+        Image files to choose from. Of several with that name the nearest counts; of equally
+        near ones that with the suffix of the mask.
 
     Raises
     ------
     AnnotationError
-        If several images fit equally well; names them.
+        If several images fit equally well; the message names them.
     """
     found = images.with_stem(mask_stem(mask))
     if len(found) > 1:
@@ -106,19 +106,25 @@ def read_label_mask(
     Parameters
     ----------
     path : Path
-        Greyscale image of whole numbers.
+        Mask file: a greyscale image of whole numbers.
     scheme : ClassScheme
-        Its values are those of the mask, unless `mask_values` says otherwise.
+        Classes whose values are those of the mask, unless `mask_values` says
+        otherwise.
     mask_values : mapping of int to str, optional
         Value in the file -> name of a class of the scheme; values that are not
         listed are unlabelled.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X)
+        Class values; 0 is unlabelled.
 
     Raises
     ------
     ImageError, ClassSchemeError
         If the file is no mask, or holds values that are no class.
     AnnotationError
-        If none of `mask_values` occurs.
+        If none of `mask_values` occurs in the file.
     """
     mask: npt.NDArray[Any] = read_mask(path)
     if mask_values is None:
@@ -141,7 +147,7 @@ def read_scheme(path: Path) -> ClassScheme:
     Raises
     ------
     ClassSchemeError
-        Naming the file.
+        If the file cannot be read or holds no scheme; the message names it.
     """
     try:
         return ClassScheme.from_json(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Files that cannot be VIA's, told without parsing them.
+"""Quick test whether a file can be VIA's, without parsing it.
 
 napari asks about every JSON and CSV file that is dropped on it, and some have
 hundreds of megabytes: looking for a few words takes a fraction of the time.
@@ -13,7 +13,7 @@ from typing import BinaryIO
 __all__ = ["UTF16", "may_be_via", "names_via"]
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""Byte order marks of texts in which words cannot be looked for as bytes."""
+"""Byte order marks of UTF-16 texts, in which words cannot be looked for as bytes."""
 
 _WORDS = (
     (b"filename", b'"regions"'),
@@ -24,13 +24,13 @@ _WORDS = (
     (b'"region"', b'"file"'),
     (b"CSV_HEADER",),
 )
-"""Every file of VIA has all the words of one of these lines."""
+"""Groups of words: every file of VIA has all the words of one of them."""
 
 _OWN_WORDS = (
     b'"_via_img_metadata"', b'"shape_attributes"', b"region_shape_attributes",
     b"CSV_HEADER = metadata_id",
 )  # fmt: skip
-"""Words that hardly any other file has."""
+"""Words that hardly any file but VIA's has."""
 
 _CHUNK_BYTES = 1 << 22
 _HEAD_BYTES = 1 << 16
@@ -43,7 +43,7 @@ def may_be_via(path: Path) -> bool:
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -70,7 +70,7 @@ def _has_words_somewhere(file: BinaryIO) -> bool:
 
 
 def _has_words(data: bytes, found: set[bytes]) -> bool:
-    """Add the words that occur to those found before, and tell whether a line is complete."""
+    """Add the words that occur to those found before, and tell whether a group is complete."""
     for word in dict.fromkeys(word for line in _WORDS for word in line):
         if word not in found and word in data:
             found.add(word)
@@ -83,7 +83,7 @@ def names_via(path: Path) -> bool:
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(_CHUNK_BYTES)

@@ -1,4 +1,4 @@
-"""VIA 3 projects; only read, never written.
+"""Reading of VIA 3 projects, which are never written.
 
 Shapes and attributes come as VIA 2 has them. What is about a time of a video
 or sound has no place in a document of images: it is skipped, and counted in
@@ -30,7 +30,7 @@ _SHAPES = {
     8: ("EXTREME_RECTANGLE", "rect", 8, 8),
     9: ("EXTREME_CIRCLE", "circle", 6, 6),
 }
-"""VIA 3's name and VIA 2's name of a shape, least and most numbers."""
+"""Number of a shape in VIA 3 -> names in VIA 3 and VIA 2, least and most coordinates."""
 _KEYS = {
     1: ("cx", "cy"),
     2: ("x", "y", "width", "height"),
@@ -46,13 +46,19 @@ _FLAGGING_VERSION = "3.1.0"
 
 
 def is_via3(data: object) -> bool:
-    """Tell VIA 3 projects from other JSON."""
+    """Tell whether JSON data are a VIA 3 project."""
     keys = ("project", "metadata", "file")
     return isinstance(data, Mapping) and all(isinstance(data.get(k), Mapping) for k in keys)
 
 
 class Attributes:
-    """What the file says about its attributes, in VIA 2's words."""
+    """Attributes of a VIA 3 file in VIA 2's words.
+
+    Parameters
+    ----------
+    raw : mapping
+        Number of an attribute -> its definition, or its name alone.
+    """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.names: dict[str, str] = {}
@@ -74,7 +80,7 @@ class Attributes:
                 self.definitions[_GROUPS[anchor]][name] = _definition(kind, attribute)
 
     def values(self, av: object) -> dict[str, Any]:
-        """Return name -> value of what a region or file has."""
+        """Return name -> value for the attributes of a region or file, given by their numbers."""
         return {
             self.names.get(aid, aid): _ticked(value) if aid in self.checkboxes else value
             for aid, value in as_mapping(av).items()
@@ -91,14 +97,31 @@ def _definition(kind: str, attribute: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ticked(value: object) -> Any:
-    """Return VIA 2's checkbox for VIA 3's, the ticked options with commas between them."""
+    """Return VIA 2's checkbox, option -> True, for VIA 3's text of options with commas."""
     if not isinstance(value, str):
         return value
     return {option: True for option in value.split(",") if option}
 
 
 class Record(NamedTuple):
-    """An entry of the metadata: a region, or what is said about a file or a time."""
+    """Entry of VIA 3's metadata: a region, or what is said about a file or a time.
+
+    Parameters
+    ----------
+    file : str
+        Number of the file that it is about; in CSV its name.
+    mid : str
+        Number of the entry.
+    z : object
+        Times in a video or sound; empty for images.
+    xy : object
+        Number of the shape and its coordinates in pixels; empty for what is
+        about a whole file.
+    values : dict
+        Name of an attribute -> value.
+    problem : str
+        Reason why the entry cannot be read; empty if it can be.
+    """
 
     file: str
     mid: str
@@ -109,20 +132,21 @@ class Record(NamedTuple):
 
 
 def parse(data: Mapping[str, Any], source: str) -> ViaDocument:
-    """Make a document of a VIA 3 project.
+    """Return a VIA 3 project as a document.
 
     Parameters
     ----------
     data : mapping
-        That `is_via3` knows.
+        JSON data of a file for which `is_via3` is true.
     source : str
-        Begins the errors.
+        Name of the file, with which error messages begin.
 
     Returns
     -------
     ViaDocument
-        The images in the order in which VIA shows them. The key of an image
-        is VIA's number of the file; a region has its ``mid`` as an extra.
+        Document with the images in the order in which VIA shows them. The key
+        of an image is VIA's number of the file; a region has its ``mid`` as an
+        extra.
 
     Raises
     ------
@@ -199,7 +223,17 @@ def _name(fid: str, file: Mapping[str, Any], source: str) -> str:
 def images_of(
     shown: Mapping[str, str], records: Iterable[Record], tally: Tally
 ) -> Iterator[AnnotatedImage]:
-    """Yield the files as images, with the regions and values of their records."""
+    """Yield files as annotated images.
+
+    Parameters
+    ----------
+    shown : mapping of str to str
+        Number of a file -> its name, for the files that are images.
+    records : iterable of Record
+        Entries with regions and values, of any file.
+    tally : Tally
+        Tally to which entries that are skipped are added.
+    """
     regions: dict[str, list[Region]] = {file: [] for file in shown}
     said: dict[str, dict[str, Any]] = {file: {} for file in shown}
     for record in records:
@@ -222,7 +256,7 @@ def _region(record: Record) -> Region:
 
 
 def _shape(xy: object) -> dict[str, Any] | str:
-    """Return VIA 2's ``shape_attributes`` for VIA 3's numbers, or why there are none."""
+    """Return VIA 2's ``shape_attributes`` for VIA 3's numbers, or the reason if there are none."""
     if not _are_numbers(xy) or xy[0] not in _SHAPES:
         return f"{xy!r:.60} is not one of VIA 3's shapes 1 to 9 and its coordinates"
     kind, numbers = xy[0], xy[1:]

@@ -1,4 +1,4 @@
-"""CSV exports of VIA 3; only read, never written."""
+"""Reading of CSV exports of VIA 3, which are never written."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _ATTRIBUTES = re.compile(r'\s*"?#\s*ATTRIBUTES?\s*=\s*(.*)')
 
 
 def parse_csv(text: str, source: str) -> ViaDocument:
-    """Make a document of VIA 3's CSV export of regions.
+    """Return VIA 3's CSV export of regions as a document.
 
     Parameters
     ----------
     text : str
         Content of the file, without a byte order mark.
     source : str
-        Begins the errors.
+        Name of the file, with which error messages begin.
 
     Returns
     -------
     ViaDocument
-        Only files about which more is said than what happens at a time: CSV
-        does not tell images from videos.
+        Document with those files about which more is said than what happens
+        at a time, as CSV does not tell images from videos.
 
     Raises
     ------
     AnnotationError
-        If it holds temporal segments instead of regions, or no readable row.
+        If the text holds temporal segments instead of regions, or no readable row.
     """
     header = find_header(text)
     columns = header.columns if header else ()

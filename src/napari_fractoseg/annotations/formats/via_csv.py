@@ -1,4 +1,4 @@
-"""VIA 1 and VIA 2 annotations as CSV."""
+"""Reading and writing of the CSV files of VIA 1 and VIA 2."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _EXAMPLE = '{"name":"point","cx":1,"cy":2}'
 
 
 def flavour_of_text(text: str) -> Flavour | None:
-    """Tell VIA's CSV files by their header; None if the text is something else.
+    """Return the flavour of VIA's CSV by its header; None if the text is something else.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def flavour_of_text(text: str) -> Flavour | None:
 
 @dataclass
 class _Entry:
-    """An image while its rows are being read."""
+    """Image entry while its rows are being read."""
 
     attributes: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class _Entry:
     counts: set[str] = field(default_factory=set)
 
     def ordered(self) -> tuple[Region, ...]:
-        """Return the regions by number if these are 0 to n - 1, else as the rows are."""
+        """Return the regions by number if these are 0 to n - 1, else in the order of the rows."""
         order = {str(n): n for n in range(len(self.regions))}
         if {number for number, _ in self.regions} == set(order):
             return tuple(r for _, r in sorted(self.regions, key=lambda pair: order[pair[0]]))
@@ -74,21 +74,22 @@ class _Entry:
 
 
 def parse(text: str, source: str) -> ViaDocument:
-    """Make a document of VIA 1's or VIA 2's CSV.
+    """Return VIA 1's or VIA 2's CSV as a document.
 
     Parameters
     ----------
     text : str
         Content of the file, without a byte order mark.
     source : str
-        Begins the errors.
+        Name of the file, with which error messages begin.
 
     Returns
     -------
     ViaDocument
-        Images by file name and size, in the order of their first rows. A row
-        whose shape or attributes cannot be read is a region with a problem,
-        and keeps the text of these cells for the way back.
+        Document with an image for each file name and size, in the order of
+        their first rows. A row whose shape or attributes cannot be read is a
+        region with a problem, and keeps the text of these cells to be written
+        again.
 
     Raises
     ------
@@ -216,13 +217,13 @@ def render(document: ViaDocument) -> str:
     Parameters
     ----------
     document : ViaDocument
-        Shapes are written as they are. CSV has no place for keys and extras,
-        nor for regions with neither shape nor attributes.
+        Document to write. Shapes are written as they are; CSV has no place for
+        keys and extras, nor for regions with neither shape nor attributes.
 
     Returns
     -------
     str
-        Lines with LF between them.
+        Text of the file, with LF between the lines.
 
     Raises
     ------
@@ -230,7 +231,7 @@ def render(document: ViaDocument) -> str:
         If VIA could not read a file name back, or two images have the same
         name and size.
     ValueError, TypeError
-        If a value is none that JSON has.
+        If a value is of a type that JSON does not have.
     """
     is_via1 = document.flavour is Flavour.VIA1_CSV
     images: dict[str, str] = {}
@@ -264,6 +265,6 @@ def _checked(text: str, is_via1: bool = False) -> str:
 
 
 def _cell(values: Mapping[str, Any], raw: object) -> str:
-    """Return a cell of JSON, or the text that could not be read if nothing has replaced it."""
+    """Return values as a quoted cell of JSON; without values, the text that was read, if any."""
     text = raw if isinstance(raw, str) and not values else dumps(dict(values))
     return '"' + text.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""VIA 1 and VIA 2 JSON: annotations, projects, attributes files."""
+"""Reading and writing of the JSON of VIA 1 and VIA 2: annotations, projects, attributes files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REGION_KEYS = ("shape_attributes", "region_attributes")
 
 
 def flavour_of_data(data: object) -> Flavour | None:
-    """Tell VIA 1 and VIA 2 JSON by its content; None if it is something else."""
+    """Return the flavour of VIA 1 or VIA 2 JSON by its content; None if it is something else."""
     if isinstance(data, Mapping) and isinstance(data.get(METADATA), Mapping):
         return Flavour.VIA2_PROJECT
     if isinstance(data, Mapping) and set(data) == {"region", "file"}:
@@ -73,7 +73,11 @@ def _region_list(entry: Mapping[str, Any]) -> list[Any]:
 
 
 def _layout(entries: Sequence[Mapping[str, Any]]) -> Flavour:
-    """VIA 1 has regions in a mapping, VIA 2 in a list; else keys that only VIA 1 writes tell."""
+    """Return VIA 1 or VIA 2, by the layout of image entries.
+
+    VIA 1 has regions in a mapping, VIA 2 in a list; without regions, keys that
+    only VIA 1 writes tell.
+    """
     kinds = [type(entry.get("regions")) for entry in entries]
     if dict in kinds or list in kinds:
         return Flavour.VIA1 if dict in kinds else Flavour.VIA2
@@ -82,12 +86,21 @@ def _layout(entries: Sequence[Mapping[str, Any]]) -> Flavour:
 
 
 def parse(data: Any, flavour: Flavour, source: str) -> ViaDocument:
-    """Make a document of JSON data of the flavour that `flavour_of_data` told.
+    """Return JSON data of VIA 1 or VIA 2 as a document.
+
+    Parameters
+    ----------
+    data : dict or list
+        JSON data of the file.
+    flavour : Flavour
+        Flavour of the data, as `flavour_of_data` returns it.
+    source : str
+        Name of the file, with which error messages begin.
 
     Raises
     ------
     AnnotationError
-        If the entries are not what VIA writes; begins with `source`.
+        If the entries are not what VIA writes.
     """
     if flavour is Flavour.VIA2_ATTRIBUTES:
         return ViaDocument((), flavour, definitions=dict(data))
@@ -116,7 +129,7 @@ def parse(data: Any, flavour: Flavour, source: str) -> ViaDocument:
 def _images(
     entries: Mapping[str, Any], flavour: Flavour, source: str, tally: Tally
 ) -> tuple[tuple[AnnotatedImage, ...], dict[str, Any]]:
-    """Return the images, and what stands between them without being one."""
+    """Return the images, and the entries between them that are no images."""
     others = {key: value for key, value in entries.items() if not _is_entry(value)}
     if others:
         tally["Kept, but not understood: entries that are no images"] += map(repr, others)

@@ -1,4 +1,4 @@
-"""Random changes to patches: geometry, then grey levels.
+"""Augmentation: random changes of patches, first of their geometry, then of their grey levels.
 
 Every random number comes from the generator that is passed in, so that a seed
 repeats a run; torchvision's functional transforms do the work.
@@ -17,34 +17,45 @@ __all__ = ["change_appearance", "change_geometry", "window_px"]
 
 
 def window_px(patch_px: int, scale: float) -> int:
-    """Return the edge of the window from which a patch at this magnification is cut."""
+    """Return the edge length of the window that a patch is cut from, in network pixels.
+
+    Parameters
+    ----------
+    patch_px : int
+        Edge length of the patch in network pixels.
+    scale : float
+        Magnification of the patch.
+    """
     return math.ceil(_rotated_px(patch_px) / scale)
 
 
 def _rotated_px(patch_px: int) -> int:
-    """Edge of a square that holds the patch at every angle, with a pixel to interpolate."""
+    """Return the edge of a square that holds a patch at every angle, with a pixel to spare."""
     return math.ceil(patch_px * math.sqrt(2)) + 2
 
 
 def change_geometry(
     image: torch.Tensor, targets: torch.Tensor, patch_px: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate by any angle, mirror, and bring a window to the size of a patch.
+    """Rotate a window by any angle, mirror it, and bring it to the size of a patch.
 
     Parameters
     ----------
     image : Tensor of float32, shape (1, W, W)
-        A window of edge `window_px`.
+        Normalised grey levels of the window, whose edge is that of `window_px`.
     targets : Tensor of int64, shape (1, W, W)
-        Channel indices.
+        Channel index of the right class of each pixel, or `IGNORE_INDEX`.
     patch_px : int
-        Edge of the result.
+        Edge length of the patch in network pixels.
     rng : numpy.random.Generator
         Source of angle and flips.
 
     Returns
     -------
-    image, targets : Tensor of shape (1, patch_px, patch_px)
+    image : Tensor of float32, shape (1, patch_px, patch_px)
+        Grey levels of the patch.
+    targets : Tensor of int64, shape (1, patch_px, patch_px)
+        Channel indices of the patch.
     """
     angle = float(rng.uniform(-180, 180))
     size = [_rotated_px(patch_px)] * 2
@@ -62,20 +73,21 @@ def change_geometry(
 def change_appearance(
     image: torch.Tensor, strength: float, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Change contrast, brightness, gamma and shading; blur; add noise.
+    """Change contrast, brightness, gamma and shading of a patch, blur it, and add noise.
 
     Parameters
     ----------
     image : Tensor of float32, shape (1, P, P)
         Normalised grey levels, about -1 to 1.
     strength : float
-        0 changes nothing, 1 is usual.
+        Size of the changes: 0 changes nothing, 1 is usual.
     rng : numpy.random.Generator
         Source of all choices.
 
     Returns
     -------
     Tensor of float32, shape (1, P, P)
+        Changed grey levels.
     """
     if not strength:
         return image

@@ -1,4 +1,4 @@
-"""The choice of images and of blocks of images for validation: geometry and counting only."""
+"""Choice of images, and of rectangles of images, for validation, by counts of labelled pixels."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from napari_fractoseg.tiling import Box
 __all__ = ["choose_blocks", "choose_groups", "grown"]
 
 _GRID = 6
-"""Rectangles are cut along a grid of this many cells a side."""
+"""Cells a side of the grid along which rectangles are cut."""
 _MAX_BLOCKS = 3
 _EXHAUSTIVE = 12
-"""Up to this many images, all ways to choose are compared."""
+"""Largest number of groups for which all ways to choose are compared."""
 
 
 def _distance(
     inside: npt.NDArray[np.int64], lost: npt.NDArray[np.int64], total: npt.NDArray[np.int64],
     held_out: float,
 ) -> float:  # fmt: skip
-    """How far a choice is from the wanted part of each class; infinite if a class is lost."""
+    """Return how far a choice is from the wanted part of each class; infinite if one is lost."""
     labelled = total > 0
     kept = total[labelled] - inside[labelled] - lost[labelled]
     if (kept <= 0).any() or not inside.any():
@@ -33,19 +33,19 @@ def _distance(
 
 
 def choose_groups(counts: npt.NDArray[np.int64], held_out: float) -> frozenset[int]:
-    """Choose the groups whose classes come nearest to the wanted part.
+    """Choose the groups of images whose labelled pixels come nearest to the wanted part.
 
     Parameters
     ----------
     counts : ndarray of int64, shape (groups, classes)
-        Labelled pixels.
+        Number of labelled pixels of each class in each group.
     held_out : float
-        Part to hold out.
+        Part of the labelled pixels of each class to hold out, 0-1.
 
     Returns
     -------
     frozenset of int
-        Rows; none if a class would be lost.
+        Rows of the groups to hold out; empty if a class would be lost.
     """
     n_groups, total = len(counts), counts.sum(axis=0)
     size = max(1, round(held_out * n_groups))
@@ -70,23 +70,23 @@ def choose_blocks(
     held_out: float,
     gap_px: int,
 ) -> tuple[Box, ...]:
-    """Choose rectangles, one after the other, while they bring the parts nearer.
+    """Choose rectangles of images to hold out, one by one while they approach the wanted part.
 
     Parameters
     ----------
     labels : sequence of ndarray of uint8, shape (Y, X)
-        Of one shape; the rectangles are the same for all.
+        Class values of images of one shape; the rectangles are the same for all.
     values : sequence of int
-        Class values.
+        Class values to count.
     held_out : float
-        Part of the labelled pixels of each class to hold out.
+        Part of the labelled pixels of each class to hold out, 0-1.
     gap_px : int
-        Width around a rectangle that is lost for learning.
+        Width around a rectangle, in image pixels, that is lost for learning.
 
     Returns
     -------
     tuple of Box
-        None if a class would be lost.
+        Rectangles to hold out; empty if a class would be lost.
     """
     sums = _summed_area(labels, values)
     total = sums[-1, -1]
@@ -130,7 +130,7 @@ def _count(sums: npt.NDArray[np.int64], box: Box) -> npt.NDArray[np.int64]:
 def _inside_and_lost(
     sums: npt.NDArray[np.int64], boxes: Sequence[Box], gap_px: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Labelled pixels inside the blocks, and in the gap around them."""
+    """Return the labelled pixels of each class inside blocks, and in the gap around them."""
     shape = (sums.shape[0] - 1, sums.shape[1] - 1)
     inside = sum((_count(sums, box) for box in boxes), np.zeros(sums.shape[-1], np.int64))
     reach = sum(
@@ -141,7 +141,7 @@ def _inside_and_lost(
 
 
 def _rectangles(shape: tuple[int, ...]) -> Iterable[Box]:
-    """Yield rectangles along the grid that are not most of the image."""
+    """Yield the rectangles along the grid that cover at most half of the image."""
     edges = [np.unique(np.linspace(0, n, _GRID + 1).round().astype(int)) for n in shape]
     spans = [list(itertools.combinations(map(int, e), 2)) for e in edges]
     for (row0, row1), (column0, column1) in itertools.product(*spans):
@@ -150,7 +150,7 @@ def _rectangles(shape: tuple[int, ...]) -> Iterable[Box]:
 
 
 def grown(box: Box, width: int, shape: tuple[int, ...]) -> Box:
-    """Return a box with a rim, as far as the image of that shape goes."""
+    """Return a box with a rim of some pixels, cut at the edges of an image of that shape."""
     return Box(
         max(box.row0 - width, 0),
         min(box.row1 + width, shape[0]),
@@ -160,7 +160,7 @@ def grown(box: Box, width: int, shape: tuple[int, ...]) -> Box:
 
 
 def _near(one: Box, other: Box, gap_px: int) -> bool:
-    """Whether the gaps of two blocks overlap."""
+    """Tell whether the gaps around two blocks overlap."""
     reach = 2 * gap_px
     return (
         one.row0 < other.row1 + reach

@@ -1,4 +1,4 @@
-"""Patches around labelled pixels, each class equally often."""
+"""Random patches around labelled pixels, each class equally often."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ __all__ = ["PatchSampler", "reduce_image"]
 
 
 def reduce_image(image: npt.NDArray[np.float32], reduction: int) -> npt.NDArray[np.float32]:
-    """Average an image of shape (Y, X) over blocks; the edge is reflected to full blocks."""
+    """Return the means of an image over squares, shape (Y, X), with `reduction` pixels a side.
+
+    Beyond its edge the image is reflected, so that all squares are full.
+    """
     if reduction == 1:
         return image
     rows, columns = (-(-n // reduction) * reduction for n in image.shape)
@@ -29,7 +32,7 @@ def reduce_image(image: npt.NDArray[np.float32], reduction: int) -> npt.NDArray[
 
 
 def reduce_labels(labels: npt.NDArray[np.uint8], reduction: int) -> npt.NDArray[np.uint8]:
-    """Take the label at the centre of each block."""
+    """Return the label at the centre of each square of `reduction` pixels a side, shape (Y, X)."""
     half = reduction // 2
     rows, columns = (-(-n // reduction) * reduction for n in labels.shape)
     full = reflected_window(labels, Box(0, rows, 0, columns))
@@ -37,7 +40,15 @@ def reduce_labels(labels: npt.NDArray[np.uint8], reduction: int) -> npt.NDArray[
 
 
 class _Source:
-    """A pair at the network's resolution, with the places of each class."""
+    """Image with labels at the network's resolution, and the places of each class.
+
+    Parameters
+    ----------
+    pair : TrainingPair
+        Image with labels at full resolution.
+    reduction : int
+        Image pixels to one network pixel, along each axis.
+    """
 
     def __init__(self, pair: TrainingPair, reduction: int) -> None:
         self.image = reduce_image(pair.image.normalised(), reduction)
@@ -51,9 +62,9 @@ class _Source:
 
 
 class PatchSampler:
-    """Draws training patches.
+    """Source of random training patches.
 
-    A pair is drawn by its share, a class that it has with equal chance, a
+    An image is drawn by its share, a class that it has with equal chance, a
     pixel of this class, and a patch around that pixel. Each patch depends only
     on the plan's seed, its step and its number: a run that is taken up again,
     or shared by several processes, sees the same patches.
@@ -61,7 +72,7 @@ class PatchSampler:
     Parameters
     ----------
     training_set : TrainingSet
-        What to draw from.
+        Images with labels to draw from.
     plan : TrainingPlan
         Seed, patch size, reduction and augmentation.
     """
@@ -74,20 +85,21 @@ class PatchSampler:
         self._chances = shares / shares.sum()
 
     def batch(self, step: int, numbers: Iterable[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return patches.
+        """Return patches of a step.
 
         Parameters
         ----------
         step : int
-            Step of the run.
+            Number of the step in the run.
         numbers : iterable of int
             Numbers of the patches within the step.
 
         Returns
         -------
         images : Tensor of float32, shape (N, 1, P, P)
+            Normalised grey levels.
         targets : Tensor of int64, shape (N, P, P)
-            Channel indices or `IGNORE_INDEX`.
+            Channel index of the right class, or `IGNORE_INDEX` where unlabelled.
         """
         patches = (self._patch(np.random.default_rng((self._plan.seed, step, n))) for n in numbers)
         images, targets = zip(*patches, strict=True)
@@ -105,7 +117,7 @@ class PatchSampler:
 
 
 def _window_around(source: _Source, edge: int, reach: int, rng: np.random.Generator) -> Box:
-    """Return a window whose inner part holds a random pixel of a random class."""
+    """Return a square window around a random pixel of a random class, moved by up to `reach`."""
     places = source.places[int(rng.choice(list(source.places)))]
     row, column = divmod(int(rng.choice(places)), source.labels.shape[1])
     row0 = row - edge // 2 + int(rng.integers(-reach, reach + 1))

@@ -1,4 +1,4 @@
-"""What is held out for validation, so that its figures are honest.
+"""Choice of the pixels that are held out for validation, so that its figures are honest.
 
 Neighbouring pixels of a fracture surface are near-duplicates: patches drawn at
 random on both sides would validate what was learnt by heart. Whole images are
@@ -24,26 +24,27 @@ from napari_fractoseg.training.data.blocks import choose_blocks, choose_groups, 
 __all__ = ["HeldOut", "Split", "earlier_blocks", "split_training_set"]
 
 _ENOUGH_GROUPS = 3
-"""With fewer images, whole ones are too much to give away: blocks of each are held out."""
+"""Least number of groups from which whole images are held out; of fewer, blocks of each are."""
 HeldOut = Mapping[str, Sequence[Box]]
 """SHA-256 of an image's grey levels -> its blocks for validation, none if it is learnt from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What is learnt from, and what validates.
+    """Labelled images parted into pixels that teach and pixels that validate.
 
     Parameters
     ----------
     learn : TrainingSet
-        Labels within reach of the held-out blocks are taken away.
+        Labels that teach; those within reach of the held-out blocks are taken away.
     validation : TrainingSet or None
         Labels of the held-out blocks alone; None where nothing could be held out.
     held_out : mapping of str to sequence of Box
-        Blocks by image; kept in the model's card, so that training that goes on
-        holds out the same.
+        SHA-256 of an image's grey levels -> its held-out blocks; kept in the
+        model's card, so that training that goes on holds out the same.
     notes : tuple of str
-        What the figures cannot tell, in words.
+        Sentences on what the figures cannot tell, such as that one class only
+        validates.
     """
 
     learn: TrainingSet
@@ -65,24 +66,28 @@ def split_training_set(
     Parameters
     ----------
     training_set : TrainingSet
-        All that is labelled.
+        Images with all their labels.
     how : str
-        ``images`` holds out whole groups (`TrainingPair.group`), ``blocks``
-        rectangles of every image, at the same place in those of a group that
-        have one shape, ``none`` nothing; ``auto`` takes images if
-        there are at least three groups and no class is lost by it.
+        Kind of what is held out: ``images`` for whole groups
+        (`TrainingPair.group`), ``blocks`` for rectangles of every image, at the
+        same place in those of a group that have one shape, ``none`` for nothing;
+        ``auto`` takes images if there are at least three groups and no class is
+        lost by it.
     held_out : float
-        Part of the labelled pixels of each class to hold out, about.
+        Part of the labelled pixels of each class to hold out, about, 0-1.
     gap_px : int
-        Least distance between pixels that teach and pixels that validate.
+        Least distance between pixels that teach and pixels that validate, in
+        image pixels.
     earlier : mapping, optional
-        What the parent model held out: images in it keep their part.
+        Blocks that the parent model held out, by the SHA-256 of an image's grey
+        levels: these images keep theirs.
 
     Returns
     -------
     Split
-        `learn` never loses a class that was labelled; where that cannot be
-        done, nothing is held out and `notes` says so.
+        Pixels that teach, and pixels that validate. `learn` never loses a class
+        that was labelled; where that cannot be done, nothing is held out and
+        `notes` says so.
 
     Raises
     ------
@@ -103,7 +108,10 @@ def split_training_set(
 
 
 def earlier_blocks(card: ModelCard) -> dict[str, tuple[Box, ...]]:
-    """Return what a model held out when it was trained, from its card."""
+    """Return the blocks that were held out when a model was trained, from its card.
+
+    The keys are the SHA-256 of the images' grey levels.
+    """
     return {d: tuple(Box(*b) for b in boxes) for d, boxes in card.lineage.held_out.items()}
 
 
@@ -163,7 +171,7 @@ def _choose(
 def _of_one_shape(
     images: Mapping[str, list[TrainingPair]], digests: Iterable[str]
 ) -> Iterable[list[str]]:
-    """Part a group by the shape of its images: places are comparable within one only."""
+    """Return a group parted by the shape of its images, as places compare only within one."""
     alike: dict[tuple[int, ...], list[str]] = {}
     for digest in digests:
         alike.setdefault(images[digest][0].labels.shape, []).append(digest)
@@ -183,7 +191,7 @@ def _whole(pair: TrainingPair) -> Box:
 
 
 def _apply(training_set: TrainingSet, blocks: HeldOut, gap_px: int) -> Split:
-    """Part the labels of each pair."""
+    """Return the labels of each image parted into those outside the blocks and those inside."""
     learn: list[TrainingPair] = []
     validation: list[TrainingPair] = []
     for pair in training_set.pairs:
@@ -208,7 +216,7 @@ def _apply(training_set: TrainingSet, blocks: HeldOut, gap_px: int) -> Split:
 
 
 def _merged(pairs: Iterable[TrainingPair]) -> list[TrainingPair]:
-    """Put labels of the same image together where they are disjoint, so that it is judged once."""
+    """Return pairs with disjoint labels of one image put together, so that it is judged once."""
     merged: list[TrainingPair] = []
     for pair in pairs:
         for number, other in enumerate(merged):

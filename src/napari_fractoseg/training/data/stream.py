@@ -1,4 +1,4 @@
-"""The patches of each step, made ahead in threads while the network works."""
+"""Patches of each training step, made ahead in threads while the network works."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class PatchStream:
-    """Yields the batch of any step, and prepares the following ones.
+    """Patches of any step, with those of the following steps prepared ahead.
 
     Parameters
     ----------
     training_set : TrainingSet
-        What to draw from.
+        Images with labels to draw from.
     plan : TrainingPlan
-        Seed, patches, and the last step.
+        Seed, patch size, and the last step.
     batch_size : int
-        Patches of this process in a step.
-    rank, size : int
-        Number of this process, and of all that share a step: each takes every
-        `size`-th patch.
+        Number of patches that this process takes in a step.
+    rank : int
+        Number of this process, from 0.
+    size : int
+        Number of all processes that share a step: each takes every `size`-th
+        patch.
     n_threads : int
-        Threads that make patches, and batches that are made ahead.
+        Number of threads that make patches, and of steps that are made ahead.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class PatchStream:
         self._waiting: dict[int, Future[Batch]] = {}
 
     def of(self, step: int) -> Batch:
-        """Return the patches of a step; see `PatchSampler.batch`."""
+        """Return images and targets of the patches of a step, as `PatchSampler.batch` has them."""
         for number in range(step, min(step + self._ahead, self._last) + 1):
             if number not in self._waiting:
                 self._waiting[number] = self._pool.submit(
@@ -58,5 +60,5 @@ class PatchStream:
         return self._waiting.pop(step).result()
 
     def close(self) -> None:
-        """Make no more patches."""
+        """End the threads, so that no more patches are made."""
         self._pool.shutdown(wait=False, cancel_futures=True)
