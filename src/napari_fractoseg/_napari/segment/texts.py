@@ -1,4 +1,4 @@
-"""What is said about a segmentation: its title, its progress, its result."""
+"""Texts about a segmentation: its title, its progress, its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_NOTES = 3
 
 
 def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> str:
-    """Name a run by its image and planes: ``s17 · all 34 planes``, ``s17 · plane 5``.
+    """Return the title of a run, such as ``s17 · all 34 planes`` or ``s17 · plane 5``.
 
     Examples
     --------
@@ -38,13 +38,13 @@ def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> st
 
 
 def share_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say shortly how far a run is: ``40 % · 2 min left``."""
+    """Return the progress of a run in short: ``40 % · 2 min left``."""
     shown = replace(progress, message="") if progress.total else progress
     return progress_text(shown, remaining_s)
 
 
 def progress_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a run is: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
+    """Return the progress of a run: ``plane 12 of 34, tile 3 of 9 · 40 s left``."""
     if progress.total == 0:
         return f"{progress.message} …"
     parts = [progress.message or f"{progress.done / progress.total:.0%}".replace("%", " %")]
@@ -54,14 +54,14 @@ def progress_text(progress: Progress, remaining_s: float | None) -> str:
 
 
 def result_text(table: pd.DataFrame, record: RunRecord) -> str:
-    """Say what a run found, and which planes it left unlabelled.
+    """Return what a run found, and which planes it left unlabelled.
 
     Parameters
     ----------
     table : DataFrame
-        From `class_fractions`.
+        Area fractions, as `class_fractions` returns them.
     record : RunRecord
-        Of the run.
+        Record of the planes that the run finished and left out.
     """
     notes = [left_out.reason for left_out in record.left_out.values()]
     if len(notes) > _MOST_NOTES:
@@ -72,12 +72,12 @@ def result_text(table: pd.DataFrame, record: RunRecord) -> str:
 
 
 def fractions_text(table: pd.DataFrame) -> str:
-    """Write area fractions in one line: each mode's share of what is a fracture mode.
+    """Return one line on area fractions: each fracture mode's share of the area of all modes.
 
     Parameters
     ----------
     table : DataFrame
-        From `class_fractions`.
+        Area fractions, as `class_fractions` returns them.
     """
     modes = table[table["is_fracture_mode"]]
     classified = float(modes["fraction_of_image"].sum())
