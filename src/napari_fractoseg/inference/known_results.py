@@ -87,7 +87,7 @@ def _folder() -> Path:
 
 
 def _begin(shape: Sequence[int]) -> str:
-    """Return the begin of file names for results of a shape, without axes of length 1."""
+    """Return how file names of results of a shape begin; axes of length 1 do not count."""
     return "x".join(str(int(n)) for n in shape if n != 1) + "-"
 
 
