@@ -1,4 +1,4 @@
-"""What a user changed and checked on a labels layer."""
+"""Corrections and checked areas of labels layers, kept with the layers of a viewer."""
 
 from __future__ import annotations
 
@@ -30,25 +30,33 @@ __all__ = [
 ]
 
 _CHECKED_KEY = "checked_for"
-"""Entry of ``metadata[METADATA_KEY]``: the labels layer whose checked areas a layer shows."""
+"""Entry of `LayerFacts` that names the labels layer whose checked areas a layer shows."""
 
 _CHECKED, _CHECKED_COLOR, _BRUSH_PX = 1, "#f4d35e", 60
 
 
 def remember_prediction(layer: Labels, predicted: Any) -> None:
-    """Keep what the model said with the layer, to tell later what the user changed."""
+    """Keep the prediction with a labels layer, to tell later what the user changed.
+
+    Parameters
+    ----------
+    layer : Labels
+        Layer that began as the prediction.
+    predicted : array of shape (..., Y, X)
+        Class values as the model gave them.
+    """
     layer.metadata = {**layer.metadata, PREDICTION_KEY: predicted}
 
 
 def forget_prediction(layer: Labels) -> None:
-    """Keep no prediction with the layer any more: all of its labels were painted."""
+    """Remove the prediction that is kept with a layer: all of its labels were painted."""
     layer.metadata = {k: v for k, v in layer.metadata.items() if k != PREDICTION_KEY}
 
 
 def prediction_of(layer: Layer) -> Any:
-    """Return what the model said, None if the layer did not begin as a prediction.
+    """Return the prediction that a labels layer began as, None if it did not begin as one.
 
-    Of labels on disk it is an array on disk, read as it is sliced.
+    For labels on disk it is an array on disk, read as it is sliced.
     """
     if isinstance(layer.data, SavedArray):
         return layer.data.predicted
@@ -59,12 +67,12 @@ def prediction_of(layer: Layer) -> Any:
 
 
 def is_teachable(layer: Layer) -> bool:
-    """Whether a layer is labels to learn from: not one of our layers that only shows something."""
+    """Tell whether a layer has labels to learn from, rather than only showing something."""
     return isinstance(layer, Labels) and "helper" not in facts_of(layer)
 
 
 def checked_layer(viewer: napari.viewer.Viewer, labels: Labels) -> Labels | None:
-    """Return the layer that shows which areas of a labels layer were checked, if there is one."""
+    """Return the layer that shows the checked areas of a labels layer, None if there is none."""
     for layer in viewer.layers:
         if facts_of(layer).get(_CHECKED_KEY) == str(labels.unique_id):
             return layer
@@ -72,16 +80,16 @@ def checked_layer(viewer: napari.viewer.Viewer, labels: Labels) -> Labels | None
 
 
 def corrections_of(viewer: napari.viewer.Viewer, labels: Labels, copy: bool = False) -> Corrections:
-    """Return what a labels layer teaches.
+    """Return the labels of a layer with a record of which pixels the user answers for.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Holds the layer of checked areas.
+        Viewer that has the layer of checked areas.
     labels : Labels
-        The layer.
+        Layer to learn from.
     copy : bool
-        Copy what the user may paint on meanwhile.
+        Whether labels are copied, so that the user can go on painting.
     """
     checked = checked_layer(viewer, labels)
     data = labels.data[0] if labels.multiscale else labels.data
@@ -101,7 +109,23 @@ def add_helper_layer(
     colors: dict[int, Any],
     **facts: Any,
 ) -> Labels:
-    """Add a labels layer that shows something about another one, and is never learnt from."""
+    """Add a labels layer that shows something about another one, and is never learnt from.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer that gets the layer.
+    data : ndarray of uint8, shape (..., Y, X)
+        Values to show; 0 is transparent.
+    labels : Labels
+        Layer that it is about; it lies in the same place.
+    kind : str
+        Word for what it shows, such as ``checked``; part of its name.
+    colors : dict
+        Value -> colour, as napari takes it.
+    **facts
+        Further entries of `LayerFacts` for the layer.
+    """
     layer = Labels(
         data,
         name=unique_name(f"{labels.name} · {kind}", [x.name for x in viewer.layers]),
@@ -123,11 +147,11 @@ def mark_checked(
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Where the layer is.
+        Viewer that has the layer, or gets it.
     labels : Labels
-        What was checked.
+        Labels layer whose areas are checked.
     plane : tuple of int, optional
-        Index on the leading axes.
+        Index of a plane on the leading axes, all of which is marked as checked.
     """
     layer = checked_layer(viewer, labels)
     if layer is None:

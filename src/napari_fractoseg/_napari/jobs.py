@@ -1,4 +1,4 @@
-"""The one place that starts workers: a job in a thread, its news in the GUI thread."""
+"""Runs: jobs in threads, with their progress and end in the GUI thread. Only here threads start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROGRESS_INTERVAL_S = 1 / 20
 _logger = logging.getLogger(__name__)
 
 _under_way: set[Run] = set()
-"""Keeps runs alive until their thread has ended, also when nobody follows them any more."""
+"""Runs whose thread has not ended: they are kept alive, also if nobody follows them any more."""
 
 
 def runs_under_way() -> tuple[Run, ...]:
@@ -31,7 +31,7 @@ def runs_under_way() -> tuple[Run, ...]:
 
 
 class State(Enum):
-    """How a run stands, and what a dock shows: its run, or what it needs for one."""
+    """State of a run, or of a dock without one: ready to start one, or not."""
 
     NOT_READY = "not ready"
     READY = "ready"
@@ -44,17 +44,17 @@ class State(Enum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether a run that stands so is over."""
+        """Whether a run in this state is over."""
         return self in (State.DONE, State.STOPPED, State.FAILED)
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a run that stands so has a thread."""
+        """Whether a run in this state has a thread."""
         return self in (State.RUNNING, State.STOPPING)
 
 
 class _JobWorker(GeneratorWorker):
-    """Runs a job so that superqt can neither lose its error nor leave it open.
+    """Worker that runs a job so that superqt can neither lose its error nor leave it open.
 
     superqt 0.9 swallows a ``RuntimeError`` raised by a generator (it takes it
     for a deleted worker), and leaves a generator that was told to quit
@@ -66,14 +66,14 @@ class _JobWorker(GeneratorWorker):
         self._job = job
 
     def work(self) -> Any:
-        """Run the job; close it in this thread, when it is surely not executing."""
+        """Run the job, and close it in this thread, when it is surely not executing."""
         try:
             return super().work()
         finally:
             self._job.close()
 
     def _steps(self, job: Job[Any]) -> Generator[Progress, None, Any]:
-        """Yield what the window can show; every yield is also a point to stop at."""
+        """Yield about 20 times a second; every yield is also a point to stop at."""
         throttle = Throttle(_PROGRESS_INTERVAL_S)
         try:
             while True:
@@ -93,41 +93,42 @@ class _JobWorker(GeneratorWorker):
 
 
 class Run(QObject):
-    """A job that runs in a thread, or waits to; it needs no widget to come to its end.
+    """Job that runs in a thread, or waits to; it needs no widget to come to its end.
 
-    Who shows a run connects to its signals and reads its attributes. All signals arrive in the
-    GUI thread.
+    Widgets that show a run connect to its signals and read its attributes. All signals arrive
+    in the GUI thread.
 
     Parameters
     ----------
     job : Job
-        Must touch neither layers nor Qt. Nothing of it is executed before `start`.
+        Work to do, which must touch neither layers nor Qt. Nothing of it is executed before
+        `start`.
     title : str
-        Names the run in a list.
+        Name of the run in a list.
 
     Attributes
     ----------
     state : State
-        How it stands: waiting, running, stopping, done, stopped or failed.
+        State of the run: waiting, running, stopping, done, stopped or failed.
     progress : Progress or None
-        How far it is, about 20 times a second at most.
+        Latest progress, renewed about 20 times a second at most; None before the first.
     remaining_s : float or None
-        The seconds left, where that can be told.
+        Seconds left; None where that cannot be told.
     result : object
-        What the job returned.
+        Result of the job; None until it is done.
     error : FractosegError or None
-        Why it failed; napari shows it by itself.
+        Error that made the run fail; napari shows it by itself.
     """
 
     changed = Signal()
-    """`state` is another one."""
+    """Signal that `state` has changed."""
     progressed = Signal()
-    """`progress` and `remaining_s` are newer."""
+    """Signal that `progress` and `remaining_s` are new."""
     ended = Signal()
-    """It is done, stopped or failed; comes before the last `changed`."""
+    """Signal that the run is done, stopped or failed; comes before the last `changed`."""
 
     goes_on = ""
-    """Said when the dock that shows it is closed before it has ended."""
+    """Text for the user when the dock that shows the run is closed before it has ended."""
 
     def __init__(self, job: Job[Any], title: str = "") -> None:
         super().__init__()
@@ -144,13 +145,13 @@ class Run(QObject):
 
     @property
     def was_started(self) -> bool:
-        """Whether it is or was more than waiting."""
+        """Whether the run was started, even if it has ended since."""
         return self._worker is not None
 
     # ---- what is done with it -----------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread; does nothing if that was done already."""
+        """Start the thread of the run; do nothing if that was done already."""
         if self.state is not State.WAITING:
             return
         worker = self._worker = _JobWorker(self._job)
@@ -165,7 +166,7 @@ class Run(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop as soon as the job can; what is finished stays. One that waits ends at once."""
+        """Stop the run as soon as it can; finished parts stay. A run that waits ends at once."""
         if self.state is State.RUNNING:
             self.ask_to_stop()
             self._set_state(State.STOPPING)
@@ -175,7 +176,7 @@ class Run(QObject):
 
     @Slot()
     def interrupt(self) -> None:
-        """Stop before the next step, whatever is lost: the window is being closed."""
+        """Stop the run before its next step, whatever is lost: the window is being closed."""
         if self._worker is None:
             self.cancel()
         elif self.state.is_under_way:
@@ -184,39 +185,39 @@ class Run(QObject):
 
     @Slot()
     def abandon(self) -> None:
-        """Stop, and let nothing more be heard of it: another run has taken its place."""
+        """Stop the run without any further signal: another run has taken its place."""
         self._is_abandoned = True
         self.interrupt()
 
     # ---- what kinds of runs do otherwise ------------------------------------------------
 
     def ask_to_stop(self) -> None:
-        """Make the job end: by default before its next step, without a result."""
+        """Make the job end; by default before its next step, without a result."""
         if self._worker is not None:
             self._worker.quit()
 
     def conclude(self, state: State) -> State:
-        """Do in the GUI thread what belongs to the end of a run that was started.
+        """Do in the GUI thread what belongs to the end of a run, such as adding layers.
 
         Parameters
         ----------
         state : State
-            How the job ended.
+            State in which the job ended.
 
         Returns
         -------
         State
-            How the run ended; by default the same.
+            State in which the run ends; by default the same.
 
         Raises
         ------
         FractosegError
-            The run has failed.
+            If this work fails: then the run has failed.
         """
         return state
 
     def end_text(self) -> str:
-        """Say how it ended, if it is not simply done."""
+        """Return a text on how the run ended; empty if it is simply done."""
         if self.state is State.FAILED:
             return f"That did not work. {self.error}"
         return "Stopped." if self.state is State.STOPPED else ""

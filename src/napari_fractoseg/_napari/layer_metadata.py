@@ -1,4 +1,4 @@
-"""What we keep in ``layer.metadata``: the one place that knows its keys. Imports no napari."""
+"""Entries that we keep in ``layer.metadata``, with all their keys. Imports no napari."""
 
 from __future__ import annotations
 
@@ -27,43 +27,53 @@ beside the facts because it is large and no JSON."""
 
 
 class LayerFacts(TypedDict, total=False):
-    """What we know of a layer; each layer has those that apply.
+    """Facts that we keep with a layer; each layer has the entries that apply to it.
 
     Attributes
     ----------
     scheme : dict
-        Of labels and shapes: the classes, from `ClassScheme.to_dict`.
+        Classes of a labels or shapes layer, as `ClassScheme.to_dict` gives them.
     image : str
-        Of labels and uncertainty: name of the image layer that was segmented or painted on.
+        Name of the image layer that was segmented or painted on.
     planes : str or list of list of int
-        Of a segmentation: ``"all"``, or the indices of the planes that are labelled completely.
-    version, model, model_name, model_digest, device : str
-        Of a segmentation: which program, model and device it is from.
+        Planes of a segmentation that are labelled completely: ``"all"``, or their indices.
+    version : str
+        Version of the program that segmented.
+    model : str
+        Name or folder by which the model of a segmentation was chosen.
+    model_name : str
+        Title of that model.
+    model_digest : str
+        SHA-256 of that model's weights.
+    device : str
+        Processor or GPU that segmented, in words.
     flips : bool
-        Of a segmentation: whether mirror images were averaged.
-    tile_px, halo_px : int
-        Of a segmentation: edge of a tile, and of the surroundings it is computed with.
+        Whether a segmentation averaged mirror images.
+    tile_px : int
+        Edge length of the core of a segmentation's tiles, in pixels.
+    halo_px : int
+        Width of the halo around that core, in pixels.
     labels_sha256 : str
-        Of a segmentation: hash of the labels as the model gave them.
+        Hash of a segmentation's labels as the model gave them.
     is_truth : bool
-        Of labels: a person said that all of them are right, or drew them.
+        Whether a person said that all labels are right, or drew them.
     in_doubt : bool
-        Of labels that cover most of an image: nobody has said yet that they are right.
+        Whether labels cover most of an image, and nobody has said yet that they are right.
     changed_since : str
-        Of labels: name of the model whose prediction they were, before somebody else changed them.
+        Name of the model whose prediction labels were, before somebody else changed them.
     via : dict
-        Of annotations: the VIA document that they were read from, and how; no JSON.
+        VIA document that annotations were read from, and how it was read; no JSON.
     helper : str
-        Of a layer that only shows something about another one: what it shows. Such layers are
-        never learnt from.
+        Word for what a layer shows about another one, such as ``checked``. Layers with this
+        entry are never learnt from.
     checked_for : str
-        Of a layer of checked areas: ``unique_id`` of the labels layer that they belong to.
+        Labels layer, by its ``unique_id``, that a layer of checked areas belongs to.
     synthetic : bool
-        Of sample data: made by a program, with labels that are exact.
+        Whether sample data are made by a program, with labels that are exact.
     seed : int
-        Of sample data: what it was made from.
+        Seed that synthetic sample data were made from.
     pixel_size_um : float
-        Of sample data: edge of a pixel.
+        Edge length of a pixel of sample data, in micrometres.
     """
 
     scheme: dict[str, Any]
@@ -90,7 +100,7 @@ class LayerFacts(TypedDict, total=False):
 
 
 def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
-    """Return a copy of what a layer's metadata say; empty for those of other plugins.
+    """Return a copy of our facts in the metadata of a layer; empty for layers of other plugins.
 
     Examples
     --------
@@ -103,15 +113,15 @@ def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
 
 
 def facts_of(layer: Layer | None) -> LayerFacts:
-    """Return a copy of what we know of a layer; empty if it is not one of ours."""
+    """Return a copy of the facts kept with a layer; empty if it has none."""
     return facts_in(None if layer is None else layer.metadata)
 
 
 def metadata_with(facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the metadata of a new layer that we know something of."""
+    """Return the metadata of a new layer, with facts as `facts_in` reads them."""
     return {METADATA_KEY: dict(facts or {})}
 
 
 def add_facts(layer: Layer, facts: Mapping[str, Any]) -> None:
-    """Write down more about a layer; what it says already is kept where nothing is newer."""
+    """Add facts to those kept with a layer; an entry that is there already is replaced."""
     layer.metadata = {**layer.metadata, METADATA_KEY: {**facts_of(layer), **facts}}

@@ -1,4 +1,4 @@
-"""napari layers <-> micrographs and label arrays."""
+"""Conversion between napari layers and micrographs, labels and class schemes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LABELS_OPACITY = 0.45
 
 
 def is_segmentable(layer: Layer) -> bool:
-    """Whether a layer is an image to segment: an Image layer that is no confidence map of ours."""
+    """Tell whether a layer is an image to segment: an Image layer that is no map of uncertainty."""
     return isinstance(layer, Image) and METADATA_KEY not in layer.metadata
 
 
@@ -54,7 +54,8 @@ def stack_of(layer: Image) -> MicrographStack:
     Parameters
     ----------
     layer : Image
-        Greyscale or RGB, with any leading axes; of a multiscale layer, level 0.
+        Image layer, greyscale or RGB, with any leading axes; level 0 of a multiscale layer
+        is taken.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def stack_of(layer: Image) -> MicrographStack:
 
 
 def pixel_size_um(layer: Layer) -> float | None:
-    """Return the edge of a pixel, None unless the layer's units are lengths and pixels square."""
+    """Return the edge of a pixel in micrometres; None without units of length or square pixels."""
     sizes = [
         (abs(float(scale)) * unit).to("micrometer").magnitude
         for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)
@@ -80,7 +81,7 @@ def pixel_size_um(layer: Layer) -> float | None:
 
 
 def image_text(stack: MicrographStack) -> str:
-    """Describe an image in two lines: size and planes, pixel size."""
+    """Return two lines of text on an image: its size and planes, and its pixel size."""
     rows, columns = stack.shape[-2:]
     planes = "1 plane" if stack.n_planes == 1 else f"{stack.n_planes} planes"
     size = stack.pixel_size_um
@@ -89,7 +90,7 @@ def image_text(stack: MicrographStack) -> str:
 
 
 def placement(layer: Layer) -> dict[str, Any]:
-    """Return where a layer lies in the world, as arguments for a layer of the same shape."""
+    """Return the scale, place and units of a layer, as arguments for a layer of the same shape."""
     return {
         "scale": np.array(layer.scale),
         "translate": np.array(layer.translate),
@@ -109,16 +110,16 @@ def current_plane(
     Parameters
     ----------
     layer : Layer
-        An image layer; its last two axes are the plane.
+        Image layer, whose last two axes are the plane.
     point : sequence of float
-        ``viewer.dims.point``, in world coordinates.
+        Point in world coordinates, such as ``viewer.dims.point``.
     units : sequence of pint.Unit, optional
-        ``viewer.dims.units``: those of `point`, where they are not the layer's.
+        Units of `point`, such as ``viewer.dims.units``; by default those of the layer.
 
     Returns
     -------
     tuple of int
-        Index on the leading axes; the nearest plane if the point is outside.
+        Index of the plane on the leading axes; the nearest one if the point is outside.
     """
     position = layer.world_to_data(_in_units_of(layer, point, units))
     leading = layer.ndim - 2
@@ -130,7 +131,7 @@ def current_plane(
 
 
 def _in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:
-    """Convert the last coordinates of a point to a layer's units."""
+    """Return a point with its last coordinates converted to the units of a layer."""
     converted = [float(p) for p in point]
     for i in range(1, min(len(converted), len(units or ()), layer.ndim) + 1):
         quantity = 1 * (units or ())[-i]
@@ -181,7 +182,7 @@ def scheme_of(layer: Layer | None) -> ClassScheme | None:
 
 
 def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
-    """Give a labels layer the names, colours and keys of a scheme, and keep the scheme with it."""
+    """Give a labels layer names, colours and keys of a scheme's classes, and keep the scheme."""
     add_facts(layer, {"scheme": scheme.to_dict()})
     layer.colormap = class_colormap(scheme)
     layer.features = class_features(scheme)
@@ -189,7 +190,7 @@ def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
 
 
 def bind_class_keys(layer: Labels, scheme: ClassScheme) -> None:
-    """Let the keys 1 to 9 select the class of that value while the layer is active.
+    """Make the keys 1 to 9 select the class of that value while a labels layer is active.
 
     They take the place of napari's tool keys on this layer only; the tools
     keep their letters (P paint, F fill, E erase, Z pan and zoom).
@@ -214,20 +215,20 @@ def labels_layer(
     place: dict[str, Any] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Labels:
-    """Make a labels layer with class names and colours, ready to paint on.
+    """Return a new labels layer with class names and colours, ready to paint on.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (..., Y, X)
         Class values; the layer shares the array.
     scheme : ClassScheme
-        Names, colours and keys.
+        Classes with names, colours and keys.
     name : str
         Name of the layer.
     place : dict, optional
-        From `placement`.
+        Scale, place and units of the layer, as `placement` returns them.
     metadata : dict, optional
-        Kept under ``metadata["fractoseg"]``.
+        Facts to keep with the layer, entries of `LayerFacts`.
     """
     layer = Labels(
         labels,
@@ -249,7 +250,19 @@ def uncertainty_layer(
     place: dict[str, Any] | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Image:
-    """Make a layer of how sure a model is (0-1): confidence or margin; hidden at first."""
+    """Return a new image layer of uncertainty, hidden at first.
+
+    Parameters
+    ----------
+    uncertainty : ndarray of float32, shape (..., Y, X)
+        Confidence or margin, 0-1.
+    name : str
+        Name of the layer.
+    place : dict, optional
+        Scale, place and units of the layer, as `placement` returns them.
+    metadata : dict, optional
+        Facts to keep with the layer, entries of `LayerFacts`.
+    """
     return Image(
         uncertainty,
         name=name,

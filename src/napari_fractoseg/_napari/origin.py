@@ -1,6 +1,6 @@
-"""Who answers for the labels of a layer: a model, a person, or nobody knows.
+"""Origin of the labels of a layer: whether a model or a person answers for them.
 
-What is recorded with labels, or known of their content, decides; never the name of a
+A record that is stored with labels decides, or a known hash of them; never the name of a
 file. Labels that cover most of an image and of which nothing is known are taken for a
 prediction until the user says that they are right.
 """
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
 __all__ = ["accept_as_truth", "changed_since", "count_taught", "is_in_doubt", "recognise"]
 
 _DRAWN = ("is_truth", "via", "synthetic")
-"""Entries of labels that are right: a user said it, or drew them in VIA, or they are exact."""
+"""Facts of layers whose labels are right: a user said it, drew them in VIA, or they are exact."""
 _MOST_COMPARED_PX = 2**28
-"""Labels on disk of more pixels are not hashed again: it would take seconds."""
+"""Most pixels of labels on disk that are hashed again: more would take seconds."""
 
 _recognised: WeakSet[Labels] = WeakSet()
 _compared: WeakSet[Labels] = WeakSet()
 _begun_here: WeakSet[Labels] = WeakSet()
-"""Layers that were seen with few labels: what there is of them now was painted before our eyes."""
+"""Layers that were seen with few labels, so that all they have now was painted by hand here."""
 
 
 def recognise(layer: Labels) -> None:
-    """Give labels that napari opened from a file what is known of them; the name stays.
+    """Add to a layer that napari opened from a file the facts that are known of its labels.
 
-    Those of a run get the names and colours of their classes back. If they are as the
+    Labels of a run get the names and colours of their classes back. If they are as the
     model gave them, or the file still is, that is the prediction which corrections are
-    told from. Each layer is looked at once.
+    told from. Each layer is looked at once, and keeps its name.
 
     Parameters
     ----------
     layer : Labels
-        One that says something of itself is left alone.
+        Labels layer; one that has facts already is left alone.
     """
     if layer in _recognised or layer.multiscale or facts_of(layer):
         return
@@ -94,14 +94,14 @@ def _now_and_in_file(layer: Labels) -> Iterator[Any]:
 
 
 def count_taught(viewer: napari.viewer.Viewer, layer: Labels) -> TaughtPixels:
-    """Count what a layer teaches; of labels in doubt only what was corrected or checked.
+    """Count the pixels of a layer that teach; of labels in doubt only corrected or checked ones.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Holds the layer of checked areas.
+        Viewer that has the layer of checked areas.
     layer : Labels
-        What is learnt from.
+        Labels layer to learn from.
     """
     recognise(layer)
     _compare(layer)
@@ -116,7 +116,7 @@ def count_taught(viewer: napari.viewer.Viewer, layer: Labels) -> TaughtPixels:
 
 
 def _compare(layer: Labels) -> None:
-    """Notice, once, that another program changed a prediction on disk."""
+    """Compare a prediction on disk with its record, once; note if another program changed it."""
     data, record = layer.data, LabelRecord.from_dict(facts_of(layer))
     if layer in _compared or not isinstance(data, SavedArray) or not data.is_prediction:
         return
@@ -133,7 +133,7 @@ def _drawn_by_a_person(layer: Labels) -> bool:
 
 
 def _doubt(layer: Labels) -> None:
-    """Take the labels as they are now for what a model said."""
+    """Take the labels of a layer, as they are now, for a prediction."""
     add_facts(layer, {"in_doubt": True})
     if isinstance(layer.data, SavedArray):
         layer.data.is_prediction = True
@@ -143,7 +143,7 @@ def _doubt(layer: Labels) -> None:
 
 
 def accept_as_truth(layer: Labels) -> None:
-    """Let all labels of a layer teach: the user says that they are right."""
+    """Make all labels of a layer teach, as the user says that they are right."""
     if isinstance(layer.data, SavedArray):
         layer.data.is_prediction = False
     forget_prediction(layer)
@@ -151,7 +151,7 @@ def accept_as_truth(layer: Labels) -> None:
 
 
 def is_in_doubt(layer: Labels) -> bool:
-    """Whether it has to be asked if the labels are right."""
+    """Tell whether the user has to be asked if the labels of a layer are right."""
     return bool(facts_of(layer).get("in_doubt"))
 
 

@@ -1,4 +1,4 @@
-"""napari reader of results in OME-Zarr: labels, confidence, margin. Never imports PyTorch."""
+"""Reader for napari of results in OME-Zarr: labels, confidence, margin. Never imports PyTorch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from napari_fractoseg.results.record import LabelRecord
 __all__ = ["get_labels_reader", "read_results"]
 
 _MAX_PAINTABLE_PX = 8192
-"""Longer planes are shown in several resolutions, on which napari cannot paint."""
+"""Longest edge of a plane that can be painted on; longer ones are shown in several resolutions."""
 _UNCERTAINTIES = tuple(f"_{kind}.zarr" for kind in (CONFIDENCE, MARGIN))
 
 
@@ -44,14 +44,14 @@ def read_results(path: str | list[str]) -> list[LayerData]:
     Parameters
     ----------
     path : str or list of str
-        OME-Zarr groups.
+        Folders of OME-Zarr groups.
 
     Returns
     -------
     list of (data, arguments, layer type)
-        Brush strokes on the labels are saved in the file. Planes of more than 8192 px
-        of which the file has smaller versions are shown in those, too, and cannot be
-        painted on.
+        Layers for napari. Brush strokes on the labels are saved in the file. Planes of
+        more than 8192 px of which the file has smaller versions are shown in those, too,
+        and cannot be painted on.
     """
     found = [(p, _found(p)) for p in _paths(path)]
     return [_layer(p, image) for p, image in found if image is not None]
@@ -62,7 +62,7 @@ def _paths(path: str | list[str]) -> list[Path]:
 
 
 def _found(path: Path) -> NgffImage | None:
-    """Return what a path says of itself, if it is for this reader."""
+    """Return the OME-Zarr image in a folder, None if it is not for this reader."""
     image = read_ngff(path) if path.is_dir() else None
     if image is None:
         return None
@@ -99,13 +99,13 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
 
 
 def _unit(axis: Axis) -> str:
-    """Return the unit of an axis as napari takes it; those it does not know are pixels."""
+    """Return the unit of an axis as napari takes it; ``pixel`` for a unit it does not know."""
     unit = axis.unit or ""
     return unit if unit.isalpha() and unit in pint.get_application_registry() else "pixel"
 
 
 def _data(path: Path, image: NgffImage, *, is_prediction: bool) -> Any:
-    """Open the arrays; nothing is read."""
+    """Open the arrays of a group for napari, without reading them."""
     import zarr
 
     group = zarr.open_group(path, mode="r+" if os.access(path, os.W_OK) else "r")

@@ -1,6 +1,6 @@
 """Sample data for napari's menu *File > Open Sample*.
 
-Plain layer-data tuples: napari makes the layers, nothing here imports it.
+They are plain layer-data tuples: napari makes the layers, and this module does not import it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PUBLISHED_SAMPLES", "published_images", "synthetic_image", "synthetic_stack_sample"]
 
 PUBLISHED_SAMPLES = ("t16_4.jpg", "s4_5.jpg", "s4_2.jpg")
-"""The published images that the menu opens: three, so that it does not take long."""
+"""File names of the published images that the menu opens: three, so that it is quick."""
 
 
 def synthetic_image() -> list[LayerDataTuple]:
@@ -59,7 +59,7 @@ def published_images() -> list[LayerDataTuple]:
     Raises
     ------
     DownloadError
-        If they cannot be fetched.
+        If the images cannot be fetched.
     """
     return [
         (

@@ -1,4 +1,4 @@
-"""Import PyTorch in a process that draws with OpenGL."""
+"""Preparation for importing PyTorch in a process that draws with OpenGL, as napari does."""
 
 from __future__ import annotations
 

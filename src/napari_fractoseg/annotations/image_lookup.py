@@ -63,7 +63,7 @@ class FoundImages:
 
 @dataclass(frozen=True)
 class ImageLookup:
-    """The image files in a folder and its subfolders: tells which file an annotation is of.
+    """Image files of a folder and its subfolders, among which those of annotations are found.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is recorded with the labels of a file."""
+"""Label records of the files that a run segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["record_of", "shown_scheme"]
 
 
 def shown_scheme(task: SegmentTask, scheme: ClassScheme) -> ClassScheme:
-    """Return a model's classes in the colours that are wanted."""
+    """Return a model's classes in the colours that the settings of a task ask for."""
     palette = task.settings.palette
     return scheme if palette is None else scheme.with_palette(palette)
 
@@ -28,22 +28,24 @@ def record_of(
     halo_px: int,
     labels_sha256: str = "",
 ) -> LabelRecord:
-    """Return where the result of a task comes from.
+    """Return the label record of a task's result.
 
     Parameters
     ----------
     task : SegmentTask
-        What was done.
+        Task with its settings, such as the name of the model.
     stack : MicrographStack
-        The image.
+        Image that was segmented.
     model : SegmentationModel
-        As it was used, with or without mirror images.
+        Model as it was used, with or without mirror images.
     device : str
-        What computed it, for people.
-    tile_px, halo_px : int
-        As they were used.
+        Processor or GPU that computed the result, in words.
+    tile_px : int
+        Edge length of a tile's core in image pixels.
+    halo_px : int
+        Width of the halo around the core in image pixels.
     labels_sha256 : str
-        Hash of the labels; empty for results that are none.
+        Hash of the labels; empty for results that are no labels, such as confidence.
     """
     return LabelRecord(
         model_name=model.card.name,

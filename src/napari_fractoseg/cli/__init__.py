@@ -1,4 +1,4 @@
-"""The command line ``fractoseg``: a thin door to the library, and the only place that prints.
+"""Command line ``fractoseg``: a thin door to the library, and the only place that prints.
 
 Each module has the commands that its name says; `app` joins them, and `options` has what they
 share: options made from the fields of a class, progress, tables and error messages.

@@ -1,4 +1,4 @@
-"""The program ``fractoseg``: its commands joined into one typer application.
+"""Program ``fractoseg``: its commands joined into one typer application.
 
 Libraries that need PyTorch are imported inside the commands, so that ``--help`` is quick.
 """

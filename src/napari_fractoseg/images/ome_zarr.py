@@ -1,8 +1,8 @@
-"""What an OME-Zarr group says of itself: axes, scale, channels, classes of labels.
+"""Metadata of OME-Zarr groups: axes, scale, channels, classes of labels.
 
-The one reader of OME-NGFF metadata, versions 0.1 to 0.5, in zarr format 2 (``.zattrs``) and 3
-(``zarr.json``). It reads small JSON files only and never imports zarr, so that a file manager
-or napari can ask what a folder is before anything is opened.
+This is the one reader of OME-NGFF metadata, versions 0.1 to 0.5, in zarr format 2 (``.zattrs``)
+and 3 (``zarr.json``). It reads small JSON files only and never imports zarr, so that a file
+manager or napari can ask what a folder is before anything is opened.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from napari_fractoseg.images.axes import Axis, pixel_size_um
 __all__ = ["LabelNames", "NgffMetadata", "read_metadata"]
 
 _EARLY_VERSIONS, _EARLY_AXES = ("0.1", "0.2"), ("t", "c", "z", "y", "x")
-"""OME-NGFF that knew no other axes and had no place to say so."""
+"""Versions of OME-NGFF that do not name axes, and the axes that their images have."""
 _CHANNEL = "channel"
 
 
 @dataclass(frozen=True)
 class LabelNames:
-    """What the values of a label image are called and how they are shown.
+    """Names and colours of the values of a label image.
 
     Parameters
     ----------
     names : dict of int to str
-        Class names of the values that have one.
+        Value -> class name, for values that have one.
     colors : dict of int to tuple of int
-        Red, green, blue and, where it is given, alpha, 0-255, of the values that have a colour.
+        Value -> red, green, blue and, where it is given, alpha, 0-255, for values that have a
+        colour.
     """
 
     names: Mapping[int, str]
@@ -42,25 +43,25 @@ class LabelNames:
 
 @dataclass(frozen=True)
 class NgffMetadata:
-    """What an OME-Zarr group says of its first multiscale image.
+    """Metadata of the first multiscale image in an OME-Zarr group.
 
     Parameters
     ----------
     paths : tuple of str
-        Its arrays inside the group that are there, the finest first.
+        Names of the image's arrays in the group, of those that are there, the finest first.
     shape : tuple of int
-        Of the finest array.
+        Shape of the finest array.
     axes : tuple of Axis
-        One for each axis of the finest array, with its unit and scale; empty if the group
-        does not name them, or names another number of axes than the array has. Where no
-        scale is said, or one that makes no sense, all have scale 1.0 and no unit.
+        Axes of the finest array, with unit and scale; empty if the group does not name
+        them, or names another number of axes than the array has. Where no scale is said,
+        or one that makes no sense, all have scale 1.0 and no unit.
     translation : tuple of float
-        Where the first element of the finest array lies, in the units of the axes; zeros
+        Place of the first element of the finest array, in the units of the axes; zeros
         if the group does not say.
     channel_names : tuple of str
         Names along the channel axis; empty if some or all are missing.
     labels : LabelNames or None
-        Of a label image; None for other images.
+        Names and colours of a label image's values; None for other images.
     attributes : dict
         All attributes of the group, those of other programs too.
     """
@@ -75,27 +76,28 @@ class NgffMetadata:
 
     @property
     def pixel_size_um(self) -> float | None:
-        """Edge of a pixel in micrometres; None if it is not said or pixels are not square."""
+        """Edge length of a pixel in micrometres; None if not said or pixels are not square."""
         return pixel_size_um([axis for axis in self.axes if axis.type != _CHANNEL])
 
 
 def read_metadata(folder: Path) -> NgffMetadata | None:
-    """Read what an OME-Zarr group says of itself.
+    """Read the metadata of an OME-Zarr group.
 
     Parameters
     ----------
     folder : Path
-        A zarr group on a local disk.
+        Folder of a zarr group on a local disk.
 
     Returns
     -------
     NgffMetadata or None
-        None if the folder is no OME-Zarr image: no zarr, an array, or another group.
+        Metadata of the image; None if the folder is no OME-Zarr image: no zarr, an array,
+        or another group.
 
     Raises
     ------
     ImageError
-        If it is one, but its metadata are damaged: with what is wrong in them.
+        If the folder is one, but its metadata are damaged; the message says how.
 
     Notes
     -----
@@ -182,7 +184,10 @@ def _reason(error: Exception) -> str:
 
 
 def _axis(axis: Any, number: int, scale: float | None) -> Axis:
-    """Return an axis; up to OME-NGFF 0.3 it is a text. A unit without a scale says nothing."""
+    """Return an axis made from its entry, which up to OME-NGFF 0.3 is a text.
+
+    A unit without a scale says nothing and is left out.
+    """
     said = axis if isinstance(axis, dict) else {"name": axis}
     name = str(said.get("name") or f"axis{number}")
     unit = str(said["unit"]) if said.get("unit") and scale is not None else None
@@ -191,7 +196,7 @@ def _axis(axis: Any, number: int, scale: float | None) -> Axis:
 
 
 def _placement(image: Any, n_axes: int) -> tuple[tuple[float, ...] | None, tuple[float, ...]]:
-    """Return scale, None if it is not said or makes no sense, and translation of level 0."""
+    """Return scale and translation of level 0; None for a scale not said or without sense."""
     steps = [
         *(image["datasets"][0].get("coordinateTransformations") or ()),
         *(image.get("coordinateTransformations") or ()),
@@ -216,7 +221,7 @@ def _products(numbers: Sequence[float], factors: Sequence[float]) -> list[float]
 
 
 def _numbers(given: Any, count: int) -> list[float] | None:
-    """Return a list of finite numbers, None if it is something else."""
+    """Return a list of `count` finite numbers as floats, None if it is something else."""
     if not isinstance(given, list) or len(given) != count:
         return None
     if not all(isinstance(n, int | float) and math.isfinite(n) for n in given):

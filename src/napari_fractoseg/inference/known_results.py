@@ -1,4 +1,4 @@
-"""The results of the user's runs by their content, so that a copy is known whatever its name.
+"""Results of the user's runs by their content, so that a copy is known whatever its name.
 
 napari saves labels without what is recorded of them. Labels that are opened again are
 looked up here by their hash, in a folder of small files beside the user's models.
@@ -22,7 +22,7 @@ from napari_fractoseg.results.record import LabelRecord, labels_digest
 __all__ = ["is_shape_known", "known_result", "remember_result"]
 
 _MOST = 2000
-"""Results that are kept in mind: those of the latest runs. Each takes 2 KB."""
+"""Number of the latest results whose records are kept, of 2 KB each."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ def remember_result(record: LabelRecord, shape: Sequence[int]) -> None:
     Parameters
     ----------
     record : LabelRecord
-        One without a hash is not kept.
+        Record of the labels; one without a hash is not kept.
     shape : sequence of int
-        Of the labels.
+        Shape of the labels.
     """
     if not record.labels_sha256:
         return
@@ -54,12 +54,13 @@ def known_result(labels: Any) -> LabelRecord | None:
     Parameters
     ----------
     labels : array of shape (..., Y, X)
-        Read only if a result of that shape is known.
+        Class values, which are read only if a result of that shape is known.
 
     Returns
     -------
     LabelRecord or None
-        None if no run is known to have given these labels, or nothing is labelled.
+        Record of the run; None if no run is known to have given these labels, or nothing
+        is labelled.
     """
     if not is_shape_known(labels.shape):
         return None
@@ -73,7 +74,7 @@ def known_result(labels: Any) -> LabelRecord | None:
 
 
 def is_shape_known(shape: Sequence[int]) -> bool:
-    """Whether a run is known that gave labels of a shape."""
+    """Tell whether a run is known that gave labels of a shape."""
     return any(_folder().glob(f"{_begin(shape)}*.json"))
 
 
@@ -86,7 +87,7 @@ def _folder() -> Path:
 
 
 def _begin(shape: Sequence[int]) -> str:
-    """Return how names of results of a shape begin; axes of length 1 do not count."""
+    """Return how file names of results of a shape begin; axes of length 1 do not count."""
     return "x".join(str(int(n)) for n in shape if n != 1) + "-"
 
 

@@ -18,12 +18,12 @@ _FIGURES = {
 
 
 def kept_text(card: ModelCard) -> str:
-    """Say which weights of its training a model has, and why these.
+    """Return a sentence on which weights of its training a model has, and why these.
 
     Parameters
     ----------
     card : ModelCard
-        From a training; it names the steps.
+        Card of a trained model; it names the steps.
 
     Returns
     -------
@@ -93,7 +93,15 @@ def _lines(card: ModelCard) -> Iterator[str]:
 
 
 def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
-    """Yield the lines of the table of figures on held-out pixels; see `training.state`."""
+    """Yield the Markdown lines of the table of figures on held-out pixels.
+
+    Parameters
+    ----------
+    figures : mapping
+        Figures of a training, the entry ``validation`` of the card's metrics.
+    kept : str
+        Sentence on which weights were kept.
+    """
     yield from ("", "## Validation", "")
     before = figures.get("mean_iou_before")
     was = "" if before is None else f" (before training {_figure(before)})"

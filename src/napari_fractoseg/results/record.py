@@ -1,4 +1,4 @@
-"""What labels say of where they come from: which model gave them, and a hash of them as it did.
+"""Label records: which model gave labels, of which image, and a hash of them as it gave them.
 
 Whether labels are an untouched prediction is recorded with them, in the tags of a
 TIFF or the attributes of a zarr group, and never guessed from the name of a file.
@@ -25,51 +25,53 @@ from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE, read_ngff
 __all__ = ["LabelRecord", "Origin", "digest_job", "labels_digest", "origin_of", "read_record"]
 
 _SCHEMA = 1
-"""Raised when older versions of this program would misunderstand a record."""
+"""Version of the record's layout, raised when older programs would misunderstand a record."""
 _BAND_PX = 1024
-"""Rows that are read at once: those of a chunk of our zarr files."""
+"""Number of rows that are read at once: those of a chunk of our zarr files."""
 _LARGEST_VALUE = 255
 
 
 class Origin(enum.Enum):
-    """Who answers for labels, as far as can be told from what is recorded with them."""
+    """Origin of labels, as far as it can be told from what is recorded with them."""
 
     PREDICTION = "untouched prediction"
-    """A model gave them, and they are as it gave them."""
+    """Labels that are as a model gave them."""
     CHANGED = "changed since"
-    """A model gave them, and some were changed; which ones is not known."""
+    """Labels that a model gave, and some of which were changed; which ones is not known."""
     UNKNOWN = "unknown"
-    """Nothing is recorded: a person may have painted them, or a program made them."""
+    """Labels without a record: a person may have painted them, or a program made them."""
 
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """Which model gave labels, of which image, and what they were then.
+    """Record of a prediction: the model, the image, and a hash of the labels as they were then.
 
     Parameters
     ----------
     model_name : str
         Title of the model.
     model_digest : str
-        SHA-256 of its weights.
+        SHA-256 of the model's weights.
     image : str
         Name of the image.
     scheme : ClassScheme
-        Names and colours of the classes.
+        Classes of the label values, with names and colours.
     labels_sha256 : str
-        From `labels_digest`; empty while the labels are not complete.
+        Hash of the labels, from `labels_digest`; empty while they are not complete.
     model : str
         Name or folder by which the model was chosen.
     planes : "all" or sequence of sequence of int
-        The planes that are labelled completely, by their index on the leading axes.
+        Planes that are labelled completely, by their index on the leading axes.
     device : str
-        What computed them, for people.
+        Processor or GPU that computed the labels, in words.
     flips : bool
         Whether mirror images were averaged.
-    tile_px, halo_px : int
-        Edge of the tiles in pixels, and what was computed around them.
+    tile_px : int
+        Edge length of a tile's core in pixels.
+    halo_px : int
+        Width of the halo around the core in pixels.
     version : str
-        Of the program that wrote the labels.
+        Version of the program that wrote the labels.
 
     Examples
     --------
@@ -119,7 +121,7 @@ class LabelRecord:
             return None
 
     def of(self, labels_sha256: str) -> LabelRecord:
-        """Return the record of labels that are complete, by their hash."""
+        """Return the record with the hash of labels that are complete."""
         return replace(self, labels_sha256=labels_sha256)
 
 
@@ -133,18 +135,18 @@ def digest_job(labels: Any) -> Job[str]:
     Parameters
     ----------
     labels : array of shape (..., Y, X)
-        What is read when it is sliced, 1024 rows of a plane at a time.
+        Class values, which are read as they are sliced, 1024 rows of a plane at a time.
 
     Yields
     ------
     Progress
-        Steps are pixels.
+        Number of pixels done.
 
     Returns
     -------
     str
-        SHA-256 of the shape and of the values as bytes; empty if some values are none of
-        classes (0-255).
+        SHA-256 of the shape and of the values as bytes; empty if a value cannot be that of
+        a class (0-255).
     """
     shape = tuple(int(n) for n in labels.shape)
     if len(shape) < 2 or np.dtype(labels.dtype).kind not in "iub":
@@ -163,19 +165,19 @@ def digest_job(labels: Any) -> Job[str]:
 
 
 def labels_digest(labels: Any) -> str:
-    """Hash class values; see `digest_job`."""
+    """Return the SHA-256 of class values and their shape, as `digest_job` computes it."""
     return drain(digest_job(labels))
 
 
 def origin_of(labels: Any, record: LabelRecord | None) -> Origin:
-    """Tell whether labels are as their record says.
+    """Return the origin of labels: whether they are as their record says.
 
     Parameters
     ----------
     labels : array of shape (..., Y, X)
-        Class values.
+        Class values as they are now.
     record : LabelRecord or None
-        What is recorded with them.
+        Record that is stored with the labels, if there is one.
     """
     if record is None or not record.labels_sha256:
         return Origin.UNKNOWN
@@ -184,17 +186,18 @@ def origin_of(labels: Any, record: LabelRecord | None) -> Origin:
 
 
 def read_record(path: Path) -> LabelRecord | None:
-    """Return what a file of labels says of where they come from; no pixel is read.
+    """Return the record that is stored with labels in a file, without reading pixels.
 
     Parameters
     ----------
     path : Path
-        TIFF or OME-Zarr group.
+        TIFF file or folder of an OME-Zarr group.
 
     Returns
     -------
     LabelRecord or None
-        None if the file says nothing, is of another kind or damaged, or not there.
+        Record of the labels; None if the file has none, is of another kind or damaged, or
+        not there.
     """
     if path.is_dir():
         image = read_ngff(path)

@@ -1,4 +1,4 @@
-"""The training loop, as a job: one step between two yields."""
+"""Training of a model step by step, as a job that reports progress after each step."""
 
 from __future__ import annotations
 

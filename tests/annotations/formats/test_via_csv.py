@@ -4,12 +4,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from via_strategies import documents
 
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.formats.csv_rows import HEADER, _long_cells
 from napari_fractoseg.annotations.formats.via_csv import flavour_of_text, parse, render
 from napari_fractoseg.errors import AnnotationError
+from via_strategies import documents
 
 POINT = {"name": "point", "cx": 1, "cy": 2}
 

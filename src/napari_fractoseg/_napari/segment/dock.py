@@ -1,4 +1,4 @@
-"""The dock widget "Segment fracture modes"."""
+"""Widget of the dock "Segment fracture modes"."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _SAME_WORK = (
 
 
 class SegmentWidget(QWidget):
-    """Segments an image layer with a model into a labels layer.
+    """Dock widget that segments an image layer with a model into a labels layer.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The viewer whose layers are offered.
+        Viewer whose layers are offered.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -154,12 +154,12 @@ class SegmentWidget(QWidget):
 
     @property
     def result(self) -> Labels | None:
-        """The labels layer of the last run, None if there is none or it was removed."""
+        """Labels layer of the last run, None if there is none or it was removed."""
         labels = None if self.run is None else self.run.shown.labels
         return labels if labels in self.viewer.layers else None
 
     def request(self) -> Request:
-        """Take a snapshot of what is chosen.
+        """Return a snapshot of what is chosen.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class SegmentWidget(QWidget):
         return self.model.missing_text if self.model.entry is None else ""
 
     def _blocked(self) -> str:
-        """Say what is missing, or that the same goes on already."""
+        """Return why nothing can be started: something is missing, or the same goes on already."""
         missing = self._missing_text()
         if missing or not self.queue.is_busy:
             return missing
@@ -201,7 +201,7 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def segment(self) -> None:
-        """Start segmenting, after what goes on already; what is in the queue is not added again."""
+        """Start a segmentation after the runs in the queue; do nothing if it is one of them."""
         try:
             request = self.request()
             if is_in_queue(request, self.queue):
@@ -224,7 +224,7 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def _on_queue(self) -> None:
-        """Follow the run that is next to end."""
+        """Show the segmentation in the queue that is next to end."""
         run = self.queue.shown_by_dock(SegmentationRun)
         if run is None or run is self.run:
             return
@@ -246,7 +246,7 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def correct(self) -> None:
-        """Select the result and take the brush."""
+        """Select the layer of the result and the brush, to correct it."""
         if self.result is not None:
             self.viewer.layers.selection.active = self.result
             self.result.visible = True
@@ -269,7 +269,7 @@ class SegmentWidget(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
-        """Show what depends on how the run stands; results of the queue stay in sight."""
+        """Show the controls that fit the state of the run; results of the queue stay in sight."""
         goes_on = not self.controls.is_idle and bool(self.result_line.text())
         self.result_line.setVisible(goes_on or self.controls.state is State.DONE)
         self.brush_button.setVisible(self.controls.is_idle and self.result is not None)
@@ -287,11 +287,11 @@ def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Where the dock is opened.
+        Viewer in which the dock is opened.
     model : Path
         Folder of the model.
     image : Image
-        Layer of the viewer.
+        Layer of the viewer to segment.
     """
     _, dock = viewer.window.add_plugin_dock_widget(
         "napari-fractoseg", "Segment fracture modes", tabify=True

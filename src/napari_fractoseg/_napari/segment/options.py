@@ -1,4 +1,4 @@
-"""The closed fold with what is rarely changed."""
+"""Fold "Advanced" of the segmentation dock, with choices that are rarely changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 
 class AdvancedOptions(QCollapsible):
-    """Confidence and margin, mirror images, tile size, colours and place of a segmentation."""
+    """Closed fold with uncertainties, flips, tile size, colours and folder of a segmentation."""
 
     changed = Signal()
 
@@ -56,11 +56,11 @@ class AdvancedOptions(QCollapsible):
 
     @property
     def uncertainties(self) -> tuple[str, ...]:
-        """What is wanted of `CONFIDENCE` and `MARGIN`."""
+        """Kinds of uncertainty that are wanted, of `CONFIDENCE` and `MARGIN`."""
         wanted = {CONFIDENCE: self.confidence, MARGIN: self.margin}
         return tuple(kind for kind, choice in wanted.items() if choice.value)
 
     @property
     def folder(self) -> Path | None:
-        """Where the result is saved; None to keep it in memory."""
+        """Folder that the result is saved in; None to keep it in memory."""
         return self.save.value

@@ -1,4 +1,4 @@
-"""One run of a model over an image, as plain data: no layer, no Qt, no torch until it runs."""
+"""Request and job of one segmentation, without layers and Qt; PyTorch is loaded when it runs."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ __all__ = ["Request", "Segmentation"]
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; a snapshot taken in the GUI thread.
+    """Choices of the user for a segmentation; a snapshot taken in the GUI thread.
 
     Parameters
     ----------
     image : MicrographStack
-        The image.
+        Image or stack to segment.
     model : ModelEntry
-        The model's folder and card.
+        Folder and card of the model.
     planes : tuple of tuple of int
         Indices on the leading axes: one plane, or all of them.
     device : str
-        For `choose_device`.
+        Name of the device that segments: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     uncertainties : tuple of str
-        What else is wanted of `CONFIDENCE` and `MARGIN`.
+        Kinds of uncertainty that are wanted, of `CONFIDENCE` and `MARGIN`.
     flips : bool
-        As for `Predictor`.
+        Whether mirror images are segmented, too, and averaged.
     tile_px : int or None
-        As for `Predictor`.
+        Edge length of a tile's core in image pixels; None for what suits the device.
     palette : str or None
-        Colours of the classes, a key of `PALETTES`; None takes those of the model.
+        Name of the colours of the classes, a key of `PALETTES`; None takes those of the model.
     folder : Path or None
-        Where the result is saved as zarr while it is made; None keeps it in memory.
+        Folder that the result is saved in as zarr while it is made; None keeps it in memory.
     source : Path or None
-        File of the image.
+        File of the image, None if it has none.
     """
 
     image: MicrographStack
@@ -74,17 +74,17 @@ class Request:
 
     @property
     def scheme(self) -> ClassScheme:
-        """The model's classes, in the colours that are wanted."""
+        """Classes of the model, in the colours that are wanted."""
         scheme = self.model.card.scheme
         return scheme if self.palette is None else scheme.with_palette(self.palette)
 
     @property
     def method(self) -> tuple[Any, ...]:
-        """What decides the labels of a plane."""
+        """All choices that decide the result of a plane, to be compared with other requests."""
         return self.model, self.flips, self.tile_px, self.uncertainties, self.folder
 
     def is_same_work_as(self, other: Request) -> bool:
-        """Whether another request would give the same labels of the same planes."""
+        """Tell whether another request would give the same labels of the same planes."""
         return (
             self.image.data is other.image.data
             and self.planes == other.planes
@@ -93,7 +93,7 @@ class Request:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that the result takes."""
+        """Memory in bytes that the result takes; 0 if it is saved on disk."""
         if self.folder is not None:
             return 0
         return result_bytes(self.image, len(self.planes), len(self.uncertainties))
@@ -109,9 +109,9 @@ class Request:
         Raises
         ------
         OutOfMemoryError
-            If it does not fit in the memory, with what to do.
+            If the result does not fit in the memory; the message says what to do.
         FractosegError
-            If the folder is not there.
+            If the folder to save it in is not there.
         """
         if self.folder is None:
             require_memory(self.image, len(self.planes), len(self.uncertainties), reserved=reserved)
@@ -123,14 +123,14 @@ class Request:
 
 
 class Segmentation:
-    """The arrays of a result, and the job that fills them.
+    """Segmentation of an image: the arrays of its result, and the job that fills them.
 
     Parameters
     ----------
     request : Request
-        What to do.
+        Choices of the user.
     earlier : Segmentation, optional
-        Its arrays are filled further where `Segmentation.has_room_for` allows it.
+        Segmentation whose arrays are filled further, where its `has_room_for` allows it.
     """
 
     def __init__(self, request: Request, earlier: Segmentation | None = None) -> None:
@@ -143,27 +143,27 @@ class Segmentation:
 
     @property
     def labels(self) -> Any:
-        """The class values, None until the run has begun."""
+        """Array of class values, shape (..., Y, X); None until the run has begun."""
         return self.arrays.labels
 
     @property
     def uncertainties(self) -> Mapping[str, Any]:
-        """How sure the model is, of the kinds that are kept."""
+        """Kind of uncertainty -> array of it, 0-1; empty until the run has begun."""
         return self.arrays.uncertainties
 
     @property
     def finished_planes(self) -> tuple[tuple[int, ...], ...]:
-        """The planes that are labelled completely, by this run and earlier ones."""
+        """Indices of the planes that are labelled completely, by this run and earlier ones."""
         return tuple(dict.fromkeys((*self._before, *self.record.finished)))
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether all planes that were asked for are segmented, or left out."""
         done = {*self.record.finished, *self.record.left_out}
         return done >= set(self.request.planes)
 
     def has_room_for(self, request: Request) -> bool:
-        """Whether another request may go into these arrays.
+        """Tell whether the result of another request may go into these arrays.
 
         It may if it is for another plane of the same image by the same model
         with the same settings, and nothing is in that plane yet: neither
@@ -185,12 +185,12 @@ class Segmentation:
         Yields
         ------
         Progress
-            As of `Predictor`; 0 of 0 while the model is loaded.
+            Work done, as `Predictor` counts it; 0 of 0 while the model is loaded.
 
         Returns
         -------
         DataFrame
-            From `fractions`.
+            Area fractions of the classes, as `fractions` returns them.
         """
         request = self.request
         yield Progress(0, 0, "loading the model")
@@ -227,7 +227,7 @@ class Segmentation:
         return self.fractions()
 
     def _save(self, predictor: Predictor) -> None:
-        """Keep what is finished, here in the worker: memory may have run out, or it was stopped."""
+        """Keep finished tiles, in the worker's thread, also after a stop or lack of memory."""
         self.device_label, self.tile_px = predictor.engine.label, predictor.tiler.tile_px
         if not self.record.n_tiles:
             self.arrays.discard()
@@ -239,14 +239,14 @@ class Segmentation:
         remember_result(record, self.request.image.shape)
 
     def fractions(self) -> pd.DataFrame:
-        """Measure the planes that this run labelled; see `class_fractions`."""
+        """Return the area fractions of each class in the planes that this run labelled."""
         from napari_fractoseg.measure.fractions import fractions_of_planes
 
         planes = map(self.arrays.plane, self.record.finished)
         return fractions_of_planes(planes, self.request.model.card.scheme)
 
     def label_record(self) -> LabelRecord:
-        """Return where the result comes from, as far as it has come."""
+        """Return the label record of the result: model, image and classes, and planes so far."""
         request = self.request
         return LabelRecord(
             model_name=request.model.card.name,
@@ -264,7 +264,7 @@ class Segmentation:
         )
 
     def _extent(self) -> Any:
-        """Return the planes that are labelled completely."""
+        """Return the planes that are labelled completely: ``"all"``, or a list of indices."""
         planes = self.finished_planes
         whole = len(planes) == self.request.image.n_planes
         return "all" if whole else [list(index) for index in planes]

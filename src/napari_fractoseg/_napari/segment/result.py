@@ -1,4 +1,4 @@
-"""The layers that show a segmentation while it is computed and afterwards."""
+"""Layers that show a segmentation while it is computed and afterwards."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ __all__ = ["ShownResult"]
 
 _REFRESH_INTERVAL_S = 0.5
 _REFRESH_SHARE = 10
-"""At most one part in so many of the time is spent on drawing what grows."""
+"""Least time between two drawings of a growing result, in durations of a drawing."""
 
 
 class ShownResult:
-    """A segmentation and the layers that show it; lives in the GUI thread.
+    """Layers that show a segmentation; used in the GUI thread only.
 
     Parameters
     ----------
     task : Segmentation
-        Filled by the worker.
+        Segmentation whose arrays a worker fills.
     viewer : napari.viewer.Viewer
-        Where the layers are added.
+        Viewer that gets the layers.
     place : dict, optional
-        Where the layers lie, from `placement`.
+        Scale, place and units of the layers, as `placement` returns them.
     earlier : ShownResult, optional
-        The run whose layers show `task`'s arrays already.
+        Earlier result whose layers show the arrays of `task` already.
     image : Layer, optional
-        The image that is segmented.
+        Layer of the image that is segmented.
 
     Attributes
     ----------
     in_background : bool
-        The run starts by itself: its layers are not selected, so that the user can go
-        on painting, and those of a hidden image are hidden.
+        Whether the run starts by itself: then its layers are not selected, so that the
+        user can go on painting, and those of a hidden image are hidden.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ShownResult:
             self.labels.editable = False
 
     def show(self) -> None:
-        """Show what is finished; layers are added with the first tile."""
+        """Show the tiles that are finished; layers are added with the first one."""
         if self.task.record.n_tiles == 0:
             return
         if self.labels is None:
@@ -119,7 +119,7 @@ class ShownResult:
                 layer.refresh()
 
     def finish(self) -> None:
-        """Show everything and hand the labels over to the brush; the job has ended."""
+        """Show the whole result after the end of the job, and allow painting on it."""
         self.refresh()
         if self.labels is not None:
             if self.task.arrays.predicted is not None:
@@ -144,16 +144,16 @@ class ShownResult:
         apply_scheme(self.labels, recoloured)
 
     def lost_its_layer(self) -> bool:
-        """Whether the user removed the layer that is being filled."""
+        """Tell whether the user removed the labels layer that is being filled."""
         return self.labels is not None and self.labels not in self.viewer.layers
 
     def saved_text(self) -> str:
-        """Say where the result is on disk; empty if it is in memory."""
+        """Return a sentence on where the result is on disk; empty if it is in memory."""
         place = self.task.arrays.place
         return f"Saved as {place.name}, and so is each brush stroke." if place else ""
 
     def kept_text(self) -> str:
-        """Say what a stopped run leaves."""
+        """Return a sentence on what is left of a run that was stopped."""
         if self.lost_its_layer():
             return "The result layer was removed."
         if self.labels is None:

@@ -1,4 +1,4 @@
-"""Where the labels of a run are: in memory, or in zarr groups on disk. No layer, no Qt."""
+"""Arrays of a segmentation's labels and uncertainties, in memory or in zarr groups on disk."""
 
 from __future__ import annotations
 
@@ -27,16 +27,20 @@ _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
 class ResultArrays(Protocol):
-    """The arrays of a result.
+    """Arrays of a segmentation, which a worker fills and layers show.
 
     Attributes
     ----------
-    labels, predicted : array or None
-        None until they are opened, or where they are not wanted.
+    labels : array or None
+        Class values, shape (..., Y, X); None until the arrays are opened.
+    predicted : array or None
+        Class values as the model gave them, of the same shape; None until the arrays are
+        opened, or if they are kept elsewhere.
     uncertainties : dict of str to array
-        Those of `CONFIDENCE` and `MARGIN` that are wanted; empty until they are opened.
+        Kind of uncertainty (`CONFIDENCE`, `MARGIN`) -> array of it, 0-1; empty until the
+        arrays are opened.
     place : Path or None
-        Where the labels are saved.
+        Zarr group that the labels are saved in; None for arrays in memory.
     """
 
     labels: Any
@@ -45,33 +49,33 @@ class ResultArrays(Protocol):
     place: Path | None
 
     def open(self) -> tuple[Any, Mapping[str, Any]]:
-        """Make the arrays; return those that labels and uncertainties are written into."""
+        """Make the arrays, and return those that labels and uncertainties are written into."""
 
     def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:
-        """Keep what the model said of the planes of a run; return the hash of all that it said."""
+        """Keep the prediction of the planes of a run, and return the hash of all its labels."""
 
     def finish(self, scheme: ClassScheme, record: LabelRecord) -> None:
-        """Write down what the arrays are and make them ready for the brush.
+        """Record classes and origin of the arrays, and make them ready to be painted on.
 
-        It may take long, and is called in the thread that filled them.
+        It may take long, and is called in the thread that filled the arrays.
         """
 
     def discard(self) -> None:
-        """Remove what was opened: nothing was written."""
+        """Remove the arrays that were opened, as nothing was written into them."""
 
     def plane(self, index: tuple[int, ...]) -> Any:
-        """Return the labels of a plane, to be read once."""
+        """Return the labels of a plane by its index on the leading axes, to be read once."""
 
 
 class ArraysInMemory:
-    """Arrays of the computer's memory.
+    """Arrays of a segmentation in the computer's memory.
 
     Parameters
     ----------
     image : MicrographStack
-        What is segmented.
+        Image that is segmented.
     kinds : sequence of str
-        Of `CONFIDENCE` and `MARGIN`, what is wanted.
+        Kinds of uncertainty that are wanted, of `CONFIDENCE` and `MARGIN`.
     """
 
     place: Path | None = None
@@ -96,35 +100,35 @@ class ArraysInMemory:
         return self.labels, self.uncertainties
 
     def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:
-        """Copy what the model said, before anybody paints on it, and hash it."""
+        """Copy the labels of planes before anybody paints on them, and return their hash."""
         for plane in planes:
             self.predicted[plane] = self.labels[plane]
         return (yield from digest_job(self.predicted))
 
     def finish(self, scheme: ClassScheme, record: LabelRecord) -> None:
-        """Do nothing: the layer has the arrays already, and its metadata say what they are."""
+        """Do nothing, as the layer has the arrays already and its metadata describe them."""
 
     def discard(self) -> None:
-        """Do nothing: an earlier run may have filled other planes."""
+        """Do nothing, as an earlier run may have filled other planes."""
 
     def plane(self, index: tuple[int, ...]) -> Any:
-        """Return the labels of a plane."""
+        """Return the labels of a plane by its index on the leading axes."""
         return self.labels[index]
 
 
 class ArraysOnDisk:
-    """OME-Zarr groups: ``<image>_labels.zarr``, ``<image>_confidence.zarr`` and so on.
+    """Arrays of a segmentation in OME-Zarr groups: ``<image>_labels.zarr`` and so on.
 
-    Nothing is overwritten: where there is one, the name gets a number.
+    Nothing is overwritten: where there is such a group, the name gets a number.
 
     Parameters
     ----------
     image : MicrographStack
-        What is segmented.
+        Image that is segmented.
     kinds : sequence of str
-        Of `CONFIDENCE` and `MARGIN`, what is wanted.
+        Kinds of uncertainty that are wanted, of `CONFIDENCE` and `MARGIN`.
     folder : Path
-        Where the groups are made.
+        Folder in which the groups are made.
     source : Path, optional
         File of the image.
     """
@@ -142,7 +146,7 @@ class ArraysOnDisk:
         self.uncertainties: dict[str, Any] = {}
 
     def open(self) -> tuple[Any, Mapping[str, Any]]:
-        """Make the drafts of the groups."""
+        """Make drafts of the groups, and return the arrays to write into."""
         # Imported here because it takes PyTorch along.
         from napari_fractoseg.results.label_writer import ZarrLabels
 
@@ -176,11 +180,11 @@ class ArraysOnDisk:
             taken.append(free)
 
     def keep_job(self, planes: Iterable[tuple[int, ...]]) -> Job[str]:  # noqa: ARG002
-        """Hash what is on disk; it is kept when somebody paints on it."""
+        """Return the hash of the labels on disk, which are copied when somebody paints on them."""
         return (yield from digest_job(self.labels))
 
     def finish(self, scheme: ClassScheme, record: LabelRecord) -> None:
-        """Write axes, scale, classes and where the labels come from; put them in their place."""
+        """Write axes, scale, classes and label record, and turn the drafts into groups."""
         size = self._image.pixel_size_um
         groups, self._groups = self._groups, {}
         try:
@@ -201,14 +205,14 @@ class ArraysOnDisk:
                 ) from error
 
     def discard(self) -> None:
-        """Remove the drafts."""
+        """Remove the drafts of the groups."""
         groups, self._groups = self._groups, {}
         for group in groups.values():
             shutil.rmtree(group.draft, ignore_errors=True)
         self.place = None
 
     def plane(self, index: tuple[int, ...]) -> Any:
-        """Return the labels of a plane, read in parts."""
+        """Return the labels of a plane by its index on the leading axes, read in parts."""
         return LazyPlane(self.labels, index)
 
     def _cannot_write(self, error: OSError) -> FractosegError:
@@ -219,7 +223,7 @@ class ArraysOnDisk:
 
 
 def _writable(array: Any) -> Any:
-    """Open an array again, so that it can be painted on."""
+    """Return a zarr array opened again, so that it can be painted on."""
     import zarr
 
     return zarr.open_group(array.store.root, mode="r+")[array.path]

@@ -1,4 +1,4 @@
-"""A segmentation in the queue: its job, its layers, and what is said of its end."""
+"""Run of a segmentation in the queue, with its layers and the texts on its end."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _GOES_ON = (
 
 
 class SegmentationRun(Run):
-    """Fills the layers of a segmentation; ends when the user removes its labels.
+    """Run that fills the layers of a segmentation; it ends when the user removes the labels.
 
     Parameters
     ----------
     shown : ShownResult
-        The segmentation and its layers.
+        Layers of the segmentation, with the task that fills them.
     """
 
     goes_on = _GOES_ON
@@ -42,7 +42,7 @@ class SegmentationRun(Run):
 
     @property
     def request(self) -> Request:
-        """What is segmented, and how."""
+        """Choices of the user: image, planes, model and options."""
         return self.shown.task.request
 
     @Slot()
@@ -50,12 +50,12 @@ class SegmentationRun(Run):
         self.shown.show()
 
     def _on_removed(self, _event: Any = None) -> None:
-        """Stop if the user threw the result away."""
+        """Cancel the run if the user removed the labels layer."""
         if self.shown.lost_its_layer():
             self.cancel()
 
     def conclude(self, state: State) -> State:
-        """Hand the layers over; what was stopped after the last tile is done."""
+        """Finish the layers; a run that was stopped after its last tile counts as done."""
         task = self.shown.task
         if state is State.STOPPED and task.is_complete and not self.shown.lost_its_layer():
             self.result = task.fractions()
@@ -65,12 +65,12 @@ class SegmentationRun(Run):
         return state
 
     def result_text(self) -> str:
-        """Say what a run that is done found, and where it is saved."""
+        """Return what a run that is done found, and where it is saved, as lines of text."""
         lines = result_text(self.result, self.shown.task.record), self.shown.saved_text()
         return "\n".join(filter(None, lines))
 
     def end_text(self) -> str:
-        """Say how it ended, and what a run that was stopped leaves."""
+        """Return a text on how the run ended, and what is left if it was stopped."""
         if self.state is State.STOPPED:
             return f"Stopped. {self.shown.kept_text()}"
         return self._note if self.state is State.DONE else super().end_text()
@@ -83,10 +83,10 @@ def _going_on(queue: RunQueue) -> list[SegmentationRun]:
 
 
 def is_in_queue(request: Request, queue: RunQueue) -> bool:
-    """Whether the same is running or waiting already."""
+    """Tell whether a segmentation with the same result is running or waiting already."""
     return any(run.request.is_same_work_as(request) for run in _going_on(queue))
 
 
 def reserved_bytes(queue: RunQueue) -> int:
-    """Return the memory that the results of those that wait or run will take."""
+    """Return the memory in bytes that results of segmentations that wait or run will take."""
     return sum(run.request.memory_bytes for run in _going_on(queue))

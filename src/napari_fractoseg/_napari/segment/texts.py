@@ -1,4 +1,4 @@
-"""What is said about a segmentation: its title, its result."""
+"""Texts about a segmentation: its title, its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_NOTES = 3
 
 
 def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> str:
-    """Name a run by its image and planes: ``s17 · all 34 planes``, ``s17 · plane 5``.
+    """Return the title of a run, such as ``s17 · all 34 planes`` or ``s17 · plane 5``.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> st
 
 
 def result_text(table: pd.DataFrame, record: RunRecord) -> str:
-    """Say what a run found, and which planes it left unlabelled.
+    """Return what a run found, and which planes it left unlabelled.
 
     Parameters
     ----------
     table : DataFrame
-        From `class_fractions`.
+        Area fractions, as `class_fractions` returns them.
     record : RunRecord
-        Of the run.
+        Record of the planes that the run finished and left out.
     """
     notes = [left_out.reason for left_out in record.left_out.values()]
     if len(notes) > _MOST_NOTES:
@@ -54,12 +54,12 @@ def result_text(table: pd.DataFrame, record: RunRecord) -> str:
 
 
 def fractions_text(table: pd.DataFrame) -> str:
-    """Write area fractions in one line: each mode's share of what is a fracture mode.
+    """Return one line on area fractions: each fracture mode's share of the area of all modes.
 
     Parameters
     ----------
     table : DataFrame
-        From `class_fractions`.
+        Area fractions, as `class_fractions` returns them.
     """
     modes = table[table["is_fracture_mode"]]
     classified = float(modes["fraction_of_image"].sum())

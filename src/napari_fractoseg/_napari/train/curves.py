@@ -23,12 +23,12 @@ _REDRAW_INTERVAL_S = 1.0
 
 
 class TrainingCurves(FigureCanvasQTAgg):
-    """Loss, and IoU on held-out pixels.
+    """Widget with curves of the loss, and of the IoU on held-out pixels.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Its theme is followed.
+        Viewer whose theme gives the colours.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -42,7 +42,7 @@ class TrainingCurves(FigureCanvasQTAgg):
         viewer.events.theme.connect(self._on_theme)
 
     def begin(self, scheme: ClassScheme) -> None:
-        """Start anew with the classes of a scheme."""
+        """Remove the curves, and begin new ones with the classes of a scheme."""
         self.history, self._scheme = [], scheme
         self.redraw()
 
@@ -53,7 +53,7 @@ class TrainingCurves(FigureCanvasQTAgg):
             self.redraw()
 
     def show_history(self, history: list[dict[str, float]]) -> None:
-        """Show a whole run: news comes 20 times a second at most, so that steps may be missing."""
+        """Draw the rows of a whole run in place of those that were added one by one."""
         self.history = list(history)
         self.redraw()
 
@@ -61,7 +61,7 @@ class TrainingCurves(FigureCanvasQTAgg):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw everything."""
+        """Draw the curves anew."""
         theme = get_theme(str(self._viewer.theme))
         text, back = theme.text.as_hex(), theme.background.as_hex()
         self._figure.clear()

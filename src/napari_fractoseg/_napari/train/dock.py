@@ -1,4 +1,4 @@
-"""The dock widget "Train on corrections"."""
+"""Widget of the dock "Train on corrections"."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _KEYS = "Keys on the labels layer: 1–9 class · P brush · F fill · E erase �
 
 
 class TrainWidget(QWidget):
-    """Fine-tunes a model on what was painted.
+    """Dock widget that fine-tunes a model on what was painted.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The viewer whose layers are learnt from.
+        Viewer whose layers are learnt from.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -155,17 +155,17 @@ class TrainWidget(QWidget):
 
     @Slot()
     def _on_settings(self) -> None:
-        """Count in the classes of another start; what is missing may be there now."""
+        """Count in the classes of another model to start from, and tell again what is missing."""
         self.learn_from.pairs.refresh()
         self.controls.choice_changed()
 
     def request(self) -> TrainingRequest:
-        """Take a snapshot of what is chosen; what is painted is copied.
+        """Return a snapshot of what is chosen, with copies of what is painted.
 
         Raises
         ------
         FractosegError
-            If that cannot be trained, with the reason.
+            If that cannot be trained; the message has the reason.
         """
         self.learn_from.pairs.recount()
         missing = self._missing_text()
@@ -213,14 +213,14 @@ class TrainWidget(QWidget):
         return ""
 
     def _blocked(self) -> str:
-        """Say what is missing, or that a training goes on already."""
+        """Return why no training can be started: something is missing, or one goes on already."""
         return self._missing_text() if self.controls.is_idle else _GOES_ON_ALREADY
 
     # ---- a run --------------------------------------------------------------------------
 
     @Slot()
     def train(self) -> None:
-        """Start training, after what goes on already; does nothing while a training goes on."""
+        """Start a training after the runs in the queue; do nothing while a training goes on."""
         if self.controls.is_idle:
             try:
                 self._start(TrainingTask(self.request()))
@@ -229,7 +229,7 @@ class TrainWidget(QWidget):
 
     @Slot()
     def train_from_random(self) -> None:
-        """Train without the encoder's weights, which could not be fetched."""
+        """Start a training with random weights, as those of the encoder could not be fetched."""
         self.settings.options.encoder_weights.value = "none"
         self.train()
 
@@ -248,7 +248,7 @@ class TrainWidget(QWidget):
 
     @Slot()
     def _on_queue(self) -> None:
-        """Follow the training that goes on, also one that was started before the dock was open."""
+        """Show the training that goes on, also one that was started before the dock was open."""
         run = self.queue.shown_by_dock(TrainingRun)
         if run is None or run is self.run:
             return
@@ -294,14 +294,14 @@ class TrainWidget(QWidget):
 
     @Slot()
     def copy_command(self) -> None:
-        """Copy the command that repeats the last run."""
+        """Copy the command line that repeats the last training to the clipboard."""
         clipboard = QGuiApplication.clipboard()
         if self.run is not None and clipboard is not None:
             clipboard.setText(self.run.task.command)
 
     @Slot()
     def _show_state(self) -> None:
-        """Show what depends on how the run stands."""
+        """Show the controls that fit the state of the run."""
         run, state, is_idle = self.run, self.controls.state, self.controls.is_idle
         lacks_weights = run is not None and isinstance(run.error, DownloadError)
         self.result_line.setVisible(state is State.DONE)
@@ -318,9 +318,9 @@ class TrainWidget(QWidget):
         self._offer_unfinished()
 
     def _widen(self) -> None:
-        """Let nothing be cut off at the right, with or without a scroll bar.
+        """Make the dock so wide that nothing is cut off, with or without a scroll bar.
 
-        How wide that is is known when the dock is shown in its window's style.
+        The width is known when the dock is shown in its window's style.
         """
         inner, bar = self.area.widget(), self.area.verticalScrollBar()
         if inner is not None and bar is not None:

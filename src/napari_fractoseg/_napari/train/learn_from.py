@@ -1,4 +1,4 @@
-"""What a training learns from: painted layers, areas that are right, annotations on disk."""
+"""Sources of a training: painted layers, checked areas, annotations on disk."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _PAIRS_HEIGHT_PX = 150
 
 
 class LearnFrom(QWidget):
-    """The list of what is learnt from, and the buttons that add to it.
+    """List of the layers and files that are learnt from, with buttons that add to it.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Its layers are offered.
+        Viewer whose layers are offered.
     scheme : callable
-        Returns the classes of labels layers that are not ours.
+        Function that returns the classes of labels layers that are not ours.
     """
 
     changed = Signal()
-    """Something else is learnt from, or other pixels of it."""
+    """Signal that other layers or files are learnt from, or other pixels of them."""
     failed = Signal(object)
-    """The `FractosegError` of something that could not be added."""
+    """Signal with the `FractosegError` of something that could not be added."""
 
     def __init__(
         self, viewer: napari.viewer.Viewer, scheme: Callable[[], ClassScheme | None]
@@ -86,7 +86,7 @@ class LearnFrom(QWidget):
 
     @Slot()
     def _on_change(self, _event: object = None) -> None:
-        """Let only those buttons be pressed that make sense now."""
+        """Enable the buttons that make sense now."""
         for button in (self.plane_button, self.area_button):
             button.setEnabled(self._active_row() is not None)
         self.changed.emit()
@@ -97,7 +97,7 @@ class LearnFrom(QWidget):
 
     @Slot()
     def check_plane(self) -> None:
-        """Let everything in the plane that is shown teach, as it is now."""
+        """Mark the plane that is shown as checked, so that all its labels teach as they are now."""
         row = self._active_row()
         if row is not None:
             units = getattr(self._viewer.dims, "units", None)
@@ -108,7 +108,7 @@ class LearnFrom(QWidget):
 
     @Slot()
     def check_areas(self) -> None:
-        """Take the brush to paint where the labels are right."""
+        """Select the brush, to paint over the areas where the labels are right."""
         row = self._active_row()
         if row is not None:
             layer = mark_checked(self._viewer, row.labels)
@@ -118,7 +118,7 @@ class LearnFrom(QWidget):
 
     @Slot()
     def ask_for_source(self) -> SourceDialog:
-        """Ask for a folder of images with masks or a VIA file."""
+        """Open a dialog that asks for a folder of images with masks or a VIA file."""
         dialog = SourceDialog(self.pairs.annotations, self)
         dialog.chosen.connect(self.pairs.add_source)
         dialog.open()
@@ -126,7 +126,7 @@ class LearnFrom(QWidget):
 
     @Slot()
     def fill_restore_menu(self) -> None:
-        """List what was painted before earlier trainings, the newest first."""
+        """Fill the menu with what was painted before earlier trainings, the newest first."""
         menu = self.restore_menu
         menu.clear()
         for folder in saved_trainings()[:_MENU_LENGTH]:
@@ -135,7 +135,7 @@ class LearnFrom(QWidget):
             menu.addAction("nothing was saved yet").setEnabled(False)
 
     def restore(self, folder: Path) -> list[Labels]:
-        """Add the layers that were painted before an earlier training."""
+        """Add the layers that were painted before an earlier training, from its folder."""
         try:
             saved = read_painted(folder)
         except FractosegError as error:

@@ -1,4 +1,4 @@
-"""Where to paint next: looks for places, and lists them; a click moves the camera there."""
+"""List of the places where painting helps most; a click moves the camera to one."""
 
 from __future__ import annotations
 
@@ -30,21 +30,41 @@ if TYPE_CHECKING:
 __all__ = ["NextPlaces", "PlaceRequest", "find_places", "place_requests"]
 
 _VIEW = 6
-"""The view is so many times as wide as a place."""
+"""Width of the view in widths of a place."""
 _CANVAS_PX = 700
 _HEIGHT_PX = 110
 _MAX_PLANES = 12
-"""Planes of a stack that are looked at."""
+"""Largest number of planes of a stack that are looked at."""
 _FIND = "Where to paint next >"
 
 PlaceRequest = tuple[Any, tuple[int, ...], Any]
-"""Image as a stack, index of a plane, and where that plane is painted already."""
+"""Plane to look at: its image, its index, and a mask of the pixels that are painted already."""
 
 
 def find_places(
     model: ModelEntry, requests: list[PlaceRequest], device: str
 ) -> Job[list[Suggestion]]:
-    """Find the places that a model is least sure about; see `suggest_job`."""
+    """Load a model and find the places of planes that it is least sure of.
+
+    Parameters
+    ----------
+    model : ModelEntry
+        Folder and card of the model.
+    requests : list of PlaceRequest
+        Planes to look at.
+    device : str
+        Name of the device that segments, such as ``auto`` or ``cpu``.
+
+    Yields
+    ------
+    Progress
+        Number of planes done; 0 of 0 while the model is loaded.
+
+    Returns
+    -------
+    list of Suggestion
+        Places in the order to look at them.
+    """
     yield Progress(0, 0, "loading the model")
     # Imported here because PyTorch takes seconds, and the dock opens at once.
     prepare_torch()
@@ -63,7 +83,7 @@ def place_requests(viewer: napari.viewer.Viewer, rows: Sequence[PairRow]) -> lis
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Holds the layers of checked areas.
+        Viewer that has the layers of checked areas.
     rows : sequence of PairRow
         Labels layers with their images. Several layers of one image are looked at together.
     """
@@ -82,24 +102,24 @@ def place_requests(viewer: napari.viewer.Viewer, rows: Sequence[PairRow]) -> lis
 
 
 class NextPlaces(QWidget):
-    """Looks for places where a stroke helps most, and shows them one after the other.
+    """Widget that looks for places where a stroke helps most, and shows them one by one.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Its camera is moved.
+        Viewer whose camera is moved.
     queue : RunQueue
-        Where the search waits for its turn: it runs a network, too.
+        Queue in which the search waits for its turn: it runs a network, too.
     pairs : PairsTable
-        The images that are looked at, and what is painted on them.
+        Images that are looked at, and what is painted on them.
     model : ModelPicker
-        The model that is asked what it is least sure about.
+        Choice of the model whose uncertainty is looked for.
     device : DeviceLine
-        Where it runs.
+        Choice of the device that the model runs on.
     """
 
     failed = Signal(object)
-    """The `FractosegError` of a search."""
+    """Signal with the `FractosegError` of a search."""
 
     def __init__(
         self,
@@ -143,13 +163,13 @@ class NextPlaces(QWidget):
         return [row for row in self._pairs.rows if row.image.value is not None]
 
     def refresh(self, is_idle: bool) -> None:
-        """Offer the search where it makes sense, and no training goes on."""
+        """Enable the search if there is something to look at and no training goes on."""
         self.find_button.setVisible(is_idle and self._model.entry is not None)
         self.find_button.setEnabled(self._search is None and bool(self._rows()))
 
     @Slot()
     def find(self) -> None:
-        """Look for the places that the chosen model is least sure about."""
+        """Start a search for the places that the chosen model is least sure of."""
         entry, rows = self._model.entry, self._rows()
         if entry is None or not rows or self._search is not None:
             return
@@ -191,11 +211,11 @@ class NextPlaces(QWidget):
         Parameters
         ----------
         places : list of Suggestion
-            The most useful first.
+            Places to list, the most useful first.
         layers : dict of str to Image
-            Image layers by name.
+            Name of an image -> its layer.
         scheme : ClassScheme
-            Names the class that the model says.
+            Classes of the model, to name the one that it gives to a place.
         """
         self.places = [(p, layers[p.image]) for p in places if p.image in layers]
         self.list.clear()
@@ -210,12 +230,12 @@ class NextPlaces(QWidget):
 
     @Slot()
     def next(self) -> None:
-        """Go to the next place."""
+        """Show the next place of the list."""
         self._step(1)
 
     @Slot()
     def previous(self) -> None:
-        """Go to the place before."""
+        """Show the previous place of the list."""
         self._step(-1)
 
     def _step(self, by: int) -> None:

@@ -1,4 +1,4 @@
-"""What can be done with a trained model at once: segment the image with it, see what changed."""
+"""Buttons below the result of a training: segment the image with the model, see what changed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["NextSteps"]
 
 
 class NextSteps(QWidget):
-    """The buttons below the result of a training.
+    """Buttons that segment an image with a new model, and show which pixels changed.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Its layers are used.
+        Viewer whose layers are segmented and compared.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -46,12 +46,12 @@ class NextSteps(QWidget):
         self.refresh()
 
     def forget(self) -> None:
-        """Offer nothing: a new run has begun."""
+        """Hide the buttons, as a new run has begun."""
         self._trained, self._images = None, []
         self.refresh()
 
     def offer(self, trained: Trained, images: list[Image]) -> None:
-        """Offer a model for the images that it learnt from."""
+        """Offer a trained model for the image layers that it learnt from."""
         self._trained, self._images = trained, images
         name = images[0].name if images else "the image"
         self.segment_button.setText(f"Segment {name} with it"[:30])
@@ -69,7 +69,7 @@ class NextSteps(QWidget):
 
     @Slot()
     def segment(self) -> SegmentWidget | None:
-        """Open the Segment dock with the new model and the image, and start it."""
+        """Segment the first image with the new model in the Segment dock, which is opened."""
         images = [image for image in self._images if image in self._viewer.layers]
         if self._trained is None or not images:
             return None

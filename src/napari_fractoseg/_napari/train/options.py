@@ -1,4 +1,4 @@
-"""The closed fold with what is rarely changed in a training."""
+"""Fold "Advanced" of the training dock, with choices that are rarely changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ _PATCHES_IN_A_STEP = ((_SUGGESTED, None), *((str(n), n) for n in (1, 2, 4, 8, 16
 
 
 class TrainingOptions(QCollapsible):
-    """Network, optimiser, patches, validation and seed; what is not set is as suggested."""
+    """Closed fold with network, optimiser, patches, validation and seed of a training.
+
+    Entries that are not set are those of the preset.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Advanced", parent, expandedIcon="▾", collapsedIcon="▸")
@@ -78,7 +81,7 @@ class TrainingOptions(QCollapsible):
         self.layout().setContentsMargins(0, 0, 0, 0)
 
     def for_start(self, is_new: bool) -> None:
-        """Show what applies: a new network has an encoder to choose and no parent."""
+        """Show the choices for a new network, with an encoder to choose, or for fine-tuning."""
         if is_new != self._is_new:
             self.augmentation.value = (NEW_NETWORK if is_new else FINE_TUNING).augmentation
         self._is_new = is_new
@@ -87,7 +90,7 @@ class TrainingOptions(QCollapsible):
         self.stay_close.visible = not is_new
 
     def chosen(self) -> dict[str, Any]:
-        """Return what was chosen here, for `suggested_plan`; None is as suggested."""
+        """Return entries of `TrainingPlan` that were chosen; None for those of the preset."""
         chosen = {
             "optimiser": self.optimiser.value,
             "learning_rate": self.learning_rate.value,

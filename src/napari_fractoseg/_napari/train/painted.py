@@ -26,20 +26,20 @@ _INDEX = "painted.json"
 
 @dataclass(frozen=True, eq=False)
 class PaintedLayer:
-    """A labels layer as it was when the training started.
+    """Labels layer as it was when the training started.
 
     Parameters
     ----------
     name : str
         Name of the layer.
     image : MicrographStack
-        What it was painted on; not saved.
+        Image that it was painted on; it is not saved.
     corrections : Corrections
-        Copies of labels and checked areas.
+        Copies of labels, prediction and checked areas.
     scheme : ClassScheme
-        Meaning of the values.
+        Classes of the label values.
     place : dict
-        ``scale``, ``translate`` and ``units``, as plain types.
+        Place of the layer: ``scale``, ``translate`` and ``units``, as plain types.
     """
 
     name: str
@@ -50,7 +50,7 @@ class PaintedLayer:
 
 
 def place_of(layer: Labels) -> dict[str, Any]:
-    """Return where a layer lies, as plain types."""
+    """Return scale, translation and units of a layer, as plain types."""
     return {
         "scale": [float(s) for s in layer.scale],
         "translate": [float(t) for t in layer.translate],
@@ -59,7 +59,10 @@ def place_of(layer: Labels) -> dict[str, Any]:
 
 
 def write_painted(layers: Sequence[PaintedLayer], folder: Path) -> None:
-    """Write layers into a folder; the index comes last, so that what it lists is complete."""
+    """Write painted layers into a folder.
+
+    The index file is written last, so that all that it lists is complete.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     index = []
     for number, layer in enumerate(layers, start=1):
@@ -83,12 +86,12 @@ def write_painted(layers: Sequence[PaintedLayer], folder: Path) -> None:
 
 
 def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | None]]:
-    """Make the layers anew.
+    """Return new layers with what was painted, read from a folder of `write_painted`.
 
     Returns
     -------
-    list of tuple
-        Each labels layer with its checked areas.
+    list of (Labels, ndarray of bool or None)
+        Labels layers, each with the mask of its checked areas, if it had any.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is learnt from: labels layers with their images, and annotation files."""
+"""Rows and table of what a training learns from: labels layers with images, annotation files."""
 
 from __future__ import annotations
 
@@ -40,12 +40,20 @@ __all__ = ["PairRow", "PairsTable"]
 
 _RECOUNT_AFTER_MS = 400
 _MAX_LIVE_PX = 30_000_000
-"""Above this, counting after each stroke would make the window stutter: it is done on request."""
+"""Most pixels that are counted after each stroke; of larger layers they are counted on request."""
 _LEAST_SHOWN = 0.001
 
 
 class PairRow(QWidget):
-    """A labels layer, the image it belongs to, and how much of it teaches."""
+    """Row of a labels layer, with the image it belongs to, and how much of it teaches.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer whose images are offered.
+    labels : Labels
+        Layer that the row is about.
+    """
 
     changed = Signal()
 
@@ -95,7 +103,7 @@ class PairRow(QWidget):
         self._on_name()
 
     def forget(self) -> None:
-        """Follow the layer no longer."""
+        """Stop following the layer, as it was removed."""
         for event in self._events:
             event.disconnect(self.recount_soon)
         self.labels.events.name.disconnect(self._on_name)
@@ -110,7 +118,7 @@ class PairRow(QWidget):
 
     @property
     def question(self) -> str:
-        """What is asked before all of the labels teach; empty if nothing is."""
+        """Question to the user before all of the labels teach; empty if there is none."""
         if self.image.value is None or not is_in_doubt(self.labels):
             return ""
         return (
@@ -137,7 +145,7 @@ class PairRow(QWidget):
         self._viewer.layers.selection.active = self.labels
 
     def _images(self, _widget: Any = None) -> list[tuple[str, Image]]:
-        """Images of the shape of the labels, the one that was segmented first."""
+        """Return the images of the shape of the labels, first the one that was segmented."""
         shape = tuple(self.labels.data.shape)
         fitting = [
             layer
@@ -149,22 +157,30 @@ class PairRow(QWidget):
         return [(str(layer.name), layer) for layer in fitting]
 
     def refresh_images(self) -> None:
-        """Offer the images that are there now."""
+        """Offer the images that the viewer has now."""
         self.image.reset_choices()
         self.image.native.setVisible(len(self.image.choices) > 1)
         self._describe()
 
     @property
     def scheme(self) -> ClassScheme | None:
-        """The classes of the layer; None if it is not one of ours."""
+        """Classes of the layer; None if it is not one of ours."""
         return scheme_of(self.labels)
 
     def recount_soon(self, _event: Any = None) -> None:
-        """Count again when the hand rests."""
+        """Count the pixels that teach when the user pauses painting."""
         self._timer.start()
 
     def recount(self, fallback: ClassScheme | None = None, force: bool = False) -> None:
-        """Count what teaches; `fallback` are the classes of a layer that has none from now on."""
+        """Count the pixels that teach, and show their numbers.
+
+        Parameters
+        ----------
+        fallback : ClassScheme, optional
+            Classes from now on of a layer that has none.
+        force : bool
+            Whether to count in a layer that is too large to be counted after each stroke.
+        """
         self._fallback = fallback or self._fallback
         if self.labels.data.size > _MAX_LIVE_PX and not force and self.taught is not None:
             return
@@ -188,7 +204,7 @@ class PairRow(QWidget):
             self.counts.setText(text)
 
     def painted(self, fallback: ClassScheme) -> PaintedLayer:
-        """Copy what was painted."""
+        """Return a copy of what was painted; `fallback` are the classes of a layer without any."""
         return PaintedLayer(
             name=str(self.labels.name),
             image=stack_of(self.image.value),
@@ -199,14 +215,22 @@ class PairRow(QWidget):
 
 
 def doubt_html(taught: TaughtPixels, model: str) -> str:
-    """Ask if labels are right that cover most of an image; `model` gave them before a change."""
+    """Return a question whether labels that cover most of an image are right.
+
+    Parameters
+    ----------
+    taught : TaughtPixels
+        Numbers of pixels of the labels.
+    model : str
+        Name of the model that gave the labels before somebody changed them; empty if unknown.
+    """
     changed = f"{html.escape(model)} gave them, changed since · " if model else ""
     covered = f"covers&nbsp;{_percent(taught.labelled, taught.in_labelled_planes)}"
     return f"<small>{changed}{covered} · <b>is this truth?</b></small>"
 
 
 def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool) -> str:
-    """Say how much of a layer teaches: two lines, with a swatch for each class."""
+    """Return two lines of HTML on how much of a layer teaches, with a swatch for each class."""
     if is_prediction:
         shares = (
             ("corrected", taught.corrected),
@@ -246,7 +270,15 @@ def _count(n_px: int) -> str:
 
 
 class PairsTable(QWidget):
-    """All labels layers that can be learnt from, and the annotation files that were added."""
+    """Table of all labels layers that can be learnt from, and of annotation files.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer whose layers are listed.
+    fallback : callable
+        Function that returns the classes of labels layers that have none.
+    """
 
     changed = Signal()
 
@@ -274,7 +306,7 @@ class PairsTable(QWidget):
         self.refresh()
 
     def refresh(self, _event: Any = None) -> None:
-        """Follow the viewer's layers."""
+        """List the layers that the viewer has now."""
         wanted = [layer for layer in reversed(self._viewer.layers) if is_teachable(layer)]
         for row in [r for r in self.rows if r.labels not in wanted]:
             row.forget()
@@ -296,7 +328,7 @@ class PairsTable(QWidget):
         self.changed.emit()
 
     def recount(self) -> None:
-        """Count all strokes, also those of a moment ago."""
+        """Count the pixels that teach in all rows now, also those of the last stroke."""
         for row in self.rows:
             row.recount(self._fallback(), force=True)
 
@@ -306,10 +338,10 @@ class PairsTable(QWidget):
             layer.events.paint.connect(row.recount_soon)
 
     def add_source(self, images: Path, labels: Path, options: AnnotationOptions) -> None:
-        """Learn from a folder of images with masks or a VIA file, too.
+        """Add a folder of images with a folder of masks or a VIA file.
 
-        The options are for all VIA files, also for those that were added before; what is
-        added again only changes them.
+        The options are for all VIA files, also for those that were added before; adding a
+        source again changes only them.
         """
         self.annotations = options
         if (images, labels) in self.sources:
@@ -326,6 +358,6 @@ class PairsTable(QWidget):
         return [r for r in self.rows if r.use.isChecked() and r.image.value is not None]
 
     def row_of(self, layer: QObject | None) -> PairRow | None:
-        """Return the row of a labels layer."""
+        """Return the row of a labels layer, None if it has none."""
         # Equal, not the same: plugins get layers in a wrapper.
         return next((r for r in self.rows if r.labels == layer), None)

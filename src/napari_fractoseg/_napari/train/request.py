@@ -1,4 +1,4 @@
-"""One training as plain data: no layer, no Qt, no torch until it runs."""
+"""Request and job of one training, without layers and Qt; PyTorch is loaded when it runs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 
 _FACTS, _PLAN, _CHECKPOINT, _PAINTED = "training.json", "plan.json", "checkpoint", "painted"
 _PARTS = 1000
-"""Progress is counted in thousandths: time or steps, whichever ends the run."""
+"""Parts that progress is counted in: thousandths of the time or of the steps."""
 _ONLY_CORRECTIONS = (
     "Only corrections validate, and the parent was wrong on all of them: the figures say how much "
     "was learnt, not how good the model is. Mark some correct areas, too."
@@ -53,26 +53,26 @@ _ONLY_CORRECTIONS = (
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What the user asked for; a snapshot taken in the GUI thread.
+    """Choices of the user for a training; a snapshot taken in the GUI thread.
 
     Parameters
     ----------
     name : str
         Title of the new model, and name of its folder.
     plan : TrainingPlan
-        How to train.
+        Optimiser, patches, validation, limits and seed.
     start : str or None
         Name of the model to fine-tune; None for a new network.
     scheme : ClassScheme
         Classes of the new model.
     painted : tuple of PaintedLayer
-        Copies of what was painted.
+        Copies of the layers that were painted.
     sources : tuple of tuple of Path
         Folders of images, each with a folder of masks or a VIA file.
     annotations : AnnotationOptions
-        For the VIA files.
+        Choice of the class of a region in the VIA files, and of what is left out.
     device : str
-        For `choose_device`.
+        Name of the device to train on: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     """
 
     name: str
@@ -87,18 +87,18 @@ class TrainingRequest:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What came out.
+    """Result of a training that was asked for in the dock.
 
     Parameters
     ----------
     folder : Path
-        The model.
+        Folder of the new model.
     result : FineTuned
-        Its history and figures.
+        Model with its history of losses and figures.
     seconds : float
-        How long it took.
+        Duration of the training in seconds.
     notes : tuple of str
-        What was left out, and what the figures cannot tell, in words.
+        Sentences on what was left out, and on what the figures cannot tell.
     """
 
     folder: Path
@@ -108,23 +108,23 @@ class Trained:
 
     @property
     def validation(self) -> Mapping[str, Any] | None:
-        """The figures on held-out pixels, from the model's card."""
+        """Figures on held-out pixels from the model's card; None if nothing was held out."""
         figures: Mapping[str, Any] | None = self.result.model.card.metrics.get("validation")
         return figures
 
 
 class TrainingTask:
-    """A training with a folder of its own, from which it can be taken up again.
+    """Training with a folder of its own, from which it can be taken up again.
 
     Parameters
     ----------
     request : TrainingRequest
-        What to do.
+        Choices of the user.
     folder : Path, optional
-        Of a training that was interrupted; by default a new one.
+        Folder of a training that was interrupted; by default a new one.
     notes : tuple of str, optional
-        What the figures cannot tell, as it was said when the training began; by
-        default what the request shows.
+        Sentences on what the figures cannot tell, as they were when the training
+        began; by default they follow from the request.
     """
 
     def __init__(
@@ -142,12 +142,12 @@ class TrainingTask:
 
     @classmethod
     def resume(cls, folder: Path) -> TrainingTask:
-        """Take up a training that was interrupted.
+        """Return the task of a training that was interrupted, from its folder.
 
         Raises
         ------
         TrainingError
-            If its folder is damaged, or it is running.
+            If the folder is damaged, or the training is running.
         """
         refuse_running(folder / _CHECKPOINT)
         try:
@@ -168,12 +168,12 @@ class TrainingTask:
         return cls(request, folder, notes=tuple(facts.get("notes", ())))
 
     def stop(self) -> None:
-        """Make the current step the last one; the best so far is kept."""
+        """Make the current step the last one; the best weights so far are kept."""
         self._stop.set()
 
     @property
     def command(self) -> str:
-        """The same training without a window."""
+        """Command line that does the same training without a window."""
         request = self.request
         return training_command(
             self.folder,
@@ -192,12 +192,13 @@ class TrainingTask:
         Yields
         ------
         Progress
-            In thousandths of the run, with the figures of the step; 0 of 0 while
+            Thousandths of the run, with the figures of the step; 0 of 0 while
             data and model are loaded.
 
         Returns
         -------
         Trained
+            Folder of the new model, with history, duration and notes.
         """
         request, began = self.request, time.monotonic()
         yield Progress(0, 0, "saving what was painted")
@@ -232,7 +233,7 @@ class TrainingTask:
         return Trained(self.place, result, seconds, notes)
 
     def _save(self) -> None:
-        """Write everything that the training needs, before it can go wrong."""
+        """Write all data and choices of the training to its folder, before it can go wrong."""
         request = self.request
         write_painted(request.painted, self.folder / _PAINTED)
         sets = [
@@ -261,7 +262,7 @@ class TrainingTask:
 
 
 def _notes(request: TrainingRequest) -> tuple[str, ...]:
-    """Say it if the validating pixels are no fair sample."""
+    """Return a note if the pixels that validate are no fair sample, else nothing."""
     layers = [layer.corrections for layer in request.painted]
     only_corrected = [
         c.predicted is not None and (c.checked is None or not c.checked.any()) for c in layers
@@ -295,17 +296,17 @@ def unfinished_trainings() -> list[Path]:
 
 
 def discard_training(folder: Path) -> None:
-    """Offer a training that was interrupted no longer; what was painted for it stays saved."""
+    """Remove the checkpoint of an interrupted training; what was painted for it stays saved."""
     (folder / _CHECKPOINT).unlink(missing_ok=True)
 
 
 def saved_trainings() -> list[Path]:
-    """Return the folders of painted layers that were saved, the newest first."""
+    """Return the folders of trainings for which painted layers were saved, newest first."""
     return sorted((p.parent for p in _trainings().glob(f"*/{_PAINTED}/*.json")), reverse=True)
 
 
 def _in_parts(job: Job[FineTuned], plan: TrainingPlan) -> Job[FineTuned]:
-    """Count progress by what ends the run: its time or its steps."""
+    """Run a job with its progress in thousandths, of its time or its steps, whichever ends it."""
     limit_s = 60 * plan.max_minutes if plan.max_minutes else float("inf")
     done, began = 0, time.monotonic()
     try:

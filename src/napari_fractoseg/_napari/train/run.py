@@ -1,4 +1,4 @@
-"""A training in the queue: stopping it keeps the best so far."""
+"""Run of a training in the queue; stopping it keeps the best weights so far."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ _GOES_ON = (
 
 
 class TrainingRun(Run):
-    """Trains; its result is a `Trained`.
+    """Run that trains a model; its result is a `Trained`.
 
     Parameters
     ----------
     task : TrainingTask
-        What to do.
+        Training to run.
 
     Attributes
     ----------
     history : list of dict
-        The figures of the steps that were heard of, to draw curves of.
+        Figures of the steps so far, to draw curves of; some steps are missing, as progress
+        arrives 20 times a second at most.
     """
 
     goes_on = _GOES_ON
@@ -44,11 +45,11 @@ class TrainingRun(Run):
             self.history.append(dict(self.progress.metrics))
 
     def ask_to_stop(self) -> None:
-        """Make the current step the last one; the best so far is kept."""
+        """Make the current step the last one; the best weights so far are kept."""
         self.task.stop()
 
     def end_text(self) -> str:
-        """Say how it ended, if it is not simply done."""
+        """Return a text on how the training ended; empty if it is simply done."""
         if self.state is State.STOPPED:
             return "Stopped before anything was learnt."
         return super().end_text()

@@ -1,4 +1,4 @@
-"""What a training starts from, what the new model is called, how long and where it is trained."""
+"""Choices of a training: model to start from, name of the new one, time, device, options."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BUDGETS = (("1 min", 1.0), ("5 min", 5.0), ("15 min", 15.0), ("1 h", 60.0), ("8
 
 
 class TrainingSettings(QWidget):
-    """The choices of a training that are not what it learns from."""
+    """Widget with the choices of a training other than what it learns from."""
 
     changed = Signal()
-    """Another model to start from, or another name."""
+    """Signal that another model to start from, or another name, was chosen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,12 +54,12 @@ class TrainingSettings(QWidget):
 
     @property
     def scheme(self) -> ClassScheme:
-        """The classes that are learnt where a layer does not say others: those of the start."""
+        """Classes of the model to start from, for layers without classes; else the default ones."""
         entry = self.start.entry
         return DEFAULT_SCHEME if entry is None else entry.card.scheme
 
     def start_from(self, folder: Path) -> None:
-        """Start from the model that was just trained, under a name that is free."""
+        """Choose the model in a folder to start from, and a free name for the new one."""
         self._named_by_user = False
         self.start.refresh()
         self.start.choice.value = str(folder)
@@ -79,7 +79,7 @@ class TrainingSettings(QWidget):
 
 
 def _free_name(base: str) -> str:
-    """Return a name for a model that is not taken."""
+    """Return a name that no model has: the given one, or with a number behind it."""
     taken = {entry.key for entry in list_models()}
     stem = base.rstrip("0123456789 ") if base.startswith("my ") else f"my {base}"
     name, number = stem, 1

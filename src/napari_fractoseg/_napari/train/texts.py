@@ -1,4 +1,4 @@
-"""What the training dock says: how far a run is, and what came out."""
+"""Texts of the training dock: progress and result of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["result_html", "training_text"]
 
 
 def training_text(progress: Progress, remaining_s: float | None) -> str:
-    """Say how far a training is: ``step 12 · loss 0.41 · IoU 0.62 · 40 s left``."""
+    """Return the progress of a training as ``step 12 · loss 0.41 · IoU 0.62 · 40 s left``."""
     if progress.total == 0:
         return f"{progress.message} …"
     return " · ".join(_parts(progress, remaining_s))
@@ -29,7 +29,7 @@ def _parts(progress: Progress, remaining_s: float | None) -> Iterator[str]:
 
 
 def result_html(trained: Trained) -> str:
-    """Say what came out: the IoU of each class, before and after, and which weights it has."""
+    """Return HTML on a result: mean IoU before and after, IoU of each class, weights kept."""
     result, figures = trained.result, trained.validation
     steps = len(result.history)
     took = duration_text(trained.seconds)

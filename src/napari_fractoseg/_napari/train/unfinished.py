@@ -1,4 +1,4 @@
-"""The offer to go on with a training that was interrupted."""
+"""Offer to go on with a training that was interrupted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["UnfinishedTraining"]
 
 
 class UnfinishedTraining(QWidget):
-    """Names the newest training that was interrupted; hidden if there is none."""
+    """Widget that names the newest training that was interrupted; hidden if there is none."""
 
     resumed = Signal(object)
-    """Folder of the training to go on with."""
+    """Signal with the folder of the training to go on with."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class UnfinishedTraining(QWidget):
         self.hide()
 
     def offer(self, is_idle: bool) -> None:
-        """Look for interrupted trainings, unless one is going on."""
+        """Show the newest interrupted training, unless a training is going on."""
         found = unfinished_trainings() if is_idle else []
         self._folder = found[0] if found else None
         if self._folder is not None:
@@ -46,13 +46,13 @@ class UnfinishedTraining(QWidget):
 
     @Slot()
     def resume(self) -> None:
-        """Go on with the training that is named."""
+        """Ask to go on with the training that is named."""
         if self._folder is not None:
             self.resumed.emit(self._folder)
 
     @Slot()
     def discard(self) -> None:
-        """Forget the training that is named; what was painted for it stays saved."""
+        """Give up the training that is named; what was painted for it stays saved."""
         if self._folder is not None:
             discard_training(self._folder)
             self.offer(is_idle=True)

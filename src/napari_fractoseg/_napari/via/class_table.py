@@ -1,4 +1,4 @@
-"""The table that maps the values of a VIA attribute to classes."""
+"""Table in which the user maps the values of a VIA attribute to classes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,15 @@ _MOST_ROWS = 100
 
 
 class ClassTable(QTableWidget):
-    """Value, number of regions, and the class that is chosen for it."""
+    """Table of an attribute's values: number of regions, and the class that is chosen for each.
+
+    Parameters
+    ----------
+    scheme : ClassScheme
+        Classes that are known.
+    parent : QWidget, optional
+        Qt parent of the table.
+    """
 
     changed = Signal()
 
@@ -55,6 +63,13 @@ class ClassTable(QTableWidget):
         """Show the values of an attribute with the classes that can be guessed.
 
         Unknown values are offered as new classes.
+
+        Parameters
+        ----------
+        source : AnnotationSource
+            Annotation file whose regions are counted.
+        attribute : str
+            Name of the region attribute.
         """
         self.counts = attribute_values(source.document)[attribute]
         guessed = self._guess(source, attribute)
@@ -74,7 +89,7 @@ class ClassTable(QTableWidget):
         self._fit()
 
     def _guess(self, source: AnnotationSource, attribute: str) -> Mapping[str, str | None]:
-        """Return value -> class; free texts are not made classes."""
+        """Return value -> name of its class; free texts do not become new classes."""
         if len(self.counts) > _MOST_NEW_CLASSES:
             self.scheme = self._base
             return {v: c.name for v in self.counts if (c := self._base.get(v)) is not None}
@@ -84,7 +99,7 @@ class ClassTable(QTableWidget):
         return mapping.classes
 
     def clear(self) -> None:
-        """Show no values."""
+        """Remove all values from the table."""
         self.counts, self.choices = Counter(), {}
         self.setRowCount(0)
         self._fit()
@@ -102,13 +117,13 @@ class ClassTable(QTableWidget):
         self.changed.emit()
 
     def _fit(self) -> None:
-        """Be as high as the rows need, so that the dock does not scroll."""
+        """Make the table as high as its rows need, so that the dock does not scroll."""
         rows = min(max(self.rowCount(), 1), _ROWS_SHOWN)
         height = self.horizontalHeader().sizeHint().height()
         self.setFixedHeight(height + rows * self.verticalHeader().defaultSectionSize() + 4)
 
     def mapping(self, attribute: str) -> ClassMapping:
-        """Return what is chosen."""
+        """Return the chosen mapping of an attribute's values to classes."""
         classes = {
             value: None if box.currentText() == LEFT_OUT else box.currentText()
             for value, box in self.choices.items()
@@ -119,7 +134,7 @@ class ClassTable(QTableWidget):
         return ClassMapping(attribute, scheme, {"": None, **classes}, "first")
 
     def class_counts(self) -> dict[str, int]:
-        """Return class, or `LEFT_OUT` -> number of regions, most frequent first."""
+        """Return name of a class, or `LEFT_OUT` -> number of regions, most frequent first."""
         counts: Counter[str] = Counter()
         for value, count in self.counts.items():
             box = self.choices.get(value)

@@ -1,4 +1,4 @@
-"""The dock widget "VIA import", for what the reader of VIA files cannot guess."""
+"""Widget of the dock "VIA import", for choices that the reader of VIA files cannot guess."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _CHOOSE_FIRST = "Choose a VIA file (JSON or CSV)."
 _READING = "reading …"
 
 _TYPING_MS = 300
-"""A folder that is being typed is not searched before it is complete."""
+"""Pause in typing, in milliseconds, after which a folder is taken to be complete."""
 
 
 class ViaImportWidget(QWidget):
-    """Opens a VIA file as layers, with every choice in the user's hand.
+    """Dock widget that opens a VIA file as layers, with every choice in the user's hand.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The viewer that gets the layers.
+        Viewer that gets the layers.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -137,14 +137,14 @@ class ViaImportWidget(QWidget):
         self._read()
 
     def _on_folder(self, _value: Any = None) -> None:
-        """Wait until the folder is typed to its end."""
+        """Read the file anew when typing the folder pauses."""
         self._plan_to_read()
         self._timer.start()
 
     def _plan_to_read(self) -> None:
-        """Forget what was read; the file is read and its images are looked for in a thread.
+        """Prepare a run that reads the file and looks for its images; forget what was read.
 
-        Both may lie on a slow disk.
+        It is a run in a thread, as both may lie on a slow disk.
         """
         if self.controls.run is not None:
             self.controls.run.abandon()
@@ -160,7 +160,7 @@ class ViaImportWidget(QWidget):
 
     @Slot()
     def _read(self) -> None:
-        """Read, if file and folder are there."""
+        """Start reading if file and folder are there."""
         path, folder = Path(self.file.value), Path(self.folder.value)
         for is_there, what, where in (
             (path.is_file(), "file", path),
@@ -216,7 +216,7 @@ class ViaImportWidget(QWidget):
         self._is_read("")
 
     def _is_read(self, note: str) -> None:
-        """Let the file be imported; what was imported before is over and done with."""
+        """Allow the import of the file that was read, and show a note on it."""
         self.controls.follow(None)
         self.controls.say(note)
 
@@ -224,11 +224,11 @@ class ViaImportWidget(QWidget):
 
     @property
     def mapping(self) -> ClassMapping | None:
-        """What the table says; None if the regions have no attributes."""
+        """Mapping of values to classes as the table has it; None without attributes."""
         return None if self.attribute.value is None else self.table.mapping(self.attribute.value)
 
     def import_layers(self) -> None:
-        """Draw the labels in a thread, then add the layers."""
+        """Start the import: labels are drawn in a thread, then the layers are added."""
         if self.source is None or not self.controls.is_idle:
             return
         job = layers_job(
@@ -243,14 +243,14 @@ class ViaImportWidget(QWidget):
     # ---- what is shown ------------------------------------------------------------------
 
     def _blocked(self) -> str:
-        """Say what is missing, or that something goes on."""
+        """Return why nothing can be imported: something is missing, or a run goes on."""
         if not self.controls.is_idle:
             return "This is being read or imported."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
     @Slot()
     def _show_state(self) -> None:
-        """Show what is known of the file; nothing is chosen while it is imported."""
+        """Show the lines and choices that fit what is known of the file; none during an import."""
         is_read = self.source is not None
         self.file_line.setVisible(is_read)
         self.preview.setVisible(is_read and self.attribute.value is not None)

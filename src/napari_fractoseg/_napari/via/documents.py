@@ -1,4 +1,4 @@
-"""Labels and shapes layers -> a VIA document."""
+"""VIA documents made from labels and shapes layers."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ __all__ = ["FullLayerData", "document_of_layers"]
 FullLayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
 DEFAULT_ATTRIBUTE = "name"
-"""As in the annotations of the paper."""
+"""Region attribute for the class of layers that came from no file, as in the paper's files."""
 
 _SUFFIXES_OF_NAMES = (" · annotation", " · regions", " · fracture modes")
 
 
 @dataclass(frozen=True)
 class _Annotation:
-    """A labels or shapes layer to be written, with what it remembers of a VIA file."""
+    """Labels or shapes layer to be written, with what it keeps of the VIA file it came from."""
 
     data: Any
     arguments: dict[str, Any]
     kind: str
     image_layer: str = ""
-    """Name of the one image layer that is saved along, if so."""
+    """Name of the image layer that is saved along; empty unless there is exactly one."""
 
     @property
     def name(self) -> str:
@@ -115,14 +115,15 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
     Parameters
     ----------
     layers : sequence of (data, arguments, layer type)
-        Of an image layer the scale is used, for shapes drawn over it, and the
-        name, if there is only one.
+        Labels and shapes layers, and image layers that are saved along: their
+        scale is used for shapes drawn over them, and the name of a single one
+        for the image.
 
     Returns
     -------
     ViaDocument
-        The VIA files that the layers came from, with the regions of the
-        layers' images in place of their own, and a project of the others.
+        VIA files that the layers came from, with the regions of the layers'
+        images in place of their own, joined with a project of other layers.
         Notes say what was guessed or left behind.
 
     Raises
@@ -172,7 +173,7 @@ def _refuse_two_layers(annotations: list[_Annotation], images: list[list[Annotat
 
 
 def _part(annotation: _Annotation, images: list[AnnotatedImage]) -> ViaDocument:
-    """Return the whole file that a layer came from, edited; or a project of its images."""
+    """Return the whole file that a layer came from, with its new regions; else a project."""
     project = project_of(tuple(images), annotation.scheme, annotation.words.attribute)
     if annotation.document is None:
         return project
@@ -214,7 +215,10 @@ def _images_of(
 
 
 def _images_of_labels(annotation: _Annotation, notes: list[str]) -> list[AnnotatedImage]:
-    """Trace each plane; one that shows just what its VIA regions draw keeps these."""
+    """Return the image of each plane with traced regions.
+
+    A plane that shows just what its VIA regions draw keeps these.
+    """
     is_multiscale = annotation.arguments.get("multiscale")
     labels = np.asarray(annotation.data[0] if is_multiscale else annotation.data)
     planes = labels.reshape(-1, *labels.shape[-2:])
@@ -263,5 +267,5 @@ def _traced(
 
 
 def _was_drawn(region: Region, words: ClassWords) -> bool:
-    """Whether a region shows in the labels; damaged and left-out ones do not."""
+    """Tell whether a region shows in the labels; damaged and left-out ones do not."""
     return not region.problem and bool(words.class_name(region))

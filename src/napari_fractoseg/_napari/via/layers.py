@@ -1,4 +1,4 @@
-"""VIA documents -> napari layers, and the shapes of layers -> regions."""
+"""Layers for napari made from VIA documents: images, labels and shapes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["MAX_SETS", "MAX_SHAPES", "LayerData", "layers_job"]
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
 MAX_SHAPES = 1000
-"""napari takes about 10 s for 1000 polygons; beyond this many, shapes are left out."""
+"""Most shapes that are shown; more are left out, as napari takes about 10 s for 1000 polygons."""
 
 MAX_SETS = 8
-"""Sets of layers that a file may open, if its images are of different sizes."""
+"""Most sets of layers that a file opens, if its images are of different sizes."""
 
 _STACK_AXES = ("image", "y", "x")
 _FACE_ALPHA = 0.25
@@ -57,28 +57,31 @@ def layers_job(
     Parameters
     ----------
     source : AnnotationSource
-        Its images; for the way back to VIA its document is kept in the metadata of the layers.
+        Document with its images; it is kept in the metadata of the layers, so that they can be
+        written as VIA files again.
     mapping : ClassMapping or None
-        None draws the regions in grey, and no labels.
+        Mapping of regions to classes; None draws the regions in grey, and no labels.
     path : Path
-        The annotation file.
-    overlap, unannotated
-        See `rasterise`.
+        Annotation file, after which layers are named.
+    overlap : {"later", "smaller", "unlabelled"}
+        Region that gets the pixels that several cover, as in `rasterise`.
+    unannotated : str, optional
+        Class of the pixels without a region; by default they are unlabelled.
     max_sets : int, optional
-        Most sets of layers, one for each size of images.
+        Largest number of sets of layers, one for each size of images; by default no limit.
 
     Yields
     ------
     Progress
-        After each image whose labels are drawn.
+        Number of images whose labels are drawn.
 
     Returns
     -------
     layers : list of (data, arguments, layer type)
-        For each stack: images, labels and shapes, the first set visible;
-        shapes alone of images without a file.
+        Images, labels and shapes of each stack, the first set visible; shapes
+        alone of images without a file.
     notes : list of str
-        What was left out or chosen.
+        Sentences on what was left out or chosen.
     """
     drawing = {"overlap": overlap, "unannotated": unannotated}
     document, assembly = source.document, source.assembly
@@ -126,7 +129,7 @@ def layers_job(
 
 @dataclass
 class _ShapesBudget:
-    """How many shapes may still be drawn; says what is left out."""
+    """Number of shapes that may still be drawn, with notes on what is left out."""
 
     left: int
     has_labels: bool
@@ -154,7 +157,7 @@ def _set_name(images: Sequence[AnnotatedImage], path: Path) -> str:
 
 
 def _image_layer(stack: AnnotatedStack, name: str) -> LayerData:
-    """Return the images; a stack of several is read plane by plane, as napari shows it."""
+    """Return an image layer; a stack is read plane by plane, as napari shows it."""
     if len(stack.paths) == 1:
         data: Any = _pixels(stack.paths[0])
     else:
@@ -201,7 +204,7 @@ def _shapes_layer(
     name: str,
     origin: dict[str, Any],
 ) -> LayerData:
-    """Return regions as shapes with class names and colours; in a stack each on its plane."""
+    """Return a shapes layer of regions with class names and colours, each on its plane."""
     data, kinds, classes, places = [], [], [], []
     for plane, image in enumerate(images):
         for number, region in enumerate(image.regions):

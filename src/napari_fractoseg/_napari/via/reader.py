@@ -1,4 +1,4 @@
-"""napari reader of VGG Image Annotator (VIA) files. Never imports PyTorch."""
+"""Reader for napari of VGG Image Annotator (VIA) files. Never imports PyTorch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def get_reader(
 ) -> Callable[[str | list[str]], list[LayerData]] | None:
     """Return `read_layers` if all files are VIA's, else None, so that others may read them.
 
-    Of files that VIA wrote, but that were cut off or damaged since, `read_layers` says why they
-    cannot be read.
+    It is returned, too, for VIA files that were cut off or damaged since: its error says why
+    they cannot be read.
     """
     return read_layers if all(flavour_of(p) or is_damaged_via(p) for p in _paths(path)) else None
 
@@ -42,9 +42,9 @@ def read_layers(path: str | list[str]) -> list[LayerData]:
     Returns
     -------
     list of (data, arguments, layer type)
-        For the images that lie beside the annotation file or in its
-        subfolders: image, labels and shapes; images of the same size are a
-        stack. Shapes alone of the others. Only the first set is visible.
+        Layers of image, labels and shapes for the images that lie beside the
+        annotation file or in its subfolders; images of the same size are a
+        stack. Of other images the shapes alone. Only the first set is visible.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
 
 
 def _guessed(source: AnnotationSource) -> tuple[ClassMapping | None, list[str]]:
-    """Return the classes of a document as far as they can be told, and what to say about it."""
+    """Return the classes of a document, None if they cannot be told, and notes for the user."""
     try:
         mapping = source.mapping(DEFAULT_SCHEME)
     except (AnnotationError, ClassSchemeError) as error:

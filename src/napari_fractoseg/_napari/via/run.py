@@ -1,4 +1,4 @@
-"""An import of annotations: labels are drawn in a thread, then the layers are added."""
+"""Run of an import of annotations: labels are drawn in a thread, then layers are added."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["ViaImportRun"]
 
 
 class ViaImportRun(Run):
-    """Adds the layers of a VIA file to a viewer; its result is the notes for the user.
+    """Run that adds the layers of a VIA file to a viewer; its result is notes for the user.
 
     Parameters
     ----------
     job : Job
-        From `layers_job`.
+        Job that makes the layers, from `layers_job`.
     viewer : napari.viewer.Viewer
-        Gets the layers.
+        Viewer that gets the layers.
     """
 
     goes_on = "The import goes on in the background and adds its layers."
@@ -38,7 +38,7 @@ class ViaImportRun(Run):
         self.layers: list[Layer] = []
 
     def conclude(self, state: State) -> State:
-        """Add the layers."""
+        """Add the layers to the viewer."""
         if state is State.DONE:
             data, self.result = self.result
             self.layers = [self._added(*layer) for layer in data]
@@ -50,7 +50,7 @@ class ViaImportRun(Run):
         return self._viewer.add_layer(Layer.create(data, {**arguments, "name": name}, kind))
 
     def end_text(self) -> str:
-        """Say what was added, and what was left out or chosen."""
+        """Return a text on what was added, and what was left out or chosen."""
         if self.state is State.STOPPED:
             return "Stopped; no layer was added."
         if self.state is not State.DONE:

@@ -1,4 +1,4 @@
-"""Regions -> the vertices of napari's shapes."""
+"""Shapes for napari made from the regions of VIA."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shape_data(region: Region) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     region : Region
-        One that can be drawn.
+        Region that can be drawn.
 
     Returns
     -------
@@ -49,12 +49,15 @@ def shape_data(region: Region) -> npt.NDArray[np.float64]:
 
 
 def shape_type(region: Region) -> str:
-    """Return napari's word for the kind of a region that `shape_data` gives."""
+    """Return napari's word for the kind of a region's shape, such as ``polygon`` or ``path``."""
     return "ellipse" if _is_dot(region) else _SHAPE_TYPES[region.kind]
 
 
 def _is_dot(region: Region) -> bool:
-    """Whether it is a point, or a polygon or line of one point, as double clicks in VIA leave."""
+    """Tell whether a region is a point, or a polygon or line of one point.
+
+    Double clicks in VIA leave such polygons.
+    """
     if region.kind not in ("point", "polygon", "polyline"):
         return False
     rows, columns = outline_px(region)
@@ -64,7 +67,7 @@ def _is_dot(region: Region) -> bool:
 def _box(
     region: Region, rx: float, ry: float, theta: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the corners of the box round an ellipse, turned with it."""
+    """Return rows and columns of the corners of the box round an ellipse, turned with it."""
     along, across = np.array([-rx, rx, rx, -rx]), np.array([-ry, -ry, ry, ry])
     rows = float(region.shape["cy"]) + along * np.sin(theta) + across * np.cos(theta)
     columns = float(region.shape["cx"]) + along * np.cos(theta) - across * np.sin(theta)

@@ -1,4 +1,4 @@
-"""The shapes of a napari layer -> regions of VIA."""
+"""Regions of VIA made from the shapes of a napari layer."""
 
 from __future__ import annotations
 
@@ -39,19 +39,22 @@ def regions_of_shapes(
 
     Parameters
     ----------
-    data, arguments
-        Of the shapes layer.
+    data : list of ndarray, shape (n, 2) or (n, 3)
+        Vertices of each shape: plane, if there are several, row and column.
+    arguments : mapping
+        Arguments of the shapes layer, as napari hands them to writers.
     images : callable
-        Number of planes -> their images, with the regions they had.
+        Function from a number of planes to their images, with the regions that
+        they had.
     is_from_file : bool
         Whether the layer came from a VIA file: its shapes are in pixels then,
         those that are as they were keep their region, changed ones its
         attributes.
     image_place : mapping, optional
-        ``scale`` and ``translate`` of the image layer, if one is saved along;
-        shapes are drawn in the coordinates of their own layer.
+        Place (``scale`` and ``translate``) of the image layer, if one is saved
+        along; shapes are drawn in the coordinates of their own layer.
     words : ClassWords
-        How regions say their class.
+        Words of the file for its classes.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def _table(arguments: Mapping[str, Any], n_shapes: int) -> pd.DataFrame:
 
 
 def _damaged(image: AnnotatedImage) -> list[Region]:
-    """Regions that could not be drawn are carried through."""
+    """Return the regions of an image that could not be drawn, to be written again."""
     return [region for region in image.regions if region.problem]
 
 
@@ -139,7 +142,7 @@ def _shape(
 def _converter(
     arguments: Mapping[str, Any], image_place: Mapping[str, Any] | None
 ) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Return what turns vertices of the layer into pixels of the image beside it."""
+    """Return a function from vertices of the layer to pixels of the image beside it."""
 
     def part(place: Mapping[str, Any], key: str, default: float) -> npt.NDArray[np.float64]:
         value = place.get(key)

@@ -1,4 +1,4 @@
-"""Asks for annotated images on disk to learn from."""
+"""Dialog that asks for annotated images on disk to learn from."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ __all__ = ["SourceDialog"]
 
 
 class SourceDialog(QDialog):
-    """A folder of images, and the VIA file or the folder of masks that belongs to it.
+    """Dialog for a folder of images, and the VIA file or folder of masks that belongs to it.
 
     Parameters
     ----------
     options : AnnotationOptions
-        What is preset for VIA files.
+        Options for VIA files that are shown at first.
+    parent : QWidget, optional
+        Qt parent of the dialog.
     """
 
     chosen = Signal(object, object, object)
-    """Folder of the images; VIA file or folder of masks; `AnnotationOptions`."""
+    """Signal with the folder of images, VIA file or folder of masks, and `AnnotationOptions`."""
 
     def __init__(self, options: AnnotationOptions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,7 +76,7 @@ class SourceDialog(QDialog):
         self.resize(460, 280)
 
     def options(self) -> AnnotationOptions:
-        """Return what is chosen for VIA files."""
+        """Return the options for VIA files that are chosen."""
         return replace(
             self._options,
             attribute=self.attribute.value.strip() or None,
@@ -84,7 +86,7 @@ class SourceDialog(QDialog):
         )
 
     def accept(self) -> None:
-        """Take what was chosen if it is there."""
+        """Emit the choices and close the dialog, if file and folders are there."""
         labels = [Path(e.value) for e in (self.file, self.masks) if e.value is not None]
         if self.images.value is None or not Path(self.images.value).is_dir():
             self.problem.setText("Choose the folder of the images.")

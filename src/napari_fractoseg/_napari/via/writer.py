@@ -1,4 +1,4 @@
-"""napari writer of VIA files. Never imports PyTorch."""
+"""Writers for napari of VIA files. Never import PyTorch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_via2_csv(path: str, layers: list[FullLayerData]) -> list[str]:
 
 
 def _write(path: str, layers: list[FullLayerData], flavour: Flavour) -> list[str]:
-    """Write layers; napari's dialog has asked before if the file exists."""
+    """Write layers as a VIA file of a flavour; napari has asked before if the file exists."""
     document = in_flavour(document_of_layers(layers), flavour)
     notes = (*document.notes, *write_via(document, path, overwrite=True))
     names = ", ".join(image.filename for image in document[:_MOST_NAMES])

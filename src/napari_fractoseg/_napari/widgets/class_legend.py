@@ -1,4 +1,4 @@
-"""The class legend: a swatch, a name and a key for each class; a click selects it for the brush."""
+"""Class legend: a swatch, a name and a key for each class; a click selects it for the brush."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLUMNS = 2
 
 
 def swatch(fracture_class: FractureClass) -> QIcon:
-    """Draw the colour of a class; a transparent one as an empty frame."""
+    """Return an icon with the colour of a class; an empty frame for a transparent one."""
     pixmap = QPixmap(_SWATCH_PX, _SWATCH_PX)
     pixmap.fill(QColor.fromRgbF(*fracture_class.rgba))
     painter = QPainter(pixmap)
@@ -34,7 +34,7 @@ def swatch(fracture_class: FractureClass) -> QIcon:
 
 
 class ClassLegend(QWidget):
-    """Shows a class scheme, and selects the brush's class on the layer it belongs to."""
+    """Legend of a class scheme, which selects the class of the brush on a labels layer."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -97,7 +97,7 @@ class ClassLegend(QWidget):
             button.setChecked(value == chosen)
 
     def ask_for_class(self) -> QInputDialog:
-        """Ask for the name of a new class."""
+        """Open a dialog that asks for the name of a new class."""
         dialog = QInputDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle("Add a class")

@@ -1,4 +1,4 @@
-"""Small things that the docks share: narrow combo boxes, small buttons, rows."""
+"""Small parts of docks: narrow combo boxes, small buttons, rows of widgets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["in_a_row", "narrow", "side_by_side", "small_button"]
 
 
 def narrow(choice: ComboBox) -> QComboBox:
-    """Let a combo box be narrower than its longest entry, so that the dock stays narrow."""
+    """Make a combo box narrower than its longest entry, so that the dock stays narrow."""
     native: QComboBox = choice.native
     native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     native.setMinimumContentsLength(8)
@@ -18,7 +18,7 @@ def narrow(choice: ComboBox) -> QComboBox:
 
 
 def small_button(text: str, hint: str) -> QPushButton:
-    """Return a button that may be as narrow as its place, with a tool tip."""
+    """Return a button with a tool tip that may be as narrow as its place."""
     button = QPushButton(text)
     button.setToolTip(hint)
     button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -26,7 +26,7 @@ def small_button(text: str, hint: str) -> QPushButton:
 
 
 def side_by_side(*widgets: QWidget) -> QGridLayout:
-    """Put widgets in a row, equally wide."""
+    """Return a layout with widgets in a row, equally wide."""
     grid = QGridLayout()
     grid.setContentsMargins(0, 0, 0, 0)
     for column, widget in enumerate(widgets):
@@ -36,7 +36,7 @@ def side_by_side(*widgets: QWidget) -> QGridLayout:
 
 
 def in_a_row(*widgets: QWidget) -> QHBoxLayout:
-    """Put widgets in a row, each as wide as it wants."""
+    """Return a layout with widgets in a row, each as wide as it wants."""
     layout = QHBoxLayout()
     layout.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:

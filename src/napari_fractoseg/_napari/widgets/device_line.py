@@ -1,4 +1,4 @@
-"""The line that says on which device a model runs, and why it is no GPU."""
+"""Line of a dock that says on which device a model runs, and why it is no GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["DeviceLine"]
 
 
 def _find_devices() -> Job[list[Any]]:
-    """Look for devices; importing PyTorch takes seconds."""
+    """Return the devices that models can run on; importing PyTorch takes seconds."""
     yield Progress(0, 1, "looking for a GPU")
     prepare_torch()
     from napari_fractoseg.models.devices import list_devices
@@ -26,7 +26,7 @@ def _find_devices() -> Job[list[Any]]:
 
 
 class DeviceLine(QWidget):
-    """Says which device was found, and why it is no GPU; looks for it in a thread."""
+    """Line with the device that was found, which is looked for in a thread."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,7 +49,7 @@ class DeviceLine(QWidget):
 
     @property
     def device(self) -> str:
-        """Name for `choose_device`; ``auto`` until the devices are known."""
+        """Name of the chosen device, such as ``cuda``; ``auto`` until the devices are known."""
         return str(self.choice.value)
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
@@ -79,7 +79,7 @@ class DeviceLine(QWidget):
         self.why_button.setVisible(bool(text))
 
     def explain(self) -> QMessageBox:
-        """Show why no GPU is used and what to do."""
+        """Open a message on why no GPU is used and what to do."""
         box = QMessageBox(self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Why no GPU?")

@@ -1,4 +1,4 @@
-"""The choice of what to segment: an image layer, and one plane of it or all."""
+"""Choice of an image layer to segment, and of one plane of it or all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LINE_LENGTH = 36
 
 
 class ImagePicker(QObject):
-    """Offers the viewer's image layers and follows its layer list.
+    """Choice among the image layers of a viewer, which follows its layer list.
 
     An image that is selected in the layer list, as one just opened is, becomes
     the choice.
@@ -31,7 +31,7 @@ class ImagePicker(QObject):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        The viewer.
+        Viewer whose image layers are offered.
     """
 
     changed = Signal()
@@ -53,7 +53,7 @@ class ImagePicker(QObject):
         layers.selection.events.active.connect(self._follow)
 
     def add_to(self, form: QFormLayout) -> None:
-        """Add the rows to a form."""
+        """Add the rows for image and planes to a form."""
         form.addRow("Image", narrow(self.choice))
         form.addRow("", self.line)
         form.addRow("Planes", self.extent.native)
@@ -62,7 +62,7 @@ class ImagePicker(QObject):
 
     @property
     def layer(self) -> Image | None:
-        """The chosen layer, None if there is no image."""
+        """Chosen image layer, None if the viewer has none."""
         layer = self.choice.value
         return layer if layer is not None and layer in self._viewer.layers else None
 
@@ -78,7 +78,7 @@ class ImagePicker(QObject):
         return indices
 
     def refresh(self, _event: Any = None) -> None:
-        """Offer the layers that are there now; the choice is kept where it can be."""
+        """Offer the layers that the viewer has now; the choice is kept where it can be."""
         self.choice.reset_choices()
         self._on_choice()
 
@@ -100,7 +100,7 @@ class ImagePicker(QObject):
         self.changed.emit()
 
     def _watch(self, layer: Layer | None) -> None:
-        """Describe a layer again when it gets another pixel size or other data."""
+        """Describe this layer instead of another one, again when its scale or data change."""
         if layer == self._described:
             return
         for old, change in ((self._described, "disconnect"), (layer, "connect")):

@@ -1,4 +1,4 @@
-"""The choice of a model, with its card."""
+"""Choice of a model, with its card in a window."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from napari_fractoseg.models.registry import ModelEntry, list_models, user_folde
 __all__ = ["ModelPicker"]
 
 _MOST_CHARACTERS = 17
-"""Of a model's name, as broad as X: the bundled one can be read, and the dock stays narrow."""
+"""Width of the choice in characters X: the bundled model's name fits, and the dock is narrow."""
 
 
 class ModelPicker(QWidget):
-    """Chooses among the bundled and the user's own models; the card is one click away.
+    """Choice among the bundled and the user's own models, with a button for the card.
 
     Parameters
     ----------
     parent : QWidget, optional
+        Qt parent of the widget.
     without_model : str
-        Further choice, at the end, that stands for no model; empty for none.
+        Text of a further choice, at the end, that stands for no model; empty for none.
     """
 
     changed = Signal()
@@ -54,19 +55,19 @@ class ModelPicker(QWidget):
 
     @property
     def entry(self) -> ModelEntry | None:
-        """The chosen model, None if there is no model."""
+        """Folder and card of the chosen model, None if there is no model."""
         return self._entries.get(self.choice.value)
 
     @property
     def missing_text(self) -> str:
-        """What to do when there is no model."""
+        """Text on what to do when there is no model."""
         return (
             "No model was found. Reinstall napari-fractoseg (its own model is missing), or put a "
             f"model folder into {user_folder()}."
         )
 
     def refresh(self) -> None:
-        """Look for models again; the choice is kept where it can be."""
+        """Offer the models that are there now; the choice is kept where it can be."""
         self._look()
         self.choice.reset_choices()
         longest = max((len(title) for title, _ in self._choices()), default=0)
@@ -87,7 +88,7 @@ class ModelPicker(QWidget):
         self.changed.emit()
 
     def show_card(self) -> QDialog | None:
-        """Open the card in a window of its own."""
+        """Open the card of the chosen model in a window of its own."""
         if self.entry is None:
             return None
         dialog = QDialog(self)

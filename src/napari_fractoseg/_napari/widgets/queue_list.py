@@ -1,4 +1,4 @@
-"""The list of runs under the progress row."""
+"""List of the runs of a queue, shown below the progress of the one that goes on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BUTTON_PX = 24
 
 
 def run_text(run: Run) -> str:
-    """Say shortly how a run stands: ``waiting``, ``40 % · 2 min left``, ``done``."""
+    """Return the state of a run in short: ``waiting``, ``40 % · 2 min left``, ``done``."""
     if run.state is State.RUNNING:
         progress = run.progress
         return "starting …" if progress is None else share_text(progress, run.remaining_s)
@@ -33,7 +33,7 @@ def run_text(run: Run) -> str:
 
 
 class _Row(QWidget):
-    """One run: its title, how it stands, and a button to cancel it."""
+    """Row of a run: its title, its state, and a button to cancel it."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -60,19 +60,19 @@ class _Row(QWidget):
 
     @Slot()
     def update_text(self) -> None:
-        """Say how the run stands."""
+        """Show the state that the run has now."""
         self.state.setText(run_text(self.run))
         self.state.setToolTip(str(self.run.error or ""))
         self.cancel_button.setVisible(self.run.state in (State.WAITING, State.RUNNING))
 
 
 class QueueList(QScrollArea):
-    """Shows the runs of a queue; hidden as long as there is only one.
+    """List of the runs of a queue; hidden as long as there is only one.
 
     Parameters
     ----------
     queue : RunQueue
-        The queue.
+        Queue whose runs are listed.
     """
 
     def __init__(self, queue: RunQueue) -> None:
@@ -92,7 +92,7 @@ class QueueList(QScrollArea):
 
     @Slot()
     def refresh(self) -> None:
-        """Follow the queue."""
+        """List the runs that the queue has now."""
         for row in [row for row in self.rows if row.run not in self._queue.runs]:
             self.rows.remove(row)
             self._layout.removeWidget(row)

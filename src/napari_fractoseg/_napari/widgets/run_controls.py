@@ -1,4 +1,4 @@
-"""What every dock with a job has: the button that starts it, its progress, Cancel, Esc, a line."""
+"""Controls of every dock that starts runs: a button, progress, Cancel and Esc, a line of text."""
 
 from __future__ import annotations
 
@@ -33,15 +33,20 @@ _WAITS = "waiting until the others are done …"
 
 
 class ProgressRow(QWidget):
-    """Progress bar, what is being done with the time left, and Cancel.
+    """Row with a progress bar, a text on what is being done and the time left, and Cancel.
 
     Parameters
     ----------
     parent : QWidget, optional
+        Qt parent of the row.
     describe : callable
-        Says in words how far a job is, from `Progress` and the seconds left.
-    cancel_text, cancel_hint, stopping_text : str
-        What the button says, its tool tip, and what is said once it was pressed.
+        Function from `Progress` and the seconds left to a text on how far a job is.
+    cancel_text : str
+        Text of the button that cancels.
+    cancel_hint : str
+        Tool tip of that button.
+    stopping_text : str
+        Text on the progress once the button was pressed.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class ProgressRow(QWidget):
         layout.addWidget(self.text)
 
     def show_run(self, run: Run) -> None:
-        """Show how far a run is that has not ended."""
+        """Show the progress of a run that has not ended."""
         done, total = (0, 0) if run.progress is None else (run.progress.done, run.progress.total)
         if run.state is State.WAITING:
             self.bar.setRange(0, 1)  # empty, and still
@@ -91,33 +96,34 @@ class ProgressRow(QWidget):
 
 
 class RunControls(QWidget):
-    """Starts runs and shows the one it follows: state and texts are derived from it.
+    """Controls that start runs and show one of them; state and texts are derived from it.
 
     Parameters
     ----------
     dock : QWidget
-        The dock that they are for; when it is closed, its run goes on.
+        Dock that has the controls; when it is closed, its run goes on.
     viewer : napari.viewer.Viewer
-        Its theme colours the button.
+        Viewer whose theme colours the button.
     text : str
-        Of the button that starts the work; the dock connects it.
+        Text of the button that starts the work; the dock connects it.
     blocked : callable
-        Says why the button cannot be pressed now: what is missing, or that this is being done
-        already; empty if it can.
+        Function that returns why the button cannot be pressed now: what is missing, or that
+        this is being done already; an empty text if it can.
     queue : RunQueue, optional
-        Where runs wait for their turn; by default they start at once.
+        Queue in which runs wait for their turn; by default they start at once.
     progress : ProgressRow, optional
+        Row that shows the progress; by default a plain one.
     below_progress : QWidget, optional
-        What the dock shows between progress and line.
+        Widget that the dock shows between progress and line.
 
     Attributes
     ----------
     run : Run or None
-        The run that is shown: the one that goes on, or the last one.
+        Run that is shown: the one that goes on, or the last one.
     """
 
     changed = Signal()
-    """It may show another state."""
+    """Signal that `state` may have changed."""
 
     def __init__(
         self,
@@ -155,7 +161,7 @@ class RunControls(QWidget):
             queue.changed.connect(self.refresh)
 
     def _restyle(self, _event: Any = None) -> None:
-        """Colour the button as the theme colours what is current."""
+        """Give the button the colour that the theme has for current things."""
         self.button.setStyleSheet(primary_style(str(self._viewer.theme)))
 
     # ---- what it shows ------------------------------------------------------------------
@@ -167,7 +173,7 @@ class RunControls(QWidget):
 
     @property
     def state(self) -> State:
-        """How the run stands that is shown; without one, whether one can be started."""
+        """State of the run that is shown; without one, whether one can be started."""
         if self._has_refused and self.is_idle:
             return State.FAILED
         if self.run is not None:
@@ -176,7 +182,7 @@ class RunControls(QWidget):
 
     @Slot()
     def refresh(self, _event: Any = None) -> None:
-        """Show everything anew."""
+        """Show button, progress and line as they are for the state now."""
         blocked, run, state = self._blocked(), self.run, self.state
         is_queued = self._queue is not None and self._queue.is_busy
         self._show_button(blocked, is_queued)
@@ -191,7 +197,7 @@ class RunControls(QWidget):
         self.changed.emit()
 
     def _show_button(self, blocked: str, is_queued: bool) -> None:
-        """While other runs go on, the button adds to them, and says why where it cannot."""
+        """Show the button: while other runs go on, it adds one to them, or says why it cannot."""
         self.button.setEnabled(not blocked)
         self.button.setText("Add to queue" if is_queued and not blocked else self._button_text)
         self.button.setToolTip(
@@ -200,19 +206,19 @@ class RunControls(QWidget):
 
     @Slot()
     def choice_changed(self, _event: Any = None) -> None:
-        """Follow a choice: if something is missing now, the run before is over and done with."""
+        """Show the state after a choice; if something is missing now, the last run is forgotten."""
         if self.is_idle and self._blocked():
             self.follow(None)
             self.say("")
         self.refresh()
 
     def say(self, text: str) -> None:
-        """Let the line say something, until a run ends or another one is started."""
+        """Show a text in the line, until a run ends or another one is started."""
         self._said, self._has_refused = text, False
         self.refresh()
 
     def refuse(self, error: FractosegError) -> None:
-        """Say why nothing was started; a run that goes on is not touched."""
+        """Show in the line why nothing was started; a run that goes on is not touched."""
         self._said, self._has_refused = f"That did not work. {error}", True
         self.refresh()
 
@@ -224,9 +230,9 @@ class RunControls(QWidget):
         Parameters
         ----------
         run : Run
-            Not yet started.
+            Run that was not started yet.
         text : str
-            What the line says meanwhile.
+            Text that the line shows meanwhile.
         """
         if self._queue is None:
             main_window(self).destroyed.connect(run.abandon)
@@ -239,7 +245,7 @@ class RunControls(QWidget):
         self._queue.add(run, self)
 
     def follow(self, run: Run | None) -> None:
-        """Show a run from now on; what was said of the one before stays in sight."""
+        """Show a run from now on; the text on the one before stays in sight."""
         if run is not self.run:
             for signal, slot in self._connections():
                 signal.disconnect(slot)
@@ -251,7 +257,7 @@ class RunControls(QWidget):
         self.refresh()
 
     def named(self, run: Run, text: str) -> str:
-        """Say which run a text is about, where there are several."""
+        """Return a text on a run, with its title where there are several."""
         several = self._queue is not None and len(self._queue.runs) > 1
         return f"{run.title}: {text}" if text and several else text
 
@@ -267,7 +273,7 @@ class RunControls(QWidget):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop the run that is shown as soon as it can; what is finished stays."""
+        """Stop the run that is shown as soon as it can; finished parts stay."""
         if self.run is not None:
             self.run.cancel()
 
@@ -284,7 +290,7 @@ class RunControls(QWidget):
     # ---- its dock -----------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
-        """Notice that the dock is closed: napari takes the widget out of it."""
+        """Tell the user that a run goes on when the dock is closed."""
         is_closing = event is not None and event.type() == QEvent.Type.ParentChange
         if is_closing and watched is not None and watched.parent() is None:
             run = self.run

@@ -1,4 +1,4 @@
-"""Runs of a viewer's docks, one after the other; they outlive the docks."""
+"""Queue of the runs of a viewer, one after the other; it outlives the docks that show it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUIT_WITHIN_MS = 20_000
 
 
 def main_window(widget: QWidget) -> QObject:
-    """Return napari's window, in which a dock may float; else the widget itself."""
+    """Return napari's main window of a widget, also if its dock floats; else the widget itself."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QMainWindow):
         parent = parent.parentWidget()
@@ -30,21 +30,21 @@ AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 class RunQueue(QObject):
-    """Starts runs one after the other, so that one network at a time has processor and memory.
+    """Queue that starts runs one by one, so that one network at a time has processor and memory.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        Whose runs they are.
+        Viewer that the runs belong to.
 
     Attributes
     ----------
     runs : list of Run
-        Those that ended since the queue was last empty, the one that runs, and those that wait.
+        Runs that ended since the queue was last empty, the one that runs, and those that wait.
     """
 
     changed = Signal()
-    """A run was added or taken out, or stands otherwise."""
+    """Signal that a run was added or taken out, or has another state."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -60,12 +60,12 @@ class RunQueue(QObject):
 
     @property
     def running(self) -> Run | None:
-        """The run that is under way."""
+        """Run that is under way, None if there is none."""
         return next((run for run in self.runs if run.state.is_under_way), None)
 
     @property
     def waiting(self) -> list[Run]:
-        """Those that were not begun."""
+        """Runs that were not started yet."""
         return [run for run in self.runs if run.state is State.WAITING]
 
     @property
@@ -91,9 +91,9 @@ class RunQueue(QObject):
         Parameters
         ----------
         run : Run
-            Not yet started.
+            Run that was not started yet.
         widget : QWidget
-            What it is started from: the queue ends with the window that this is in.
+            Widget that starts it: the queue ends with the window that this is in.
         """
         self._end_with(main_window(widget))
         if not self.is_busy:
@@ -115,7 +115,7 @@ class RunQueue(QObject):
 
     @Slot()
     def _on_quit(self) -> None:
-        """End every run; what is saved on disk is put in its place."""
+        """End every run when the program quits, and wait until it has saved finished parts."""
         is_running = self.running is not None
         self.end_all()
         pool = QThreadPool.globalInstance()
@@ -125,7 +125,7 @@ class RunQueue(QObject):
 
     @Slot()
     def _on_run(self) -> None:
-        """Follow a run that stands otherwise: what was cancelled before it began is forgotten."""
+        """Start the next run if none is under way; forget runs cancelled before they began."""
         self.runs = [run for run in self.runs if run.was_started or not run.state.has_ended]
         if self.is_busy:
             _busy.add(self)
@@ -139,7 +139,7 @@ class RunQueue(QObject):
 
 _queues: WeakSet[RunQueue] = WeakSet()
 _busy: set[RunQueue] = set()
-"""Keeps queues alive while something runs, also when their dock is gone."""
+"""Queues in which something runs: they are kept alive, also when their dock is gone."""
 
 
 def queue_of(viewer: napari.viewer.Viewer) -> RunQueue:

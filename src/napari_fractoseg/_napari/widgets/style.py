@@ -1,4 +1,4 @@
-"""How the widgets' primary buttons look, in the colours of napari's theme."""
+"""Style of the docks' primary buttons, in the colours of napari's theme."""
 
 from __future__ import annotations
 
