@@ -148,7 +148,7 @@ def write_via(
     Parameters
     ----------
     document : ViaDocument
-        Document to write; `annotations.flavours.in_flavour` gives it another flavour.
+        Document to write; `annotations.conversion.flavours.in_flavour` gives it another flavour.
     path : Path or str
         File to write; it ends in ``.json`` or ``.csv``, as VIA chooses its
         importer by that.
