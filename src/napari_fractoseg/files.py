@@ -1,11 +1,18 @@
-"""Safe writing of files: never overwritten unasked, never left half-written; and their hashes."""
+"""Safe writing of files: never overwritten unasked, never left half-written; and their hashes.
+
+What is being written is a hidden draft beside its final place. It is on the disk before it is
+moved there, and what a killed process leaves is removed a day later (`sweep_drafts`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,17 +20,38 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from napari_fractoseg.errors import FractosegError, OutputExistsError
+from napari_fractoseg.errors import (
+    FractosegError,
+    OutputError,
+    OutputExistsError,
+    reason_of,
+    translated,
+)
 
 __all__ = [
+    "check_writable",
+    "draft_folder",
     "draft_of",
     "file_sha256",
     "hold",
     "is_held",
+    "move_into_place",
+    "read_file",
+    "read_json",
     "read_json_object",
     "refuse_existing",
+    "sweep_drafts",
+    "synced",
     "write_bytes",
+    "writing",
 ]
+
+_LONGEST_NAME = 255
+"""Bytes of a file name that common file systems allow."""
+_DRAFT = re.compile(r"\..*-[0-9a-f]{8}-draft(\.[^.]*)?", re.DOTALL)
+_STALE_S = 24 * 3600
+"""Age in seconds from which a draft is what a killed process left."""
+_MOST_JSON_BYTES = 2**28
 
 
 def refuse_existing(
@@ -48,10 +76,48 @@ def refuse_existing(
     if replaceable:
         remedy = "Choose another name, or have it replaced."
     for path in paths:
-        if path is not None and path.exists():
+        if path is not None and os.path.lexists(path):  # also a link to nowhere
             raise OutputExistsError(
                 f"{path} exists already. {remedy}", options=("overwrite",) * replaceable
             )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise errors of the operating system in the block as an `OutputError` that names the path.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder that the block writes.
+
+    Raises
+    ------
+    OutputError
+        Such as for a full disk, a folder without permission or a name that is too long.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {reason_of(error)}. Make room or allow writing there, or "
+            "choose another place or name."
+        ) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder where it is missing, and try to write in it, before any long work.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = _new_draft(folder / "probe")
+        probe.touch()
+        probe.unlink()
 
 
 @contextmanager
@@ -75,19 +141,130 @@ def draft_of(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     ------
     OutputExistsError
         If the file exists and `overwrite` is False.
+    OutputError
+        If it cannot be written.
     """
     if not overwrite:
         refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    draft = Path(name)
+    draft = _new_draft(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch(exist_ok=False)
+        mode = draft.stat().st_mode  # as the user's umask says; some libraries set another one
+        try:
+            yield draft
+            draft.chmod(mode)
+            move_into_place(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Provide a draft of a folder, which becomes the folder when the block ends without an error.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to make; it must not exist.
+
+    Yields
+    ------
+    Path
+        Draft, an empty folder beside it; it is removed after an error.
+
+    Raises
+    ------
+    OutputExistsError
+        If the folder exists, or was made by another run meanwhile.
+    OutputError
+        If it cannot be written.
+    """
+    refuse_existing(folder)
+    draft = _new_draft(folder)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir()
+        example = draft / "mode"
+        example.touch()
+        mode = example.stat().st_mode
+        example.unlink()
+        try:
+            yield draft
+            for path in draft.iterdir():
+                if path.is_file():
+                    path.chmod(mode)
+            refuse_existing(folder)  # a rename would replace an empty folder
+            move_into_place(draft, folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def move_into_place(draft: Path, path: Path) -> None:
+    """Move a finished file or folder to its place in one step, after it is on the disk.
+
+    Parameters
+    ----------
+    draft : Path
+        File or folder on the same file system.
+    path : Path
+        Its place; a file there is replaced.
+    """
+    for part in draft.rglob("*") if draft.is_dir() else [draft]:
+        if part.is_file():
+            synced(part)
+    os.replace(draft, path)  # noqa: PTH105 - atomic on one file system
+    synced(path.parent)
+
+
+def synced(path: Path) -> None:
+    """Wait until what was written to a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
-        yield draft
-        draft.chmod(0o644)  # mkstemp writes for the owner alone
-        os.replace(draft, path)  # noqa: PTH105 - atomic on one file system
+        os.fsync(handle)
     finally:
-        draft.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def sweep_drafts(folder: Path) -> list[Path]:
+    """Remove the drafts in a folder that processes left when they were killed; return their paths.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to look into; it need not be there.
+
+    Returns
+    -------
+    list of Path
+        Drafts of `draft_of` and `draft_folder` in which nothing was written for a day. Younger
+        ones may be those of a run that is going on; they stay.
+    """
+    removed = []
+    with suppress(OSError):  # a convenience, for which nothing else must fail
+        for path in folder.iterdir():
+            if _DRAFT.fullmatch(path.name) and time.time() - _last_change(path) > _STALE_S:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _last_change(path: Path) -> float:
+    parts = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return max(float(part.lstat().st_mtime) for part in (path, *parts))
+
+
+def _new_draft(path: Path) -> Path:
+    """Return the path of a new draft beside a file, whose name is never too long."""
+    ending = f"-{secrets.token_hex(4)}-draft{path.suffix}"
+    most = _LONGEST_NAME - len(os.fsencode(ending)) - 1
+    stem = os.fsdecode(os.fsencode(path.stem)[: max(most, 0)])
+    return path.with_name(f".{stem}{ending}")
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
@@ -97,11 +274,75 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     return path
 
 
+def read_file(path: Path, most_bytes: int = _MOST_JSON_BYTES) -> bytes:
+    """Return the bytes of a regular file of limited size.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    most_bytes : int
+        Largest size in bytes.
+
+    Raises
+    ------
+    OSError
+        If it is not there or cannot be read.
+    ValueError
+        If it is larger, or a pipe, device or folder, which would be waited for forever.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file but a folder, pipe or device")
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes / 2**20:.0f} MB")
+    return data
+
+
+def read_json(
+    path: Path,
+    kind: type[FractosegError],
+    what: str,
+    remedy: str = "",
+    *,
+    most_bytes: int = _MOST_JSON_BYTES,
+) -> Any:
+    """Read a JSON file of others.
+
+    Parameters
+    ----------
+    path : Path
+        File to read, in UTF-8.
+    kind : type of FractosegError
+        Error to raise.
+    what : str
+        What the file should be, such as "a training plan".
+    remedy : str
+        Sentence that says what the user can do if it is not.
+    most_bytes : int
+        Largest size in bytes.
+
+    Returns
+    -------
+    object
+        Content in plain JSON types.
+
+    Raises
+    ------
+    FractosegError
+        Of type `kind`, if the file is not there, too large, no regular file, no JSON, or nested
+        too deeply.
+    """
+    with translated(kind, f"{path} is not {what}", remedy):
+        return json.loads(read_file(path, most_bytes))
+
+
 def read_json_object(path: Path) -> dict[str, Any] | None:
     """Return what a JSON file holds; None if it is not there, damaged or no object."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(path, FractosegError, "JSON")
+    except FractosegError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -150,11 +391,12 @@ def hold(path: Path, refusal: FractosegError) -> Iterator[None]:
     lock: filelock sees that it has no name any more.
     """
     lock = _lock_of(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=_PATIENCE_S)
-    except Timeout as error:
-        raise refusal from error
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=_PATIENCE_S)
+        except Timeout as error:
+            raise refusal from error
     try:
         yield
     finally:
@@ -177,4 +419,7 @@ def is_held(path: Path) -> bool:
 
 def _lock_of(path: Path) -> FileLock:
     # A job may be closed by another thread than the one that began it.
-    return FileLock(path.with_name(f".{path.name}.lock"), thread_local=False)
+    name = f".{path.name}.lock"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.lock"
+    return FileLock(path.with_name(name), thread_local=False)

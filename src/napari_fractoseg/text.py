@@ -1,0 +1,73 @@
+"""Text of others, such as file names and class names, made safe to show and to write."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["from_spreadsheet", "printable", "spreadsheet_safe"]
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but for tab and newline
+    "\u2028\u2029\u202a-\u202e\u2066-\u2069"  # line separators, and what turns text around
+    "\ud800-\udfff]"  # bytes of file names that are not UTF-8
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Characters with which a cell begins that spreadsheet programs compute (OWASP, CSV injection)."""
+
+
+def printable(text: object) -> str:
+    r"""Return text in which a terminal or window finds no command: what is unprintable is escaped.
+
+    Control characters but for newline and tab, characters that turn the direction of text, and
+    bytes of file names that are not UTF-8 become escapes as Python writes them.
+
+    Parameters
+    ----------
+    text : object
+        Text, or an object such as a path that is shown as text.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import printable
+    >>> print(printable("grains \x1b[31mred"))
+    grains \x1b[31mred
+    >>> print(printable("5\udcb5m.png"))
+    5\xb5m.png
+    """
+    return _UNPRINTABLE.sub(_escape, str(text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte, as Python has it in file names
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Return the text of a cell of a table, with an apostrophe where it would be a formula.
+
+    Parameters
+    ----------
+    text : str
+        Text of others, such as a file name. Numbers are not to be passed.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import spreadsheet_safe
+    >>> spreadsheet_safe("=cmd|calc.png"), spreadsheet_safe("a.png")
+    ("'=cmd|calc.png", 'a.png')
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def from_spreadsheet(text: str) -> str:
+    """Return the text that `spreadsheet_safe` was given.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import from_spreadsheet
+    >>> from_spreadsheet("'=cmd|calc.png"), from_spreadsheet("'a.png")
+    ('=cmd|calc.png', "'a.png")
+    """
+    return text[1:] if text.startswith("'") and spreadsheet_safe(text[1:]) == text else text
