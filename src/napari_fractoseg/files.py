@@ -214,11 +214,18 @@ def move_into_place(draft: Path, path: Path) -> None:
         if part.is_file():
             synced(part)
     os.replace(draft, path)  # noqa: PTH105 - atomic on one file system
-    synced(path.parent)
+    with suppress(OSError):  # some network file systems cannot
+        synced(path.parent)
 
 
 def synced(path: Path) -> None:
-    """Wait until what was written to a file, or the names in a folder, are on the disk."""
+    """Wait until what was written to a file, or the names in a folder, are on the disk.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written there.
+    """
     if os.name == "nt" and path.is_dir():  # Windows cannot
         return
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
