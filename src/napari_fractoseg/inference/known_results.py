@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_fractoseg.files import write_bytes
+from napari_fractoseg.errors import OutputError
+from napari_fractoseg.files import read_json_object, write_bytes
 from napari_fractoseg.models.registry import user_folder
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 
@@ -44,7 +45,7 @@ def remember_result(record: LabelRecord, shape: Sequence[int]) -> None:
         text = json.dumps(record.to_dict(), indent=2) + "\n"
         write_bytes(place, text.encode(), overwrite=True)
         _forget_oldest()
-    except OSError as error:  # a convenience: the result itself is where it belongs
+    except (OutputError, OSError) as error:  # a convenience: the result itself is where it belongs
         logger.info("%s cannot be written (%s).", place, error)
 
 
@@ -65,11 +66,8 @@ def known_result(labels: Any) -> LabelRecord | None:
     if not is_shape_known(labels.shape):
         return None
     name = f"{_begin(labels.shape)}{labels_digest(labels)}.json"
-    try:
-        text = (_folder() / name).read_text(encoding="utf-8")
-        record = LabelRecord.from_dict(json.loads(text))
-    except (OSError, ValueError):
-        return None
+    content = read_json_object(_folder() / name)
+    record = None if content is None else LabelRecord.from_dict(content)
     return record if record is not None and _is_labelled(labels) else None
 
 
