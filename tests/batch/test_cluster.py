@@ -193,7 +193,7 @@ def listening():
     return sorted(found)
 
 
-def answer_of(address, security=None):
+def answer_of(address, security=None, patience_s=3):
     """Return what a Dask process says when it is asked who it is; None if it does not answer."""
 
     async def ask():
@@ -207,7 +207,7 @@ def answer_of(address, security=None):
 
     async def ask_for_a_while():
         try:
-            return await asyncio.wait_for(ask(), 3)  # a server of web pages waits for more
+            return await asyncio.wait_for(ask(), patience_s)  # a server of web pages waits for more
         except (OSError, TimeoutError):
             return None
 
@@ -226,14 +226,16 @@ def status_of(address):
 
 
 def test_nobody_else_can_talk_to_the_processes(workers):
-    security = distributed.get_client().security
+    client = distributed.get_client()
+    client.wait_for_workers(2)  # other tests kill them
+    security = client.security
     found = listening()
     answers = {}
     for host, port in found:
         assert ipaddress.ip_address(host).is_loopback
         assert answer_of(f"tcp://{host}:{port}") is None
         assert answer_of(f"tls://{host}:{port}", distributed.Security.temporary()) is None
-        answers[port] = answer_of(f"tls://{host}:{port}", security)
+        answers[port] = answer_of(f"tls://{host}:{port}", security, patience_s=30)
     kinds = sorted(a["type"] for a in answers.values() if a)
     assert kinds == ["Nanny", "Nanny", "Scheduler", "Worker", "Worker"]
     pages = [f"{host}:{port}" for host, port in found if answers[port] is None]
