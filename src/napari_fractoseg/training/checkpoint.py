@@ -121,8 +121,8 @@ def kept_in(checkpoint: Path) -> Iterator[None]:
         if not checkpoint.exists():
             raise
         raise OutputError(
-            f"{error} The training is kept in {checkpoint}: when there is a place for its result, "
-            "go on with it.",
+            f"{error} The training is not lost: {checkpoint} has it. Go on with it when this is "
+            "mended.",
             options=("resume",),
         ) from error
 

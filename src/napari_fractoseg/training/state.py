@@ -23,6 +23,7 @@ from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference, Lineage
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.text import printable
 from napari_fractoseg.training.checkpoint import Checkpoint, damage_named, pack, unpack
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.data.stream import PatchStream
@@ -299,7 +300,7 @@ class TrainingRun:
         pooled, counts = evaluation.pooled, evaluation.pooled.counts.sum(axis=1)
         names = pooled.scheme.names
         return {
-            "images": tuple(evaluation.images),
+            "images": tuple(map(printable, evaluation.images)),
             "step": self.best_step,
             "mean_iou_before": self.before.get("mean_iou"),
             "mean_iou": pooled.mean_iou,
@@ -307,7 +308,7 @@ class TrainingRun:
                 name: {"iou": _number(pooled.iou[name]), "labelled_px": int(px)}
                 for name, px in zip(names, counts, strict=True)
             },
-            "notes": list(self.split.notes),
+            "notes": list(map(printable, self.split.notes)),
         }
 
     def _lineage(self) -> Lineage:
