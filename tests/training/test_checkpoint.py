@@ -80,6 +80,12 @@ def saved(make_run, tmp_path_factory):
     return Checkpoint.read(path)
 
 
+@pytest.fixture(scope="module")
+def fresh(make_run):
+    """A run that takes no step; what it refuses does not change it."""
+    return make_run()
+
+
 def weights(network):
     return torch.cat([v.float().flatten() for v in network.state_dict().values()])
 
@@ -159,18 +165,17 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_checkpoint_that_does_not_fit_is_refused_and_nothing_of_it_taken(
-    saved, make_run, tmp_path, damage
+    saved, fresh, tmp_path, damage
 ):
     tensors, facts = dict(saved.tensors), json.loads(json.dumps(saved.facts))
     DAMAGES[damage](tensors, facts)
     path = tmp_path / "checkpoint"
     Checkpoint(tensors, facts).write(path)
-    run = make_run()
-    before = weights(run.raw_network)
+    before = weights(fresh.raw_network)
     with pytest.raises(TrainingError, match=rf"{path} is damaged .*Remove it to start anew"):
-        run.restore(path)
-    assert torch.equal(weights(run.raw_network), before)
-    assert run.history == []
+        fresh.restore(path)
+    assert torch.equal(weights(fresh.raw_network), before)
+    assert fresh.history == []
 
 
 def test_a_checkpoint_that_fits_is_taken(saved, make_run, tmp_path):

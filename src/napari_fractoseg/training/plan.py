@@ -253,7 +253,11 @@ class TrainingPlan:
     @classmethod
     def from_json(cls, path: Path) -> TrainingPlan:
         """Read a whole plan from a JSON file of entries, or from the ``card.json`` of a model."""
-        return cls.from_dict(plan_entries(path))
+        entries = plan_entries(path)
+        try:
+            return cls.from_dict(entries)
+        except TrainingError as error:
+            raise error.at(path) from error
 
 
 _ADAPTER = TypeAdapter(TrainingPlan)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.errors import OutputError, TrainingError
 from napari_fractoseg.files import hold, is_held, refuse_existing, sweep_drafts
 
 __all__ = ["hold_checkpoint", "hold_model", "refuse_running"]
@@ -44,8 +44,15 @@ def hold_model(folder: Path) -> Iterator[None]:
     OutputExistsError
         If it is there already.
     OutputError
-        If nothing can be written there.
+        If nothing can be written there, or the model could not be read again.
     """
+    try:
+        str(folder.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"{folder} cannot hold a model: safetensors opens no file whose path is not UTF-8. "
+            "Choose another place or name."
+        ) from error
     refusal = TrainingError(
         f"A training that will write {folder} is going on, in another window or on the command "
         "line. Choose another name, or wait until it ends."

@@ -102,7 +102,8 @@ def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | Non
     layers = []
     with translated(TrainingError, f"{folder} cannot be restored"):
         for entry in read_json(folder / _INDEX, TrainingError, "an index of painted layers"):
-            with np.load(folder / Path(entry["file"]).name, allow_pickle=False) as arrays:
+            path = folder / Path(entry["file"]).name
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 labels = arrays["labels"]
                 predicted = arrays.get("predicted")
                 checked = arrays.get("checked")
