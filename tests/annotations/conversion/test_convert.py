@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -581,6 +582,12 @@ class TestInterrupted:
         with pytest.raises(OutputError, match="Another conversion is writing .*masks"):
             convert(source, folder / "masks")
         assert drain(job).n_images == 2
+
+    def test_masks_are_written_into_the_current_folder(self, folder, monkeypatch):
+        (folder / "masks").mkdir()
+        monkeypatch.chdir(folder / "masks")
+        convert(via(folder, AnnotatedImage("a.png", (rect("i"),))), Path(), overwrite=True)
+        assert sorted(p.name for p in Path().iterdir()) == ["a_labels.tif", "classes.json"]
 
     def test_masks_follow_the_umask(self, folder):
         before = os.umask(0o027)

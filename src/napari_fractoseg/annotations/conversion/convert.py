@@ -188,7 +188,7 @@ def convert_job(
         refuse_existing(out, replaceable=True)
     check_writable(out.parent)
     refusal = OutputError(f"Another conversion is writing {out}. Wait until it ends.")
-    with hold(out, refusal):
+    with hold(out.absolute(), refusal):  # that of `.` has a name
         if not settings.overwrite:  # another one may have ended while this one waited
             refuse_existing(out, replaceable=True)
         sweep_drafts(out.parent)
