@@ -40,6 +40,7 @@ __all__ = [
     "read_json",
     "read_json_object",
     "refuse_existing",
+    "scratch_folder",
     "sweep_drafts",
     "synced",
     "write_bytes",
@@ -198,6 +199,22 @@ def draft_folder(folder: Path) -> Iterator[Path]:
             move_into_place(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Provide an empty hidden folder beside a file, which is removed when the block ends.
+
+    For libraries that put files of their own beside the one that they write: what they leave when
+    the process is killed is then a draft (`sweep_drafts`).
+    """
+    folder = _new_draft(path)
+    with writing(path):
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def move_into_place(draft: Path, path: Path) -> None:
