@@ -157,7 +157,7 @@ def test_an_encoder_that_is_not_known_is_named(folder):
     for name, key in (("card.json", "encoder"), ("config.json", "encoder_name")):
         entries = {**json.loads((folder / name).read_text()), key: "resnet999"}
         (folder / name).write_text(json.dumps(entries))
-    with pytest.raises(ModelError, match="cannot build this network .*resnet999.*Update it"):
+    with pytest.raises(ModelError, match="cannot build this network: .*resnet999.*Update it"):
         load_model(folder)
 
 
