@@ -406,10 +406,7 @@ class ClassScheme:
             If keys are missing or unknown, or values do not fit.
         """
         with translated(ClassSchemeError, "This is no class scheme"):
-            classes = tuple(
-                FractureClass(**{**entry, "aliases": tuple(entry.get("aliases", ()))})
-                for entry in data["classes"]
-            )
+            classes = tuple(FractureClass(**entry) for entry in data["classes"])
             return cls(class_name(data["name"]), classes)
 
     def to_json(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_fractoseg.errors import OutputError
 from napari_fractoseg.files import write_bytes
 from napari_fractoseg.models.registry import user_folder
 from napari_fractoseg.results.record import LabelRecord, labels_digest
@@ -44,7 +45,7 @@ def remember_result(record: LabelRecord, shape: Sequence[int]) -> None:
         text = json.dumps(record.to_dict(), indent=2) + "\n"
         write_bytes(place, text.encode(), overwrite=True)
         _forget_oldest()
-    except OSError as error:  # a convenience: the result itself is where it belongs
+    except (OSError, OutputError) as error:  # a convenience: the result itself is where it belongs
         logger.info("%s cannot be written (%s).", place, error)
 
 

@@ -225,7 +225,7 @@ class _WithoutMemory(TorchFunctionMode):
 def _outline(make: Callable[[], torch.nn.Module], n_classes: int) -> torch.nn.Module:
     """Make a network whose weights have shapes but no values, and see that it fits its purpose."""
     with torch.random.fork_rng(devices=[]), _WithoutMemory():
-        network = make().to("meta").eval()
+        network = make().to("meta").eval().requires_grad_(False)
     probe = torch.empty(1, 1, _PROBE_PX, _PROBE_PX, device="meta")
     with torch.inference_mode():
         found = network(probe)
@@ -241,7 +241,7 @@ def _check_memory(outline: torch.nn.Module) -> None:
     needed, free = _COPIES * 4 * n_weights, psutil.virtual_memory().available
     if needed > free:
         raise ModelError(
-            f"The network has {n_weights / 1e6:.0f} million weights. It takes "
+            f"The network has {n_weights / 1e6:.1f} million weights. It takes "
             f"{needed / 2**30:.1f} GB of memory to run, and {free / 2**30:.1f} GB are free. Close "
             "other programs, or choose another model."
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_fractoseg.classes import class_name
 from napari_fractoseg.errors import ModelError, OutputExistsError
 from napari_fractoseg.files import sweep_drafts
 from napari_fractoseg.models import DEFAULT_MODEL
@@ -58,7 +59,8 @@ class ModelEntry:
     @property
     def title(self) -> str:
         """Title of the model for users, with a remark if it is bundled."""
-        return f"{self.card.name} (bundled)" if self.is_bundled else self.card.name
+        name = class_name(self.card.name)
+        return f"{name} (bundled)" if self.is_bundled else name
 
 
 def bundled_folder() -> Path:
