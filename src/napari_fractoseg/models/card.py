@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -11,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -23,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ModelError, translated
 from napari_fractoseg.files import read_file
+from napari_fractoseg.models.limits import LibraryName, Reductions
 
 __all__ = [
     "CARD",
@@ -33,10 +32,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "WEIGHTS",
     "Inference",
-    "LibraryName",
     "Lineage",
     "ModelCard",
-    "Reductions",
     "is_model_file",
 ]
 
@@ -52,8 +49,6 @@ SCHEMA_VERSION: Literal[1] = 1
 
 _MOST_CARD_BYTES = 2**24
 """Largest size of ``card.json``; that of a training on 1000 images has about 2**20 bytes."""
-_LONGEST_BLOCK_PX = 240
-"""Largest common multiple of the reductions: windows are multiples of 32 times this."""
 _AGAIN = "Download or export the model again."
 
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -67,33 +62,6 @@ def _scheme(value: Any) -> ClassScheme:
     except ClassSchemeError as error:
         raise ValueError(str(error)) from error
 
-
-def _library_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
-        raise ValueError(
-            "must be a plain name that segmentation-models-pytorch or timm has, no address or path"
-        )
-    return name
-
-
-def _with_small_block(reductions: tuple[int, ...]) -> tuple[int, ...]:
-    if math.lcm(*reductions) > _LONGEST_BLOCK_PX:
-        raise ValueError(
-            f"must have a common multiple of at most {_LONGEST_BLOCK_PX}, not "
-            f"{math.lcm(*reductions)}: tiles have edges of 32 times this"
-        )
-    return reductions
-
-
-LibraryName = Annotated[str, AfterValidator(_library_name)]
-"""Name of an architecture or encoder; never an address, of which timm would fetch a network."""
-
-Reductions = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=16)], ...],
-    Field(max_length=8),
-    AfterValidator(_with_small_block),
-]
-"""Reductions of scale levels, whose tiles do not become too large."""
 
 SchemeField = Annotated[
     ClassScheme, BeforeValidator(_scheme), PlainSerializer(lambda scheme: scheme.to_dict())

@@ -26,7 +26,8 @@ from typing_extensions import TypedDict
 
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.files import read_json
-from napari_fractoseg.models.card import CONFIG, WEIGHTS, LibraryName, ModelCard
+from napari_fractoseg.models.card import CONFIG, WEIGHTS, ModelCard
+from napari_fractoseg.models.limits import LibraryName
 from napari_fractoseg.options import refusal
 
 __all__ = [

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.models.card import LibraryName, Reductions
+from napari_fractoseg.models.limits import LibraryName, Reductions
 from napari_fractoseg.options import described, refusal
 
 __all__ = ["TrainingPlan", "plan_entries", "without_retired"]
