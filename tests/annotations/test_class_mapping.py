@@ -254,9 +254,8 @@ def test_the_masks_of_the_research_code_have_1_transgranular():
 
 
 def test_values_that_cannot_be_shown_become_names_that_can():
-    doc = document(
-        {"mode": "red\x1b[31m"}, {"mode": "river\nlines"}, {"mode": "o"}, mode=dropdown(o="a\tb")
-    )
+    values = ({"mode": "red\x1b[31m"}, {"mode": "river\nlines"}, {"mode": "o"})
+    doc = document(*values, mode=dropdown(o="a\tb"))
     mapping = map_classes(doc, DEFAULT_SCHEME, new_classes=True)
     found = names(mapping, *values)
     assert found == ["red\\x1b[31m", "river lines", "a b"]
