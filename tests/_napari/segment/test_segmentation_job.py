@@ -47,7 +47,8 @@ def until_a_plane_is_done(task):
 
 
 def run_out(module, inputs):
-    raise torch.OutOfMemoryError("CUDA out of memory")
+    if not inputs[0].is_meta:  # as loading does, which computes shapes only
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_the_job_puts_labels_in_their_place(request_for, folder):
