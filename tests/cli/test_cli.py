@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
@@ -688,6 +690,19 @@ class TestModels:
         run("models", "remove", "second", code=1)  # nobody said yes
         assert "Removed" in run("models", "remove", "second", "--yes")
         assert "second" not in run("models", "list")
+
+    def test_cards_of_others_give_no_orders_to_the_terminal(self, tmp_path, model, monkeypatch):
+        own = tmp_path / "own"
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(own))
+        card = nf.load_model(model).card
+        folder = own / "red\x1b[31m"
+        shutil.copytree(model, folder)
+        text = replace(card, name="blue\x1b[34m", description="green\x1b[32m").to_json()
+        (folder / "card.json").write_text(text)
+        for arguments in (("models", "list"), ("models", "info", folder), ("doctor",)):
+            found = run(*arguments)
+            assert "\x1b" not in found
+            assert "red\\x1b" in found.replace("\n", "")
 
     def test_an_unknown_model_is_an_error_with_the_names_there_are(self):
         assert "Models there are: " in run("models", "info", "none", code=2)

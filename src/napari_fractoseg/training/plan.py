@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import read_json
+from napari_fractoseg.models.limits import LibraryName, Reductions
 from napari_fractoseg.options import described, refusal
 
 __all__ = ["TrainingPlan", "plan_entries", "without_retired"]
@@ -30,10 +31,11 @@ class TrainingPlan:
     """How a network is trained; with its seed and the hashes of the data it repeats the run."""
 
     architecture: Annotated[
-        str, Field(description="Kind of a new network, as segmentation-models-pytorch names it.")
+        LibraryName,
+        Field(description="Kind of a new network, as segmentation-models-pytorch names it."),
     ] = "Unet"
     encoder: Annotated[
-        str,
+        LibraryName,
         Field(
             description="The part of a new network that looks for structures, as "
             "segmentation-models-pytorch names it. Larger ones are slower and need more labels. "
@@ -71,7 +73,7 @@ class TrainingPlan:
         ),
     ] = 2
     test_reductions: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=16)], ...],
+        Reductions,
         Field(
             description="Scale levels that a finished model averages, as reductions; empty means "
             "that of the training alone."
