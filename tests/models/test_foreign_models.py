@@ -17,7 +17,7 @@ import psutil
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -475,6 +475,7 @@ def test_a_folder_with_other_bytes_loads_or_is_refused(small, name, changes):
 
 
 @BOUNDED
+@example([(0.5, 0)], True)  # places of files that are negative
 @given(BYTES, st.booleans())
 def test_a_zip_file_with_other_bytes_is_imported_or_refused(small, changes, from_end):
     data = small[1].read_bytes()

@@ -215,5 +215,8 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     """Unpack one file; zipfile reads no more than the size that was checked."""
-    with writing(target), archive.open(member) as source, target.open("wb") as out:
-        shutil.copyfileobj(source, out, _CHUNK)
+    with archive.open(member) as source, target.open("wb") as out:
+        while block := source.read(_CHUNK):
+            with writing(target):  # zipfile raises errors of the system for offsets that are wrong
+                out.write(block)
+                out.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,7 @@ class SegmentationModel:
             If the folder is incomplete, damaged or not one of ours.
         """
         folder = Path(folder)
-        missing = [n for n in (CARD, CONFIG, WEIGHTS) if not os.path.lexists(folder / n)]
+        missing = [n for n in (CARD, CONFIG, WEIGHTS) if _is_missing(folder / n)]
         if missing:
             raise ModelError(
                 f"{folder} is not a model folder: {', '.join(missing)} missing. Choose a folder "
@@ -323,6 +322,17 @@ class SegmentationModel:
                 f"A batch of shape {shape} does not fit: it must be (N, 1, Y, X), with Y and X "
                 f"multiples of {stride} (stride_px). Pad it, or use `segment`, which does."
             )
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether a file is not there; False if that cannot be seen, of which reading says why."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:
