@@ -141,3 +141,23 @@ def test_colours_are_taken_over_by_name():
     again = larger.with_colors_of(DEFAULT_SCHEME)
     assert again.classes[:3] == DEFAULT_SCHEME.classes
     assert again.classes[3] == larger.classes[3]
+
+
+@pytest.mark.parametrize("name", ["red\x1b[31m", "two\nlines", "a\tb", "turned\u202e", "\udcb5m"])
+def test_names_that_cannot_be_shown_are_refused(name):
+    with pytest.raises(ClassSchemeError, match="line breaks, tabs or control characters"):
+        FractureClass(1, name, "#123456")
+
+
+def test_names_of_others_become_ones_that_can_be_shown():
+    scheme = DEFAULT_SCHEME.with_names(["river\nlines", "red\x1b[31m", "river lines", "dimples"])
+    assert scheme.names[3:] == ("river lines", "red\\x1b[31m", "dimples")
+    assert scheme.find("red\x1b[31m").value == 5
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"name": "x", "classes": [[]]}', '{"name": "x", "classes": 5}']
+)
+def test_any_other_json_is_no_scheme(text):
+    with pytest.raises(ClassSchemeError, match="This is no class scheme"):
+        ClassScheme.from_json(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,4 +70,27 @@ def test_the_result_is_the_file(web_server, tmp_path):
 def test_errors_reach_the_one_who_waits(web_server, tmp_path):
     job = fetch_file_job(f"{web_server.url}/a", tmp_path / "a", None, remedy="Ask for it.")
     with pytest.raises(DownloadError, match=r"a could not be fetched: .* answered 404\. Ask for"):
+        drain(job)
+
+
+def test_what_killed_downloads_left_is_removed_a_day_later(web_server, tmp_path):
+    (web_server.folder / "weights.bin").write_bytes(b"x")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for name in ("tmp1a_bcdef", "tmp2a_bcdef", "tmp.bin", "other.bin"):
+        (cache / name).write_bytes(b"part")
+        if name != "tmp2a_bcdef":
+            long_ago = time.time() - 25 * 3600
+            os.utime(cache / name, (long_ago, long_ago))
+    url = f"{web_server.url}/weights.bin"
+    drain(fetch_file_job(url, cache / "weights.bin", None, remedy="Wait."))
+    assert sorted(p.name for p in cache.iterdir()) == [
+        "other.bin", "tmp.bin", "tmp2a_bcdef", "weights.bin",
+    ]  # fmt: skip
+
+
+def test_a_pipe_in_the_cache_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "weights.bin")
+    job = fetch_file_job("http://127.0.0.1:9/x", tmp_path / "weights.bin", "0" * 64, remedy="Wait.")
+    with pytest.raises(DownloadError, match=r"weights\.bin is a folder or pipe .*Remove it"):
         drain(job)

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.arrays import value_counts
-from napari_fractoseg.errors import ClassSchemeError
+from napari_fractoseg.errors import ClassSchemeError, translated
+from napari_fractoseg.text import printable
 
 __all__ = [
     "DEFAULT_SCHEME",
@@ -26,6 +27,7 @@ __all__ = [
     "UNLABELLED",
     "ClassScheme",
     "FractureClass",
+    "class_name",
 ]
 
 UNLABELLED = 0
@@ -50,6 +52,20 @@ PALETTES: Mapping[str, tuple[str, ...]] = {
 _COLOR = re.compile(r"#[0-9a-f]{6}([0-9a-f]{2})?")
 
 
+def class_name(text: str) -> str:
+    r"""Return text of others, such as a value in a VIA file, as a name that a class can have.
+
+    It is on one line, without outer blanks; control characters become escapes (`printable`).
+
+    Examples
+    --------
+    >>> from napari_fractoseg.classes import class_name
+    >>> print(class_name(" river\nlines \x1b[31m"))
+    river lines \x1b[31m
+    """
+    return re.sub(r"[\t\n]", " ", printable(text)).strip()
+
+
 @dataclass(frozen=True)
 class FractureClass:
     """One class that a pixel can have: a fracture mode or background.
@@ -59,7 +75,8 @@ class FractureClass:
     value : int
         Label value, 1-255.
     name : str
-        Name shown to users, unique in a scheme.
+        Name shown to users, unique in a scheme; one line without control characters
+        (`class_name`).
     color : str
         Colour as ``#rrggbb`` or ``#rrggbbaa``.
     aliases : tuple of str
@@ -89,6 +106,7 @@ class FractureClass:
             )
         if not isinstance(self.name, str) or not self.name.strip():
             raise ClassSchemeError(f"Class {self.value} has no name. Give it one.")
+        self._check_text()
         if not isinstance(self.color, str) or not _COLOR.fullmatch(self.color.lower()):
             raise ClassSchemeError(
                 f"Class {self.name!r}: colour {self.color!r} is not of the form #rrggbb "
@@ -98,6 +116,27 @@ class FractureClass:
         object.__setattr__(self, "name", self.name.strip())
         object.__setattr__(self, "color", self.color.lower())
         object.__setattr__(self, "aliases", tuple(self.aliases))
+
+    def _check_text(self) -> None:
+        """Refuse names that cannot be shown, and texts of another type."""
+        if self.name.strip() != class_name(self.name):
+            raise ClassSchemeError(
+                f"Class {self.name!r}: its name has line breaks, tabs or control characters. Use "
+                f"one line of letters, such as {class_name(self.name)!r}."
+            )
+        if isinstance(self.aliases, str) or not all(isinstance(a, str) for a in self.aliases):
+            raise ClassSchemeError(
+                f"Class {self.name!r}: its aliases {self.aliases!r} are not a list of texts."
+            )
+        if not isinstance(self.description, str):
+            raise ClassSchemeError(
+                f"Class {self.name!r}: its description {self.description!r} is not a text."
+            )
+        if not isinstance(self.is_fracture_mode, bool | np.bool_):
+            raise ClassSchemeError(
+                f"Class {self.name!r}: is_fracture_mode is {self.is_fracture_mode!r}. Use true or "
+                "false."
+            )
 
     @property
     def rgba(self) -> tuple[float, float, float, float]:
@@ -196,8 +235,11 @@ class ClassScheme:
         return found
 
     def get(self, text: str) -> FractureClass | None:
-        """Return the class that has this name or alias, or None; names win over aliases."""
-        folded = text.strip().casefold()
+        """Return the class that has this name or alias, or None; names win over aliases.
+
+        Of a text with control characters it is the class that is named as `class_name` says.
+        """
+        folded = class_name(text).casefold()
         named = [c for c in self.classes if c.name.casefold() == folded]
         return next(iter(named or [c for c in self.classes if c.answers_to(text)]), None)
 
@@ -220,7 +262,7 @@ class ClassScheme:
         """Return a scheme that also has classes of these names.
 
         Names that a class already answers to add nothing. New classes get the
-        next free values and colours.
+        next free values and colours, and names that can be shown (`class_name`).
         """
         scheme = self
         for name in names:
@@ -228,7 +270,7 @@ class ClassScheme:
                 value = next((v for v in range(1, 256) if v not in scheme.values), None)
                 if value is None:
                     raise ClassSchemeError(f"No value is free for class {name!r}: 255 are in use.")
-                new = FractureClass(value, name, scheme._free_color())
+                new = FractureClass(value, class_name(name), scheme._free_color())
                 scheme = replace(scheme, classes=(*scheme.classes, new))
         return scheme
 
@@ -363,14 +405,9 @@ class ClassScheme:
         ClassSchemeError
             If keys are missing or unknown, or values do not fit.
         """
-        try:
-            classes = tuple(
-                FractureClass(**{**entry, "aliases": tuple(entry.get("aliases", ()))})
-                for entry in data["classes"]
-            )
-            return cls(str(data["name"]), classes)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ClassSchemeError(f"This is no class scheme: {error}.") from error
+        with translated(ClassSchemeError, "This is no class scheme"):
+            classes = tuple(FractureClass(**entry) for entry in data["classes"])
+            return cls(class_name(data["name"]), classes)
 
     def to_json(self) -> str:
         """Return the scheme as JSON text."""
@@ -385,10 +422,8 @@ class ClassScheme:
         ClassSchemeError
             If the text is no class scheme.
         """
-        try:
+        with translated(ClassSchemeError, "This is no class scheme"):
             data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ClassSchemeError(f"This is no class scheme: not JSON ({error}).") from error
         if not isinstance(data, dict):
             raise ClassSchemeError(
                 f"This is no class scheme: {type(data).__name__} instead of object."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import pooch
 import requests
 
 from napari_fractoseg.errors import DownloadError
+from napari_fractoseg.files import sweep_drafts
 from napari_fractoseg.jobs import Job, Progress
 
 __all__ = ["cache_folder", "fetch_file", "fetch_file_job"]
@@ -67,6 +69,9 @@ def fetch_file(
     def keep(response: requests.Response, **_options: Any) -> None:
         responses.append(response)
 
+    if path.exists() and not path.is_file():
+        raise DownloadError(f"{path} is a folder or pipe instead of a file. Remove it.")
+    sweep_drafts(path.parent, _is_partial)
     try:
         pooch.retrieve(
             url,
@@ -105,6 +110,11 @@ def fetch_file(
         for response in responses:
             response.close()  # pooch leaves it open after an error
     return path
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a file of the cache is what pooch fetched until the process was killed."""
+    return re.fullmatch("tmp[a-z0-9_]{8}", path.name) is not None and path.is_file()
 
 
 def fetch_file_job(url: str, path: Path, sha256: str | None, *, remedy: str) -> Job[Path]:

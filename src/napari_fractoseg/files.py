@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ __all__ = [
     "read_json",
     "read_json_object",
     "refuse_existing",
+    "scratch_folder",
     "sweep_drafts",
     "synced",
     "write_bytes",
@@ -195,9 +196,29 @@ def draft_folder(folder: Path) -> Iterator[Path]:
                 if path.is_file():
                     path.chmod(mode)
             refuse_existing(folder)  # a rename would replace an empty folder
-            move_into_place(draft, folder)
+            try:
+                move_into_place(draft, folder)
+            except OSError:
+                refuse_existing(folder)  # made by another run since then
+                raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Provide an empty hidden folder beside a file, which is removed when the block ends.
+
+    For libraries that put files of their own beside the one that they write: what they leave when
+    the process is killed is then a draft (`sweep_drafts`).
+    """
+    folder = _new_draft(path)
+    with writing(path):
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def move_into_place(draft: Path, path: Path) -> None:
@@ -235,24 +256,31 @@ def synced(path: Path) -> None:
         os.close(handle)
 
 
-def sweep_drafts(folder: Path) -> list[Path]:
+def _is_draft(path: Path) -> bool:
+    return _DRAFT.fullmatch(path.name) is not None
+
+
+def sweep_drafts(folder: Path, is_draft: Callable[[Path], bool] = _is_draft) -> list[Path]:
     """Remove the drafts in a folder that processes left when they were killed; return their paths.
 
     Parameters
     ----------
     folder : Path
         Folder to look into; it need not be there.
+    is_draft : callable
+        Function of a path in it, whether it is a draft; by default those of `draft_of` and
+        `draft_folder` are.
 
     Returns
     -------
     list of Path
-        Drafts of `draft_of` and `draft_folder` in which nothing was written for a day. Younger
-        ones may be those of a run that is going on; they stay.
+        Drafts in which nothing was written for a day. Younger ones may be those of a run that
+        is going on; they stay.
     """
     removed = []
     with suppress(OSError):  # a convenience, for which nothing else must fail
         for path in folder.iterdir():
-            if _DRAFT.fullmatch(path.name) and time.time() - _last_change(path) > _STALE_S:
+            if is_draft(path) and time.time() - _last_change(path) > _STALE_S:
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
                 else:

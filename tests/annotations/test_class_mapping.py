@@ -253,6 +253,14 @@ def test_the_masks_of_the_research_code_have_1_transgranular():
     assert all(DEFAULT_SCHEME.get(name) for name in RESEARCH_MASK_VALUES.values())
 
 
+def test_values_that_cannot_be_shown_become_names_that_can():
+    values = ({"mode": "red\x1b[31m"}, {"mode": "river\nlines"}, {"mode": "o"})
+    doc = document(*values, mode=dropdown(o="a\tb"))
+    mapping = map_classes(doc, DEFAULT_SCHEME, new_classes=True)
+    found = names(mapping, *values)
+    assert found == ["red\\x1b[31m", "river lines", "a b"]
+
+
 @pytest.mark.parametrize("values", [("x", "R", "c", "p", "d"), ("d", "p", "c", "R", "x")])
 def test_the_order_of_regions_does_not_number_new_classes(values):
     attributes = [{"mode": value} for value in values]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import ipaddress
 import os
 import shutil
 import signal
+import urllib.error
+import urllib.request
 from collections import deque
 from contextlib import closing
 from dataclasses import replace
 
 import distributed
 import numpy as np
+import psutil
 import pytest
 import torch
 import zarr
 
 from napari_fractoseg import batch
-from napari_fractoseg.batch.cluster import dask_workers, local_workers
+from napari_fractoseg.batch.cluster import dask_workers, local_workers, tls_security
 from napari_fractoseg.batch.executors import Unit, result_of, work_through
 from napari_fractoseg.errors import ClusterError
 from napari_fractoseg.jobs import drain
@@ -117,8 +122,8 @@ def test_a_scheduler_elsewhere_is_used_and_files_are_spread(settings, workers, t
     noise[1] = 9
     zarr.create_array(images / "c.zarr", data=noise, dimension_names=("z", "y", "x"))
     here = drain(batch.run(batch.plan([images], tmp_path / "here", settings)))
-    address = distributed.get_client().scheduler.address
-    with dask_workers(address) as two:
+    client = distributed.get_client()
+    with dask_workers(client.scheduler.address, client.security) as two:
         assert two.count() == 2
         there = drain(batch.run(batch.plan([images], tmp_path / "there", settings), two))
     assert [r.status for r in there.results] == ["done"] * 3
@@ -174,3 +179,123 @@ def test_work_that_was_dropped_is_said():
     future.cancel()
     with pytest.raises(ClusterError, match="scheduler was stopped or restarted"):
         result_of(future)
+
+
+# ---- who can talk to the processes -----------------------------------------------------------
+
+
+def listening():
+    """Return address and port of all that listens in this process and its children."""
+    here = psutil.Process()
+    found = set()
+    for process in (here, *here.children(recursive=True)):
+        found |= {c.laddr for c in process.net_connections(kind="tcp") if c.status == "LISTEN"}
+    return sorted(found)
+
+
+def answer_of(address, security=None, patience_s=3):
+    """Return what a Dask process says when it is asked who it is; None if it does not answer."""
+
+    async def ask():
+        arguments = {} if security is None else security.get_connection_args("client")
+        comm = await distributed.core.connect(address, timeout=2, **arguments)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    async def ask_for_a_while():
+        try:
+            return await asyncio.wait_for(ask(), patience_s)  # a server of web pages waits for more
+        except (OSError, TimeoutError):
+            return None
+
+    return asyncio.run(ask_for_a_while())
+
+
+def status_of(address):
+    """Return the status with which a server of web pages answers; None if it is none."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/info/main/workers.html", timeout=2) as page:
+            return page.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def test_nobody_else_can_talk_to_the_processes(workers):
+    client = distributed.get_client()
+    client.wait_for_workers(2)  # other tests kill them
+    security = client.security
+    found = listening()
+    answers = {}
+    for host, port in found:
+        assert ipaddress.ip_address(host).is_loopback
+        assert answer_of(f"tcp://{host}:{port}") is None
+        assert answer_of(f"tls://{host}:{port}", distributed.Security.temporary()) is None
+        answers[port] = answer_of(f"tls://{host}:{port}", security, patience_s=30)
+    kinds = sorted(a["type"] for a in answers.values() if a)
+    assert kinds == ["Nanny", "Nanny", "Scheduler", "Worker", "Worker"]
+    pages = [f"{host}:{port}" for host, port in found if answers[port] is None]
+    assert [status_of(page) for page in pages] == [404] * 3  # Dask always starts such servers
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Return files of an authority's certificate, and a certificate with its key in one file."""
+    made = distributed.Security.temporary()
+    folder = tmp_path_factory.mktemp("tls")
+    ca_file, cert = folder / "ca.pem", folder / "both.pem"
+    ca_file.write_text(made.tls_ca_file)
+    cert.write_text(made.tls_client_cert + made.tls_client_key)
+    return ca_file, cert
+
+
+@pytest.fixture(scope="module")
+def safe_scheduler(authority):
+    ca_file, cert = map(str, authority)
+    security = distributed.Security(
+        require_encryption=True, tls_ca_file=ca_file, tls_scheduler_cert=cert,
+        tls_worker_cert=cert, tls_client_cert=cert,
+    )  # fmt: skip
+    with distributed.LocalCluster(
+        1, threads_per_worker=1, processes=False, security=security, protocol="tls://",
+        dashboard_address=None, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+    ) as cluster:  # fmt: skip
+        yield cluster.scheduler_address
+
+
+def test_a_scheduler_is_reached_by_files_of_tls(safe_scheduler, authority):
+    with dask_workers(safe_scheduler, tls_security(*authority)) as one:
+        assert one.executor.submit(sum, (1, 2)).result() == 3
+
+
+def test_certificates_of_another_authority_are_refused(safe_scheduler, monkeypatch):
+    from napari_fractoseg.batch import cluster
+
+    monkeypatch.setattr(cluster, "_CONNECT_S", 2)
+    for security in (distributed.Security.temporary(), None):
+        with (
+            pytest.raises(ClusterError, match="refuses the connection.*files of TLS"),
+            dask_workers(safe_scheduler, security),
+        ):
+            pass
+
+
+def test_files_of_tls_do_not_go_with_an_open_address(authority):
+    with (
+        pytest.raises(ClusterError, match="tcp://node7:8786 is no address of a scheduler with TLS"),
+        dask_workers("tcp://node7:8786", tls_security(*authority)),
+    ):
+        pass
+
+
+def test_files_that_are_no_certificates_are_refused(authority, tmp_path):
+    ca_file, cert = authority
+    other = tmp_path / "notes.txt"
+    other.write_text("no certificate")
+    for files in [(other, cert), (ca_file, other), (ca_file, cert, other), (tmp_path / "no", cert)]:
+        with pytest.raises(ClusterError, match="cannot be used for TLS.*Name PEM files"):
+            tls_security(*files)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
@@ -23,6 +25,7 @@ from napari_fractoseg.cli.app import app
 from napari_fractoseg.cli.train import stop_on_ctrl_c
 from napari_fractoseg.options import option_fields
 from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
+from napari_fractoseg.training.run_lock import hold_model
 
 PLAN = {
     "encoder": "resnet18",
@@ -688,6 +691,19 @@ class TestModels:
         assert "Removed" in run("models", "remove", "second", "--yes")
         assert "second" not in run("models", "list")
 
+    def test_cards_of_others_give_no_orders_to_the_terminal(self, tmp_path, model, monkeypatch):
+        own = tmp_path / "own"
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(own))
+        card = nf.load_model(model).card
+        folder = own / "red\x1b[31m"
+        shutil.copytree(model, folder)
+        text = replace(card, name="blue\x1b[34m", description="green\x1b[32m").to_json()
+        (folder / "card.json").write_text(text)
+        for arguments in (("models", "list"), ("models", "info", folder), ("doctor",)):
+            found = run(*arguments)
+            assert "\x1b" not in found
+            assert "red\\x1b" in found.replace("\n", "")
+
     def test_an_unknown_model_is_an_error_with_the_names_there_are(self):
         assert "Models there are: " in run("models", "info", "none", code=2)
 
@@ -747,3 +763,76 @@ class TestDemo:
         run("demo", "-o", "mine", "--device", "cpu")
         exact = tifffile.imread(tmp_path / "mine" / "synthetic_exact.tif")
         np.testing.assert_array_equal(exact, nf.synthetic_fracture(seed=0, shape=(640, 640)).labels)
+
+
+class TestPlacesOfResults:
+    """What cannot be written is said before images, which are not there here, are looked for."""
+
+    @pytest.mark.parametrize(
+        "options", [("-o", "file/model"), ("--history", "file/h.csv"), ("--tensorboard", "file")]
+    )
+    def test_of_a_training(self, tmp_path, options):
+        (tmp_path / "file").touch()
+        option, name = options
+        given = {"-o": tmp_path / "model"} | {option: tmp_path / name}
+        text = run("train", "--images", tmp_path / "none", "--labels", tmp_path / "none",
+                   *(word for pair in given.items() for word in pair), code=2)  # fmt: skip
+        assert f"error: {tmp_path / 'file'} cannot be written" in " ".join(text.split())
+        assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+    def test_of_an_evaluation(self, tmp_path):
+        (tmp_path / "file").touch()
+        text = run("evaluate", "--images", tmp_path / "none", "--labels", tmp_path / "none",
+                   "-o", tmp_path / "file" / "report.json", code=2)  # fmt: skip
+        assert f"error: {tmp_path / 'file'} cannot be written" in " ".join(text.split())
+
+    def test_of_two_trainings_of_one_model_the_second_is_refused(self, tmp_path):
+        with hold_model(tmp_path / "model"):
+            text = run("train", "--images", tmp_path / "none", "--labels", tmp_path / "none",
+                       "-o", tmp_path / "model", code=2)  # fmt: skip
+        assert f"A training that will write {tmp_path / 'model'} is going on" in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+def test_names_that_are_not_utf_8_are_evaluated_and_trained_on(data, model):
+    for part in ("images", "masks"):
+        (data / part / "one.png").rename(data / part / os.fsdecode(b"5\xb5m.png"))
+    pairs = ["--images", data / "images", "--labels", data / "masks", "--device", "cpu"]
+    out = data / os.fsdecode(b"\xb5")
+    text = run("evaluate", *pairs, "--model", model, "-o", out / "report.json")
+    assert r"5\xb5m" in text
+    assert os.fsdecode(b"5\xb5m") in json.loads((out / "report.json").read_bytes())["images"]
+    text = run("train", *pairs, "--plan", data / "plan.json", "--max-steps", 1,
+               "--split", "images", "--validation", os.fsdecode(b"5\xb5m"),
+               "-o", data / "model")  # fmt: skip
+    assert r"Held-out pixels of 5\xb5m: mean IoU" in text
+    assert nf.load_model(str(data / "model")).card.metrics["validation"]["images"] == [r"5\xb5m"]
+    text = run("train", *pairs, "-o", out / "model", code=2)
+    assert r"\xb5/model cannot hold a model: safetensors opens no file whose path is not" in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="full disks are made by a limit of Unix")
+def test_a_training_whose_model_finds_no_room_is_taken_up_again(data, monkeypatch):
+    import resource
+
+    from napari_fractoseg.models.model import SegmentationModel
+
+    arguments = train_arguments(data)
+    save = SegmentationModel.save
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(self, *given, **named):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+        try:
+            return save(self, *given, **named)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(SegmentationModel, "save", full)
+        text = " ".join(run(*arguments, "--max-steps", 2, code=2).split())
+    assert f"The training is not lost: {data / 'model.checkpoint'} has it." in text
+    assert "Option: --resume" in text
+    assert not (data / "model").exists()
+    assert f"Saved {data / 'model'}" in run(*arguments, "--max-steps", 2, "--resume")
+    assert not (data / "model.checkpoint").exists()

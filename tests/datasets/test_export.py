@@ -13,7 +13,7 @@ from napari_fractoseg.datasets.export import (
     write_training_folder,
 )
 from napari_fractoseg.datasets.sources import read_training_sets
-from napari_fractoseg.errors import OutputExistsError, TrainingError
+from napari_fractoseg.errors import OutputError, OutputExistsError, TrainingError
 from napari_fractoseg.images import Micrograph
 
 
@@ -43,6 +43,27 @@ def test_nothing_is_overwritten(tmp_path):
     write_training_folder(training_set, tmp_path)
     with pytest.raises(OutputExistsError, match="images exists already"):
         write_training_folder(training_set, tmp_path)
+
+
+def test_folders_appear_complete_or_not_at_all(tmp_path):
+    resource = pytest.importorskip("resource")
+    small, large = pair("a", 0), Micrograph(np.ones((500, 500), np.uint8), name="b")
+    training_set = TrainingSet((small, TrainingPair(large, np.ones((500, 500), np.uint8))))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # as on a full disk
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write_training_folder(training_set, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "run").iterdir()) == []
+    write_training_folder(training_set, tmp_path / "run")
+
+
+def test_names_that_are_not_utf_8_are_written(tmp_path):
+    write_training_folder(TrainingSet((pair("5\udcb5m", 0),)), tmp_path)
+    (again,) = read_training_sets([tmp_path / "images"], [tmp_path / "labels"]).pairs
+    assert (again.name, again.group) == ("5 m", "5\udcb5m")
 
 
 def test_the_command_names_everything(tmp_path):

@@ -387,6 +387,41 @@ def test_a_large_plane_on_disk_is_read_in_parts_and_labelled_on_disk(
     np.testing.assert_array_equal(labels[...], expected)
 
 
+class _Overflowing(torch.nn.Module):
+    """A network that gives no numbers where the image is brighter than a threshold."""
+
+    def __init__(self, threshold):
+        super().__init__()
+        self.head = torch.nn.Conv2d(1, 3, 1)
+        self.threshold = threshold
+
+    def forward(self, inputs):
+        return self.head(inputs) + torch.where(inputs > self.threshold, torch.nan, 0.0)
+
+
+@pytest.mark.parametrize("threshold", [-9, 1.5])  # from the first tile on; in the last one
+def test_a_network_that_gives_no_numbers_labels_nothing_by_the_first_class(tiny_model, threshold):
+    image = IMAGE.clip(0, 100)
+    image[-10:, -10:] = 255
+    card = replace(tiny_model.card, inference=Inference(halo_px=0))
+    predictor = Predictor(SegmentationModel(card, _Overflowing(threshold)), CPU, tile_px=64)
+    labels = np.zeros(image.shape, np.uint8)
+    with pytest.raises(ModelError, match="'tiny' gives no numbers .* on CPU.*Choose another model"):
+        drain(predictor.run_into(MicrographStack(image), labels))
+    assert not labels[-10:, -10:].any()
+    assert labels[:64, :64].any() == (threshold > 0)
+
+
+def test_weights_that_overflow_are_an_error_with_openvino_too(tiny_model, tmp_path):
+    model = nf.load_model(tiny_model.save(tmp_path / "tiny"))
+    with torch.no_grad():
+        model.network.segmentation_head[0].weight.fill_(3e38)
+    predictor = Predictor(model, CPU)
+    predictor.engine.expected_cells = 10**6  # as much work as OpenVINO is used for
+    with pytest.raises(ModelError, match="gives no numbers"):
+        drain(predictor.run(MicrographStack(IMAGE)))
+
+
 class _Greedy(torch.nn.Module):
     """A network that asks for more memory than any machine has, but for small images."""
 

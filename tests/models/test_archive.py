@@ -1,11 +1,14 @@
 import json
+import os
 import shutil
+import time
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from napari_fractoseg.errors import ModelError, OutputExistsError
+from napari_fractoseg.errors import ModelError, OutputError, OutputExistsError
 from napari_fractoseg.models.archive import export_model, import_model, remove_model
 from napari_fractoseg.models.model import load_model
 from napari_fractoseg.models.registry import list_models, user_folder
@@ -119,3 +122,62 @@ def test_only_own_models_are_removed(packed):
     for name in ("tiny", "fracture-modes", "../models", ".."):
         with pytest.raises(ModelError, match="no own model"):
             remove_model(name)
+
+
+@pytest.mark.parametrize("name", ["LICENSE.txt", "README.md", "model.safetensors"])
+def test_what_a_link_points_to_is_not_packed(packed, tmp_path, name):
+    folder = import_model(packed)
+    secret = tmp_path / "secret"
+    secret.write_bytes((folder / name).read_bytes() if (folder / name).exists() else b"hostname")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(secret)
+    with pytest.raises(ModelError, match=f"{name} is a link, .* Put a copy of the file"):
+        export_model("tiny", tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_a_pipe_is_not_packed_nor_waited_for(packed, tmp_path):
+    os.mkfifo(import_model(packed) / "LICENSE.txt")
+    with pytest.raises(ModelError, match="LICENSE.txt is a link, pipe or folder"):
+        export_model("tiny", tmp_path / "out.zip")
+
+
+def test_of_a_link_only_the_link_is_removed(packed, tmp_path):
+    folder = import_model(packed).rename(tmp_path / "elsewhere")
+    link = user_folder() / "linked"
+    link.symlink_to(folder)
+    assert remove_model("linked") == link
+    assert not link.is_symlink()
+    assert load_model(folder).card.name == "tiny"
+    link.symlink_to(tmp_path / "nowhere")
+    assert remove_model("linked") == link
+    assert not link.is_symlink()
+
+
+def test_a_link_to_nowhere_is_not_replaced(packed):
+    user_folder().mkdir(parents=True)
+    (user_folder() / "tiny").symlink_to("nowhere")
+    with pytest.raises(OutputExistsError, match="'tiny' already"):
+        import_model(packed)
+
+
+def test_a_model_larger_than_the_free_disk_is_not_unpacked(packed, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    with pytest.raises(OutputError, match="would unpack to .* MB, and 1 MB are free"):
+        import_model(packed)
+    assert not list(user_folder().iterdir())
+
+
+def test_what_killed_imports_left_is_removed_a_day_later(packed):
+    left = [".a-0123abcd-draft", ".b-abc_12xy", ".c-0123abcd-draft", ".d-abc_12xy"]
+    kept = [".mine-abcdefgh", ".config"]
+    for name in [*left, *kept]:
+        (user_folder() / name).mkdir(parents=True)
+        (user_folder() / name / "model.safetensors").write_bytes(b"x")
+    (user_folder() / ".mine-abcdefgh" / "notes.txt").write_bytes(b"x")
+    long_ago = time.time() - 25 * 3600
+    for name in [*left[:2], *kept]:
+        for path in (*(user_folder() / name).iterdir(), user_folder() / name):
+            os.utime(path, (long_ago, long_ago))
+    import_model(packed)
+    assert sorted(p.name for p in user_folder().iterdir()) == sorted([*left[2:], *kept, "tiny"])

@@ -1,5 +1,8 @@
 import json
 import pickle
+import resource
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.errors import ImageError, ModelError, OutputExistsError
+from napari_fractoseg.errors import ImageError, ModelError, OutputError, OutputExistsError
 from napari_fractoseg.models.card import Inference, ModelCard
 from napari_fractoseg.models.model import SegmentationModel, load_model
 
@@ -157,7 +160,7 @@ def test_an_encoder_that_is_not_known_is_named(folder):
     for name, key in (("card.json", "encoder"), ("config.json", "encoder_name")):
         entries = {**json.loads((folder / name).read_text()), key: "resnet999"}
         (folder / name).write_text(json.dumps(entries))
-    with pytest.raises(ModelError, match="cannot build this network .*resnet999.*Update it"):
+    with pytest.raises(ModelError, match="cannot build this network: .*resnet999.*Update it"):
         load_model(folder)
 
 
@@ -183,3 +186,46 @@ def test_encoder_weights_in_the_configuration_are_not_fetched(folder, tiny_model
     torch.testing.assert_close(
         load_model(folder).probabilities(BATCH), tiny_model.probabilities(BATCH)
     )
+
+
+def test_of_two_that_save_at_once_one_is_told_and_none_is_lost(tmp_path, tiny_model):
+    start = threading.Barrier(2)
+
+    def save(name):
+        start.wait()
+        try:
+            return tiny_model.with_card(name=name).save(tmp_path / "same")
+        except OutputExistsError:
+            return None
+
+    with ThreadPoolExecutor(2) as pool:
+        saved = list(pool.map(save, ["one", "other"]))
+    assert saved.count(None) == 1
+    winner = ["one", "other"][saved.index(tmp_path / "same")]
+    assert load_model(tmp_path / "same").card.name == winner
+    assert [p.name for p in tmp_path.iterdir()] == ["same"]
+
+
+def test_an_empty_folder_is_not_replaced(tmp_path, tiny_model):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OutputExistsError, match="exists already"):
+        tiny_model.save(tmp_path / "empty")
+
+
+def test_a_disk_that_is_full_leaves_nothing_half(tmp_path, tiny_model):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="tiny cannot be written: .*[Mm]ake room"):
+            tiny_model.save(tmp_path / "tiny")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_probabilities_that_are_no_numbers_are_an_error(tiny_model, folder):
+    model = load_model(folder)
+    with torch.no_grad():
+        model.network.segmentation_head[0].weight.fill_(3e38)
+    with pytest.raises(ModelError, match="'tiny' gives no numbers"):
+        model.probabilities(BATCH)

@@ -172,6 +172,29 @@ def test_files_of_something_else_are_refused_and_nothing_in_them_runs(hub, conte
     assert "never run" not in capsys.readouterr().out
 
 
+def test_damaged_files_of_the_cache_are_named(hub):
+    published = find_weights("resnet18", "imagenet")
+    published.path.parent.mkdir(parents=True)
+    for content in (b"", b"\xff" * 100, b"PK\x03\x04" + bytes(50)):
+        published.path.write_bytes(content)
+        with pytest.raises(ModelError, match="damaged or not a safetensors file"):
+            fill_encoder(new_network(), published)
+    seen = published.path.with_name(f"{published.path.name}.sha256")
+    seen.write_bytes(b"\xff\xfe")
+    with pytest.raises(DownloadError, match="sha256 is damaged.*Remove it"):
+        drain(fetch_weights_job(published))
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_the_cache_are_real_numbers(hub, dtype):
+    published = find_weights("resnet18", "imagenet")
+    published.path.parent.mkdir(parents=True)
+    weights = resnet18()[1]
+    save_file({**weights, "conv1.weight": weights["conv1.weight"].to(dtype)}, published.path)
+    with pytest.raises(ModelError, match="'conv1.weight' are of type"):
+        fill_encoder(new_network(), published)
+
+
 @pytest.mark.parametrize(
     ("encoder", "kind"),
     [("tu-resnet18", "micronet"), ("mit_b0", "micronet"), ("no such", "imagenet")],

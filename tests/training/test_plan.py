@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -33,6 +34,27 @@ def test_files_that_are_no_plan_are_refused(tmp_path):
     path.write_text("{")
     with pytest.raises(TrainingError, match=r"plan\.json is not a training plan"):
         TrainingPlan.from_json(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 100_000, b"\xff\xfe", b'{"lineage": 7}', b'{"lineage": {"plan": [1]}}',
+        b'{"lineage": null}', b'{"seed": ' + b"1" * 10_000 + b"}",
+    ],
+)  # fmt: skip
+def test_damaged_plans_are_named(tmp_path, data):
+    path = tmp_path / "plan.json"
+    path.write_bytes(data)
+    with pytest.raises(TrainingError, match=r"plan\.json (is|Training plan)"):
+        TrainingPlan.from_json(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_plan(tmp_path):
+    os.mkfifo(tmp_path / "plan.json")
+    with pytest.raises(TrainingError, match=r"plan\.json is not a training plan: it is no file"):
+        plan_entries(tmp_path / "plan.json")
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", '"adamw"'])

@@ -1,4 +1,4 @@
-from .cluster import dask_workers, local_workers
+from .cluster import dask_workers, local_workers, tls_security
 from .executors import Workers
 from .report import BatchReport, FileResult
 from .running import run, segment_file
@@ -16,4 +16,5 @@ __all__ = [
     "plan",
     "run",
     "segment_file",
+    "tls_security",
 ]

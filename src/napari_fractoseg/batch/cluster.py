@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,13 +13,25 @@ import torch
 
 from napari_fractoseg.batch import worker_start
 from napari_fractoseg.batch.executors import Workers
-from napari_fractoseg.errors import ClusterError
+from napari_fractoseg.errors import ClusterError, translated
 
-__all__ = ["dask_workers", "local_workers", "memory_for_a_tile", "use_own_threads"]
+__all__ = [
+    "dask_workers",
+    "local_workers",
+    "memory_for_a_tile",
+    "tls_security",
+    "use_own_threads",
+]
 
 _CONNECT_S = 20
 _SHARE = 0.5
 """Fraction of a worker's free memory that a tile may take: Dask stops workers near their limit."""
+_HERE = "127.0.0.1"
+_NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+"""Dask's configuration for servers of web pages, which it always starts, that have no page."""
 
 
 @contextmanager
@@ -39,33 +52,53 @@ def local_workers(count: int) -> Iterator[Workers]:
     Raises
     ------
     ClusterError
-        If Dask is not installed.
+        If Dask is not installed, or the processes do not start.
+
+    Notes
+    -----
+    Whoever can talk to a Dask process can run code in it. These listen on this machine's own
+    address only, and talk to nobody without a certificate (TLS) that exists for this run alone, in
+    the memory of its processes.
     """
     distributed = _import_distributed()
+    import dask
     from dask.system import CPU_COUNT  # those that this process may use
 
-    with (
-        distributed.LocalCluster(
-            n_workers=count,
-            threads_per_worker=max(1, CPU_COUNT // count),
-            memory_limit=psutil.virtual_memory().available // count,
-            dashboard_address=":0",  # whichever is free
-            preload=[worker_start.__name__],
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with ExitStack() as stack:
+        with (
+            translated(ClusterError, f"{count} worker processes cannot be started"),
+            dask.config.set(_NO_PAGES),
+        ):
+            cluster = stack.enter_context(
+                distributed.LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=max(1, CPU_COUNT // count),
+                    memory_limit=psutil.virtual_memory().available // count,
+                    host=_HERE,
+                    security=distributed.Security.temporary(),
+                    dashboard_address=None,
+                    # By default the server of pages has a fixed port, which may be taken.
+                    scheduler_kwargs={"dashboard_address": f"{_HERE}:0"},
+                    preload=[worker_start.__name__],
+                )
+            )
+            client = stack.enter_context(distributed.Client(cluster))
         yield _workers_of(client)
 
 
 @contextmanager
-def dask_workers(address: str) -> Iterator[Workers]:
+def dask_workers(address: str, security: Any = None) -> Iterator[Workers]:
     """Connect to a Dask scheduler and use its workers.
 
     Parameters
     ----------
     address : str
-        Address of the scheduler, such as ``tcp://node7:8786``. Its workers need the same
-        files under the same paths, and napari-fractoseg.
+        Address of the scheduler, such as ``tls://node7:8786``. Its workers need the same
+        files under the same paths, and napari-fractoseg. Whoever reaches the port of a
+        scheduler at ``tcp://`` can run code as its user.
+    security : distributed.Security, optional
+        Certificates for ``tls://``, as `tls_security` makes it of files, or a cluster's attribute
+        ``security``; by default those of Dask's configuration.
 
     Yields
     ------
@@ -75,22 +108,68 @@ def dask_workers(address: str) -> Iterator[Workers]:
     Raises
     ------
     ClusterError
-        If Dask is not installed, or there is no scheduler at the address.
+        If Dask is not installed, there is no scheduler at the address, or it does not accept
+        the certificates.
     """
     distributed = _import_distributed()
-    try:
-        client = distributed.Client(address, timeout=_CONNECT_S)
-    except (OSError, TimeoutError, ValueError) as error:
+    if security is not None and not address.startswith("tls://"):
         raise ClusterError(
-            f"There is no Dask scheduler at {address}: {error or type(error).__name__}. Start one "
-            "(dask scheduler), or check the address."
-        ) from error
+            f"{address} is no address of a scheduler with TLS, for which files were given. Such "
+            "addresses begin with tls://."
+        )
+    with translated(
+        ClusterError,
+        f"There is no Dask scheduler at {address}, or it refuses the connection",
+        "Start one (dask scheduler), or check the address; for tls:// also the files of TLS, which "
+        "must be of the same authority as those of the scheduler.",
+    ):
+        client = distributed.Client(address, timeout=_CONNECT_S, security=security)
     with client:
         yield _workers_of(client)
 
 
+def tls_security(ca_file: Path | str, cert: Path | str, key: Path | str | None = None) -> Any:
+    """Return the certificates by which a scheduler and its users know one another.
+
+    Parameters
+    ----------
+    ca_file : Path or str
+        Certificate of the authority that signed those of scheduler, workers and users.
+    cert : Path or str
+        Certificate of the user.
+    key : Path or str, optional
+        Private key of the user; by default it is in the file of the certificate.
+
+    Returns
+    -------
+    distributed.Security
+        Certificates for `dask_workers`.
+
+    Raises
+    ------
+    ClusterError
+        If Dask is not installed, or the files are not such ones.
+    """
+    distributed = _import_distributed()
+    security = distributed.Security(
+        require_encryption=True,
+        tls_ca_file=str(ca_file),
+        tls_client_cert=str(cert),
+        tls_client_key=None if key is None else str(key),
+    )
+    names = ", ".join(str(path) for path in (ca_file, cert, key) if path is not None)
+    with translated(
+        ClusterError,
+        f"{names} cannot be used for TLS",
+        "Name PEM files: the certificate of the authority, that of yours, and its private key.",
+    ):
+        security.get_connection_args("client")
+    return security
+
+
 def _import_distributed() -> Any:
     try:
+        import cryptography  # noqa: F401 - certificates that Dask makes for a run
         import distributed
     except ImportError as error:
         raise ClusterError(

@@ -16,6 +16,7 @@ from napari_fractoseg.cli.options import (
     print_notes,
     watch,
 )
+from napari_fractoseg.text import printable
 
 __all__ = ["convert"]
 
@@ -76,4 +77,6 @@ def convert(
     flavour = None if to == "masks" else Flavour(to)
     result = watch(convert_job(source, out, flavour, settings), "converting")
     print_notes(result.notes)
-    typer.echo(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")
+    typer.echo(
+        printable(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")
+    )

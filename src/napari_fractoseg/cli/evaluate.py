@@ -23,7 +23,8 @@ from napari_fractoseg.cli.options import (
     print_notes,
     watch,
 )
-from napari_fractoseg.files import refuse_existing
+from napari_fractoseg.files import check_writable, refuse_existing, write_bytes
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.evaluation.evaluate import Evaluation
@@ -45,6 +46,7 @@ def evaluate(
     """Compare a model with labels, image by image."""
     if not overwrite:
         refuse_existing(out, replaceable=True)
+    check_writable(out.parent)
     from napari_fractoseg.datasets.sources import read_training_set
     from napari_fractoseg.evaluation.evaluate import evaluate_job
     from napari_fractoseg.models.devices import choose_device
@@ -68,10 +70,9 @@ def evaluate(
         "data": reference.digests(),
         **evaluation.to_dict(),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_bytes(out, (json.dumps(report, indent=2) + "\n").encode(), overwrite=overwrite)
     _print_evaluation(evaluation)
-    typer.echo(f"Written: {out}")
+    typer.echo(printable(f"Written: {out}"))
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:
@@ -79,7 +80,7 @@ def _print_evaluation(evaluation: Evaluation) -> None:
     table = Table("image", "agreement", "mode agreement", "mean IoU", "fraction error")
     for name, c in rows.items():
         figures = (c.agreement, c.mode_agreement, c.mean_iou, c.fraction_error)
-        table.add_row(name, *map(figure, figures))
+        table.add_row(printable(name), *map(figure, figures))
     make_console().print(table)
     iou, f1 = evaluation.pooled.iou, evaluation.pooled.f1
     classes = Table("class", "IoU", "F1")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from napari_fractoseg import __version__
 from napari_fractoseg.cli.options import Group, make_console
+from napari_fractoseg.text import printable
 
 __all__ = ["doctor", "models_app"]
 
@@ -29,7 +30,7 @@ def list_models() -> None:
     table = Table("name", "title", "classes", "folder")
     for entry in entries():
         classes = ", ".join(entry.card.scheme.names)
-        table.add_row(entry.key, entry.title, classes, str(entry.folder))
+        table.add_row(printable(entry.key), entry.title, classes, printable(entry.folder))
     make_console().print(table)
 
 
@@ -43,7 +44,7 @@ def show_model(
     from napari_fractoseg.models.registry import find_model
 
     folder = find_model(name)
-    typer.echo(f"{readme_text(ModelCard.read(folder))}\nFolder: {folder}")
+    typer.echo(f"{readme_text(ModelCard.read(folder))}\nFolder: {printable(folder)}")
 
 
 @models_app.command("export")
@@ -104,7 +105,7 @@ def doctor() -> None:
     from napari_fractoseg.models.registry import list_models as entries
     from napari_fractoseg.models.registry import user_folder
 
-    found = [e.key for e in entries()]
+    found = [printable(e.key) for e in entries()]
     typer.echo(f"Models: {', '.join(found) or 'none'}. Own models are kept in {user_folder()}")
 
 

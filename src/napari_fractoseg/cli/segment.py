@@ -59,8 +59,22 @@ def segment(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster: tcp://..."
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Use the workers of a Dask cluster: tls://..., or tcp://..., where whoever "
+            "reaches the port can run code as you.",
         ),
+    ] = None,
+    tls_ca_file: Annotated[
+        Path | None,
+        typer.Option("--tls-ca-file", help="Certificate of the authority, for tls:// (PEM)."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Your certificate, for tls:// (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option("--tls-key", help="Its private key, unless it is in the same file."),
     ] = None,
 ) -> None:
     """Label the pixels of images and folders of images.
@@ -82,7 +96,7 @@ def segment(
         typer.echo(f"Nothing to do: all is done already. The results are in {out}")
         return
     try:
-        with _who_works(workers, scheduler) as crew:
+        with _who_works(workers, scheduler, (tls_ca_file, tls_cert, tls_key)) as crew:
             report = watch(batch.run(tasks, crew), "segmenting")
     except KeyboardInterrupt:
         typer.echo(
@@ -95,16 +109,23 @@ def segment(
 
 
 def _who_works(
-    workers: int | None, scheduler: str | None
+    workers: int | None, scheduler: str | None, tls: tuple[Path | None, Path | None, Path | None]
 ) -> AbstractContextManager[Workers | None]:
     """Return a context with the workers of a run; with None if this process computes."""
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("Choose one: --workers starts processes, --scheduler uses others.")
+    ca_file, cert, key = tls
+    if any(tls) and not (scheduler and ca_file and cert):
+        raise typer.BadParameter("--tls-ca-file and --tls-cert go together, with --scheduler.")
     if workers is None and scheduler is None:
         return nullcontext()
-    from napari_fractoseg.batch import dask_workers, local_workers
+    from napari_fractoseg.batch import dask_workers, local_workers, tls_security
 
-    return local_workers(workers) if workers is not None else dask_workers(str(scheduler))
+    if workers is not None:
+        return local_workers(workers)
+    return dask_workers(
+        str(scheduler), tls_security(ca_file, cert, key) if ca_file and cert else None
+    )
 
 
 def demo(

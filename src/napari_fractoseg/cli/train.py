@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,14 +28,16 @@ from napari_fractoseg.cli.options import (
     watch,
 )
 from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.files import refuse_existing
+from napari_fractoseg.files import check_writable, refuse_existing
 from napari_fractoseg.options import described
+from napari_fractoseg.text import printable
 from napari_fractoseg.training.plan import TrainingPlan, plan_entries
 from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK, suggested_plan
 
 if TYPE_CHECKING:
     from napari_fractoseg.classes import ClassScheme
     from napari_fractoseg.datasets.dataset import TrainingSet
+    from napari_fractoseg.training.logs import TensorBoardLog
     from napari_fractoseg.training.loop import FineTuned
 
 __all__ = ["stop_on_ctrl_c", "train"]
@@ -151,40 +153,39 @@ def train(
     from napari_fractoseg.datasets.sources import read_training_sets
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
-    from napari_fractoseg.models.registry import check_place
     from napari_fractoseg.training.distributed import Processes, is_first_process
     from napari_fractoseg.training.fit import train_job
 
-    check_place(out)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
-    if is_first_process():
-        _check_checkpoint(checkpoint, options.resume)
-    start = load_model(options.parent) if options.parent else None
-    chosen_plan = suggested_plan(
-        start.card if start else None, plan_entries(plan) if plan else {}, **chosen
-    )
-    training_set = read_training_sets(
-        images,
-        labels,
-        share or (),
-        annotations=annotations,
-        predictions_as_truth=predictions_as_truth,
-        **masks.reading(start),
-    )
-    chosen_device = choose_device(device)
-    if is_first_process():
-        pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
-        typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
-        print_notes(training_set.notes)
-    logs = options.tensorboard if is_first_process() else None
-    with stop_on_ctrl_c() as stop, _log(logs) as log:
+    is_first = is_first_process()
+    with ExitStack() as stack:
+        if is_first:
+            stack.enter_context(_places(out, checkpoint, options))
+        start = load_model(options.parent) if options.parent else None
+        chosen_plan = suggested_plan(
+            start.card if start else None, plan_entries(plan) if plan else {}, **chosen
+        )
+        training_set = read_training_sets(
+            images,
+            labels,
+            share or (),
+            annotations=annotations,
+            predictions_as_truth=predictions_as_truth,
+            **masks.reading(start),
+        )
+        chosen_device = choose_device(device)
+        if is_first:
+            pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
+            typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
+            print_notes(training_set.notes)
+        stop = stack.enter_context(stop_on_ctrl_c())
         job = train_job(
             training_set,
             plan=chosen_plan,
             start=start,
             scheme=_scheme(options.classes, training_set),
             renamed=_renamed(options.rename),
-            name=options.name or out.name,
+            name=options.name or printable(out.name),
             validation=options.validation,
             device=chosen_device,
             processes=Processes(options.devices, options.nodes, options.strategy),
@@ -192,15 +193,33 @@ def train(
             checkpoint=checkpoint,
             or_random=options.or_random,
         )
-        result = watch(job, "training", log)
-    if not is_first_process():
-        return
-    _save(result, out, options)
-    checkpoint.unlink(missing_ok=True)
+        with _log(options.tensorboard if is_first else None) as log:
+            result = watch(job, "training", log)
+        if not is_first:
+            return
+        print_notes(log.notes if log else ())
+        _save(result, out, checkpoint, options)
     if stop.is_set():
         typer.echo("The training was stopped before its end; this is the best so far.", err=True)
         raise typer.Exit(130)
-    typer.echo(f"Next: fractoseg segment IMAGES -o RESULTS --model {out}")
+    typer.echo(f"Next: fractoseg segment IMAGES -o RESULTS --model {printable(out)}")
+
+
+@contextmanager
+def _places(out: Path, checkpoint: Path, options: TrainOptions) -> Iterator[None]:
+    """Have the places of all results for this training, and see that they can be written."""
+    from napari_fractoseg.models.registry import check_place
+    from napari_fractoseg.training.run_lock import hold_model
+
+    for place in (out, options.history):
+        if place is not None:
+            check_writable(place.parent)
+    if options.tensorboard is not None:
+        check_writable(options.tensorboard)
+    check_place(out)
+    with hold_model(out):
+        _check_checkpoint(checkpoint, options.resume)
+        yield
 
 
 def _refuse_another_encoder(parent: str | None, chosen: Mapping[str, Any]) -> None:
@@ -212,19 +231,22 @@ def _refuse_another_encoder(parent: str | None, chosen: Mapping[str, Any]) -> No
             )
 
 
-def _save(result: FineTuned, out: Path, options: TrainOptions) -> None:
+def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions) -> None:
     """Write model and history, and print how good the model is."""
     from napari_fractoseg.models.readme import kept_text
+    from napari_fractoseg.training.checkpoint import kept_in
 
     texts = {"description": options.description, "licence": options.licence}
     model = result.model.with_card(**{k: v for k, v in texts.items() if v is not None})
-    model.save(out, half=options.half)
+    with kept_in(checkpoint):
+        model.save(out, half=options.half)
+    checkpoint.unlink(missing_ok=True)
+    for note in result.notes:
+        typer.echo(printable(note))
+    typer.echo(printable(f"Saved {out}. {kept_text(model.card)}"))
+    _print_validation(model.card.metrics.get("validation"))
     if options.history:
         result.write_history(options.history)
-    for note in result.notes:
-        typer.echo(note)
-    typer.echo(f"Saved {out}. {kept_text(model.card)}")
-    _print_validation(model.card.metrics.get("validation"))
 
 
 def _check_checkpoint(checkpoint: Path, resume: bool) -> None:
@@ -258,7 +280,7 @@ def stop_on_ctrl_c() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _log(folder: Path | None) -> AbstractContextManager[Any]:
+def _log(folder: Path | None) -> AbstractContextManager[TensorBoardLog | None]:
     if folder is None:
         return nullcontext()
     from napari_fractoseg.training.logs import TensorBoardLog
@@ -295,7 +317,5 @@ def _print_validation(figures: Any) -> None:
     make_console().print(table)
     before = figures["mean_iou_before"]
     compared = "" if before is None else f" (the parent: {figure(before)})"
-    typer.echo(
-        f"Held-out pixels of {', '.join(figures['images'])}: mean IoU "
-        f"{figure(figures['mean_iou'])}{compared}."
-    )
+    images = printable(", ".join(figures["images"]))
+    typer.echo(f"Held-out pixels of {images}: mean IoU {figure(figures['mean_iou'])}{compared}.")

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import tifffile
@@ -14,7 +15,7 @@ from napari_fractoseg.annotations.formats.masks import LABEL_SUFFIX, SCHEME_FILE
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.datasets.sources import GROUPS_FILE
-from napari_fractoseg.errors import OutputExistsError
+from napari_fractoseg.files import draft_folder
 
 __all__ = [
     "label_folders",
@@ -40,29 +41,37 @@ def write_training_folder(training_set: TrainingSet, folder: Path) -> None:
     Raises
     ------
     OutputExistsError
-        If the folder has images already.
+        If the folder has images or labels already.
+    OutputError
+        If they cannot be written.
+
+    Notes
+    -----
+    Folders of images and of labels appear when all of their files are complete, that of the
+    images last.
     """
-    images = folder / _IMAGES
-    if images.exists():
-        raise OutputExistsError(f"{images} exists already. Choose another folder.")
-    images.mkdir(parents=True)
     names: dict[str, str] = {}
     groups: dict[str, str] = {}
     turns: dict[str, int] = {}
-    for pair in training_set.pairs:
-        digest = pair.image_digest
-        if digest not in names:
-            names[digest] = _file_name(pair, names.values())
-            tifffile.imwrite(images / f"{names[digest]}.tif", pair.image.data)
-            groups[names[digest]] = pair.group or pair.name
-        turns[digest] = turns.get(digest, 0) + 1
-        labels = folder / (_LABELS if turns[digest] == 1 else f"{_LABELS}_{turns[digest]}")
-        if not labels.exists():
-            labels.mkdir()
-            (labels / SCHEME_FILE).write_text(training_set.scheme.to_json(), encoding="utf-8")
-        path = labels / f"{names[digest]}{LABEL_SUFFIX}.tif"
-        tifffile.imwrite(path, pair.labels, compression="zlib")
-    (images / GROUPS_FILE).write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
+    with ExitStack() as stack:
+        images = stack.enter_context(draft_folder(folder / _IMAGES))
+        labels: dict[int, Path] = {}
+        for pair in training_set.pairs:
+            digest = pair.image_digest
+            if digest not in names:
+                names[digest] = _file_name(pair, names.values())
+                tifffile.imwrite(images / f"{names[digest]}.tif", pair.image.data)
+                groups[names[digest]] = pair.group or pair.name
+            turn = turns[digest] = turns.get(digest, 0) + 1
+            if turn not in labels:
+                place = folder / (_LABELS if turn == 1 else f"{_LABELS}_{turn}")
+                labels[turn] = stack.enter_context(draft_folder(place))
+                scheme = training_set.scheme.to_json()
+                (labels[turn] / SCHEME_FILE).write_text(scheme, encoding="utf-8")
+            path = labels[turn] / f"{names[digest]}{LABEL_SUFFIX}.tif"
+            tifffile.imwrite(path, pair.labels, compression="zlib")
+        text = json.dumps(groups, indent=2) + "\n"
+        (images / GROUPS_FILE).write_text(text, encoding="utf-8")
 
 
 def _file_name(pair: TrainingPair, taken: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 from torch import nn
 
-from napari_fractoseg.errors import OutOfMemoryError
+from napari_fractoseg.errors import ModelError, OutOfMemoryError
 from napari_fractoseg.inference.device_io import transfers_for
 from napari_fractoseg.inference.memory import bytes_per_px, suggested_tile_px
 from napari_fractoseg.inference.multiscale import CELL_PX, Level, Work, levels_of
@@ -114,10 +114,18 @@ class Engine:
     @property
     def label(self) -> str:
         """Name of the device for users, with what runs there (OpenVINO, half precision)."""
-        ready = self._ready.get(self.device.name)
-        is_half = ready is not None and isinstance(ready.network, HalfNetwork)
-        how = " with OpenVINO" if _OPENVINO in self._ready else " in half precision" * is_half
+        how = " with OpenVINO" if _OPENVINO in self._ready else " in half precision" * self._is_half
         return f"{self.device.label}{how}"
+
+    @property
+    def _is_half(self) -> bool:
+        ready = self._ready.get(self.device.name)
+        return ready is not None and isinstance(ready.network, HalfNetwork)
+
+    def no_numbers(self) -> ModelError:
+        """Return the error for a network that gives no numbers (NaN) on the device."""
+        error = self._model.no_numbers(self.label)
+        return ModelError(str(error), options=("precision",) * self._is_half)
 
     def bytes_for(self, work: Work) -> float:
         """Return the estimated memory in bytes that the largest batch of windows takes."""

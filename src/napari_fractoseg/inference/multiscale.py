@@ -217,7 +217,7 @@ def label_core(
     core: Box,
     values: torch.Tensor,
     uncertainties: Collection[str] = (),
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """Choose the class of each pixel of a core by the mean probability over all scale levels.
 
     Parameters
@@ -238,19 +238,24 @@ def label_core(
         Class values, on the device of the probabilities.
     uncertainty : dict of str to Tensor of float32, shape of the core
         Values of each kind that was asked for, 0 to 1.
+    total : Tensor of float32, no axes
+        Sum of the highest probabilities: NaN if any probability is, with which a network that
+        computes beyond the range of its numbers would otherwise choose the first class.
     """
     first, *others = by_scale
     device = first.probabilities.device
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
     uncertainty = {kind: torch.empty(core.shape, device=device) for kind in uncertainties}
+    total = torch.zeros((), device=device)
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
         mean = sum((part.of(band) for part in others), start=first.of(band)) / len(by_scale)
         highest, channel = mean.max(dim=0)
         labels[rows] = values[channel]
+        total += highest.sum()
         if CONFIDENCE in uncertainty:
             uncertainty[CONFIDENCE][rows] = highest
         if MARGIN in uncertainty:
             rest = mean.scatter(0, channel[None], 0.0)
             uncertainty[MARGIN][rows] = highest - rest.amax(dim=0)
-    return labels, uncertainty
+    return labels, uncertainty, total

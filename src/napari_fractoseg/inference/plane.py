@@ -146,13 +146,18 @@ class PlaneRun:
         """Choose the classes of a tile's core, and queue them for write-behind."""
         transfers = self._engine.transfers
         with self._memory():
-            labels, uncertainty = label_core(by_scale, tile.core, self._values, self._uncertainties)
+            labels, uncertainty, total = label_core(
+                by_scale, tile.core, self._values, self._uncertainties
+            )
+            sum_there = transfers.from_device(total)
             coming = [(self._labels, transfers.from_device(labels))]
             for kind, canvas in self._uncertainties.items():
                 coming.append((canvas, transfers.from_device(uncertainty[kind])))
         self._n_tiles += 1
 
         def deliver() -> None:
+            if not np.isfinite(sum_there()):
+                raise self._engine.no_numbers()
             for canvas, fetched in coming:
                 canvas.put(tile, fetched())
             if self._journal is not None:

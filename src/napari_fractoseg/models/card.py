@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+)
 from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import ClassSchemeError, ModelError
+from napari_fractoseg.errors import ClassSchemeError, ModelError, translated
+from napari_fractoseg.files import read_file
+from napari_fractoseg.models.limits import LibraryName, Reductions
 
-__all__ = ["CARD", "SCHEMA_VERSION", "WEIGHTS", "Inference", "Lineage", "ModelCard"]
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "HASHES",
+    "LICENCE",
+    "README",
+    "SCHEMA_VERSION",
+    "WEIGHTS",
+    "Inference",
+    "Lineage",
+    "ModelCard",
+    "is_model_file",
+]
 
-CARD, WEIGHTS = "card.json", "model.safetensors"
-"""File names of the card and of the weights in a model folder."""
+CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
+"""Names of the files that a model folder must have."""
+README = "README.md"
+LICENCE, HASHES = "LICENCE.txt", "hashes.json"
+"""Files that an exported model has beside those of the folder."""
+_OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)", re.ASCII)
+"""Names of third-party licence files, such as that of the encoder's pretrained weights."""
 
 SCHEMA_VERSION: Literal[1] = 1
+
+_MOST_CARD_BYTES = 2**24
+"""Largest size of ``card.json``; that of a training on 1000 images has about 2**20 bytes."""
+_AGAIN = "Download or export the model again."
 
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -54,11 +84,9 @@ class Inference:
         others it has the same number of network pixels.
     """
 
-    reductions: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1, max_length=8)
-    ] = (1,)
+    reductions: Annotated[Reductions, Field(min_length=1)] = (1,)
     flips: bool = False
-    halo_px: Annotated[int, Field(ge=0)] = 128
+    halo_px: Annotated[int, Field(ge=0, le=2048)] = 128
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -122,12 +150,12 @@ class ModelCard:
 
     name: str
     scheme: SchemeField
-    architecture: str
-    encoder: str
+    architecture: LibraryName
+    encoder: LibraryName
     description: str = ""
     inference: Inference = Inference()
     normalisation: Literal["percentile-1-99"] = "percentile-1-99"
-    pixel_size_um: Annotated[float, Field(gt=0)] | None = None
+    pixel_size_um: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     licence: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     lineage: Lineage = Lineage()
@@ -160,13 +188,20 @@ class ModelCard:
             where = ".".join(map(str, first["loc"])) or "the file"
             raise ModelError(
                 f"{source} is not a model card: {where}: {first['msg']} "
-                f"({str(first['input'])[:80]!r}). Download or export the model again."
+                f"({str(first['input'])[:80]!r}). {_AGAIN}"
             ) from error
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
         """Read the card of a model folder; see `from_json`."""
-        return cls.from_json((folder / CARD).read_bytes(), folder / CARD)
+        with translated(ModelError, f"{folder / CARD} is not a model card", _AGAIN):
+            return cls.from_json(read_file(folder / CARD, _MOST_CARD_BYTES), folder / CARD)
 
 
 _ADAPTER = TypeAdapter(ModelCard)
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a name is that of a file of a model folder; names with folders never are."""
+    known = (CARD, CONFIG, WEIGHTS, README)
+    return name in known or (name != LICENCE and _OTHER_LICENCE.fullmatch(name) is not None)

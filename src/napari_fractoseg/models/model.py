@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 
-from napari_fractoseg.errors import ImageError, ModelError
-from napari_fractoseg.files import file_sha256, refuse_existing
+from napari_fractoseg.errors import ImageError, ModelError, OutputError, translated
+from napari_fractoseg.files import draft_folder, file_sha256
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models import DEFAULT_MODEL
-from napari_fractoseg.models.card import CARD, WEIGHTS, ModelCard
-from napari_fractoseg.models.network import CONFIG, load_network
+from napari_fractoseg.models.card import CARD, CONFIG, README, WEIGHTS, ModelCard
+from napari_fractoseg.models.network import build_network, load_network
 from napari_fractoseg.models.readme import readme_text
-from napari_fractoseg.models.registry import check_place, find_model
+from napari_fractoseg.models.registry import check_place, find_model, sweep_models
 
 __all__ = [
-    "CONFIG",
-    "README",
     "ScaleLevel",
     "SegmentationModel",
     "enlarged",
     "load_model",
     "reduced",
 ]
-
-README = "README.md"
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
@@ -108,22 +102,10 @@ class SegmentationModel:
         Raises
         ------
         ModelError
-            If there is no such architecture or encoder.
+            If there is no such architecture or encoder, or an option is not possible.
         """
-        try:
-            network = smp.create_model(
-                card.architecture,
-                encoder_name=card.encoder,
-                encoder_weights=None,
-                in_channels=1,
-                classes=len(card.scheme),
-                **options,
-            )
-        except (KeyError, ValueError, RuntimeError, TypeError, AssertionError) as error:
-            raise ModelError(
-                f"No network of architecture {card.architecture!r} with encoder "
-                f"{card.encoder!r}: {str(error)[:300]}"
-            ) from error
+        needed = {"encoder_name": card.encoder, "in_channels": 1, "classes": len(card.scheme)}
+        network = build_network(card.architecture, {**options, **needed})
         return cls(card, network)
 
     @classmethod
@@ -141,7 +123,7 @@ class SegmentationModel:
             If the folder is incomplete, damaged or not one of ours.
         """
         folder = Path(folder)
-        missing = [name for name in (CARD, CONFIG, WEIGHTS) if not (folder / name).is_file()]
+        missing = [n for n in (CARD, CONFIG, WEIGHTS) if not os.path.lexists(folder / n)]
         if missing:
             raise ModelError(
                 f"{folder} is not a model folder: {', '.join(missing)} missing. Choose a folder "
@@ -161,7 +143,7 @@ class SegmentationModel:
             Folder to write; it must not exist yet.
         half : bool
             Whether to store weights in half precision: half the size, rounded to about
-            three digits.
+            three digits. Weights beyond its range (65504) stay in single precision.
 
         Returns
         -------
@@ -173,27 +155,23 @@ class SegmentationModel:
         OutputExistsError
             If the folder exists, or if it would be an own model with the name of a
             bundled one.
+        OutputError
+            If it cannot be written, such as on a full disk.
         """
         folder = Path(folder)
         check_place(folder)
-        refuse_existing(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            self.network.save_pretrained(draft)  # type: ignore[operator]
-            state = {
-                name: tensor.detach().to("cpu", _stored_type(tensor, half)).contiguous()
-                for name, tensor in self.network.state_dict().items()
-            }
+        sweep_models(folder.parent)
+        config = {**self.network.config, "_model_class": type(self.network).__name__}  # type: ignore[dict-item]
+        with (
+            translated(OutputError, f"{folder} cannot be written", "Make room there."),
+            draft_folder(folder) as draft,
+        ):
+            # As smp's `save_pretrained`, which would write the weights as well.
+            (draft / CONFIG).write_text(json.dumps(config, sort_keys=True, indent=2), "utf-8")
+            state = {name: _stored(t, half) for name, t in self.network.state_dict().items()}
             save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
             (draft / CARD).write_text(self.card.to_json(), encoding="utf-8")
             (draft / README).write_text(readme_text(self.card), encoding="utf-8")
-            draft.chmod(0o755)  # mkdtemp and safetensors write for the owner alone
-            for path in draft.iterdir():
-                path.chmod(0o644)
-            os.replace(draft, folder)  # noqa: PTH105 - atomic on one file system
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         self.digest = file_sha256(folder / WEIGHTS)
         return folder
 
@@ -254,6 +232,8 @@ class SegmentationModel:
         ------
         ImageError
             If the batch has another shape.
+        ModelError
+            If what the network computes are no numbers (NaN).
         """
         return drain(self.probabilities_job(batch))
 
@@ -283,7 +263,18 @@ class SegmentationModel:
             job = self.scale_job(reduced(inputs, scale.reduction))
             found = yield from as_part(job, number, len(scales), "")
             parts.append(enlarged(found, scale.reduction))
-        return _mean(parts)
+        mean = _mean(parts)
+        if not bool(torch.isfinite(mean).all()):
+            raise self.no_numbers()
+        return mean
+
+    def no_numbers(self, device: str = "") -> ModelError:
+        """Return the error for a network whose output is NaN, on a device that is named."""
+        return ModelError(
+            f"Model {self.card.name!r} gives no numbers (NaN) for this image"
+            f"{f' on {device}' if device else ''}: its weights lead beyond the range of the "
+            "network's numbers. Choose another model, or train it again."
+        )
 
     @torch.inference_mode()
     def scale_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
@@ -350,8 +341,10 @@ def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(parts).mean(dim=0) if len(parts) > 1 else parts[0]
 
 
-def _stored_type(tensor: torch.Tensor, half: bool) -> torch.dtype:
-    return torch.float16 if half and tensor.is_floating_point() else tensor.dtype
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    halved = tensor.half() if half and tensor.is_floating_point() else tensor
+    return halved if bool(torch.isfinite(halved).all()) else tensor
 
 
 def load_model(name_or_folder: str | Path = DEFAULT_MODEL) -> SegmentationModel:

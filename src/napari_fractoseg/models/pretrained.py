@@ -10,7 +10,7 @@ and a plan that repeats a training names it.
 from __future__ import annotations
 
 import os
-import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,10 @@ import torch
 from torch import nn
 
 from napari_fractoseg.downloads import cache_folder, fetch_file, fetch_file_job
-from napari_fractoseg.errors import DownloadError, ModelError
-from napari_fractoseg.files import file_sha256
+from napari_fractoseg.errors import DownloadError, ModelError, translated
+from napari_fractoseg.files import file_sha256, read_file, write_bytes
 from napari_fractoseg.jobs import Job
-from napari_fractoseg.models.network import check_finite, read_weights
+from napari_fractoseg.models.network import check_finite, is_known_encoder, read_weights
 
 __all__ = ["PublishedWeights", "fetch_weights_job", "fill_encoder", "find_weights"]
 
@@ -41,7 +41,8 @@ _MICRONET_FAMILIES = (
     "densenet", "dpn", "efficientnet-b", "inception", "mobilenet_v2", "resnet", "resnext",
     "se_resne", "senet154", "vgg", "xception",
 )  # fmt: skip
-_UNREADABLE = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError)
+_MOST_TEXT_BYTES = 2**12
+"""Largest size of a file that holds a hash."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def find_weights(encoder: str, kind: str) -> PublishedWeights:
     ModelError
         If none are known.
     """
+    if not is_known_encoder(encoder):
+        raise _none_published(encoder, kind)
     if kind in _MICRONET:
         return _micronet(encoder, kind)
     if encoder.startswith("tu-"):
@@ -173,14 +176,25 @@ def fetch_weights_job(published: PublishedWeights, sha256: str = "") -> Job[str]
     """
     path = published.path
     seen = path.with_name(f"{path.name}.sha256")
-    known = seen.read_text(encoding="utf-8").strip() if seen.exists() else ""
+    known = _hash_in(seen)
     # A file without a known hash was put there by hand.
     expected = sha256 or known or ("" if path.exists() else _hash_in_pointer(published))
     yield from fetch_file_job(published.url, path, expected or None, remedy=published.remedy)
     digest = expected or file_sha256(path)
     if not known:
-        seen.write_text(f"{digest}\n", encoding="utf-8")
+        write_bytes(seen, f"{digest}\n".encode(), overwrite=True)
     return digest
+
+
+def _hash_in(path: Path) -> str:
+    """Return the hash in a file of the cache; empty if it is not there."""
+    if not os.path.lexists(path):
+        return ""
+    with translated(DownloadError, f"{path} is damaged", "Remove it, and the file beside it."):
+        text = read_file(path, _MOST_TEXT_BYTES).decode().strip()
+        if not re.fullmatch("[0-9a-f]{64}", text):
+            raise ValueError("it holds no SHA-256")
+    return text
 
 
 def _hash_in_pointer(published: PublishedWeights) -> str:
@@ -188,7 +202,8 @@ def _hash_in_pointer(published: PublishedWeights) -> str:
         return ""
     path = published.path.parent / "pointers" / published.file_name
     fetch_file(published.pointer_url, path, None, remedy=published.remedy)
-    text = path.read_text(encoding="utf-8", errors="replace")
+    with translated(DownloadError, f"{published.pointer_url} is no pointer", published.remedy):
+        text = read_file(path, _MOST_TEXT_BYTES).decode(errors="replace")
     path.unlink()
     found = [line.removeprefix(_POINTER) for line in text.splitlines() if line.startswith(_POINTER)]
     if not found:
@@ -221,16 +236,11 @@ def fill_encoder(network: nn.Module, published: PublishedWeights) -> None:
     path = published.path
     encoder: Any = network.encoder
     make = _timm_encoder if published.encoder.startswith("tu-") else _smp_encoder
-    try:
+    what = f"{path} does not hold the weights of encoder {published.encoder!r}"
+    with translated(ModelError, what, "Remove it to fetch it again, or start from random weights."):
         weights = read_weights(path) if path.suffix == ".safetensors" else _unpickled(path)
         finished = make(published.encoder, encoder._depth, weights)
         encoder.load_state_dict(finished.state_dict())
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path} does not hold the weights of encoder {published.encoder!r} ({reason}). Remove "
-            "it to fetch it again, or start from random weights."
-        ) from error
 
 
 def _smp_encoder(name: str, depth: int, weights: dict[str, torch.Tensor]) -> nn.Module:
@@ -256,11 +266,16 @@ def _from_memory(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     """Read MicroNet's weights; ``weights_only`` lets nothing but tensors be unpickled."""
+    if not path.is_file():
+        raise ValueError("it is no file")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
         raise ValueError("it holds something else than named tensors")
-    weights = {str(name).removeprefix("module."): t for name, t in content.items()}
+    weights = {
+        str(name).removeprefix("module."): t.float() if t.is_floating_point() else t
+        for name, t in content.items()
+    }
     check_finite(weights, path)
     return weights

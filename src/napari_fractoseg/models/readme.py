@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "readme_text"]
 
@@ -15,6 +17,7 @@ _FIGURES = {
     "mean_iou": "mean IoU",
     "fraction_error": "error of the fraction",
 }
+_LARGE = 1e15
 
 
 def kept_text(card: ModelCard) -> str:
@@ -31,21 +34,22 @@ def kept_text(card: ModelCard) -> str:
         A sentence, such as "Kept: the weights of step 120 of 160, the best on the
         held-out pixels."; empty if the card does not tell.
     """
-    steps, validation = card.lineage.plan.get("steps_done"), card.metrics.get("validation")
-    if steps is None:
+    steps = card.lineage.plan.get("steps_done")
+    best = _entries(card.metrics.get("validation")).get("step")
+    if not _is_number(steps):
         return ""
-    if not isinstance(validation, Mapping) or "step" not in validation:
+    if not _is_number(best):
         return f"Kept: the weights of step {steps} of {steps}, the last one."
-    if validation["step"] == 0:
+    if best == 0:
         return "No step was better than the start on the held-out pixels: the model is as it was."
-    return (
-        f"Kept: the weights of step {validation['step']} of {steps}, the best on the held-out "
-        "pixels."
-    )
+    return f"Kept: the weights of step {best} of {steps}, the best on the held-out pixels."
 
 
 def readme_text(card: ModelCard) -> str:
     """Return the README of a model folder, in Markdown.
+
+    What the card says stays text: no image, link or markup of its author takes effect, and
+    figures of another kind than ours are passed over.
 
     Parameters
     ----------
@@ -57,7 +61,7 @@ def readme_text(card: ModelCard) -> str:
 
 
 def _lines(card: ModelCard) -> Iterator[str]:
-    yield from (f"# {card.name}", "", card.description, "")
+    yield from (f"# {_cell(card.name)}", "", _text(card.description), "")
     scales = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
     resolution = "resolution" if scales == "full" else "of its resolution"
     yield (
@@ -71,25 +75,24 @@ def _lines(card: ModelCard) -> Iterator[str]:
     for c in card.scheme:
         colour = "transparent" if c.is_transparent else c.color
         mode = "yes" if c.is_fracture_mode else "no"
-        yield f"| {c.value} | {c.name} | {colour} | {mode} | {c.description} |"
-    validation = card.metrics.get("cross_validation")
-    if isinstance(validation, Mapping):
-        yield from ("", "## Cross-validation", "", str(validation.get("method", "")))
+        yield f"| {c.value} | {_cell(c.name)} | {colour} | {mode} | {_cell(c.description)} |"
+    validation = _entries(card.metrics.get("cross_validation"))
+    if validation:
+        yield from ("", "## Cross-validation", "", _text(validation.get("method", "")))
         for reference, figures in validation.items():
             if isinstance(figures, Mapping) and "mean" in figures:
                 yield from _table(reference, figures)
-    validation = card.metrics.get("validation")
-    if isinstance(validation, Mapping):
-        yield from _validation(validation, kept_text(card))
+    if found := _entries(card.metrics.get("validation")):
+        yield from _validation(found, kept_text(card))
     if not card.metrics:
         yield from ("", "How well it does was not measured.")
     yield from ("", "## Where it comes from", "")
     size = f"{card.pixel_size_um:g} µm" if card.pixel_size_um else "not stated"
     yield f"- Images it learnt from: {len(card.lineage.data)}; pixel size: {size}"
-    yield f"- Made: {card.lineage.created or 'not stated'}"
+    yield f"- Made: {_cell(card.lineage.created or 'not stated')}"
     if card.lineage.parent:
-        yield f"- Fine-tuned from the model with hash {card.lineage.parent[:12]}"
-    yield f"- Licence: {card.licence or 'not stated'}"
+        yield f"- Fine-tuned from the model with hash {_cell(card.lineage.parent[:12])}"
+    yield f"- Licence: {_cell(card.licence or 'not stated')}"
 
 
 def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
@@ -107,22 +110,43 @@ def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
     was = "" if before is None else f" (before training {_figure(before)})"
     yield f"On held-out pixels, mean IoU {_figure(figures.get('mean_iou'))}{was}. {kept}".rstrip()
     yield from ("", "| class | IoU | labelled pixels |", "|---|--:|--:|")
-    for name, row in figures.get("classes", {}).items():
-        yield f"| {name} | {_figure(row.get('iou'))} | {row.get('labelled_px', '-')} |"
-    if figures.get("notes"):
-        yield ""
-    for note in figures.get("notes", ()):
-        yield f"- {note}"
+    for name, row in _entries(figures.get("classes")).items():
+        entries = _entries(row)
+        pixels = entries.get("labelled_px")
+        labelled = str(pixels) if _is_number(pixels) else "-"
+        yield f"| {_cell(name)} | {_figure(entries.get('iou'))} | {labelled} |"
+    notes = figures.get("notes")
+    if isinstance(notes, Iterable) and not isinstance(notes, str | Mapping) and notes:
+        yield from ("", *(f"- {_cell(note)}" for note in notes))
 
 
 def _table(reference: str, figures: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("", f"Reference: {reference}", "")
+    yield from ("", f"Reference: {_cell(reference)}", "")
     yield f"| image | {' | '.join(_FIGURES.values())} |"
     yield f"|---|{'--:|' * len(_FIGURES)}"
-    rows = {**figures.get("images", {}), "**mean**": figures["mean"]}
-    for name, row in rows.items():
-        yield f"| {name} | {' | '.join(_figure(row.get(key)) for key in _FIGURES)} |"
+    rows = {_cell(name): row for name, row in _entries(figures.get("images")).items()}
+    for name, row in {**rows, "**mean**": figures["mean"]}.items():
+        yield f"| {name} | {' | '.join(_figure(_entries(row).get(key)) for key in _FIGURES)} |"
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _entries(value: object) -> Mapping[str, Any]:
+    """Return a mapping as it is; an empty one for anything else that a card may hold."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and -_LARGE < value < _LARGE  # False for NaN
+
+
+def _figure(value: object) -> str:
+    return f"{value:.3f}" if _is_number(value) else "-"
+
+
+def _text(value: object) -> str:
+    """Return text of others for Markdown, where it begins no image, link, tag or column."""
+    return re.sub(r"([<\[|])", r"\\\1", printable(value))
+
+
+def _cell(value: object) -> str:
+    """Return text of others for one line of Markdown."""
+    return " ".join(_text(value).split())

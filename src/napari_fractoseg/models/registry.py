@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from napari_fractoseg.classes import class_name
 from napari_fractoseg.errors import ModelError, OutputExistsError
+from napari_fractoseg.files import sweep_drafts
 from napari_fractoseg.models import DEFAULT_MODEL
-from napari_fractoseg.models.card import CARD, ModelCard
+from napari_fractoseg.models.card import ModelCard, is_model_file
 
 __all__ = [
     "ModelEntry",
@@ -19,12 +23,15 @@ __all__ = [
     "find_model",
     "list_models",
     "model_place",
+    "sweep_models",
     "user_folder",
 ]
 
 _DEFAULT_FOLDER = "fracture-modes"
 _NOT_IN_NAMES = '/\\:*?"<>|' + "".join(map(chr, range(32)))
 """Characters that some file systems forbid in names."""
+_OLD_DRAFT = re.compile(r"\..+-[a-z0-9_]{8}", re.DOTALL)
+"""Names of hidden folders in which earlier versions wrote a model."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -52,7 +59,8 @@ class ModelEntry:
     @property
     def title(self) -> str:
         """Title of the model for users, with a remark if it is bundled."""
-        return f"{self.card.name} (bundled)" if self.is_bundled else self.card.name
+        name = class_name(self.card.name)
+        return f"{name} (bundled)" if self.is_bundled else name
 
 
 def bundled_folder() -> Path:
@@ -74,23 +82,52 @@ def user_folder() -> Path:
 def list_models() -> list[ModelEntry]:
     """Return all models, the default one first, then bundled, then the user's own.
 
-    Folders without a readable card are left out; `find_model` says why.
+    Folders without a readable card are left out; `find_model` and `load_model` say why.
     """
-    entries = []
-    for parent, is_bundled in ((bundled_folder(), True), (user_folder(), False)):
-        folders = sorted(parent.iterdir()) if parent.is_dir() else []
-        for folder in folders:
-            if (folder / CARD).is_file() and not folder.name.startswith("."):
-                try:
-                    card = ModelCard.read(folder)
-                except ModelError:
-                    continue
-                entries.append(ModelEntry(folder.name, folder, card, is_bundled))
+    entries = [
+        ModelEntry(folder.name, folder, card, is_bundled)
+        for parent, is_bundled in ((bundled_folder(), True), (user_folder(), False))
+        for folder in _folders(parent)
+        if (card := _card(folder)) is not None
+    ]
     return sorted(entries, key=lambda e: (not e.is_bundled, e.key != _DEFAULT_FOLDER, e.key))
+
+
+def _folders(parent: Path) -> list[Path]:
+    with suppress(OSError):  # it need not be there
+        return sorted(path for path in parent.iterdir() if not path.name.startswith("."))
+    return []
+
+
+def _card(folder: Path) -> ModelCard | None:
+    with suppress(ModelError):
+        return ModelCard.read(folder)
+    return None
+
+
+def sweep_models(folder: Path) -> None:
+    """Remove what killed processes left in a folder of models a day ago or earlier.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to look into. Besides drafts (`sweep_drafts`) these are hidden folders of earlier
+        versions, ``.NAME-xxxxxxxx``, that hold nothing but files of a model.
+    """
+    sweep_drafts(folder)
+    sweep_drafts(folder, _is_old_draft)
+
+
+def _is_old_draft(path: Path) -> bool:
+    if not _OLD_DRAFT.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+        return False
+    return all(is_model_file(p.name) or p.name.startswith(".tmp") for p in path.iterdir())
 
 
 def model_place(name: str) -> Path:
     """Return the folder for a new model of the user's own; it is not made.
+
+    What killed processes left beside it is removed (`sweep_models`).
 
     Parameters
     ----------
@@ -111,10 +148,11 @@ def model_place(name: str) -> Path:
         )
     place = user_folder() / name.strip()
     check_place(place)
-    if place.exists():
+    if os.path.lexists(place):
         raise OutputExistsError(
             f"There is a model named {place.name!r} already. Choose another name."
         )
+    sweep_models(place.parent)
     return place
 
 
@@ -161,9 +199,9 @@ def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
         return _default_model()
     if os.sep not in name and "/" not in name:
         for parent in (bundled_folder(), user_folder()):
-            if (parent / name).is_dir():
+            if os.path.isdir(parent / name):  # noqa: PTH112 - false also for names too long
                 return parent / name
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112
         return Path(name)
     known = ", ".join(e.key for e in list_models()) or "none"
     raise ModelError(

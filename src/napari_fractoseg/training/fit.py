@@ -218,8 +218,8 @@ def train_job(
 def _as_it_began(plan: TrainingPlan, checkpoint: Path) -> TrainingPlan:
     """Return a plan with random weights if the run of a checkpoint began with them."""
     if checkpoint.exists():
-        facts = Checkpoint.read(checkpoint, with_tensors=False).facts
-        if facts.get("fingerprint", {}).get("plan", {}).get("encoder_weights") == "none":
+        began = Checkpoint.read(checkpoint, with_tensors=False).plan
+        if began.get("encoder_weights") == "none":
             return replace(plan, encoder_weights="none", encoder_sha256="")
     return plan
 

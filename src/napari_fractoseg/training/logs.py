@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.errors import TrainingError, reason_of
+from napari_fractoseg.files import check_writable
 from napari_fractoseg.jobs import Progress
 
 __all__ = ["TensorBoardLog"]
@@ -16,15 +18,24 @@ __all__ = ["TensorBoardLog"]
 class TensorBoardLog:
     """Log file of a run; a context manager to be called with each `Progress`.
 
+    A log that cannot be written any more, such as on a full disk, ends; the training goes on.
+
     Parameters
     ----------
     folder : Path
         Folder to write into, which ``tensorboard --logdir`` takes.
 
+    Attributes
+    ----------
+    notes : tuple of str
+        Sentence on why the log ends early, if it does.
+
     Raises
     ------
     TrainingError
         If TensorBoard is not installed.
+    OutputError
+        If nothing can be written into the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +46,10 @@ class TensorBoardLog:
                 "TensorBoard is not installed. Install it with: "
                 "pip install 'napari-fractoseg[tensorboard]'"
             ) from error
+        check_writable(folder)
+        self._folder = folder
         self._writer = SummaryWriter(str(folder))
+        self.notes: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -46,10 +60,17 @@ class TensorBoardLog:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        with suppress(OSError):  # what is left to be written
+            self._writer.close()
 
     def __call__(self, progress: Progress) -> None:
         """Write the figures of a step to the log."""
-        for name, value in progress.metrics.items():
-            if math.isfinite(value):
-                self._writer.add_scalar(name.replace(" ", "/"), value, progress.done)
+        if self.notes:
+            return
+        try:
+            for name, value in progress.metrics.items():
+                if math.isfinite(value):
+                    self._writer.add_scalar(name.replace(" ", "/"), value, progress.done)
+        except OSError as error:
+            reason = reason_of(error)
+            self.notes = (f"The log in {self._folder} ends at step {progress.done}: {reason}.",)

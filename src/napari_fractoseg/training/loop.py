@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.errors import OutputError
+from napari_fractoseg.files import draft_of
 from napari_fractoseg.jobs import Job, Progress, Throttle
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
@@ -56,8 +58,8 @@ class FineTuned:
 
     def write_history(self, path: Path | str) -> None:
         """Write the history as a CSV file with a row for each step."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(self.history).to_csv(path, index=False)
+        with draft_of(Path(path), overwrite=True) as draft:
+            pd.DataFrame(self.history).to_csv(draft, index=False)
 
 
 class Trainer:
@@ -140,7 +142,8 @@ class Trainer:
         checkpoint : Path, optional
             File to write the state to, at least once a minute. If it is there,
             the run goes on from it, as if it had never been interrupted. During
-            the run no other run can take it.
+            the run no other run can take it. If it cannot be written, such as on a
+            full disk, the run goes on and tries it again; progress says so.
 
         Yields
         ------
@@ -158,6 +161,8 @@ class Trainer:
         TrainingError
             If fewer than two classes are labelled, the loss is not finite, the
             checkpoint is of another run, or a run is going on with it.
+        OutputError
+            If nothing can be written where the checkpoint is to be.
         OutOfMemoryError
             If the device has too little memory.
         """
@@ -182,6 +187,7 @@ class Trainer:
         began = time.monotonic() - run.elapsed_s
         due = Throttle(_CHECKPOINT_INTERVAL_S)
         due.ready()
+        unkept = ""
         if validates and self._start.digest and not run.history:
             yield Progress(0, plan.max_steps, "validating")
             yield Progress(0, plan.max_steps, "the parent", (yield from run.validate(0)))
@@ -196,11 +202,20 @@ class Trainer:
                 yield Progress(step, plan.max_steps, "validating", metrics)
                 metrics |= yield from run.validate(step)
             run.elapsed_s = time.monotonic() - began
-            if checkpoint is not None and (due.ready() or "mean_iou" in metrics):
-                run.save(checkpoint)
-            yield Progress(step, plan.max_steps, f"step {step}", metrics)
+            if checkpoint is not None and (due.ready() or ends or "mean_iou" in metrics):
+                unkept = _try_to_save(run, checkpoint)
+            yield Progress(step, plan.max_steps, f"step {step}{unkept}", metrics)
             if ends:
                 break
+
+
+def _try_to_save(run: TrainingRun, checkpoint: Path) -> str:
+    """Write a checkpoint; return a text on why that cannot be done now, empty if it was done."""
+    try:
+        run.save(checkpoint)
+    except OutputError as error:  # hours of work are worth more than a checkpoint
+        return f" (it goes on, but if it were interrupted now, steps would be lost: {error})"
+    return ""
 
 
 def _never() -> bool:

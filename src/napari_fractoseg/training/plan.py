@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,8 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.files import read_json
+from napari_fractoseg.models.limits import LibraryName, Reductions
 from napari_fractoseg.options import described, refusal
 
 __all__ = ["TrainingPlan", "plan_entries", "without_retired"]
@@ -30,10 +31,11 @@ class TrainingPlan:
     """How a network is trained; with its seed and the hashes of the data it repeats the run."""
 
     architecture: Annotated[
-        str, Field(description="Kind of a new network, as segmentation-models-pytorch names it.")
+        LibraryName,
+        Field(description="Kind of a new network, as segmentation-models-pytorch names it."),
     ] = "Unet"
     encoder: Annotated[
-        str,
+        LibraryName,
         Field(
             description="The part of a new network that looks for structures, as "
             "segmentation-models-pytorch names it. Larger ones are slower and need more labels. "
@@ -71,7 +73,7 @@ class TrainingPlan:
         ),
     ] = 2
     test_reductions: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=16)], ...],
+        Reductions,
         Field(
             description="Scale levels that a finished model averages, as reductions; empty means "
             "that of the training alone."
@@ -253,7 +255,11 @@ class TrainingPlan:
     @classmethod
     def from_json(cls, path: Path) -> TrainingPlan:
         """Read a whole plan from a JSON file of entries, or from the ``card.json`` of a model."""
-        return cls.from_dict(plan_entries(path))
+        entries = plan_entries(path)
+        try:
+            return cls.from_dict(entries)
+        except TrainingError as error:
+            raise error.at(path) from error
 
 
 _ADAPTER = TypeAdapter(TrainingPlan)
@@ -292,10 +298,7 @@ def plan_entries(path: Path) -> dict[str, Any]:
     TrainingError
         If the file is not there, or holds neither entries nor a card.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} is not a training plan: {error}.") from error
+    found = read_json(path, TrainingError, "a training plan", 'Write {"patch_px": 128}, say.')
     if not isinstance(found, dict):
         raise TrainingError(
             f"{path} is not a training plan: it holds {str(found)[:80]!r}. Write entries such as "
@@ -303,6 +306,9 @@ def plan_entries(path: Path) -> dict[str, Any]:
         )
     if "lineage" not in found:
         return found
-    on_card = found["lineage"].get("plan", {})
+    lineage = found["lineage"]
+    on_card = lineage.get("plan", {}) if isinstance(lineage, dict) else None
+    if not isinstance(on_card, dict):
+        raise TrainingError(f"{path} is a model's card without a training plan. Write one anew.")
     entries = {name: value for name, value in on_card.items() if name not in _OF_A_CARD}
     return TrainingPlan.from_dict(entries).to_dict()

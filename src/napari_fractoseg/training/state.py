@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import pydantic
 import torch
+from pydantic import Field, TypeAdapter
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -21,7 +23,8 @@ from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference, Lineage
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.checkpoint import Checkpoint, pack, unpack
+from napari_fractoseg.text import printable
+from napari_fractoseg.training.checkpoint import Checkpoint, damage_named, pack, unpack
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.data.stream import PatchStream
 from napari_fractoseg.training.distributed import Processes, Team, choose_precision
@@ -38,6 +41,22 @@ from napari_fractoseg.training.presets import patches_in_a_step
 __all__ = ["TrainingRun"]
 
 _MAX_GRADIENT = 5.0
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class _Facts:
+    """State of a run beside its tensors, as a checkpoint has it."""
+
+    fingerprint: dict[str, Any]
+    history: list[dict[str, int | float]]
+    elapsed_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    best_step: Annotated[int, Field(ge=0)]
+    best_score: Annotated[float, Field(allow_inf_nan=False)] | None
+    notes: list[str] | None = None
+    tensors: list[str] | None = None
+
+
+_FACTS = TypeAdapter(_Facts)
 _LIMITS = ("max_steps", "max_minutes")
 """Entries of the plan that may have other values when a run is taken up again."""
 
@@ -281,7 +300,7 @@ class TrainingRun:
         pooled, counts = evaluation.pooled, evaluation.pooled.counts.sum(axis=1)
         names = pooled.scheme.names
         return {
-            "images": tuple(evaluation.images),
+            "images": tuple(map(printable, evaluation.images)),
             "step": self.best_step,
             "mean_iou_before": self.before.get("mean_iou"),
             "mean_iou": pooled.mean_iou,
@@ -289,7 +308,7 @@ class TrainingRun:
                 name: {"iou": _number(pooled.iou[name]), "labelled_px": int(px)}
                 for name, px in zip(names, counts, strict=True)
             },
-            "notes": list(self.split.notes),
+            "notes": list(map(printable, self.split.notes)),
         }
 
     def _lineage(self) -> Lineage:
@@ -324,11 +343,12 @@ class TrainingRun:
             "notes": list(self.split.notes),
             "best_step": self.best_step,
             "best_score": self.best_score if math.isfinite(self.best_score) else None,
+            "tensors": sorted(tensors),
         }
         Checkpoint(tensors, facts).write(path)
 
     def restore(self, path: Path) -> None:
-        """Set the state to that of a checkpoint file.
+        """Set the state to that of a checkpoint file; to all of it, or to nothing of it.
 
         Raises
         ------
@@ -336,28 +356,63 @@ class TrainingRun:
             If the checkpoint is damaged or of another run.
         """
         saved = Checkpoint.read(path)
-        wanted, found = self._fingerprint(), saved.facts.get("fingerprint", {})
-        found = {**found, "plan": without_retired(found.get("plan", {}))}
+        with damage_named(path):
+            self._refuse_another_run(saved, path)
+            facts = _FACTS.validate_python(saved.facts)
+            self._check_facts(facts)
+            optimiser = self._check_tensors(saved.tensors, facts)
+            self.raw_network.load_state_dict(unpack("network", saved.tensors))
+            if self.average is not None:
+                self.average.load_state_dict(unpack("average", saved.tensors))
+            self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": optimiser})
+        self.best_weights = unpack("best", saved.tensors) or None
+        self.history = [dict(row) for row in facts.history]
+        self.elapsed_s = facts.elapsed_s
+        if facts.notes is not None:
+            self.split = replace(self.split, notes=tuple(facts.notes))
+        self.best_step = facts.best_step
+        score = facts.best_score
+        self.best_score = -math.inf if score is None else score
+
+    def _refuse_another_run(self, saved: Checkpoint, path: Path) -> None:
+        wanted, found = self._fingerprint(), dict(saved.facts["fingerprint"])
+        found["plan"] = without_retired(saved.plan)
         other = [key for key, value in wanted.items() if found.get(key) != value]
         if other:
             raise TrainingError(
                 f"{path} belongs to another training: its {', '.join(other)} differ. Use the same "
                 "images, labels and settings to go on, or remove it to start anew."
             )
-        self.raw_network.load_state_dict(unpack("network", saved.tensors))
+
+    def _check_facts(self, facts: _Facts) -> None:
+        steps = [row.get("step") for row in facts.history]
+        if steps != [*range(1, len(steps) + 1)] or not all("loss" in r for r in facts.history):
+            raise ValueError("its history is not that of steps one after the other")
+        if facts.best_step > len(steps):
+            raise ValueError(f"the best step, {facts.best_step}, is none of {len(steps)}")
+
+    def _check_tensors(
+        self, tensors: Mapping[str, torch.Tensor], facts: _Facts
+    ) -> dict[int, dict[str, torch.Tensor]]:
+        """Refuse tensors that are not those of this run; return the state of the optimiser."""
+        if facts.tensors is not None and sorted(tensors) != facts.tensors:
+            raise ValueError("tensors are missing, or there are too many")
+        network = self.raw_network.state_dict()
+        _refuse_unlike("network", unpack("network", tensors), network)
         if self.average is not None:
-            self.average.load_state_dict(unpack("average", saved.tensors))
-        best = unpack("best", saved.tensors)
-        self.best_weights = best or None
-        state = self.optimiser.state_dict()
-        state["state"] = _numbered(unpack("optimiser", saved.tensors))
-        self.optimiser.load_state_dict(state)
-        self.history = [dict(row) for row in saved.facts["history"]]
-        self.elapsed_s = saved.facts["elapsed_s"]
-        self.split = replace(self.split, notes=tuple(saved.facts.get("notes", self.split.notes)))
-        self.best_step = saved.facts["best_step"]
-        score = saved.facts["best_score"]
-        self.best_score = -math.inf if score is None else score
+            _refuse_unlike("average", unpack("average", tensors), self.average.state_dict())
+        best = unpack("best", tensors)
+        if bool(best) != (facts.best_score is not None):
+            raise ValueError("the best weights are missing")
+        if best:
+            _refuse_unlike("best", best, self.trained_network.state_dict())
+        state = _numbered(unpack("optimiser", tensors))
+        trained = [p for group in self.optimiser.param_groups for p in group["params"]]
+        for number, entries in state.items():
+            for name, tensor in entries.items():
+                if tensor.dim() and tensor.shape != trained[number].shape:
+                    raise ValueError(f"optimiser/{number}/{name} has another shape")
+        return state
 
     def _tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         yield from pack("network", self.raw_network.state_dict()).items()
@@ -378,6 +433,18 @@ class TrainingRun:
             "images and labels": self.split.learn.digests(),
             "validation": {} if validation is None else validation.digests(),
         }
+
+
+def _refuse_unlike(
+    part: str, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse tensors whose names, shapes or types are not those of others."""
+    other = sorted(found.keys() ^ wanted.keys())
+    if other:
+        raise ValueError(f"{part}/{other[0]} is missing, or too many")
+    for name, tensor in found.items():
+        if (tensor.shape, tensor.dtype) != (wanted[name].shape, wanted[name].dtype):
+            raise ValueError(f"{part}/{name} is {tensor.dtype} of shape {tuple(tensor.shape)}")
 
 
 def _numbered(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:

@@ -47,7 +47,8 @@ def until_a_plane_is_done(task):
 
 
 def run_out(module, inputs):
-    raise torch.OutOfMemoryError("CUDA out of memory")
+    if isinstance(inputs[0], torch.Tensor) and not inputs[0].is_meta:  # loading looks at shapes
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_the_job_puts_labels_in_their_place(request_for, folder):

@@ -1,5 +1,7 @@
 import inspect
 import json
+import os
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -20,7 +22,12 @@ from napari_fractoseg.annotations.conversion.convert import ConvertSettings, con
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.cli.convert import convert as command
-from napari_fractoseg.errors import AnnotationError, ClassSchemeError, OutputExistsError
+from napari_fractoseg.errors import (
+    AnnotationError,
+    ClassSchemeError,
+    OutputError,
+    OutputExistsError,
+)
 from napari_fractoseg.jobs import Progress, drain
 
 # Holes, one in another, pixels that touch at a corner, and the border of the image.
@@ -531,3 +538,81 @@ class TestInPython:
     def test_it_takes_all_that_the_command_line_takes(self):
         options = {*inspect.signature(command).parameters}
         assert {*inspect.signature(nf.convert).parameters} == options
+
+
+class TestInterrupted:
+    """Masks of two images, of which one is written when the conversion ends."""
+
+    def begun(self, folder, **settings):
+        source = via(folder, *(AnnotatedImage(name, (rect("i"),)) for name in ("a.png", "b.jpg")))
+        job = convert_job(source, folder / "masks", None, ConvertSettings(**settings))
+        next(p for p in job if p.message == "image 1 of 2")
+        return source, job
+
+    def test_a_new_folder_appears_when_it_is_complete(self, folder):
+        source, job = self.begun(folder)
+        assert not (folder / "masks").exists()
+        job.close()
+        assert sorted(p.name for p in folder.iterdir()) == ["a.png", "b.jpg", "via.json"]
+        convert(source, folder / "masks")
+        assert sorted(p.name for p in (folder / "masks").iterdir()) == [
+            "a_labels.tif", "b_labels.tif", "classes.json",
+        ]  # fmt: skip
+
+    def test_in_an_existing_folder_each_file_is_the_old_or_the_new_one(self, folder):
+        images = [AnnotatedImage(name, (rect("t"),)) for name in ("a.png", "b.jpg")]
+        masks = folder / "masks"
+        convert(via(folder, *images), masks)
+        (folder / "via.json").unlink()
+
+        def values():
+            found = {p.name: np.unique(tifffile.imread(p)).tolist() for p in masks.glob("*.tif")}
+            assert len(list(masks.iterdir())) == 3
+            return sorted(found.values())
+
+        assert values() == [[0, 2], [0, 2]]
+        source, job = self.begun(folder, overwrite=True)
+        job.close()
+        assert values() == [[0, 1], [0, 2]]
+        convert(source, masks, overwrite=True)
+        assert values() == [[0, 1], [0, 1]]
+
+    def test_of_two_conversions_at_once_the_second_is_refused(self, folder):
+        source, job = self.begun(folder)
+        with pytest.raises(OutputError, match="Another conversion is writing .*masks"):
+            convert(source, folder / "masks")
+        assert drain(job).n_images == 2
+
+    def test_masks_are_written_into_the_current_folder(self, folder, monkeypatch):
+        (folder / "masks").mkdir()
+        monkeypatch.chdir(folder / "masks")
+        convert(via(folder, AnnotatedImage("a.png", (rect("i"),))), Path(), overwrite=True)
+        assert sorted(p.name for p in Path().iterdir()) == ["a_labels.tif", "classes.json"]
+
+    def test_masks_follow_the_umask(self, folder):
+        before = os.umask(0o027)
+        try:
+            convert(via(folder, AnnotatedImage("a.png", (rect("i"),))), folder / "masks")
+        finally:
+            os.umask(before)
+        assert {p.stat().st_mode & 0o777 for p in (folder / "masks").iterdir()} == {0o640}
+
+    def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(self, folder):
+        (folder / "file").touch()
+        with pytest.raises(OutputError, match="cannot be written: (Not a directory|File exists)"):
+            convert(folder / "none.json", folder / "file" / "masks")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+@pytest.mark.parametrize("to", [Flavour.VIA2_PROJECT, Flavour.COCO])
+def test_names_that_are_not_utf_8_are_converted(tmp_path, to):
+    name = os.fsdecode(b"5\xb5m.png")
+    for part in ("masks", "images"):
+        (tmp_path / part).mkdir()
+        iio.imwrite(tmp_path / "x.png", labels_of(HOLED))
+        (tmp_path / "x.png").rename(tmp_path / part / name)
+    convert(tmp_path / "masks", tmp_path / "via.json", to, images=tmp_path / "images")
+    convert(tmp_path / "via.json", tmp_path / "back", images=tmp_path / "images")
+    (back,) = (tmp_path / "back").glob("*.tif")
+    assert back.name == os.fsdecode(b"5\xb5m_labels.tif")
+    np.testing.assert_array_equal(tifffile.imread(back), labels_of(HOLED))

@@ -16,7 +16,8 @@ from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.supervision import Corrections
-from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.errors import TrainingError, translated
+from napari_fractoseg.files import draft_of, read_json, write_bytes
 from napari_fractoseg.images import MicrographStack
 
 __all__ = ["PaintedLayer", "place_of", "read_painted", "write_painted"]
@@ -63,7 +64,6 @@ def write_painted(layers: Sequence[PaintedLayer], folder: Path) -> None:
 
     The index file is written last, so that all that it lists is complete.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     index = []
     for number, layer in enumerate(layers, start=1):
         corrections, file = layer.corrections, f"{number}.npz"
@@ -72,7 +72,8 @@ def write_painted(layers: Sequence[PaintedLayer], folder: Path) -> None:
             "predicted": corrections.predicted,
             "checked": corrections.checked,
         }
-        np.savez_compressed(folder / file, **{k: v for k, v in arrays.items() if v is not None})
+        with draft_of(folder / file) as draft:
+            np.savez_compressed(draft, **{k: v for k, v in arrays.items() if v is not None})
         index.append(
             {
                 "file": file,
@@ -82,7 +83,7 @@ def write_painted(layers: Sequence[PaintedLayer], folder: Path) -> None:
                 "place": layer.place,
             }
         )
-    (folder / _INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_bytes(folder / _INDEX, (json.dumps(index, indent=2) + "\n").encode())
 
 
 def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | None]]:
@@ -99,10 +100,10 @@ def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | Non
         If the folder is damaged.
     """
     layers = []
-    try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        for entry in index:
-            with np.load(folder / entry["file"], allow_pickle=False) as arrays:
+    with translated(TrainingError, f"{folder} cannot be restored"):
+        for entry in read_json(folder / _INDEX, TrainingError, "an index of painted layers"):
+            path = folder / Path(entry["file"]).name
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 labels = arrays["labels"]
                 predicted = arrays.get("predicted")
                 checked = arrays.get("checked")
@@ -116,6 +117,4 @@ def read_painted(folder: Path) -> list[tuple[Labels, npt.NDArray[np.bool_] | Non
             if predicted is not None:
                 remember_prediction(layer, predicted)
             layers.append((layer, checked))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{folder} cannot be restored: {error}.") from error
     return layers

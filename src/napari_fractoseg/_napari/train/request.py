@@ -23,12 +23,12 @@ from napari_fractoseg.datasets.export import (
 )
 from napari_fractoseg.datasets.sources import read_training_sets
 from napari_fractoseg.datasets.supervision import painted_pairs
-from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.files import is_held, write_bytes
+from napari_fractoseg.errors import TrainingError, translated
+from napari_fractoseg.files import is_held, read_json, sweep_drafts, write_bytes
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.registry import model_place, user_folder
 from napari_fractoseg.training.plan import TrainingPlan
-from napari_fractoseg.training.run_lock import refuse_running
+from napari_fractoseg.training.run_lock import hold_model, refuse_running
 
 if TYPE_CHECKING:
     from napari_fractoseg.training.loop import FineTuned
@@ -150,8 +150,9 @@ class TrainingTask:
             If the folder is damaged, or the training is running.
         """
         refuse_running(folder / _CHECKPOINT)
-        try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        remedy = "Remove it and train anew."
+        with translated(TrainingError, f"{folder} cannot be taken up again", remedy):
+            facts = read_json(folder / _FACTS, TrainingError, "a record of a training", remedy)
             request = TrainingRequest(
                 name=facts["name"],
                 plan=TrainingPlan.from_json(folder / _PLAN),
@@ -161,11 +162,8 @@ class TrainingTask:
                 annotations=AnnotationOptions(**facts.get("annotations", {})),
                 device=facts["device"],
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TrainingError(
-                f"{folder} cannot be taken up again: {error}. Remove it and train anew."
-            ) from error
-        return cls(request, folder, notes=tuple(facts.get("notes", ())))
+            notes = tuple(map(str, facts.get("notes", ())))
+        return cls(request, folder, notes=notes)
 
     def stop(self) -> None:
         """Make the current step the last one; the best weights so far are kept."""
@@ -200,6 +198,11 @@ class TrainingTask:
         Trained
             Folder of the new model, with history, duration and notes.
         """
+        with hold_model(self.place):
+            _sweep()
+            return (yield from self._job())
+
+    def _job(self) -> Job[Trained]:
         request, began = self.request, time.monotonic()
         yield Progress(0, 0, "saving what was painted")
         if not self.is_resumed:
@@ -209,12 +212,14 @@ class TrainingTask:
         prepare_torch()
         from napari_fractoseg.models.devices import choose_device
         from napari_fractoseg.models.model import load_model
+        from napari_fractoseg.training.checkpoint import kept_in
         from napari_fractoseg.training.fit import train_job
 
         sources = (*label_folders(self.folder), *request.sources)
         training_set = read_training_sets(
             *zip(*sources, strict=True), scheme=request.scheme, annotations=request.annotations
         )
+        checkpoint = self.folder / _CHECKPOINT
         job = train_job(
             training_set,
             plan=request.plan,
@@ -223,11 +228,12 @@ class TrainingTask:
             name=request.name,
             device=choose_device(request.device),
             should_stop=self._stop.is_set,
-            checkpoint=self.folder / _CHECKPOINT,
+            checkpoint=checkpoint,
         )
         result = yield from _in_parts(job, request.plan)
-        result.model.save(self.place)
-        (self.folder / _CHECKPOINT).unlink(missing_ok=True)
+        with kept_in(checkpoint):
+            result.model.save(self.place)
+        checkpoint.unlink(missing_ok=True)
         seconds = time.monotonic() - began
         notes = (*training_set.notes, *self.notes, *result.notes)
         return Trained(self.place, result, seconds, notes)
@@ -247,7 +253,8 @@ class TrainingTask:
             )
         if sets:
             write_training_folder(merge_training_sets(sets), self.folder)
-        (self.folder / _PLAN).write_text(json.dumps(request.plan.to_dict(), indent=2) + "\n")
+        plan = json.dumps(request.plan.to_dict(), indent=2) + "\n"
+        write_bytes(self.folder / _PLAN, plan.encode())
         facts = {
             "name": request.name,
             "start": request.start,
@@ -284,6 +291,12 @@ def _new_folder(name: str) -> Path:
 
 def _trainings() -> Path:
     return user_folder().parent / "trainings"
+
+
+def _sweep() -> None:
+    """Remove what trainings left that were killed while they wrote; it is useless after a day."""
+    for folder in (_trainings(), *_trainings().glob("*/"), *_trainings().glob(f"*/{_PAINTED}/")):
+        sweep_drafts(folder)
 
 
 def unfinished_trainings() -> list[Path]:

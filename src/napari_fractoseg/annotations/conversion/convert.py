@@ -22,8 +22,8 @@ from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import assemble
 from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.files import refuse_existing
+from napari_fractoseg.errors import AnnotationError, OutputError
+from napari_fractoseg.files import check_writable, hold, refuse_existing, sweep_drafts
 from napari_fractoseg.jobs import Job, drain
 
 __all__ = ["ConvertSettings", "Converted", "convert", "convert_job"]
@@ -104,6 +104,13 @@ def convert(
     ------
     AnnotationError, ImageError, ClassSchemeError, OutputExistsError
         If something does not fit, naming file, image and region.
+    OutputError
+        If it cannot be written, or another conversion is writing it.
+
+    Notes
+    -----
+    A new folder of masks appears when all of them are complete; in an existing one, each file is
+    replaced when the new one is complete.
 
     Examples
     --------
@@ -173,10 +180,24 @@ def convert_job(
     ------
     AnnotationError, ImageError, ClassSchemeError, OutputExistsError
         If something does not fit, naming file, image and region.
+    OutputError
+        If it cannot be written, or another conversion is writing it.
     """
     settings = settings or ConvertSettings()
     if not settings.overwrite:
         refuse_existing(out, replaceable=True)
+    check_writable(out.parent)
+    refusal = OutputError(f"Another conversion is writing {out}. Wait until it ends.")
+    with hold(out.absolute(), refusal):  # that of `.` has a name
+        if not settings.overwrite:  # another one may have ended while this one waited
+            refuse_existing(out, replaceable=True)
+        sweep_drafts(out.parent)
+        return (yield from _convert(source, out, to, settings))
+
+
+def _convert(
+    source: Path, out: Path, to: Flavour | None, settings: ConvertSettings
+) -> Job[Converted]:
     options = settings.annotations
     if source.is_dir():
         document = yield from document_of_masks(source, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from napari_fractoseg.annotations.stacks import draw_labels_job, short_name
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.files import write_bytes
+from napari_fractoseg.files import draft_folder, draft_of, write_bytes
 from napari_fractoseg.images import find_images
 from napari_fractoseg.jobs import Job, Progress
 
@@ -99,7 +100,8 @@ def write_masks(source: AnnotationSource, out: Path, settings: ConvertSettings) 
     source : AnnotationSource
         Document with its images and the choice of classes.
     out : Path
-        Folder to write ``NAME_labels.tif`` and ``classes.json`` into.
+        Folder to write ``NAME_labels.tif`` and ``classes.json`` into. A new one appears when all
+        of them are complete.
     settings : ConvertSettings
         Known classes, and what becomes of pixels in several regions or in none.
 
@@ -137,23 +139,29 @@ def write_masks(source: AnnotationSource, out: Path, settings: ConvertSettings) 
     mapping.left_out(source.annotated)  # raises before anything is written, not half-way
     notes = [*source.document.notes, *assembly.notes]
     n_regions = done = 0
-    for stack in assembly.stacks:
-        for image in stack.images:
-            drawn = yield from draw_labels_job(
-                [image],
-                stack.plane_shape,
-                mapping,
-                overlap=settings.overlap,
-                unannotated=settings.unannotated,
-            )
-            path = out / f"{short_name(image)}{LABEL_SUFFIX}.tif"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tifffile.imwrite(path, drawn.labels, compression="zlib")
-            notes += [f"{image.filename}: {note}" for note in drawn.notes]
-            n_regions += len(image.drawable) - mapping.left_out([image])
-            done += 1
-            yield Progress(done, len(names), f"image {done} of {len(names)}")
+    with _folder_for(out) as folder:
+        for stack in assembly.stacks:
+            for image in stack.images:
+                drawn = yield from draw_labels_job(
+                    [image],
+                    stack.plane_shape,
+                    mapping,
+                    overlap=settings.overlap,
+                    unannotated=settings.unannotated,
+                )
+                path = folder / f"{short_name(image)}{LABEL_SUFFIX}.tif"
+                with draft_of(path, overwrite=settings.overwrite) as draft:
+                    tifffile.imwrite(draft, drawn.labels, compression="zlib")
+                notes += [f"{image.filename}: {note}" for note in drawn.notes]
+                n_regions += len(image.drawable) - mapping.left_out([image])
+                done += 1
+                yield Progress(done, len(names), f"image {done} of {len(names)}")
+        scheme = mapping.scheme.to_json().encode("utf-8")
+        write_bytes(folder / SCHEME_FILE, scheme, overwrite=settings.overwrite)
     notes += mapping.notes(found)
-    scheme = mapping.scheme.to_json().encode("utf-8")
-    write_bytes(out / SCHEME_FILE, scheme, overwrite=settings.overwrite)
     return Converted(out, len(names), n_regions, tuple(notes))
+
+
+def _folder_for(out: Path) -> AbstractContextManager[Path]:
+    """Return a context with the folder to write masks into: a draft, if it is a new one."""
+    return nullcontext(out) if out.is_dir() else draft_folder(out)
