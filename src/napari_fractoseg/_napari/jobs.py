@@ -12,6 +12,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal, Slot
 from superqt.utils import GeneratorWorker
 
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.errors import FractosegError, UnexpectedError
 from napari_fractoseg.jobs import Job, Progress, RemainingTime, Throttle
 
@@ -256,7 +257,8 @@ class Run(QObject):
 
     def _fail(self, error: FractosegError) -> None:
         self.error = error
-        notification_manager.receive_error(type(error), error, error.__traceback__)
+        shown = type(error)(plain_text(error), options=error.options)
+        notification_manager.receive_error(type(error), shown, error.__traceback__)
 
     def _end(self, state: State) -> None:
         if self._is_abandoned:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pint
-from napari.utils.notifications import show_info
 
 from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY
 from napari_fractoseg._napari.layers import (
@@ -17,11 +16,13 @@ from napari_fractoseg._napari.layers import (
     class_features,
 )
 from napari_fractoseg._napari.via.layers import LayerData
+from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_info
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.label_images import NgffImage, read_ngff
 from napari_fractoseg.results.record import LabelRecord
+from napari_fractoseg.text import printable
 
 __all__ = ["get_labels_reader", "read_results"]
 
@@ -53,8 +54,9 @@ def read_results(path: str | list[str]) -> list[LayerData]:
         more than 8192 px of which the file has smaller versions are shown in those, too,
         and cannot be painted on.
     """
-    found = [(p, _found(p)) for p in _paths(path)]
-    return [_layer(p, image) for p, image in found if image is not None]
+    with plain_errors():
+        found = [(p, _found(p)) for p in _paths(path)]
+        return [_layer(p, image) for p, image in found if image is not None]
 
 
 def _paths(path: str | list[str]) -> list[Path]:
@@ -73,7 +75,7 @@ def _found(path: Path) -> NgffImage | None:
 def _layer(path: Path, image: NgffImage) -> LayerData:
     axes = image.metadata.axes
     arguments: dict[str, Any] = {
-        "name": path.stem,
+        "name": printable(path.stem),
         "scale": [axis.scale for axis in axes],
         "translate": image.metadata.translation,
         "axis_labels": [axis.name for axis in axes],

@@ -14,9 +14,9 @@ from napari_fractoseg.cli.options import (
     OverwriteOption,
     command,
     print_notes,
+    say,
     watch,
 )
-from napari_fractoseg.text import printable
 
 __all__ = ["convert"]
 
@@ -77,6 +77,4 @@ def convert(
     flavour = None if to == "masks" else Flavour(to)
     result = watch(convert_job(source, out, flavour, settings), "converting")
     print_notes(result.notes)
-    typer.echo(
-        printable(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")
-    )
+    say(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from napari_fractoseg import __version__
 from napari_fractoseg.annotations.options import AnnotationOptions
@@ -21,10 +20,11 @@ from napari_fractoseg.cli.options import (
     figure,
     make_console,
     print_notes,
+    say,
+    table_of,
     watch,
 )
 from napari_fractoseg.files import check_writable, refuse_existing, write_bytes
-from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.evaluation.evaluate import Evaluation
@@ -72,18 +72,17 @@ def evaluate(
     }
     write_bytes(out, (json.dumps(report, indent=2) + "\n").encode(), overwrite=overwrite)
     _print_evaluation(evaluation)
-    typer.echo(printable(f"Written: {out}"))
+    say(f"Written: {out}")
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:
     rows = {**evaluation.images, "all pixels": evaluation.pooled}
-    table = Table("image", "agreement", "mode agreement", "mean IoU", "fraction error")
-    for name, c in rows.items():
-        figures = (c.agreement, c.mode_agreement, c.mean_iou, c.fraction_error)
-        table.add_row(printable(name), *map(figure, figures))
-    make_console().print(table)
+    columns = ("image", "agreement", "mode agreement", "mean IoU", "fraction error")
+    figures = [
+        (name, *map(figure, (c.agreement, c.mode_agreement, c.mean_iou, c.fraction_error)))
+        for name, c in rows.items()
+    ]
+    make_console().print(table_of(columns, figures))
     iou, f1 = evaluation.pooled.iou, evaluation.pooled.f1
-    classes = Table("class", "IoU", "F1")
-    for name in iou:
-        classes.add_row(name, figure(iou[name]), figure(f1[name]))
-    make_console().print(classes)
+    classes = [(name, figure(iou[name]), figure(f1[name])) for name in iou]
+    make_console().print(table_of(("class", "IoU", "F1"), classes))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from napari_fractoseg import __version__
-from napari_fractoseg.cli.options import Group, make_console
-from napari_fractoseg.text import printable
+from napari_fractoseg.cli.options import Group, make_console, say, table_of
 
 __all__ = ["doctor", "models_app"]
+
+_PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "lightning-fabric",
+             "numpy", "scikit-image", "zarr", "napari")  # fmt: skip
 
 models_app = typer.Typer(
     cls=Group, no_args_is_help=True, help="Models that come with the package, and own."
@@ -27,11 +28,8 @@ def list_models() -> None:
     """List the models that can be chosen by name."""
     from napari_fractoseg.models.registry import list_models as entries
 
-    table = Table("name", "title", "classes", "folder")
-    for entry in entries():
-        classes = ", ".join(entry.card.scheme.names)
-        table.add_row(printable(entry.key), entry.title, classes, printable(entry.folder))
-    make_console().print(table)
+    rows = [(e.key, e.title, ", ".join(e.card.scheme.names), e.folder) for e in entries()]
+    make_console().print(table_of(("name", "title", "classes", "folder"), rows))
 
 
 @models_app.command("info")
@@ -44,7 +42,7 @@ def show_model(
     from napari_fractoseg.models.registry import find_model
 
     folder = find_model(name)
-    typer.echo(f"{readme_text(ModelCard.read(folder))}\nFolder: {printable(folder)}")
+    say(f"{readme_text(ModelCard.read(folder))}\nFolder: {folder}")
 
 
 @models_app.command("export")
@@ -55,7 +53,7 @@ def export(
     """Pack a model, with its card and licence, into one zip file."""
     from napari_fractoseg.models.archive import export_model
 
-    typer.echo(f"Written: {export_model(name, out)}")
+    say(f"Written: {export_model(name, out)}")
 
 
 @models_app.command("import")
@@ -69,9 +67,7 @@ def import_(
     from napari_fractoseg.models.archive import import_model
 
     folder = import_model(path, name)
-    typer.echo(
-        f"Imported {folder}\nNext: fractoseg segment IMAGES -o RESULTS --model {folder.name}"
-    )
+    say(f"Imported {folder}\nNext: fractoseg segment IMAGES -o RESULTS --model {folder.name}")
 
 
 @models_app.command("remove")
@@ -84,29 +80,26 @@ def remove(
 
     if not yes:
         typer.confirm(f"Delete the model {name}? It cannot be brought back.", abort=True)
-    typer.echo(f"Removed {remove_model(name)}")
+    say(f"Removed {remove_model(name)}")
 
 
 def doctor() -> None:
     """Show versions, devices and models, and what is missing."""
-    typer.echo(f"fractoseg {__version__}, Python {platform.python_version()}, {sys.platform}")
-    table = Table("package", "version")
-    for package in ("torch", "torchvision", "segmentation-models-pytorch", "lightning-fabric",
-                    "numpy", "scikit-image", "zarr", "napari"):  # fmt: skip
-        table.add_row(package, _version_of(package) or "not installed")
+    say(f"fractoseg {__version__}, Python {platform.python_version()}, {sys.platform}")
+    rows = [(p, _version_of(p) or "not installed") for p in _PACKAGES]
     bindings = [
         f"{b} {v}" for b in ("PyQt6", "PySide6", "PyQt5", "PySide2") if (v := _version_of(b))
     ]
-    table.add_row("Qt binding", ", ".join(bindings) or "none")
-    make_console().print(table)
+    rows.append(("Qt binding", ", ".join(bindings) or "none"))
+    make_console().print(table_of(("package", "version"), rows))
     if not bindings or not _version_of("napari"):
-        typer.echo("The napari plugin needs napari with Qt: pip install 'napari-fractoseg[all]'")
+        say("The napari plugin needs napari with Qt: pip install 'napari-fractoseg[all]'")
     _print_devices()
     from napari_fractoseg.models.registry import list_models as entries
     from napari_fractoseg.models.registry import user_folder
 
-    found = [printable(e.key) for e in entries()]
-    typer.echo(f"Models: {', '.join(found) or 'none'}. Own models are kept in {user_folder()}")
+    found = [e.key for e in entries()]
+    say(f"Models: {', '.join(found) or 'none'}. Own models are kept in {user_folder()}")
 
 
 def _print_devices() -> None:
@@ -115,12 +108,12 @@ def _print_devices() -> None:
 
         devices = list_devices()
     except (ImportError, OSError) as error:  # a broken PyTorch is what a doctor must survive
-        typer.echo(f"PyTorch cannot be used: {error}", err=True)
+        say(f"PyTorch cannot be used: {error}", err=True)
         return
     for device in devices:
-        typer.echo(f"Device {device.name}: {device.label}")
+        say(f"Device {device.name}: {device.label}")
         if device.why_not_gpu:
-            typer.echo(f"  No GPU is used. {device.why_not_gpu}")
+            say(f"  No GPU is used. {device.why_not_gpu}")
 
 
 def _version_of(package: str) -> str | None:

@@ -15,11 +15,13 @@ from pydantic.dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
+from rich.table import Table
 from typer.core import TyperGroup
 
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
 from napari_fractoseg.options import OptionField, described, option_fields
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.models.model import SegmentationModel
@@ -36,6 +38,8 @@ __all__ = [
     "make_console",
     "option_hint",
     "print_notes",
+    "say",
+    "table_of",
     "watch",
 ]
 
@@ -58,13 +62,13 @@ class Group(TyperGroup):
             # None if the group's own options were wrong.
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             text = " ".join(str(error).splitlines())
-            typer.echo(f"error: {text}{option_hint(command, error.options)}", err=True)
+            say(f"error: {text}{option_hint(command, error.options)}", err=True)
             raise typer.Exit(2) from error
         except BrokenPipeError:  # such as `| head`: click ends quietly
             raise
         except OSError as error:  # such as a folder that must not be written to, or a full disk
             where = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"error: {where}{error.strerror or error}", err=True)
+            say(f"error: {where}{error.strerror or error}", err=True)
             raise typer.Exit(2) from error
 
 
@@ -296,7 +300,7 @@ def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = No
             if also is not None:
                 also(progress)
             figures = "".join(f", {k} {v:.4g}" for k, v in progress.metrics.items())
-            text = f"{what}: {progress.message}{figures}"
+            text = printable(f"{what}: {progress.message}{figures}")
             total = progress.total or None  # not known yet
             bar.update(row, completed=progress.done, total=total, description=text)
             if not console.is_terminal and throttle.ready():
@@ -304,6 +308,27 @@ def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = No
                 typer.echo(f"{text}{where}", err=True)
 
         return drain(job, report)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text, of which a terminal takes nothing for a command (`printable`).
+
+    Parameters
+    ----------
+    text : str
+        Text, of which parts such as names of files may come from other people.
+    err : bool
+        Whether it goes to the error output.
+    """
+    typer.echo(printable(text), err=err)
+
+
+def table_of(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """Return a table of texts, of which a terminal takes nothing for a command (`printable`)."""
+    table = Table(*map(printable, columns))
+    for row in rows:
+        table.add_row(*map(printable, row))
+    return table
 
 
 def make_console() -> Console:
@@ -315,7 +340,7 @@ def make_console() -> Console:
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes on a result to the error output, a line for each."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
 
 
 def figure(value: float) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.cli.options import (
@@ -21,6 +20,8 @@ from napari_fractoseg.cli.options import (
     make_console,
     option_hint,
     print_notes,
+    say,
+    table_of,
     watch,
 )
 
@@ -93,15 +94,13 @@ def segment(
     out = (out.parent if is_name else out).absolute()
     tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume, stack=stack)
     if not tasks:
-        typer.echo(f"Nothing to do: all is done already. The results are in {out}")
+        say(f"Nothing to do: all is done already. The results are in {out}")
         return
     try:
         with _who_works(workers, scheduler, (tls_ca_file, tls_cert, tls_key)) as crew:
             report = watch(batch.run(tasks, crew), "segmenting")
     except KeyboardInterrupt:
-        typer.echo(
-            f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True
-        )
+        say(f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True)
         raise
     _print_batch(report, ctx)
     if report.failed or any(r.status == "done in part" for r in report.results):
@@ -150,7 +149,7 @@ def demo(
     image, exact = folder / "synthetic.png", folder / "synthetic_exact.tif"
     iio.imwrite(image, sample.image)
     tifffile.imwrite(exact, sample.labels, compression="zlib")
-    typer.echo("A synthetic fracture surface (seed 0, never trained on) was made: no micrograph.")
+    say("A synthetic fracture surface (seed 0, never trained on) was made: no micrograph.")
     settings = batch.SegmentSettings(device=device, overlay=True)
     (task,) = batch.plan([image], folder, settings)
     report = watch(batch.run([task]), "segmenting")
@@ -159,9 +158,9 @@ def demo(
         raise typer.Exit(1)
     labels = tifffile.imread(task.labels_path)
     _print_agreement(Confusion.of(sample.labels, labels, DEFAULT_SCHEME))
-    typer.echo(f"Device: {report.results[0].device}. {time.perf_counter() - began:.1f} s in all.")
-    typer.echo(f"\nLook at {task.overlay_path()}\nIn napari: napari {image} {task.labels_path}")
-    typer.echo("Own images: fractoseg segment IMAGES -o RESULTS --overlay")
+    say(f"Device: {report.results[0].device}. {time.perf_counter() - began:.1f} s in all.")
+    say(f"\nLook at {task.overlay_path()}\nIn napari: napari {image} {task.labels_path}")
+    say("Own images: fractoseg segment IMAGES -o RESULTS --overlay")
 
 
 def _new_folder(wanted: Path) -> Path:
@@ -177,27 +176,29 @@ def _new_folder(wanted: Path) -> Path:
 def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
     fractions = report.mode_fractions
     if len(fractions):
-        table = Table("file", "plane", *map(str, fractions.columns))
-        for file, plane, *parts in fractions.head(MOST_ROWS).reset_index().to_numpy():
-            table.add_row(file, plane, *map(figure, parts))
+        rows = fractions.head(MOST_ROWS).reset_index().to_numpy()
+        table = table_of(
+            ("file", "plane", *map(str, fractions.columns)),
+            [(file, plane, *map(figure, parts)) for file, plane, *parts in rows],
+        )
         make_console().print("Part of the fracture modes' area:", table)
         if len(fractions) > MOST_ROWS:
-            typer.echo(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
+            say(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
         reason = result.error.removeprefix(f"{result.path} ")  # it is named already
         hint = option_hint(ctx.command, result.options)
-        typer.echo(f"failed: {result.path.name}: {reason}{hint}", err=True)
+        say(f"failed: {result.path.name}: {reason}{hint}", err=True)
     done = len(report.segmented)
-    typer.echo(
+    say(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
         f"Results, {' and '.join(path.name for path in report.paths)} are in {report.out}"
     )
 
 
 def _print_agreement(confusion: Confusion) -> None:
-    typer.echo(
+    say(
         "Against the exact labels of the synthetic surface: "
         f"{figure(confusion.agreement)} of all pixels agree, "
         f"{figure(confusion.mode_agreement)} where both name a fracture mode; "

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from rich.table import Table
 
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.cli.options import (
@@ -25,6 +24,8 @@ from napari_fractoseg.cli.options import (
     figure,
     make_console,
     print_notes,
+    say,
+    table_of,
     watch,
 )
 from napari_fractoseg.errors import TrainingError
@@ -176,7 +177,7 @@ def train(
         chosen_device = choose_device(device)
         if is_first:
             pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
-            typer.echo(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
+            say(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
             print_notes(training_set.notes)
         stop = stack.enter_context(stop_on_ctrl_c())
         job = train_job(
@@ -200,9 +201,9 @@ def train(
         print_notes(log.notes if log else ())
         _save(result, out, checkpoint, options)
     if stop.is_set():
-        typer.echo("The training was stopped before its end; this is the best so far.", err=True)
+        say("The training was stopped before its end; this is the best so far.", err=True)
         raise typer.Exit(130)
-    typer.echo(f"Next: fractoseg segment IMAGES -o RESULTS --model {printable(out)}")
+    say(f"Next: fractoseg segment IMAGES -o RESULTS --model {out}")
 
 
 @contextmanager
@@ -242,8 +243,8 @@ def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions)
         model.save(out, half=options.half)
     checkpoint.unlink(missing_ok=True)
     for note in result.notes:
-        typer.echo(printable(note))
-    typer.echo(printable(f"Saved {out}. {kept_text(model.card)}"))
+        say(note)
+    say(f"Saved {out}. {kept_text(model.card)}")
     _print_validation(model.card.metrics.get("validation"))
     if options.history:
         result.write_history(options.history)
@@ -269,7 +270,7 @@ def stop_on_ctrl_c() -> Iterator[threading.Event]:
     def ask_to_stop(_number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, before)
         stop.set()
-        typer.echo("\nStopping after this step. Ctrl-C again gives up at once.", err=True)
+        say("\nStopping after this step. Ctrl-C again gives up at once.", err=True)
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:  # a shell makes background jobs ignore it: leave it so
@@ -310,12 +311,12 @@ def _renamed(pairs: Iterable[str]) -> dict[str, str]:
 def _print_validation(figures: Any) -> None:
     if figures is None:
         return
-    table = Table("class", "IoU", "held-out pixels")
-    for name, row in figures["classes"].items():
-        iou = math.nan if row["iou"] is None else row["iou"]
-        table.add_row(name, figure(iou), str(row["labelled_px"]))
-    make_console().print(table)
+    rows = [
+        (name, figure(math.nan if row["iou"] is None else row["iou"]), row["labelled_px"])
+        for name, row in figures["classes"].items()
+    ]
+    make_console().print(table_of(("class", "IoU", "held-out pixels"), rows))
     before = figures["mean_iou_before"]
     compared = "" if before is None else f" (the parent: {figure(before)})"
-    images = printable(", ".join(figures["images"]))
-    typer.echo(f"Held-out pixels of {images}: mean IoU {figure(figures['mean_iou'])}{compared}.")
+    images = ", ".join(figures["images"])
+    say(f"Held-out pixels of {images}: mean IoU {figure(figures['mean_iou'])}{compared}.")

@@ -76,7 +76,7 @@ def draw_validation(
                 linewidth=1,
                 marker=".",
                 markersize=3,
-                label=fracture_class.name,
+                label=fracture_class.name.replace("$", r"\$"),  # which begins a formula
             )
     if not rows and history:  # nothing was validated yet: the same axis as that of the loss
         ax.set_xlim(0, max(1, history[-1]["step"]))

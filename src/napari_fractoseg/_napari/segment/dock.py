@@ -26,6 +26,7 @@ from napari_fractoseg._napari.widgets.class_legend import ClassLegend
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
+from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.queue_list import QueueList
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
@@ -83,7 +84,7 @@ class SegmentWidget(QWidget):
             queue=self.queue,
             below_progress=self.queue_list,
         )
-        self.result_line = QLabel()
+        self.result_line = plain_label()
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
         self.legend = ClassLegend()
@@ -103,7 +104,6 @@ class SegmentWidget(QWidget):
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.legend)
         layout.addStretch(1)
-        self.result_line.setWordWrap(True)
         self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(340)
 

@@ -20,6 +20,7 @@ from napari_fractoseg._napari.train.settings import TrainingSettings
 from napari_fractoseg._napari.train.texts import result_html, training_text
 from napari_fractoseg._napari.train.unfinished import UnfinishedTraining
 from napari_fractoseg._napari.widgets.controls import small_button
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg._napari.widgets.run_controls import ProgressRow, RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
 from napari_fractoseg.classes import ClassScheme
@@ -275,7 +276,9 @@ class TrainWidget(QWidget):
         run = self.run
         if run is None:
             return
-        self.command_button.setToolTip(f"The same training without a window:\n{run.task.command}")
+        self.command_button.setToolTip(
+            plain_text(f"The same training without a window:\n{run.task.command}")
+        )
         if run.state is State.DONE:
             trained = run.result
             self.curves.show_history(trained.result.history)

@@ -15,6 +15,7 @@ from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.segment.dock import SegmentWidget, segment_in_dock
 from napari_fractoseg._napari.train.request import Trained
 from napari_fractoseg._napari.widgets.controls import side_by_side
+from napari_fractoseg._napari.widgets.plain_text import button_text
 from napari_fractoseg.datasets.supervision import changed_labels
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class NextSteps(QWidget):
         """Offer a trained model for the image layers that it learnt from."""
         self._trained, self._images = trained, images
         name = images[0].name if images else "the image"
-        self.segment_button.setText(f"Segment {name} with it"[:30])
+        self.segment_button.setText(button_text(f"Segment {name} with it"[:30]))
         self.refresh()
 
     def refresh(self) -> None:

@@ -29,6 +29,7 @@ from napari_fractoseg._napari.origin import (
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.plain_text import button_text, plain_label, plain_text
 from napari_fractoseg.annotations.options import LENIENT, AnnotationOptions
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.supervision import TaughtPixels
@@ -138,8 +139,8 @@ class PairRow(QWidget):
 
     def _on_name(self, _event: Any = None) -> None:
         name = str(self.labels.name)
-        self.title.setText(name if len(name) <= 34 else f"{name[:32]}…")
-        self.title.setToolTip(f"Select the layer {name}")
+        self.title.setText(button_text(name if len(name) <= 34 else f"{name[:32]}…"))
+        self.title.setToolTip(plain_text(f"Select the layer {name}"))
 
     def _select(self) -> None:
         self._viewer.layers.selection.active = self.labels
@@ -294,11 +295,10 @@ class PairsTable(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
-        self._empty = QLabel(
+        self._empty = plain_label(
             "No labels layer yet: segment an image and correct it, or add a labels layer and "
             "paint on it."
         )
-        self._empty.setWordWrap(True)
         self._layout.addWidget(self._empty)
         layers = viewer.layers
         for event in (layers.events.inserted, layers.events.removed):
@@ -347,8 +347,8 @@ class PairsTable(QWidget):
         if (images, labels) in self.sources:
             return
         self.sources.append((images, labels))
-        line = QLabel(f"+ {labels.name} on {images.name}/")
-        line.setToolTip(f"{labels}\n{images}")
+        line = plain_label(f"+ {labels.name} on {images.name}/")
+        line.setToolTip(plain_text(f"{labels}\n{images}"))
         self._layout.addWidget(line)
         self._empty.hide()
         self.changed.emit()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal, Slot
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.train.request import discard_training, unfinished_trainings
 from napari_fractoseg._napari.widgets.controls import side_by_side, small_button
+from napari_fractoseg._napari.widgets.plain_text import plain_label
 
 __all__ = ["UnfinishedTraining"]
 
@@ -22,8 +23,7 @@ class UnfinishedTraining(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._folder: Path | None = None
-        self.banner = QLabel()
-        self.banner.setWordWrap(True)
+        self.banner = plain_label()
         self.banner.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.resume_button = small_button("Resume", "Go on where it was interrupted")
         self.discard_button = small_button("Discard", "Forget the interrupted training")

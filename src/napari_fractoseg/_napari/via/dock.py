@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.via.class_table import ClassTable
 from napari_fractoseg._napari.via.layers import layers_job
 from napari_fractoseg._napari.via.run import ViaImportRun
 from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg.annotations.class_mapping import (
     ClassMapping,
@@ -85,7 +86,7 @@ class ViaImportWidget(QWidget):
             "What pixels without a region are: nothing is said about them, or they are background "
             "as in the paper"
         )
-        self.file_line, self.preview = QLabel(), QLabel()
+        self.file_line, self.preview = plain_label(), plain_label()
         self.controls = RunControls(
             self,
             self.viewer,
@@ -114,7 +115,6 @@ class ViaImportWidget(QWidget):
         layout.addWidget(self.controls)
         layout.addStretch(1)
         for line in (self.file_line, self.preview):
-            line.setWordWrap(True)
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(300)
 

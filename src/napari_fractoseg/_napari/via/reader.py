@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from napari.utils.notifications import show_warning
-
 from napari_fractoseg._napari.via import layers as via_layers
 from napari_fractoseg._napari.via.layers import LayerData, layers_job
+from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_warning
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.options import LENIENT
 from napari_fractoseg.annotations.source import AnnotationSource
@@ -53,7 +52,8 @@ def read_layers(path: str | list[str]) -> list[LayerData]:
     """
     layers: list[LayerData] = []
     for file in _paths(path):
-        new, notes = _layers_of(file)
+        with plain_errors():
+            new, notes = _layers_of(file)
         for _, arguments, _ in new:
             arguments["visible"] = arguments["visible"] and not layers
         layers += new

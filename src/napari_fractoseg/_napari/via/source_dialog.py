@@ -9,6 +9,7 @@ from magicgui.widgets import CheckBox, FileEdit, LineEdit
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.options import option_field
 
@@ -55,8 +56,7 @@ class SourceDialog(QDialog):
             ("skip_damaged", self.skip_damaged),
         ):
             widget.native.setToolTip(option_field(AnnotationOptions, field).description)
-        self.problem = QLabel()
-        self.problem.setWordWrap(True)
+        self.problem = plain_label()
         form = QFormLayout()
         form.addRow("Folder of images", self.images.native)
         form.addRow("VIA file", self.file.native)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from napari.utils.notifications import show_info
-
 from napari_fractoseg._napari.via.documents import FullLayerData, document_of_layers
+from napari_fractoseg._napari.widgets.plain_text import show_info
 from napari_fractoseg.annotations import Flavour, write_via
 from napari_fractoseg.annotations.conversion.flavours import in_flavour
 

@@ -11,6 +11,7 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QGridLayout, QInputDialog, QPushButton, QWidget
 
 from napari_fractoseg._napari.layers import apply_scheme, bind_class_keys, scheme_of
+from napari_fractoseg._napari.widgets.plain_text import button_text, plain_text
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import ClassSchemeError
 
@@ -76,12 +77,13 @@ class ClassLegend(QWidget):
             self._grid.addWidget(widget, place // _COLUMNS, place % _COLUMNS)
 
     def _button(self, fracture_class: FractureClass) -> QPushButton:
-        button = QPushButton(f"{fracture_class.value}  {fracture_class.name}")
+        button = QPushButton(button_text(f"{fracture_class.value}  {fracture_class.name}"))
         button.setIcon(swatch(fracture_class))
         button.setCheckable(True)
         button.setStyleSheet("text-align: left; padding: 3px 5px;")
         key = f" (key {fracture_class.value})" if fracture_class.value <= 9 else ""
-        button.setToolTip(f"{fracture_class.description} Click to paint with it{key}.".strip())
+        hint = f"{fracture_class.description} Click to paint with it{key}.".strip()
+        button.setToolTip(plain_text(hint))
         button.clicked.connect(partial(self.select, fracture_class.value))
         return button
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton, QWidget
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.jobs import Job, Progress
 
 __all__ = ["DeviceLine"]
@@ -75,7 +76,7 @@ class DeviceLine(QWidget):
 
     def _explain_with(self, text: str) -> None:
         self.why_not_gpu = text
-        self.why_button.setToolTip(text)
+        self.why_button.setToolTip(plain_text(text))
         self.why_button.setVisible(bool(text))
 
     def explain(self) -> QMessageBox:
@@ -83,6 +84,7 @@ class DeviceLine(QWidget):
         box = QMessageBox(self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Why no GPU?")
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(self.why_not_gpu)
         box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         box.open()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import ComboBox, RadioButtons
 from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel
+from qtpy.QtWidgets import QFormLayout
 
 from napari_fractoseg._napari.layers import current_plane, image_text, is_segmentable, stack_of
 from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.errors import ImageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ImagePicker(QObject):
         self._described: Layer | None = None
         self._n_planes = 0
         self.choice = ComboBox(choices=self._choices, name="image")
-        self.line = QLabel()
+        self.line = plain_label()
         self.line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.extent = RadioButtons(choices=["current", "all"], orientation="horizontal")
         self.extent.native.setToolTip("The plane that is shown now, or the whole stack")

@@ -10,16 +10,16 @@ from qtpy.QtGui import QTextCursor, QTextDocument
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QLabel,
     QPushButton,
-    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
+from napari_fractoseg._napari.widgets.plain_text import TextBrowser, plain_label, plain_text
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import ModelEntry, list_models, user_folder
+from napari_fractoseg.text import printable
 
 __all__ = ["ModelPicker"]
 
@@ -79,12 +79,14 @@ class ModelPicker(QWidget):
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
         none = [(self._without_model, "")] if self._without_model else []
-        return [(entry.title, folder) for folder, entry in self._entries.items()] + none
+        return [(printable(entry.title), folder) for folder, entry in self._entries.items()] + none
 
     def _on_change(self, _value: Any = None) -> None:
         self.card_button.setEnabled(self.entry is not None)
         if self.entry is not None:
-            self.choice.native.setToolTip(f"{self.entry.title}\n{self.entry.card.description}")
+            self.choice.native.setToolTip(
+                plain_text(f"{self.entry.title}\n{self.entry.card.description}")
+            )
         self.changed.emit()
 
     def show_card(self) -> QDialog | None:
@@ -93,18 +95,16 @@ class ModelPicker(QWidget):
             return None
         dialog = QDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle(self.entry.title)
-        text = QTextBrowser()
-        text.setOpenLinks(False)
+        dialog.setWindowTitle(printable(self.entry.title))
+        text = TextBrowser()
         features = QTextDocument.MarkdownFeature
         text.document().setMarkdown(
-            readme_text(self.entry.card),
+            printable(readme_text(self.entry.card)),
             # What a card says is text: HTML in it could load pictures.
             features.MarkdownDialectGitHub | features.MarkdownNoHTML,
         )
         text.moveCursor(QTextCursor.MoveOperation.Start)
-        folder = QLabel(f"Folder: {self.entry.folder}")
-        folder.setWordWrap(True)
+        folder = plain_label(f"Folder: {self.entry.folder}")
         folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(dialog.reject)

@@ -15,8 +15,10 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg._napari.widgets.progress_text import share_text
 from napari_fractoseg._napari.widgets.run_queue import RunQueue
+from napari_fractoseg.text import printable
 
 __all__ = ["QueueList", "run_text"]
 
@@ -38,14 +40,16 @@ class _Row(QWidget):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.title = QElidingLabel(run.title)
-        self.title.setToolTip(run.title)
+        self.title = QElidingLabel()
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.title.setText(printable(run.title))
+        self.title.setToolTip(plain_text(run.title))
         self.state = QLabel()
         self.cancel_button = QPushButton("✕")
         self.cancel_button.setFixedWidth(_BUTTON_PX)
         self.cancel_button.setStyleSheet("padding: 1px")
-        self.cancel_button.setToolTip(f"Cancel {run.title}")
-        self.cancel_button.setAccessibleName(f"Cancel {run.title}")
+        self.cancel_button.setToolTip(plain_text(f"Cancel {run.title}"))
+        self.cancel_button.setAccessibleName(printable(f"Cancel {run.title}"))
         self.cancel_button.clicked.connect(run.cancel)
         policy = self.cancel_button.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # the texts stay in line
@@ -62,7 +66,7 @@ class _Row(QWidget):
     def update_text(self) -> None:
         """Show the state that the run has now."""
         self.state.setText(run_text(self.run))
-        self.state.setToolTip(str(self.run.error or ""))
+        self.state.setToolTip(plain_text(self.run.error or ""))
         self.cancel_button.setVisible(self.run.state in (State.WAITING, State.RUNNING))
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, QObject, Qt, Signal, Slot
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -18,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.widgets.plain_text import plain_label, show_info
 from napari_fractoseg._napari.widgets.progress_text import progress_text
 from napari_fractoseg._napari.widgets.run_queue import RunQueue, main_window
 from napari_fractoseg._napari.widgets.style import primary_style
@@ -62,8 +61,7 @@ class ProgressRow(QWidget):
         self._describe, self._stopping_text = describe, stopping_text
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = plain_label()
         self.cancel_button = QPushButton(cancel_text)
         self.cancel_button.setToolTip(cancel_hint)
         top = QHBoxLayout()
@@ -143,8 +141,7 @@ class RunControls(QWidget):
         self._said, self._has_refused = "", False
         self.button, self._button_text = QPushButton(text), text
         self.progress = ProgressRow() if progress is None else progress
-        self.state_line = QLabel()
-        self.state_line.setWordWrap(True)
+        self.state_line = plain_label()
         self.state_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -1,0 +1,93 @@
+"""Text of others in windows: shown as it is, never as commands, links or pictures.
+
+Qt takes text with tags for HTML wherever it is not told otherwise, and HTML can load files and
+addresses: names of layers, models, classes and files come from other people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from napari.utils import notifications
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QLabel, QTextBrowser, QWidget
+
+from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.text import printable
+
+__all__ = [
+    "TextBrowser",
+    "button_text",
+    "plain_errors",
+    "plain_label",
+    "plain_text",
+    "show_info",
+    "show_warning",
+]
+
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+def plain_text(text: object) -> str:
+    r"""Return text that Qt takes for plain text also where it guesses, as in tooltips.
+
+    Examples
+    --------
+    >>> from napari_fractoseg._napari.widgets.plain_text import plain_text
+    >>> plain_text("fracture modes")
+    'fracture modes'
+    >>> plain_text("<b>").encode("ascii", "backslashreplace")
+    b'<\\u200bb>'
+    """
+    shown = printable(text).replace("<", f"<{_ZERO_WIDTH_SPACE}")
+    return shown.replace("&lt;", f"&{_ZERO_WIDTH_SPACE}lt;")
+
+
+def button_text(text: object) -> str:
+    """Return text for a button or tick box, in which ``&`` is no mark of a key."""
+    return printable(text).replace("&", "&&")
+
+
+def plain_label(text: object = "", parent: QWidget | None = None) -> QLabel:
+    """Return a label of plain text, which breaks its lines."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    label.setText(printable(text))
+    return label
+
+
+def show_info(text: object) -> None:
+    """Show a notification of napari."""
+    notifications.show_info(plain_text(text))
+
+
+def show_warning(text: object) -> None:
+    """Show a warning of napari."""
+    notifications.show_warning(plain_text(text))
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise errors of ours from the block with messages that napari shows as plain text."""
+    try:
+        yield
+    except FractosegError as error:
+        raise type(error)(plain_text(error), options=error.options) from error
+
+
+class TextBrowser(QTextBrowser):
+    """Browser of text that follows no link, and loads nothing that the text names."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setOpenLinks(False)
+        self._nothing = QImage(1, 1, QImage.Format.Format_ARGB32)
+        self._nothing.fill(Qt.GlobalColor.transparent)
+
+    def loadResource(self, kind: int, name: QUrl) -> Any:  # noqa: ARG002, N802 - as Qt calls it
+        """Return an empty picture for whatever the text names; without one Qt would load a file."""
+        return self._nothing
