@@ -42,6 +42,19 @@ def tiny_installed(tiny_folder, monkeypatch):
 
 
 @pytest.fixture
+def tiny_alone(tiny_model, tmp_path, monkeypatch):
+    """The tiny model is the user's own; what is trained stays in this test."""
+    monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "models"))
+    return tiny_model.save(tmp_path / "models" / "tiny")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """An empty window of napari."""
+    return make_napari_viewer()
+
+
+@pytest.fixture
 def no_job_left(qtbot):
     """Wait for all jobs at the end of a test."""
     from napari_fractoseg._napari import jobs

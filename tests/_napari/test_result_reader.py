@@ -41,11 +41,6 @@ def open_in(viewer, path):
     return layer
 
 
-@pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
-
-
 @pytest.mark.parametrize("shape", [(6, 4), (3, 6, 4), (2, 3, 6, 4)])
 def test_labels_come_with_classes_colours_and_scale(viewer, tmp_path, shape):
     labels = np.broadcast_to(LABELS, shape)

@@ -26,11 +26,6 @@ LONG = 120_000
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
-
-
-@pytest.fixture
 def widget(viewer, qtbot, tiny_folder):
     """The dock, with the tiny model chosen and the devices found."""
     widget = SegmentWidget(viewer)

@@ -27,30 +27,18 @@ from napari_fractoseg.models.readme import kept_text
 from napari_fractoseg.models.registry import list_models
 from napari_fractoseg.training.presets import suggested_plan
 
-pytestmark = pytest.mark.usefixtures("no_job_left", "tiny_installed")
+pytestmark = pytest.mark.usefixtures("no_job_left", "tiny_alone")
 
 LONG = 120_000
 
 
 @pytest.fixture
-def tiny_installed(tiny_model, tmp_path, monkeypatch):
-    """The tiny model is the user's own; what is trained stays in this test."""
-    monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "models"))
-    return tiny_model.save(tmp_path / "models" / "tiny")
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
-
-
-@pytest.fixture
-def widget(viewer, qtbot, tiny_installed):
+def widget(viewer, qtbot, tiny_alone):
     """The dock, with the tiny model to start from, and a training of three seconds."""
     widget = TrainWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Train")
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
-    widget.settings.start.choice.value = str(tiny_installed)
+    widget.settings.start.choice.value = str(tiny_alone)
     widget.settings.device.choice.value = "cpu"
     widget.settings.budget.choices = [("3 s", 0.05)]
     widget.settings.options.patch_px.value = 128
@@ -502,7 +490,7 @@ def test_nothing_is_cut_off_beside_the_scroll_bar(make_napari_viewer, qtbot):
 
 
 def test_from_the_menu_the_plane_of_the_active_layer_is_said_to_be_correct(
-    make_napari_viewer, surface, qtbot, tiny_installed, no_job_left
+    make_napari_viewer, surface, qtbot, tiny_alone, no_job_left
 ):
     """napari hands a plugin its viewer, and the layers in it, in a wrapper."""
     viewer = make_napari_viewer()

@@ -21,31 +21,19 @@ from napari_fractoseg._napari.train.request import unfinished_trainings
 from napari_fractoseg._napari.via.dock import ViaImportWidget
 from napari_fractoseg.models.registry import list_models
 
-pytestmark = pytest.mark.usefixtures("no_job_left", "tiny_installed")
+pytestmark = pytest.mark.usefixtures("no_job_left", "tiny_alone")
 
 LONG = 120_000
 
 
 @pytest.fixture
-def tiny_installed(tiny_model, tmp_path, monkeypatch):
-    """The tiny model is the user's own; what is trained stays in this test."""
-    monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "models"))
-    return tiny_model.save(tmp_path / "models" / "tiny")
+def segment_dock(viewer, qtbot, tiny_alone):
+    return open_segment(viewer, qtbot, tiny_alone)
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
-
-
-@pytest.fixture
-def segment_dock(viewer, qtbot, tiny_installed):
-    return open_segment(viewer, qtbot, tiny_installed)
-
-
-@pytest.fixture
-def train_dock(viewer, qtbot, tiny_installed, noise):
-    return open_train(viewer, qtbot, tiny_installed, noise)
+def train_dock(viewer, qtbot, tiny_alone, noise):
+    return open_train(viewer, qtbot, tiny_alone, noise)
 
 
 @pytest.fixture
@@ -187,7 +175,7 @@ def test_each_window_has_a_queue_of_its_own(make_napari_viewer, qtbot):
 
 
 def test_a_training_outlives_its_dock_and_a_new_one_shows_it(
-    train_dock, viewer, qtbot, noise, tiny_installed, gate
+    train_dock, viewer, qtbot, noise, tiny_alone, gate
 ):
     train_dock.settings.budget.choices = [("1 h", 60.0)]
     click(qtbot, train_dock.controls.button)
@@ -222,11 +210,11 @@ def test_what_ended_while_no_dock_was_open_is_shown_by_the_next_one(
 @pytest.mark.slow
 @pytest.mark.parametrize("open_dock", [open_segment, open_train])
 def test_a_dock_that_is_gone_for_good_hears_no_more_of_its_run(
-    viewer, qtbot, noise, tiny_installed, gate, open_dock
+    viewer, qtbot, noise, tiny_alone, gate, open_dock
 ):
     more = (noise,) if open_dock is open_train else ()
     viewer.add_image(noise(64, 64), name="a")
-    dock = open_dock(viewer, qtbot, tiny_installed, *more)
+    dock = open_dock(viewer, qtbot, tiny_alone, *more)
     click(qtbot, dock.controls.button)
     queue, watched = dock.queue, weakref.ref(dock)
     close(viewer, dock)
