@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.arrays import value_counts
-from napari_fractoseg.errors import ClassSchemeError
+from napari_fractoseg.errors import ClassSchemeError, translated
 
 __all__ = [
     "DEFAULT_SCHEME",
@@ -94,6 +94,8 @@ class FractureClass:
                 f"Class {self.name!r}: colour {self.color!r} is not of the form #rrggbb "
                 "or #rrggbbaa."
             )
+        if not all(isinstance(text, str) for text in (*self.aliases, self.description)):
+            raise ClassSchemeError(f"Class {self.name!r}: aliases and description are texts.")
         object.__setattr__(self, "value", int(self.value))
         object.__setattr__(self, "name", self.name.strip())
         object.__setattr__(self, "color", self.color.lower())
@@ -363,14 +365,12 @@ class ClassScheme:
         ClassSchemeError
             If keys are missing or unknown, or values do not fit.
         """
-        try:
+        with translated(ClassSchemeError, "This is no class scheme"):
             classes = tuple(
                 FractureClass(**{**entry, "aliases": tuple(entry.get("aliases", ()))})
                 for entry in data["classes"]
             )
             return cls(str(data["name"]), classes)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ClassSchemeError(f"This is no class scheme: {error}.") from error
 
     def to_json(self) -> str:
         """Return the scheme as JSON text."""
@@ -385,10 +385,8 @@ class ClassScheme:
         ClassSchemeError
             If the text is no class scheme.
         """
-        try:
+        with translated(ClassSchemeError, "This is no class scheme: not JSON"):
             data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ClassSchemeError(f"This is no class scheme: not JSON ({error}).") from error
         if not isinstance(data, dict):
             raise ClassSchemeError(
                 f"This is no class scheme: {type(data).__name__} instead of object."

@@ -31,7 +31,7 @@ def array_bytes(shape: Sequence[int], dtype: Any) -> int:
     >>> array_bytes((10**9, 10**9), "u2")
     2000000000000000000
     """
-    return math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
+    return math.prod(int(n) for n in shape) * int(np.dtype(dtype).itemsize)
 
 
 def refuse_if_too_large(n_bytes: int, what: str) -> None:

@@ -154,9 +154,7 @@ def _header(
         raise ValueError(f"its shape {shape} is none that a computer can hold")
     if not (fill_value is None or isinstance(fill_value, bool | int | float | str)):
         raise ValueError("its fill value is no number")
-    return ZarrHeader(
-        zarr_format, shape, chunks, decoded, dtype, fill_value, key_prefix, separator
-    )
+    return ZarrHeader(zarr_format, shape, chunks, decoded, dtype, fill_value, key_prefix, separator)
 
 
 def _lengths(node: Mapping[str, Any], name: str, least: int) -> tuple[int, ...]:
