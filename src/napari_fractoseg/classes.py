@@ -112,6 +112,8 @@ class FractureClass:
                 f"Class {self.name!r}: colour {self.color!r} is not of the form #rrggbb "
                 "or #rrggbbaa."
             )
+        if not all(isinstance(text, str) for text in (*self.aliases, self.description)):
+            raise ClassSchemeError(f"Class {self.name!r}: aliases and description are texts.")
         object.__setattr__(self, "value", int(self.value))
         object.__setattr__(self, "name", self.name.strip())
         object.__setattr__(self, "color", self.color.lower())

@@ -25,7 +25,8 @@ from napari_fractoseg._napari.corrections import (
 from napari_fractoseg._napari.layer_metadata import add_facts, facts_of
 from napari_fractoseg._napari.layers import apply_scheme
 from napari_fractoseg.datasets.supervision import TaughtPixels
-from napari_fractoseg.images import TIFF_ERRORS, TIFF_SUFFIXES
+from napari_fractoseg.errors import ImageError, translated
+from napari_fractoseg.images import TIFF_SUFFIXES
 from napari_fractoseg.inference.known_results import is_shape_known, known_result
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
@@ -86,8 +87,9 @@ def _now_and_in_file(layer: Labels) -> Iterator[Any]:
     path = Path(layer.source.path or "")
     if path.suffix.lower() in TIFF_SUFFIXES and path.is_file():
         try:
-            saved = tifffile.imread(path)
-        except TIFF_ERRORS:  # replaced by something else since it was opened
+            with translated(ImageError, f"{path} cannot be read"):
+                saved = tifffile.imread(path)
+        except ImageError:  # replaced by something else since it was opened
             return
         if saved.shape == layer.data.shape:
             yield saved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pint
 
@@ -18,6 +18,7 @@ from napari_fractoseg._napari.layers import (
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_info
 from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.label_images import NgffImage, read_ngff
@@ -108,10 +109,8 @@ def _unit(axis: Axis) -> str:
 
 def _data(path: Path, image: NgffImage, *, is_prediction: bool) -> Any:
     """Open the arrays of a group for napari, without reading them."""
-    import zarr
-
-    group = zarr.open_group(path, mode="r+" if os.access(path, os.W_OK) else "r")
-    arrays: list[Any] = [group[name] for name in image.metadata.paths]
+    mode: Literal["r", "r+"] = "r+" if os.access(path, os.W_OK) else "r"
+    arrays = [open_array(path, name, mode=mode) for name in image.metadata.paths]
     if len(arrays) > 1 and max(arrays[0].shape[-2:]) > _MAX_PAINTABLE_PX:
-        return arrays
+        return [ZarrPixels(array, path) for array in arrays]
     return SavedArray(arrays[0], is_prediction=is_prediction)

@@ -95,8 +95,8 @@ class ImageLookup:
             Whether links to files outside the folder count. They should only if somebody
             named the folder: beside a file from elsewhere, a link can lead anywhere.
         """
-        root = root.resolve()
-        skipped = None if without is None else without.resolve()
+        root = _real(root)
+        skipped = None if without is None else _real(without)
         paths: list[Path] = []
         n_files = 0
         for folder, names in _walk(root, skipped):
@@ -235,4 +235,11 @@ def _walk(root: Path, skipped: Path | None) -> Iterator[tuple[Path, list[str]]]:
 def _is_image(path: Path, root: Path, follow_links: bool) -> bool:
     if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
         return False
-    return follow_links or path.resolve().is_relative_to(root)
+    if not (path.is_file() or path.is_dir()):  # a pipe, or a link to itself
+        return False
+    return follow_links or _real(path).is_relative_to(root)
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; one to itself stays, which `Path.resolve` does not bear."""
+    return Path(os.path.realpath(path))

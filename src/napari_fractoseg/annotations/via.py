@@ -18,8 +18,8 @@ from napari_fractoseg.annotations.formats import (
 )
 from napari_fractoseg.annotations.formats.csv_rows import Tally
 from napari_fractoseg.annotations.formats.sniff import UTF16, may_be_via, names_via
-from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.files import refuse_existing, write_bytes
+from napari_fractoseg.errors import AnnotationError, translated
+from napari_fractoseg.files import read_file, refuse_existing, write_bytes
 
 __all__ = [
     "WRITABLE",
@@ -42,6 +42,9 @@ SUFFIXES = {
     Flavour.COCO: ".json",
 }
 """Flavour that can be written -> suffix by which VIA chooses its importer."""
+
+_MOST_BYTES = 2**31
+"""Largest annotation file that is read; the JSON of a thousand images has some megabytes."""
 
 WRITABLE = tuple(SUFFIXES)
 """Flavours that can be written."""
@@ -120,7 +123,8 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
             f"{path} is not a file of the VGG Image Annotator (VIA 1, 2 or 3). Export it from VIA "
             "by Annotation > Export Annotations."
         )
-    document = _parse(content, flavour, str(path))
+    with translated(AnnotationError, f"{path} cannot be read as {flavour.label}"):
+        document = _parse(content, flavour, str(path))
     document = replace(document, notes=(*tally.notes, *document.notes))
     damaged = document.damaged()
     if damaged and strict:
@@ -204,10 +208,8 @@ def _render(document: ViaDocument, attribute: str | None) -> tuple[str, tuple[st
 
 
 def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise AnnotationError(f"{path} cannot be read: {error.strerror}.") from error
+    with translated(AnnotationError, f"{path} cannot be read"):
+        data = read_file(path, _MOST_BYTES)
     try:
         return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -221,13 +223,9 @@ def _recognise(text: str, path: Path, tally: Tally) -> tuple[Flavour | None, Any
     """Return the flavour of a text, None if it is not VIA's, and its JSON data or the text."""
     if not text.lstrip().startswith(("{", "[")):
         return via_csv.flavour_of_text(text), text
-    try:
+    remedy = "Was it cut off, or edited by hand? Export the annotations from VIA again."
+    with translated(AnnotationError, f"{path} is not valid JSON", remedy):
         data = json_text.loads(text, tally)
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(
-            f"{path} is not valid JSON: {error}. Was it cut off, or edited by hand? Export the "
-            "annotations from VIA again."
-        ) from error
     if via3.is_via3(data):
         return Flavour.VIA3, data
     if coco.is_via_coco(data):

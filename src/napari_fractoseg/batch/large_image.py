@@ -31,7 +31,7 @@ from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
 from napari_fractoseg.errors import OutputExistsError
 from napari_fractoseg.files import hold
-from napari_fractoseg.images import GreyRange, MicrographStack
+from napari_fractoseg.images import ChunkWatch, GreyRange, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.multiscale import levels_of
 from napari_fractoseg.inference.plane import measuring_text, numbered
@@ -79,7 +79,7 @@ class StreamedRun:
     ) -> None:
         self._task, self._stack, self._sha256, self._workers = task, stack, sha256, workers
         self._model = model_of(task.settings)
-        self._record = RunRecord()
+        self._record, self._watch = RunRecord(), ChunkWatch(stack)
         self.devices: dict[str, None] = {}
         self.tile_px = 0
 
@@ -113,6 +113,7 @@ class StreamedRun:
         outputs = yield from self._open()
         yield from self._by_workers(self._workers) if self._workers else self._here()
         self._record.refuse_if_all_are_damaged(list(self._stack.indices()))
+        self._record.take_notes(self._stack, self._watch)
         for kind, output in outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             yield from as_part(self._describe(kind, output), self._total, self._total, "finishing")
@@ -128,6 +129,7 @@ class StreamedRun:
             self._model.card.scheme,
             self._record.left_out,
             tuple(dict.fromkeys(self._record.notes)),
+            self._record.is_partial,
         )
 
     # ---- the results --------------------------------------------------------------------

@@ -213,9 +213,10 @@ def _segment_stack(
         written, notes = [*written, *overlays], [*notes, *left]
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
+    is_partial = prediction.is_partial or any(plane.is_damaged for plane in left_out)
     return FileResult(
         task.path,
-        "done in part" if any(plane.is_damaged for plane in left_out) else "done",
+        "done in part" if is_partial else "done",
         device=device,
         shape=stack.shape,
         outputs=tuple(written),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from napari_fractoseg.annotations.raster import rasterise
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
-from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError
+from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError, translated
+from napari_fractoseg.files import read_json
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import Origin, origin_of, read_record
@@ -108,14 +109,11 @@ def read_training_set(
 
 
 def _groups(path: Path) -> dict[str, str]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
-    try:
-        return {str(k): str(v) for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (ValueError, AttributeError) as error:
-        raise TrainingError(
-            f'{path} is not of the form {{"image": "group"}}: {error}. Correct or remove it.'
-        ) from error
+    what, remedy = 'of the form {"image": "group"}', "Correct or remove it."
+    with translated(TrainingError, f"{path} is not {what}", remedy):
+        return {str(k): str(v) for k, v in read_json(path, TrainingError, what, remedy).items()}
 
 
 @dataclass(frozen=True, eq=False)

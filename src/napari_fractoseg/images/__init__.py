@@ -4,7 +4,8 @@ For *plane, field, specimen* see ``docs/reference/glossary.md``.
 """
 
 from napari_fractoseg.images.axes import Axis
-from napari_fractoseg.images.formats.tiff import TIFF_ERRORS, tiff_description
+from napari_fractoseg.images.completeness import ChunkWatch
+from napari_fractoseg.images.formats.tiff import tiff_description
 from napari_fractoseg.images.micrograph import LazyPlane, Micrograph, MicrographStack
 from napari_fractoseg.images.normalisation import GreyRange, has_colours, to_grey
 from napari_fractoseg.images.reading import (
@@ -19,9 +20,9 @@ from napari_fractoseg.images.stacks import read_stack
 
 __all__ = [
     "LOADED_VALUES",
-    "TIFF_ERRORS",
     "TIFF_SUFFIXES",
     "Axis",
+    "ChunkWatch",
     "GreyRange",
     "LazyPlane",
     "Micrograph",

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ArrayLike", "AtIndex", "Converted", "LazyArray", "at_index", "converted"]
+from napari_fractoseg.images.chunks import ChunkCount, count_chunks
+
+__all__ = [
+    "ArrayLike",
+    "AtIndex",
+    "Converted",
+    "LazyArray",
+    "at_index",
+    "chunk_counts",
+    "converted",
+]
 
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -47,6 +60,11 @@ class LazyArray:
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         keys = key if isinstance(key, tuple) else (key,)
         at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
@@ -54,7 +72,11 @@ class LazyArray:
         rest = self.ndim - len(before) - len(after)
         if rest < 0:
             raise IndexError(f"{len(keys)} indices for an array of shape {self.shape}")
-        return self._read((*before, *[slice(None)] * rest, *after))
+        keys = (*before, *[slice(None)] * rest, *after)
+        for k, length in zip(keys, self.shape, strict=True):
+            if isinstance(k, Integral) and not -length <= int(k) < length:
+                raise IndexError(f"index {k} is out of range for an array of shape {self.shape}")
+        return self._read(keys)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
@@ -64,6 +86,16 @@ class LazyArray:
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
         """Read the elements at `keys`: an integer or a slice for each axis."""
         raise NotImplementedError
+
+    def chunk_counts(self, at: Mapping[int, int]) -> list[ChunkCount]:  # noqa: ARG002
+        """Count the chunks of the zarr arrays that are viewed.
+
+        Parameters
+        ----------
+        at : mapping of int to int
+            Axis -> index, where only a part of the array is looked at.
+        """
+        return []
 
 
 class AtIndex(LazyArray):
@@ -84,6 +116,11 @@ class AtIndex(LazyArray):
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
         at = self._axis
         return np.asarray(self._data[(*keys[:at], self._index, *keys[at:])])
+
+    def chunk_counts(self, at: Mapping[int, int]) -> list[ChunkCount]:
+        """Count the chunks at the index."""
+        inside = {axis + (axis >= self._axis): index for axis, index in at.items()}
+        return chunk_counts(self._data, {**inside, self._axis: self._index})
 
 
 class Converted(LazyArray):
@@ -125,6 +162,10 @@ class Converted(LazyArray):
         n_kept = sum(isinstance(k, slice) for k in before)  # integers take an axis away
         return self._convert(np.moveaxis(block, n_kept, -1))[..., sample]
 
+    def chunk_counts(self, at: Mapping[int, int]) -> list[ChunkCount]:
+        """Count the chunks of the array that is converted."""
+        return chunk_counts(self._data, at if self._sample_axis is None else {})
+
 
 def at_index(data: Any, axis: int, index: int) -> Any:
     """Return an array with the index on one axis fixed: a view of numpy, `AtIndex` of others."""
@@ -148,3 +189,24 @@ def converted(
         return Converted(data, convert or np.asarray, sample_axis, n_samples)
     moved = data if sample_axis is None else np.moveaxis(data, sample_axis, -1)
     return convert(moved) if convert else moved
+
+
+def chunk_counts(data: Any, at: Mapping[int, int] | None = None) -> list[ChunkCount]:
+    """Count the chunks of the zarr arrays behind an array; empty if there are none.
+
+    Parameters
+    ----------
+    data : array
+        A lazy array, or one of zarr itself on a local disk. Behind others, such as those of
+        dask, nobody can look.
+    at : mapping of int to int, optional
+        Axis -> index, where only a part of the array is looked at.
+    """
+    if isinstance(data, LazyArray):
+        return data.chunk_counts(at or {})
+    root = getattr(getattr(data, "store", None), "root", None)
+    if not isinstance(root, Path):
+        return []
+    folder = root / str(getattr(data, "path", ""))
+    count = count_chunks(folder, root.name, at)
+    return [] if count is None else [count]

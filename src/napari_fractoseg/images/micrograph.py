@@ -138,6 +138,8 @@ class MicrographStack:
         Name of the image in messages and file names.
     axes : tuple of Axis or None
         Axis for each entry of `shape`; None where it is not known what they are.
+    notes : tuple of str
+        Sentences for the user on what of its file is not read.
 
     Examples
     --------
@@ -153,6 +155,7 @@ class MicrographStack:
     pixel_size_um: float | None = None
     name: str = "image"
     axes: tuple[Axis, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)

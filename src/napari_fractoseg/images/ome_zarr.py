@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.errors import ImageError
+from napari_fractoseg.errors import ImageError, reason_of, translated
 from napari_fractoseg.files import read_json_object
 from napari_fractoseg.images.axes import Axis, pixel_size_um
+from napari_fractoseg.images.zarr_header import read_header
 
 __all__ = ["LabelNames", "NgffMetadata", "read_metadata"]
 
@@ -119,18 +120,22 @@ def read_metadata(folder: Path) -> NgffMetadata | None:
     ome = attributes.get("ome", attributes)
     if not isinstance(ome, dict) or not ome.get("multiscales"):
         return None
+    what = f"{folder}: its OME-Zarr metadata are damaged"
     try:
-        return _metadata(folder, ome, attributes)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        with translated(ImageError, what):
+            return _metadata(folder, ome, attributes)
+    except ImageError as error:
+        if error.__cause__ is None:  # says what is wrong by itself
+            raise
         raise ImageError(
-            f"{folder}: its OME-Zarr metadata are damaged ({_reason(error)}). Write the image "
-            "again with the program that made it, or open the array inside it by its own path."
-        ) from error
+            f"{what} ({_reason(error.__cause__)}). Write the image again with the program that "
+            "made it, or open the array inside it by its own path."
+        ) from error.__cause__
 
 
 def _metadata(folder: Path, ome: Any, attributes: Mapping[str, Any]) -> NgffMetadata:
     image = ome["multiscales"][0]
-    listed_paths = [str(dataset["path"]).strip("/") for dataset in image["datasets"]]
+    listed_paths = [_inside(dataset["path"]) for dataset in image["datasets"]]
     shapes = {path: _array_shape(folder / path) for path in listed_paths}
     shape = shapes[listed_paths[0]]
     if shape is None:
@@ -139,6 +144,8 @@ def _metadata(folder: Path, ome: Any, attributes: Mapping[str, Any]) -> NgffMeta
     listed = image.get("axes") or ()
     if not listed and str(image.get("version")) in _EARLY_VERSIONS:
         listed = _EARLY_AXES
+    if not isinstance(listed, list | tuple):
+        raise ValueError(f"axes is {listed!s:.80} instead of a list")
     if len(listed) != len(shape):
         listed = ()
     scale, translation = _placement(image, len(listed))
@@ -166,17 +173,23 @@ def _group_attributes(folder: Path) -> dict[str, Any]:
 
 def _array_shape(folder: Path) -> tuple[int, ...] | None:
     """Return the shape of a zarr array, None if there is none."""
-    node = read_json_object(folder / "zarr.json") or read_json_object(folder / ".zarray")
-    if node is None or not isinstance(node.get("shape"), list):
-        return None
-    return tuple(int(n) for n in node["shape"])
+    header = read_header(folder)
+    return None if header is None else header.shape
 
 
-def _reason(error: Exception) -> str:
+def _inside(given: Any) -> str:
+    """Return the path of an array in its group; what leads out of the group is refused."""
+    path = str(given).strip("/")
+    if not isinstance(given, str) or ".." in path.split("/") or Path(path).is_absolute():
+        raise ValueError(f"the path {path!r:.80} does not lead to an array in it")
+    return path
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
-    if isinstance(error, ValueError):
-        return str(error)
+    if isinstance(error, ValueError | RecursionError | MemoryError):
+        return reason_of(error)
     return "they are not built as OME-NGFF says"
 
 

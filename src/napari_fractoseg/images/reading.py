@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.errors import ImageError
+from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images.formats.channels import Source, choose_channel
-from napari_fractoseg.images.formats.pictures import PICTURE_ERRORS, picture_header, read_picture
-from napari_fractoseg.images.formats.tiff import LOADED_VALUES, TIFF_ERRORS, read_tiff
+from napari_fractoseg.images.formats.pictures import picture_header, read_picture
+from napari_fractoseg.images.formats.tiff import LOADED_VALUES, read_tiff
 from napari_fractoseg.images.formats.zarr import is_zarr, read_zarr
+from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 from napari_fractoseg.images.micrograph import MicrographStack
 
 __all__ = [
@@ -102,7 +105,12 @@ def read_image(
     path = Path(path)
     source = _read_source(path, rgb=rgb, channel=channel)
     return MicrographStack(
-        source.data, source.rgb, source.pixel_size_um, path.stem, source.plane_axes
+        source.data,
+        source.rgb,
+        source.pixel_size_um,
+        path.stem,
+        source.plane_axes,
+        source.notes,
     )
 
 
@@ -131,13 +139,7 @@ def image_header(
     path: Path, channel: int | str | None = None
 ) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     """Return shape, type, and whether the last axis holds colours, without decoding pixels."""
-    if path.exists() and not is_zarr(path) and path.suffix.lower() not in TIFF_SUFFIXES:
-        try:
-            source = choose_channel(picture_header(path), channel, path)
-        except PICTURE_ERRORS as error:
-            raise _unreadable(path, error) from error
-    else:
-        source = _read_source(path, channel=channel, most_values=0)
+    source = _read_source(path, channel=channel, header_only=True)
     return source.shape, np.dtype(source.data.dtype).newbyteorder("="), source.rgb
 
 
@@ -156,6 +158,7 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
     """
     path = Path(path)
     source = _read_source(path, as_shown=False)
+    refuse_if_too_large(array_bytes(source.shape, source.data.dtype), f"{path}: reading it")
     mask, rgb = np.asarray(source.data[...]), source.rgb
     if (
         rgb
@@ -177,27 +180,28 @@ def _read_source(
     rgb: bool | None = None,
     channel: int | str | None = None,
     as_shown: bool = True,
-    most_values: int = LOADED_VALUES,
+    header_only: bool = False,
 ) -> Source:
-    """Return the array of a file, of one channel; `read_tiff` explains the last two parameters."""
-    if not path.exists():
-        raise ImageError(f"{path} does not exist. Check the path.")
-    try:
+    """Return the array of a file, of one channel, without its pixels if `header_only`."""
+    with _readable(path):
         if is_zarr(path):
             source = read_zarr(path, rgb, channel)
         elif path.suffix.lower() in TIFF_SUFFIXES:
-            source = read_tiff(
-                path, rgb=rgb, channel=channel, as_shown=as_shown, most_values=most_values
-            )
+            most = 0 if header_only else LOADED_VALUES
+            source = read_tiff(path, rgb=rgb, channel=channel, as_shown=as_shown, most_values=most)
         else:
-            source = read_picture(path)
-    except (*TIFF_ERRORS, SyntaxError) as error:
-        raise _unreadable(path, error) from error
-    return choose_channel(source, channel, path)
+            source = picture_header(path) if header_only else read_picture(path)
+        return choose_channel(source, channel, path)
 
 
-def _unreadable(path: Path, error: Exception) -> ImageError:
-    reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-    if isinstance(error, IndexError) or str(path) in reason:  # says no more than that
-        reason = "it is damaged, incomplete or no image"
-    return ImageError(f"{path} cannot be read as an image: {reason.rstrip('.')}.")
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Refuse what is not there or no file, and raise what goes wrong in the block as ours."""
+    remedy = "Copy or export it again."
+    with translated(ImageError, f"{path} cannot be read as an image", remedy):
+        if not path.exists():
+            where = " leads nowhere" if path.is_symlink() else " does not exist"
+            raise ImageError(f"{path}{where}. Check the path.")
+        if not (path.is_file() or path.is_dir()):
+            raise ImageError(f"{path} is no file but a pipe or device. Choose an image file.")
+        yield

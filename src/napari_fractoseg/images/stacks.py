@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis
-from napari_fractoseg.images.lazy import LazyArray
+from napari_fractoseg.images.chunks import ChunkCount
+from napari_fractoseg.images.lazy import LazyArray, chunk_counts
 from napari_fractoseg.images.micrograph import MicrographStack
 from napari_fractoseg.images.reading import find_images, image_header, read_image
 
@@ -95,6 +96,12 @@ class _FileStack(LazyArray):
             planes = [self._part(n, inside) for n in chosen]
             return np.stack(planes) if planes else np.empty(self.shape, self.dtype)[keys]
         return self._part(chosen, inside)
+
+    def chunk_counts(self, at: Mapping[int, int]) -> list[ChunkCount]:
+        """Count the chunks of the files that are zarr."""
+        inside = {axis - 1: index for axis, index in at.items() if axis}
+        folders = [n for n, path in enumerate(self._paths) if path.is_dir()]
+        return [count for n in folders for count in chunk_counts(self._open(n), inside)]
 
     def _part(self, number: int, inside: list[Any]) -> npt.NDArray[Any]:
         last, data = self._last

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import psutil
 import torch
 from torch import nn
 
+from napari_fractoseg.images.memory import free_memory
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import ScaleLevel, SegmentationModel
 
@@ -28,7 +28,7 @@ def free_bytes(device: Device) -> int:
     if device.kind == "cuda":
         kept = torch.cuda.memory_reserved(device.torch) - torch.cuda.memory_allocated(device.torch)
         return int(torch.cuda.mem_get_info(device.torch)[0]) + kept  # PyTorch uses it again
-    return int(psutil.virtual_memory().available)
+    return free_memory()
 
 
 def bytes_per_px(model: SegmentationModel) -> float:

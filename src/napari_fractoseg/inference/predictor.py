@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.errors import OutOfMemoryError
-from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack, has_colours
+from napari_fractoseg.images import ChunkWatch, GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
 from napari_fractoseg.inference.multiscale import work_of
@@ -113,13 +113,22 @@ class Predictor:
         ImageError
             If no plane can be used.
         """
+        watch = ChunkWatch(image)
         labels = np.zeros(image.shape, dtype=np.uint8)
         confidence = np.zeros(image.shape, np.float32) if self.with_confidence else None
         margin = np.zeros(image.shape, np.float32) if self.with_margin else None
         record = RunRecord()
         yield from self.run_into(image, labels, confidence, planes, record=record, margin=margin)
-        scheme, notes = self.model.card.scheme, tuple(record.notes)
-        return Prediction(labels, confidence, margin, scheme, record.left_out, notes)
+        record.take_notes(image, watch)
+        return Prediction(
+            labels,
+            confidence,
+            margin,
+            self.model.card.scheme,
+            record.left_out,
+            tuple(record.notes),
+            record.is_partial,
+        )
 
     def expect(self, image: MicrographStack) -> None:
         """Prepare for an image whose parts will be segmented in separate runs.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images import ChunkWatch, MicrographStack
 
 __all__ = [
     "CONFIDENCE",
@@ -54,12 +55,29 @@ class RunRecord:
         Index -> reason, for planes that were left unlabelled.
     notes : list of str
         Sentences for the user, such as that memory ran out.
+    is_partial : bool
+        Whether chunks of the image were not there (`ChunkWatch`), so that labels may be wrong.
     """
 
     n_tiles: int = 0
     finished: list[tuple[int, ...]] = field(default_factory=list)
     left_out: dict[tuple[int, ...], LeftOut] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    is_partial: bool = False
+
+    def take_notes(self, image: MicrographStack, watch: ChunkWatch) -> None:
+        """Add what is to be said of the image that was read: what is not read, what was not there.
+
+        Parameters
+        ----------
+        image : MicrographStack
+            Image of the run.
+        watch : ChunkWatch
+            Watch that began before the run.
+        """
+        gaps = watch.notes()
+        self.is_partial = self.is_partial or bool(gaps)
+        self.notes += [note for note in (*image.notes, *gaps) if note not in self.notes]
 
     def refuse_if_all_are_damaged(self, planes: Sequence[tuple[int, ...]]) -> None:
         """Raise if every plane is damaged, so that there is nothing to segment.
@@ -99,6 +117,8 @@ class Prediction:
         Index -> reason, for planes that show nothing or are damaged; their labels are 0.
     notes : tuple of str
         Sentences for the user, such as that memory ran out.
+    is_partial : bool
+        Whether chunks of the image were not there, so that labels may be wrong; the notes say it.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -107,3 +127,4 @@ class Prediction:
     scheme: ClassScheme
     left_out: Mapping[tuple[int, ...], LeftOut] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_partial: bool = False

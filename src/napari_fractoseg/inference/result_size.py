@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import psutil
-
 from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images.memory import free_memory, size_text
 
 __all__ = ["require_memory", "result_bytes", "too_large"]
 
@@ -34,6 +33,7 @@ def result_bytes(image: MicrographStack, n_planes: int, n_uncertainties: int = 0
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.images import MicrographStack
+    from napari_fractoseg.images.memory import free_memory, size_text
     >>> from napari_fractoseg.inference.result_size import result_bytes
     >>> result_bytes(MicrographStack(np.zeros((5, 10, 10))), 2, n_uncertainties=1)
     1200
@@ -66,7 +66,7 @@ def require_memory(
     OutOfMemoryError
         If there is not enough memory; says the size, and what to do.
     """
-    free = int(psutil.virtual_memory().available) if free is None else free
+    free = free_memory() if free is None else free
     needed = result_bytes(image, n_planes, n_uncertainties)
     if needed + reserved > _SHARE * free:
         raise too_large(image.name, needed, free)
@@ -74,17 +74,8 @@ def require_memory(
 
 def too_large(name: str, needed: int, free: int | None = None) -> OutOfMemoryError:
     """Return the error for a result of `needed` bytes, which says what to do instead."""
-    have = "" if free is None else f", and only {_size_text(free)} are free"
+    have = "" if free is None else f", and only {size_text(free)} are free"
     return OutOfMemoryError(
-        f"{name}: the result takes {_size_text(needed)} of memory{have}. Choose a folder under "
+        f"{name}: the result takes {size_text(needed)} of memory{have}. Choose a folder under "
         "Advanced > Save to zarr: then it is written there and read as it is needed."
     )
-
-
-def _size_text(n_bytes: float) -> str:
-    """Return a size for users, such as ``1.5 GB``."""
-    for unit in ("bytes", "KB", "MB"):
-        if n_bytes < 1024:
-            return f"{n_bytes:.0f} {unit}"
-        n_bytes /= 1024
-    return f"{n_bytes:.1f} GB"

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.errors import AnnotationError, translated
+from napari_fractoseg.images.formats.zarr import open_array
 
 __all__ = ["SavedArray"]
 
 _PREDICTED = "predicted"
+_AGAIN = "Its files are damaged or were removed; copy it again, or segment the image again."
 
 
 class SavedArray:
@@ -71,7 +73,8 @@ class SavedArray:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        return self._array[key]
+        with translated(AnnotationError, f"{self._group} cannot be read", _AGAIN):
+            return self._array[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self._array.read_only:
@@ -84,15 +87,13 @@ class SavedArray:
         self._array[key] = value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.asarray(self._array[...], dtype=dtype)
+        return np.asarray(self[...], dtype=dtype)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SavedArray:
         """Return a copy in a new zarr group, so that a duplicated layer is painted on by itself."""
-        import zarr
-
         place = _free_place(self._group)
         shutil.copytree(self._group, place)
-        array = zarr.open_group(place, mode="r+")[self._array.path]
+        array = open_array(place, self._array.path, mode="r+")
         return SavedArray(array, is_prediction=self.is_prediction)
 
     @property
@@ -102,9 +103,7 @@ class SavedArray:
             return None
         if not (self._group / _PREDICTED).exists():
             return self._array
-        import zarr
-
-        return zarr.open_array(self._group / _PREDICTED, mode="r")
+        return open_array(self._group, _PREDICTED)
 
     def _keep_prediction(self) -> None:
         """Copy the prediction to ``predicted``; the copy gets its name when it is complete."""

@@ -74,7 +74,7 @@ def _own_scheme(provenance: Mapping[str, Any]) -> ClassScheme | None:
     """Return the class scheme in the provenance, with aliases; None if there is none."""
     try:
         return ClassScheme.from_dict(provenance["scheme"])
-    except (KeyError, TypeError, ClassSchemeError):
+    except (KeyError, ClassSchemeError):
         return None
 
 

@@ -18,6 +18,7 @@ import zarr
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.files import read_json_object
 from napari_fractoseg.images import Axis, read_image
+from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
@@ -71,7 +72,7 @@ class ZarrLabels:
             _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"], names)
             (self.draft / _JOURNALS).mkdir()
             (self.draft / _HEADER).write_text(json.dumps(header), encoding="utf-8")
-        self.array: Any = zarr.open_group(self.draft, mode="r+")[_ARRAY]
+        self.array: Any = open_array(self.draft, _ARRAY, mode="r+")
         self._axes = _axes_of(header or read_header(path) or {}, self.array.ndim)
 
     def journal(self, index: tuple[int, ...], box: Box) -> TileJournal:
@@ -209,7 +210,7 @@ class ZarrLabels:
         shutil.rmtree(replaced, ignore_errors=True)
         shutil.rmtree(self.path / _JOURNALS)
         (self.path / _HEADER).unlink()
-        self.array = zarr.open_group(self.path, mode="r")[_ARRAY]
+        self.array = open_array(self.path, _ARRAY)
         return self.array
 
 

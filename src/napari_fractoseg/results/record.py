@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import ClassSchemeError
+from napari_fractoseg.errors import FractosegError, translated
 from napari_fractoseg.images import TIFF_SUFFIXES, tiff_description
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE, read_ngff
@@ -110,14 +110,17 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        texts = ("model_name", "model_digest", "image", "labels_sha256")
+        kinds = {"str": str, "bool": bool, "int": int}
         try:
-            if int(data.get("record", _SCHEMA)) > _SCHEMA:
-                return None
-            if not all(isinstance(known.get(name, ""), str) for name in texts):
-                return None
-            return cls(**{**known, "scheme": ClassScheme.from_dict(data["scheme"])})
-        except (KeyError, TypeError, ValueError, ClassSchemeError):
+            with translated(FractosegError, "This is no record"):
+                if int(data.get("record", _SCHEMA)) > _SCHEMA:
+                    return None
+                for field in fields(cls):
+                    kind = kinds.get(str(field.type), object)
+                    if field.name in known and not isinstance(known[field.name], kind):
+                        return None
+                return cls(**{**known, "scheme": ClassScheme.from_dict(data["scheme"])})
+        except FractosegError:
             return None
 
     def of(self, labels_sha256: str) -> LabelRecord:
@@ -208,6 +211,7 @@ def read_record(path: Path) -> LabelRecord | None:
     if f'"{FRACTOSEG_ATTRIBUTE}"' not in text:
         return None
     try:
-        return LabelRecord.from_dict(json.loads(text)[FRACTOSEG_ATTRIBUTE])
-    except (ValueError, KeyError, TypeError):
+        with translated(FractosegError, "This is no record"):
+            return LabelRecord.from_dict(json.loads(text)[FRACTOSEG_ATTRIBUTE])
+    except FractosegError:
         return None

@@ -17,7 +17,7 @@ from napari_fractoseg._napari.segment.result_arrays import (
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
-from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images import ChunkWatch, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
@@ -192,7 +192,7 @@ class Segmentation:
         DataFrame
             Area fractions of the classes, as `fractions` returns them.
         """
-        request = self.request
+        request, watch = self.request, ChunkWatch(self.request.image)
         yield Progress(0, 0, "loading the model")
         # Imported here because PyTorch takes seconds, and the dock opens at once.
         prepare_torch()
@@ -222,6 +222,7 @@ class Segmentation:
                 record=self.record,
                 margin=uncertainties.get(MARGIN),
             )
+            self.record.take_notes(request.image, watch)
             hashing = self.arrays.keep_job(request.planes)
             self.labels_sha256 = yield from as_part(hashing, 1, 1, "finishing")
         return self.fractions()

@@ -14,6 +14,7 @@ from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import LazyPlane, MicrographStack
+from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.inference.result_size import result_bytes, too_large
 from napari_fractoseg.jobs import Job
@@ -224,6 +225,4 @@ class ArraysOnDisk:
 
 def _writable(array: Any) -> Any:
     """Return a zarr array opened again, so that it can be painted on."""
-    import zarr
-
-    return zarr.open_group(array.store.root, mode="r+")[array.path]
+    return open_array(array.store.root, array.path, mode="r+")

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import AnnotationError, ClassSchemeError
+from napari_fractoseg.errors import AnnotationError, ClassSchemeError, translated
+from napari_fractoseg.files import read_file
 from napari_fractoseg.images import read_mask
 
 __all__ = [
@@ -150,8 +151,9 @@ def read_scheme(path: Path) -> ClassScheme:
         If the file cannot be read or holds no scheme; the message names it.
     """
     try:
-        return ClassScheme.from_json(path.read_text(encoding="utf-8"))
-    except (ClassSchemeError, UnicodeDecodeError, OSError) as error:
+        with translated(ClassSchemeError, "It cannot be read"):
+            return ClassScheme.from_json(read_file(path).decode("utf-8"))
+    except ClassSchemeError as error:
         raise ClassSchemeError(
             f"{path}: {error} Correct it, remove it, or say which value is which class.",
             options=("mask_values",),

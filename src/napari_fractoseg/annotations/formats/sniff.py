@@ -45,6 +45,8 @@ def may_be_via(path: Path) -> bool:
     OSError
         If the file cannot be read.
     """
+    if _would_be_waited_for(path):
+        return False
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         start = head.removeprefix(codecs.BOM_UTF8).lstrip()
@@ -85,6 +87,13 @@ def names_via(path: Path) -> bool:
     OSError
         If the file cannot be read.
     """
+    if _would_be_waited_for(path):
+        return False
     with path.open("rb") as file:
         head = file.read(_CHUNK_BYTES)
     return any(word in head for word in _OWN_WORDS)
+
+
+def _would_be_waited_for(path: Path) -> bool:
+    """Whether a path is that of a pipe or device."""
+    return path.exists() and not (path.is_file() or path.is_dir())

@@ -32,6 +32,8 @@ class Source:
         Names of the channels; empty if the file does not say.
     pixel_size_um : float or None
         Edge of a pixel in micrometres; None if the file does not say.
+    notes : tuple of str
+        Sentences for the user on what of the file is not read.
     """
 
     data: Any
@@ -39,6 +41,7 @@ class Source:
     axes: tuple[Axis, ...] | None = None
     channel_names: tuple[str, ...] = ()
     pixel_size_um: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,23 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from napari_fractoseg.errors import ImageError
+from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
 from napari_fractoseg.images.lazy import LazyArray, at_index, converted
+from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 
-__all__ = ["LOADED_VALUES", "TIFF_ERRORS", "read_tiff", "tiff_description"]
+__all__ = ["LOADED_VALUES", "read_tiff", "tiff_description"]
 
 LOADED_VALUES = 2**26
 """Largest number of values (pixels times samples) of a TIFF series that is loaded."""
-TIFF_ERRORS = (
-    *(OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError),
-    struct.error,
-)
-"""Errors that tifffile raises for damaged files; those of its decoders are RuntimeErrors."""
-
 _MINISWHITE, _MINISBLACK, _SEPARATED = 0, 1, 5
 """Photometric interpretations of TIFF: 0 is white, 0 is black, separated inks (CMYK)."""
 _ALPHA = (1, 2)
 """Codes of extra samples that are an alpha channel."""
+_SIDE_PICTURES = ("thumbnail", "label", "macro")
+"""Names of series that slide scanners write beside the image."""
+_MOST_NAMES = 5
 _NAMES = {"S": "c", "I": "plane", "Q": "plane"}
 """Axis names of tifffile's axis codes that are not the code in lower case; the meaning of I and Q
 is unknown."""
@@ -70,9 +69,13 @@ def read_tiff(
         Content of the file; the values are the same, whether they are loaded or not.
     """
     with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
+        _refuse_other_places(tif, path)
+        series, notes = _image_of(tif, path)
         codes, page, shape = series.axes, series.keyframe, tuple(series.shape)
         names = _channel_names(tif)
+        if series.dataoffset is None:  # a strip or tile is decoded as a whole
+            part = array_bytes(page.chunks, series.dtype)
+            refuse_if_too_large(part, f"{path}: decoding a single strip or tile of it")
         data = series.asarray() if math.prod(shape) <= most_values else _open(path, series)
     # A Zeiss or JEOL palette runs from black to white: the index is the grey level.
     if as_shown and int(page.photometric) == _MINISWHITE:
@@ -80,11 +83,12 @@ def read_tiff(
         data = converted(data, lambda block: _inverted(block, bits))
     axes = tuple(Axis.named(_NAMES.get(code, code.lower())) for code in codes)
     if "S" in codes:
-        return _with_samples(data, axes, codes.index("S"), page, rgb)
+        return replace(_with_samples(data, axes, codes.index("S"), page, rgb), notes=notes)
     if rgb is None:
         rgb = last_axis_is_colour(axes, shape, channel)
     n_channels = [n for axis, n in zip(axes, shape, strict=True) if axis.type == CHANNEL]
-    return Source(data, bool(rgb), axes, names if n_channels == [len(names)] else ())
+    names = names if n_channels == [len(names)] else ()
+    return Source(data, bool(rgb), axes, names, notes=notes)
 
 
 def tiff_description(path: Path) -> str:
@@ -94,10 +98,71 @@ def tiff_description(path: Path) -> str:
     say nothing.
     """
     try:
-        with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
-            return str(tif.pages.first.description)
-    except (*TIFF_ERRORS, AttributeError, TypeError):
+        with translated(ImageError, f"{path} cannot be read"):
+            if not path.is_file():
+                return ""
+            with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+                return str(tif.pages.first.description)
+    except ImageError:
         return ""
+
+
+def _image_of(tif: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Return the image that a file holds, a series of pages, and notes on what else is in it.
+
+    Raises
+    ------
+    ImageError
+        If it holds several images: pages of different sizes, that are no smaller copies.
+    """
+    if not tif.series:
+        raise ValueError("it is damaged, incomplete or no image")
+    sides = [series for series in tif.series if _is_side_picture(series)]
+    images = [series for series in tif.series if series not in sides] or sides[:1]
+    if len(images) > 1:
+        sizes = ", ".join(_size_text(series) for series in images[:_MOST_NAMES])
+        more = ", ..." if len(images) > _MOST_NAMES else ""
+        raise ImageError(
+            f"{path} holds {len(images)} images of different sizes, types or names: {sizes}{more}. "
+            "Save the one to look at as an image of its own."
+        )
+    others = [series for series in sides if series is not images[0] and not _is_copy(series)]
+    if not others:
+        return images[0], ()
+    named = ", ".join(f"{series.name} ({_size_text(series)})" for series in others[:_MOST_NAMES])
+    return images[0], (f"{path.name}: pictures beside the image are not read: {named}.",)
+
+
+def _is_side_picture(series: Any) -> bool:
+    """Whether a series shows the image smaller, masks it, or shows what the specimen lay in."""
+    is_named_so = str(series.name).strip().lower() in _SIDE_PICTURES
+    return is_named_so or _is_copy(series) or bool(series.keyframe.is_mask)
+
+
+def _is_copy(series: Any) -> bool:
+    return bool(series.keyframe.is_reduced)
+
+
+def _size_text(series: Any) -> str:
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    return f"{sizes.get('X', '?')} x {sizes.get('Y', '?')} px of {series.dtype}"
+
+
+def _refuse_other_places(tif: Any, path: Path) -> None:
+    """Raise if an OME-TIFF of several files names other places than files of its folder.
+
+    Raises
+    ------
+    ImageError
+        If one leads out of the folder, or to a pipe or device, which would be waited for.
+    """
+    for name in re.findall(r'FileName\s*=\s*["\']([^"\']*)["\']', (tif.ome_metadata or "")):
+        part = path.parent / name
+        if "/" in name or "\\" in name or (part.exists() and not part.is_file()):
+            raise ImageError(
+                f"{path} says that planes of it are in {name!r}, which is no file beside it. Save "
+                "it as one file."
+            )
 
 
 def _with_samples(
@@ -149,15 +214,9 @@ class _TiffArray(LazyArray):
         return self._array
 
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
-        try:
+        remedy = "The file is damaged or was changed; copy or export it again."
+        with translated(ImageError, f"{self._path} cannot be read", remedy):
             return np.array(self._values()[keys])
-        except IndexError:  # of the caller
-            raise
-        except TIFF_ERRORS as error:
-            raise ImageError(
-                f"{self._path} cannot be read: {' '.join(str(error).split())}. The file is damaged "
-                "or was changed; copy or export it again."
-            ) from error
 
 
 class _TiffMap(_TiffArray):
