@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
 from napari_fractoseg.options import OptionField, described, option_fields
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.models.model import SegmentationModel
@@ -296,7 +297,7 @@ def watch(job: Job[R], what: str, also: Callable[[Progress], object] | None = No
             if also is not None:
                 also(progress)
             figures = "".join(f", {k} {v:.4g}" for k, v in progress.metrics.items())
-            text = f"{what}: {progress.message}{figures}"
+            text = printable(f"{what}: {progress.message}{figures}")
             total = progress.total or None  # not known yet
             bar.update(row, completed=progress.done, total=total, description=text)
             if not console.is_terminal and throttle.ready():
@@ -315,7 +316,7 @@ def make_console() -> Console:
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes on a result to the error output, a line for each."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(printable(f"note: {note}"), err=True)
 
 
 def figure(value: float) -> str:

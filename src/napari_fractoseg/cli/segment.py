@@ -23,6 +23,7 @@ from napari_fractoseg.cli.options import (
     print_notes,
     watch,
 )
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.batch import BatchReport, Workers
@@ -51,6 +52,9 @@ def segment(
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a run that was stopped; skip what is done."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also do a run that takes more than a day.")
     ] = False,
     workers: Annotated[
         int | None,
@@ -83,8 +87,8 @@ def segment(
         return
     try:
         with _who_works(workers, scheduler) as crew:
-            report = watch(batch.run(tasks, crew), "segmenting")
-    except KeyboardInterrupt:
+            report = watch(batch.run(tasks, crew, yes=yes), "segmenting")
+    except (KeyboardInterrupt, SystemExit):  # the latter of SIGTERM
         typer.echo(
             f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True
         )
@@ -158,16 +162,16 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
     if len(fractions):
         table = Table("file", "plane", *map(str, fractions.columns))
         for file, plane, *parts in fractions.head(MOST_ROWS).reset_index().to_numpy():
-            table.add_row(file, plane, *map(figure, parts))
+            table.add_row(printable(file), plane, *map(figure, parts))
         make_console().print("Part of the fracture modes' area:", table)
         if len(fractions) > MOST_ROWS:
             typer.echo(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
-        reason = result.error.removeprefix(f"{result.path} ")  # it is named already
+        reason = result.error.removeprefix(f"{printable(result.path)} ")  # it is named already
         hint = option_hint(ctx.command, result.options)
-        typer.echo(f"failed: {result.path.name}: {reason}{hint}", err=True)
+        typer.echo(printable(f"failed: {result.path.name}: {reason}{hint}"), err=True)
     done = len(report.segmented)
     typer.echo(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
