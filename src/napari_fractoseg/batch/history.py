@@ -9,6 +9,7 @@ also files that the new run does not write.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -127,7 +128,7 @@ class EarlierRuns:
             if stem_of(file["file"]) in stems
             for name in _names(file, run)
         ]
-        return [path for path in dict.fromkeys(found) if path.exists()]
+        return [path for path in dict.fromkeys(found) if os.path.lexists(path)]
 
     def done(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
         """Return the images that were segmented: stem -> SHA-256 of the image at that time.
@@ -259,8 +260,8 @@ def _is_there(
     """
     names, sizes = _names(file, run), _sizes(file)
     if stem_of(file["file"]) in begun and sizes:
-        return all((out / n).exists() and size_of(out / n) == sizes.get(n) for n in names)
-    return any((out / name).exists() for name in names)
+        return all(os.path.lexists(out / n) and size_of(out / n) == sizes.get(n) for n in names)
+    return any(os.path.lexists(out / name) for name in names)
 
 
 def _sizes(file: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

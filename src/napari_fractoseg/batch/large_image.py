@@ -96,8 +96,8 @@ class StreamedRun:
         result = self._task.labels_path
         refusal = OutputExistsError(f"Another run is writing {result}. Wait for it, or stop it.")
         with hold(result, refusal):
-            for kind in KINDS:
-                restore(self._task.path_of(kind))
+            for path in self._task.arrays.values():
+                restore(path)
             try:
                 yield
             finally:
