@@ -14,6 +14,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,12 @@ from napari_fractoseg.errors import (
 )
 
 __all__ = [
+    "LONGEST_NAME",
     "check_writable",
     "draft_folder",
     "draft_of",
     "file_sha256",
+    "hidden_beside",
     "hold",
     "is_held",
     "move_into_place",
@@ -40,19 +43,23 @@ __all__ = [
     "read_json",
     "read_json_object",
     "refuse_existing",
+    "resolved",
     "scratch_folder",
     "sweep_drafts",
     "synced",
+    "synced_tree",
     "write_bytes",
     "writing",
 ]
 
-_LONGEST_NAME = 255
+LONGEST_NAME = 255
 """Bytes of a file name that common file systems allow."""
 _DRAFT = re.compile(r"\..*-[0-9a-f]{8}-draft(\.[^.]*)?", re.DOTALL)
 _STALE_S = 24 * 3600
 """Age in seconds from which a draft is what a killed process left."""
 _MOST_JSON_BYTES = 2**28
+_SYNCED_AT_ONCE = 16
+"""Files that are waited for at the same time; file systems write such requests together."""
 
 
 def refuse_existing(
@@ -231,12 +238,9 @@ def move_into_place(draft: Path, path: Path) -> None:
     path : Path
         Its place; a file there is replaced.
     """
-    for part in draft.rglob("*") if draft.is_dir() else [draft]:
-        if part.is_file():
-            synced(part)
+    synced_tree(draft)
     os.replace(draft, path)  # noqa: PTH105 - atomic on one file system
-    with suppress(OSError):  # some network file systems cannot
-        synced(path.parent)
+    synced(path.parent)
 
 
 def synced(path: Path) -> None:
@@ -245,15 +249,33 @@ def synced(path: Path) -> None:
     Raises
     ------
     OSError
-        If they cannot be written there.
+        If a file cannot be written there. Folders are left out where that cannot be waited for, as
+        on Windows and on some network file systems.
     """
-    if os.name == "nt" and path.is_dir():  # Windows cannot
-        return
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    if path.is_dir():
+        with suppress(OSError):
+            _sync(path, os.O_RDONLY)
+    else:
+        _sync(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def synced_tree(path: Path) -> None:
+    """Wait until a file, or all files of a folder and of its subfolders, are on the disk."""
+    if not path.is_dir():
+        synced(path)
+        return
+    parts = [path, *(part for part in path.rglob("*") if not part.is_symlink())]
+    with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="fractoseg-sync") as pool:
+        for _ in pool.map(synced, parts):
+            pass
 
 
 def _is_draft(path: Path) -> bool:
@@ -297,7 +319,7 @@ def _last_change(path: Path) -> float:
 def _new_draft(path: Path) -> Path:
     """Return the path of a new draft beside a file, whose name is never too long."""
     ending = f"-{secrets.token_hex(4)}-draft{path.suffix}"
-    most = _LONGEST_NAME - len(os.fsencode(ending)) - 1
+    most = LONGEST_NAME - len(os.fsencode(ending)) - 1
     stem = os.fsdecode(os.fsencode(path.stem)[: max(most, 0)])
     return path.with_name(f".{stem}{ending}")
 
@@ -454,7 +476,30 @@ def is_held(path: Path) -> bool:
 
 def _lock_of(path: Path) -> FileLock:
     # A job may be closed by another thread than the one that began it.
-    name = f".{path.name}.lock"
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.lock"
-    return FileLock(path.with_name(name), thread_local=False)
+    return FileLock(hidden_beside(path, ".lock"), thread_local=False)
+
+
+def hidden_beside(path: Path, ending: str) -> Path:
+    """Return the path of a hidden file beside another one, ``.NAME`` and the ending.
+
+    Where that would be too long, the hash of the name stands for it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_fractoseg.files import hidden_beside
+    >>> hidden_beside(Path("a.zarr"), ".lock").name
+    '.a.zarr.lock'
+    """
+    name = f".{path.name}{ending}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{ending}"
+    return path.with_name(name)
+
+
+def resolved(path: Path) -> Path:
+    """Return a path without links in it; that of links that lead in a circle as it is."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the latter before Python 3.13
+        return path.absolute()

@@ -209,18 +209,25 @@ class RemainingTime:
 
 
 def duration_text(seconds: float) -> str:
-    """Return the text of a duration, rounded up: ``40 s``, ``3 min``, ``1 h 20 min``.
+    """Return the text of a duration: ``40 s``, ``3 min``, ``1 h 20 min``, ``3 days``, ``5 years``.
+
+    It is rounded up; from two days on to whole days, from two years on to whole years.
 
     Examples
     --------
     >>> from napari_fractoseg.jobs import duration_text
-    >>> [duration_text(s) for s in (0.2, 39.1, 121, 4790)]
-    ['1 s', '40 s', '3 min', '1 h 20 min']
+    >>> [duration_text(s) for s in (0.2, 39.1, 121, 4790, 200_000, 1e9)]
+    ['1 s', '40 s', '3 min', '1 h 20 min', '3 days', '32 years']
     """
     whole = max(1, -int(-seconds // 1))
     if whole < 60:
         return f"{whole} s"
     minutes = -(-whole // 60)
+    days = -(-minutes // (24 * 60))
+    if days > 2 * 365:
+        return f"{-(-days // 365)} years"
+    if days > 2:
+        return f"{days} days"
     hours, rest = divmod(minutes, 60)
     return f"{hours} h {rest} min" if hours else f"{minutes} min"
 

@@ -9,7 +9,6 @@ threads, on whose number the last digit of a sum depends.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ __all__ = [
     "boxes",
     "forget",
     "measure",
+    "n_boxes",
     "segment_block",
     "suggest_tile",
 ]
@@ -113,13 +113,23 @@ def boxes(shape: tuple[int, int], edge_px: int) -> Iterator[Box]:
     The last block of a row or column is up to 1.5 times as long as `edge_px`, so that
     none is a sliver, most of which would be halo.
     """
-    spans = (list(_spans(length, edge_px)) for length in shape)
-    for (row0, row1), (column0, column1) in itertools.product(*spans):
-        yield Box(row0, row1, column0, column1)
+    rows, columns = shape
+    for row0, row1 in _spans(rows, edge_px):
+        for column0, column1 in _spans(columns, edge_px):
+            yield Box(row0, row1, column0, column1)
+
+
+def n_boxes(shape: tuple[int, int], edge_px: int) -> int:
+    """Return the number of boxes of a plane, without making them."""
+    return math.prod(_n_spans(length, edge_px) for length in shape)
+
+
+def _n_spans(length: int, edge_px: int) -> int:
+    return max(1, round(length / edge_px))
 
 
 def _spans(length: int, edge_px: int) -> Iterator[tuple[int, int]]:
-    count = max(1, round(length / edge_px))
+    count = _n_spans(length, edge_px)
     for number in range(count):
         yield number * edge_px, length if number == count - 1 else (number + 1) * edge_px
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from napari_fractoseg.errors import ClusterError
 
-__all__ = ["ONE_AT_A_TIME", "Unit", "Workers", "result_of", "work_through"]
+__all__ = ["ONE_AT_A_TIME", "Unit", "Units", "Workers", "result_of", "work_through"]
 
 ONE_AT_A_TIME = threading.Lock()
 """Lock by which a worker process computes one call at a time, with all of its threads: memory is
 estimated for one call, and the network is shared."""
+_MOST_SUBMITTED = 1000
+"""Number of calls that are submitted at once where the number of workers is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,34 @@ def result_of(future: concurrent.futures.Future[Any]) -> Any:
     return future.result()
 
 
+class Units:
+    """Calls to make, which are only made up when a worker is free: there may be any number.
+
+    Parameters
+    ----------
+    units : iterable of Unit
+        Calls to begin with.
+    """
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._parts = [iter(units)]
+
+    def add_first(self, units: Iterable[Unit]) -> None:
+        """Add calls that go before all others."""
+        self._parts.append(iter(units))
+
+    def take(self) -> Unit | None:
+        """Take out the next call; None if there is none left."""
+        while self._parts:
+            unit = next(self._parts[-1], None)
+            if unit is not None:
+                return unit
+            self._parts.pop()
+        return None
+
+
 def work_through(
-    workers: Workers, units: deque[Unit]
+    workers: Workers, units: Units
 ) -> Generator[tuple[Unit, concurrent.futures.Future[Any]] | None, None, None]:
     """Submit all calls to the workers, and yield each when it is finished.
 
@@ -103,7 +130,7 @@ def work_through(
     ----------
     workers : Workers
         Workers that make the calls.
-    units : deque of Unit
+    units : Units
         Calls to make; they are taken out, and more may be added meanwhile.
 
     Yields
@@ -114,11 +141,12 @@ def work_through(
     """
     pending: dict[concurrent.futures.Future[Any], Unit] = {}
     try:
-        while units or pending:
-            room = workers.count() if workers.count else len(pending) + len(units)
-            while units and len(pending) < max(room, 1):
-                unit = units.popleft()
+        while True:
+            room = workers.count() if workers.count else _MOST_SUBMITTED
+            while len(pending) < max(room, 1) and (unit := units.take()) is not None:
                 pending[workers.executor.submit(unit.function, *unit.arguments)] = unit
+            if not pending:
+                return
             finished, _ = concurrent.futures.wait(
                 pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
             )

@@ -1,25 +1,35 @@
-"""Results of earlier runs in a folder of results: what is there, finished or replaced.
+"""Results of earlier runs in a folder of results: what is there, finished, begun or replaced.
 
 ``fractions.csv`` and ``run.json`` describe the result files that lie in their
-folder, whichever run wrote them. An image that is segmented again loses all
-that earlier runs wrote for it, also files that the new run does not write.
+folder, whichever run wrote them; the journal beside them those of runs that were
+killed. An image that is segmented again loses all that earlier runs wrote for it,
+also files that the new run does not write.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+import io
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of"]
+from napari_fractoseg.batch.journal import JournalledRun, journal_path, read_journal
+from napari_fractoseg.batch.outputs import remove_result
+from napari_fractoseg.files import read_json_object
+from napari_fractoseg.results.intact import is_intact, size_of
+from napari_fractoseg.text import from_spreadsheet, printable, spreadsheet_safe
+
+__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of", "table_text"]
 
 FRACTIONS, RUN = "fractions.csv", "run.json"
 _NOT_DECIDING = ("model", "device", "max_memory_gb", "precision")
+_TEXTS = ("file", "plane", "class_name", "note")
+"""Columns of ``fractions.csv`` that hold text of others."""
+_FIRST_COLUMNS = b"file,plane,"
 
 
 def report_paths(out: Path, name: str | None = None) -> tuple[Path, Path]:
@@ -29,8 +39,26 @@ def report_paths(out: Path, name: str | None = None) -> tuple[Path, Path]:
 
 
 def stem_of(name: str | Path) -> str:
-    """Return the stem of a file name in lower case, by which results belong to an image."""
-    return Path(name).stem.casefold()
+    r"""Return the stem of a file name in lower case, by which results belong to an image.
+
+    Bytes that are not UTF-8 are written as in ``fractions.csv``, such as ``5\xb5m``.
+    """
+    text = printable(name.name if isinstance(name, Path) else name)
+    return PurePosixPath(text).stem.casefold()
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Return a table of fractions as the text of ``fractions.csv``.
+
+    What is unprintable in texts of others is escaped, and what a spreadsheet program would
+    compute begins with an apostrophe.
+    """
+    texts = {
+        name: table[name].map(lambda text: spreadsheet_safe(printable(text)))
+        for name in _TEXTS
+        if name in table
+    }
+    return str(table.assign(**texts).to_csv(index=False, lineterminator="\n"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,51 +71,69 @@ class EarlierRuns:
         Folder of the results.
     runs : tuple of mapping
         Content of ``run.json`` for each run, the latest first, reduced to the images whose
-        results are still there.
+        results are still there. Each image is in the latest run that segmented it.
     fractions : DataFrame
-        Rows of ``fractions.csv`` for the same images.
+        Rows of ``fractions.csv`` for the same images, as text.
     name : str or None
         Name of the results of a single image, if they have another one than the image.
-    is_ours : bool
-        Whether the folder has a ``run.json`` of this program, even one without results.
+    foreign : tuple of Path
+        Files in the place of the reports that this program did not write.
+    begun : mapping of str to mapping
+        Stem of an image -> content of ``run.json`` for the run that was killed before it
+        had finished that image.
+    replaced : tuple of mapping
+        As `runs`, with the images that a later run segmented again.
     """
 
     out: Path
     runs: tuple[Mapping[str, Any], ...] = ()
     fractions: pd.DataFrame = field(default_factory=pd.DataFrame)
     name: str | None = None
-    is_ours: bool = False
+    foreign: tuple[Path, ...] = ()
+    begun: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    replaced: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def read(cls, out: Path, name: str | None = None) -> EarlierRuns:
-        """Read the reports in a folder; files that this program did not write count as none."""
+        """Read reports and journal in a folder; files that this program did not write are none."""
         fractions, report = report_paths(out, name)
-        try:
-            latest = dict(json.loads(report.read_text(encoding="utf-8")))
-            runs = [latest, *latest.pop("earlier_runs", ())]
-            kept = [
-                {**run, "files": [f for f in run["files"] if _is_there(out, f, run)]}
-                for run in runs
-            ]
-        except (OSError, ValueError, KeyError, TypeError):
-            return cls(out, name=name)
-        names = {f["file"] for run in kept for f in run["files"]}
-        with_files = tuple(r for r in kept if r["files"])
-        return cls(out, with_files, _read_fractions(fractions, names), name, is_ours=True)
+        killed, reported = read_journal(journal_path(report)), _runs_in(report)
+        begun = _begun(killed)
+        sources = [
+            *((run.content, "".join(_one_table(run.fractions))) for run in killed),
+            *((run, "") for run in reported or ()),
+        ]
+        known, runs, replaced, tables = set[str](), [], [], []
+        for run, text in sources:
+            there = {stem_of(f["file"]): f for f in run["files"] if _is_there(out, f, run, begun)}
+            replaced.append({**run, "files": [f for stem, f in there.items() if stem in known]})
+            stems = set(there) - known
+            if stems:
+                runs.append({**run, "files": [f for stem, f in there.items() if stem in stems]})
+                tables.append(_rows_of(_read_table(io.StringIO(text)), stems))
+                known |= stems
+        in_report = known - {stem_of(n) for t in tables for n in t.get("file", ())}
+        tables.append(_rows_of(_read_table(fractions), in_report))
+        foreign = [] if reported is not None or not report.exists() else [report]
+        if fractions.exists() and not _is_table(fractions):
+            foreign.append(fractions)
+        table = _joined(tables)
+        return cls(out, tuple(runs), table, name, tuple(foreign), begun, tuple(replaced))
 
     def results_of(self, stems: Collection[str]) -> list[Path]:
         """Return the result files that exist of the images with these stems (`stem_of`)."""
         found = [
             self.out / name
-            for run in self.runs
-            for file in run["files"]
+            for run, file in _files((*self.runs, *self.replaced))
             if stem_of(file["file"]) in stems
             for name in _names(file, run)
         ]
-        return [path for path in dict.fromkeys(found) if path.exists()]
+        return [path for path in dict.fromkeys(found) if os.path.lexists(path)]
 
-    def finished(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
-        """Return the images that are segmented: stem -> SHA-256 of the image at that time.
+    def done(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
+        """Return the images that were segmented: stem -> SHA-256 of the image at that time.
+
+        Their results may have been damaged since; see `finished`.
 
         Parameters
         ----------
@@ -96,16 +142,28 @@ class EarlierRuns:
         model_sha256 : str
             SHA-256 of the model's weights, which must be the same.
         """
-        wanted = _deciding(settings)
         return {
             stem_of(file["file"]): str(file.get("sha256"))
-            for run in reversed(self.runs)
-            if run.get("model", {}).get("sha256") == model_sha256
-            and _deciding(run.get("settings", {})) == wanted
-            for file in run["files"]
-            if str(file.get("status")).startswith("done")  # damage of the image stays
-            and all((self.out / name).exists() for name in _names(file, run))
+            for run, file in _files(self.runs)
+            if _is_alike(run, settings, model_sha256)
+            and str(file.get("status")).startswith("done")  # damage of the image stays
         }
+
+    def is_whole(self, stem: str) -> bool:
+        """Whether all results of an image are there, and neither empty nor cut off."""
+        for run, file in _files(self.runs):
+            if stem_of(file["file"]) == stem:
+                sizes = _sizes(file)
+                wanted, names = file.get("outputs", ()), _names(file, run)
+                return len(wanted) == len(names) and all(
+                    is_intact(self.out / name, sizes.get(name)) for name in names
+                )
+        return False
+
+    def was_begun(self, stem: str, settings: Mapping[str, Any], model_sha256: str) -> bool:
+        """Whether such a run, see `done`, was killed while it wrote the results of an image."""
+        run = self.begun.get(stem)
+        return run is not None and _is_alike(run, settings, model_sha256)
 
     def without(self, stems: Collection[str]) -> EarlierRuns:
         """Return the runs without the images of these stems, such as those segmented again."""
@@ -113,28 +171,53 @@ class EarlierRuns:
         table = self.fractions
         if len(table):
             table = table[[stem_of(name) not in stems for name in table["file"]]]
-        with_files = tuple(r for r in kept if r["files"])
-        return EarlierRuns(self.out, with_files, table, self.name, self.is_ours)
+        return replace(self, runs=tuple(r for r in kept if r["files"]), fractions=table)
 
-    def remove_replaced(self, outputs: Mapping[str, Collection[str]]) -> None:
-        """Delete the files that earlier runs wrote for images that were segmented again.
+    def remove_replaced(self) -> None:
+        """Delete files that runs wrote for images which later ones, without these, did again."""
+        written = {
+            (stem_of(file["file"]), name.casefold())
+            for run, file in _files(self.runs)
+            for name in _names(file, run)
+        }
+        for run, file in _files(self.replaced):
+            for name in _names(file, run):
+                if (stem_of(file["file"]), name.casefold()) not in written:
+                    remove_result(self.out / name)
 
-        Parameters
-        ----------
-        outputs : mapping of str to collection of str
-            Stem of an image -> names of the files that were written now; they stay.
-        """
-        files = ((earlier, file) for earlier in self.runs for file in earlier["files"])
-        for run, file in files:
-            stem = stem_of(file["file"])
-            names = _names(file, run)
-            written = {name.casefold() for name in outputs.get(stem, names)}
-            for name in (name for name in names if name.casefold() not in written):
-                path = self.out / name
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
+
+def _files(
+    runs: Iterable[Mapping[str, Any]],
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Yield each run with each of its images."""
+    for run in runs:
+        for file in run["files"]:
+            yield run, file
+
+
+def _runs_in(report: Path) -> list[Mapping[str, Any]] | None:
+    """Return the runs in a ``run.json``, the latest first; None if it is not ours."""
+    latest = read_json_object(report)
+    if latest is None:
+        return None
+    earlier = latest.pop("earlier_runs", [])
+    runs = [latest, *(earlier if isinstance(earlier, list) else [None])]
+    return runs if all(map(_is_run, runs)) else None
+
+
+def _is_run(run: Any) -> bool:
+    if not isinstance(run, dict) or not isinstance(run.get("files"), list):
+        return False
+    objects = (run.get("settings", {}), run.get("model", {}), *run["files"])
+    return all(isinstance(part, dict) for part in objects) and all(
+        isinstance(file.get("file"), str) and isinstance(file.get("outputs", []), list)
+        for file in run["files"]
+    )
+
+
+def _is_alike(run: Mapping[str, Any], settings: Mapping[str, Any], model_sha256: str) -> bool:
+    is_same_model = run.get("model", {}).get("sha256") == model_sha256
+    return is_same_model and _deciding(run.get("settings", {})) == _deciding(settings)
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,30 +225,80 @@ def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in _NOT_DECIDING}
 
 
-def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> Mapping[str, Any]:
+def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> dict[str, Any]:
     return {**run, "files": [file for file in run["files"] if wanted(file)]}
 
 
 def _names(file: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Return the names of the result files of an image, without any that lead to other folders."""
-    given = dict(run.get("settings") or {}).get("name")
-    start = f"{str(given).casefold() if given else stem_of(file['file'])}_"
+    given = run.get("settings", {}).get("name")
+    start = f"{printable(given).casefold() if given else stem_of(file['file'])}_"
     return [
         name
         for name in map(str, file.get("outputs", ()))
         if Path(name).name == name
-        and (name.casefold().startswith(start) or name == f"{given}.zarr")
+        and (printable(name).casefold().startswith(start) or name == f"{given}.zarr")
     ]
 
 
-def _is_there(out: Path, file: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
-    return any((out / name).exists() for name in _names(file, run))
+def _begun(runs: Sequence[JournalledRun]) -> dict[str, Mapping[str, Any]]:
+    """Return the images that killed runs, the latest first, had begun and not finished."""
+    begun: dict[str, Mapping[str, Any]] = {}
+    for run in reversed(runs):
+        begun |= {stem_of(file): run.content for file in run.begun}
+        for file in run.content["files"]:
+            begun.pop(stem_of(file["file"]), None)
+    return begun
 
 
-def _read_fractions(path: Path, names: Collection[str]) -> pd.DataFrame:
+def _is_there(
+    out: Path, file: Mapping[str, Any], run: Mapping[str, Any], begun: Collection[str]
+) -> bool:
+    """Whether results are there, and those that a run listed, where a later one was replacing them.
+
+    If it was killed between results and journal, the results are its own.
+    """
+    names, sizes = _names(file, run), _sizes(file)
+    if stem_of(file["file"]) in begun and sizes:
+        return all(os.path.lexists(out / n) and size_of(out / n) == sizes.get(n) for n in names)
+    return any(os.path.lexists(out / name) for name in names)
+
+
+def _sizes(file: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the `size_of` the results of an image when they were written, by name."""
+    given = file.get("sizes")
+    pairs = given.items() if isinstance(given, dict) else ()
+    return {name: (v[0], v[1]) for name, v in pairs if isinstance(v, list) and len(v) == 2}
+
+
+def _is_table(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_FIRST_COLUMNS)) == _FIRST_COLUMNS
+
+
+def _one_table(texts: Collection[str]) -> Iterator[str]:
+    """Yield the lines of several tables as those of one."""
+    for number, text in enumerate(texts):
+        yield text if number == 0 else text.partition("\n")[2]
+
+
+def _read_table(source: Path | io.StringIO) -> pd.DataFrame:
     try:
         # As text: it is written again as it is.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return table[table["file"].isin(names)]
-    except (OSError, ValueError, KeyError):
+        table = pd.read_csv(source, dtype=str, keep_default_na=False)
+    except (OSError, ValueError):
         return pd.DataFrame()
+    if "file" not in table:
+        return pd.DataFrame()
+    return table.assign(**{n: table[n].map(from_spreadsheet) for n in _TEXTS if n in table})
+
+
+def _rows_of(table: pd.DataFrame, stems: Collection[str]) -> pd.DataFrame:
+    return table[[stem_of(name) in stems for name in table["file"]]] if len(table) else table
+
+
+def _joined(tables: Collection[pd.DataFrame]) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()

@@ -7,9 +7,8 @@ was killed is continued.
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -22,10 +21,11 @@ from napari_fractoseg.batch.blocks import (
     boxes,
     forget,
     measure,
+    n_boxes,
     segment_block,
     suggest_tile,
 )
-from napari_fractoseg.batch.executors import Unit, Workers, result_of, work_through
+from napari_fractoseg.batch.executors import Unit, Units, Workers, result_of, work_through
 from napari_fractoseg.batch.model_cache import model_of
 from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
@@ -38,7 +38,7 @@ from napari_fractoseg.inference.plane import measuring_text, numbered
 from napari_fractoseg.inference.predictor import Prediction
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part
-from napari_fractoseg.results.label_writer import ZarrLabels, discard_draft, read_header
+from napari_fractoseg.results.label_writer import ZarrLabels, discard_draft, read_header, restore
 from napari_fractoseg.results.record import digest_job
 
 __all__ = ["StreamedRun"]
@@ -80,11 +80,31 @@ class StreamedRun:
         self._task, self._stack, self._sha256, self._workers = task, stack, sha256, workers
         self._model = model_of(task.settings)
         self._record, self._watch = RunRecord(), ChunkWatch(stack)
+        self._outputs: dict[str, ZarrLabels] = {}
         self.devices: dict[str, None] = {}
         self.tile_px = 0
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the results for this run alone while the block runs, and repair what a kill left.
+
+        Raises
+        ------
+        OutputExistsError
+            If another run is writing the same results.
+        """
+        result = self._task.labels_path
+        refusal = OutputExistsError(f"Another run is writing {result}. Wait for it, or stop it.")
+        with hold(result, refusal):
+            for path in self._task.arrays.values():
+                restore(path)
+            try:
+                yield
+            finally:
+                forget()
+
     def job(self) -> Job[Prediction]:
-        """Segment the tiles that are missing, and move the finished results to their place.
+        """Segment the tiles that are missing, and complete the results, which are drafts yet.
 
         Yields
         ------
@@ -95,33 +115,16 @@ class StreamedRun:
         -------
         Prediction
             Labels and uncertainty, arrays on disk.
-
-        Raises
-        ------
-        OutputExistsError
-            If another run is writing the same results.
         """
-        result = self._task.labels_path
-        refusal = OutputExistsError(f"Another run is writing {result}. Wait for it, or stop it.")
-        with hold(result, refusal):
-            try:
-                return (yield from self._locked_job())
-            finally:
-                forget()
-
-    def _locked_job(self) -> Job[Prediction]:
-        outputs = yield from self._open()
+        self._outputs = yield from self._open()
         yield from self._by_workers(self._workers) if self._workers else self._here()
         self._record.refuse_if_all_are_damaged(list(self._stack.indices()))
         self._record.take_notes(self._stack, self._watch)
-        for kind, output in outputs.items():
+        for kind, output in self._outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             yield from as_part(self._describe(kind, output), self._total, self._total, "finishing")
             yield from as_part(output.write_tiff(), self._total, self._total, "writing TIFF")
-        # The plan has asked whether results may be replaced.
-        arrays = {kind: output.finish(overwrite=True) for kind, output in outputs.items()}
-        for path in (self._task.path_of(kind) for kind in KINDS):
-            discard_draft(path)
+        arrays = {kind: output.array for kind, output in self._outputs.items()}
         return Prediction(
             arrays[LABELS],
             arrays.get(CONFIDENCE),
@@ -131,6 +134,17 @@ class StreamedRun:
             tuple(dict.fromkeys(self._record.notes)),
             self._record.is_partial,
         )
+
+    def finish(self) -> None:
+        """Move the results to their places, when `job` has ended."""
+        # The plan has asked whether results may be replaced. First all are placed: a run that
+        # is killed until then goes on from the drafts.
+        for output in self._outputs.values():
+            output.place(overwrite=True)
+        for output in self._outputs.values():
+            output.settle()
+        for path in (self._task.path_of(kind) for kind in KINDS):
+            discard_draft(path)
 
     # ---- the results --------------------------------------------------------------------
 
@@ -160,7 +174,7 @@ class StreamedRun:
         """Return a tile size for which there is memory and that gives each worker some blocks."""
         if self._workers is None:
             return suggest_tile(self._task)
-        tile_px, units = 0, deque([Unit(suggest_tile, (self._task,))])
+        tile_px, units = 0, Units([Unit(suggest_tile, (self._task,))])
         with closing(work_through(self._workers, units)) as finished:
             for item in finished:
                 if item is not None:
@@ -173,7 +187,7 @@ class StreamedRun:
 
     def _n_blocks(self, tile_px: int) -> int:
         edge_px = block_edge_px(levels_of(self._model, tile_px))
-        return self._stack.n_planes * len(list(boxes(self._plane_shape, edge_px)))
+        return self._stack.n_planes * n_boxes(self._plane_shape, edge_px)
 
     def _header(self, kind: str) -> dict[str, Any]:
         """Return the header of a result: all that a run must have in common to continue it."""
@@ -244,9 +258,9 @@ class StreamedRun:
                 self._record.left_out[index] = found
                 done += _size(self._plane_shape)
                 continue
-            blocks = list(self._blocks(index, found))
-            for place, block in enumerate(blocks):
-                text = ", ".join(filter(None, (plane, numbered("block", place, len(blocks)))))
+            n_blocks = n_boxes(self._plane_shape, block_edge_px(self._levels))
+            for place, block in enumerate(self._blocks(index, found)):
+                text = ", ".join(filter(None, (plane, numbered("block", place, n_blocks))))
                 size = _size(block.box.shape)
                 job = block_job(block)
                 self._take((yield from as_part(job, done, self._total, text, span=size)))
@@ -255,7 +269,7 @@ class StreamedRun:
 
     def _by_workers(self, workers: Workers) -> Job[None]:
         """Let workers measure the planes and segment their blocks."""
-        units = deque(
+        units = Units(
             Unit(measure, (self._run, index), size=0, key=index) for index in self._stack.indices()
         )
         done, n_done = 0, 0
@@ -268,17 +282,16 @@ class StreamedRun:
                 text = workers.waiting_text or f"{n_done} blocks done"
                 yield Progress(done, self._total, text)
 
-    def _take_unit(self, unit: Unit, found: Any, units: deque[Unit]) -> int:
+    def _take_unit(self, unit: Unit, found: Any, units: Units) -> int:
         """Handle the result of a call; return the number of pixels that are finished by it."""
         if isinstance(found, LeftOut):
             self._record.left_out[unit.key] = found
             return _size(self._plane_shape)
         if isinstance(found, GreyRange):
             # In front: the blocks of a plane that was just read come before other planes.
-            blocks = list(self._blocks(unit.key, found))
-            units.extendleft(
+            units.add_first(
                 Unit(segment_block, (block,), _size(block.box.shape), block)
-                for block in reversed(blocks)
+                for block in self._blocks(unit.key, found)
             )
             return 0
         self._take(found)

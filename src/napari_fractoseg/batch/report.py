@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
+from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of, table_text
+from napari_fractoseg.batch.journal import RunJournal, journal_path
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.files import draft_of, file_sha256
+from napari_fractoseg.files import file_sha256, resolved, write_bytes
 from napari_fractoseg.measure import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.registry import find_model
@@ -53,6 +54,8 @@ class FileResult:
         Shape of the labels, (..., Y, X).
     outputs : tuple of str
         Names of the files that were written.
+    sizes : dict of str to tuple of int
+        Name of an output -> its bytes, and of how many files (1, or those of a zarr).
     notes : tuple of str
         Sentences for the user, such as why planes were left unlabelled.
     tile_px, halo_px : int
@@ -72,16 +75,21 @@ class FileResult:
     device: str = ""
     shape: tuple[int, ...] = ()
     outputs: tuple[str, ...] = ()
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     tile_px: int = 0
     halo_px: int = 0
     fractions: pd.DataFrame | None = None
 
+    def journalled(self) -> tuple[dict[str, Any], str]:
+        """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""
+        return self.to_dict(), "" if self.fractions is None else table_text(self.fractions)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``run.json`` as plain JSON types, without fractions and options."""
         left_out = ("fractions", "options")
         entries = {name: value for name, value in vars(self).items() if name not in left_out}
-        return {"file": self.path.name, **entries, "path": str(self.path.resolve())}
+        return {"file": self.path.name, **entries, "path": str(resolved(self.path))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,24 +172,33 @@ class BatchReport:
             **({"earlier_runs": list(earlier)} if earlier else {}),
         }
 
+    def journal(self) -> RunJournal:
+        """Begin the journal of this run, from which it is resumed should it be killed.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        return RunJournal(journal_path(self.paths[1]), self.to_dict())
+
     def write(self) -> None:
         """Write ``fractions.csv`` and ``run.json`` into the folder of the results.
 
         Both also list results of earlier runs in the folder, for images that this run did
-        not segment. Files that earlier runs wrote for an image of this run are deleted.
+        not segment. Files that earlier runs wrote for an image of this run are deleted. The
+        journal is taken up, and removed at the end.
         """
-        # Read now: another run may have written for other images meanwhile.
         earlier = EarlierRuns.read(self.out, self.settings.name)
-        earlier.remove_replaced({stem_of(r.path): r.outputs for r in self.segmented})
+        earlier.remove_replaced()
         kept = earlier.without({stem_of(r.path) for r in self.segmented})
         tables = [t for t in (kept.fractions, self.fractions) if len(t)]
         table = pd.concat(tables, ignore_index=True) if tables else self.fractions
         fractions, report = self.paths
-        with draft_of(fractions, overwrite=True) as draft:
-            table.to_csv(draft, index=False)
-        with draft_of(report, overwrite=True) as draft:
-            text = json.dumps(self.to_dict(kept.runs), indent=2)
-            draft.write_text(f"{text}\n", encoding="utf-8")
+        write_bytes(fractions, table_text(table).encode(), overwrite=True)
+        text = json.dumps(self.to_dict(kept.runs), indent=2)
+        write_bytes(report, f"{text}\n".encode(), overwrite=True)
+        journal_path(report).unlink(missing_ok=True)
 
 
 def _columns() -> list[str]:

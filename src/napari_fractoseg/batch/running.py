@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import math
 import time
 import traceback
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +18,50 @@ import numpy as np
 import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
-from napari_fractoseg.batch.executors import ONE_AT_A_TIME, Unit, Workers, result_of, work_through
+from napari_fractoseg.batch.duration import Duration, refuse_endless, size_px
+from napari_fractoseg.batch.executors import (
+    ONE_AT_A_TIME,
+    Unit,
+    Units,
+    Workers,
+    result_of,
+    work_through,
+)
+from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
+from napari_fractoseg.batch.journal import RunJournal
 from napari_fractoseg.batch.large_image import StreamedRun
 from napari_fractoseg.batch.model_cache import forget_predictor, kept_predictor_of, load
+from napari_fractoseg.batch.outputs import placed_together, refuse_full_disk, remove_result
 from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.report import BatchReport, FileResult
 from napari_fractoseg.batch.settings import SegmentSettings
-from napari_fractoseg.batch.tasks import SegmentTask
+from napari_fractoseg.batch.tasks import SegmentTask, refusal_of_second_run
 from napari_fractoseg.errors import FractosegError, ImageError
-from napari_fractoseg.files import draft_of
+from napari_fractoseg.files import check_writable, hold, sweep_drafts
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.jobs import Job, Progress, Throttle, as_part, drain, ending_with
+from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.measure import class_fractions, overlay
+from napari_fractoseg.results.intact import size_of
+from napari_fractoseg.results.label_writer import restore_old
 from napari_fractoseg.results.record import labels_digest
 from napari_fractoseg.results.tiff import write_tiff
 
 __all__ = ["run", "segment_file"]
 
-_SAVED_EVERY_S = 10
+_MOST_PROCESSES = 100
+"""Number of processes that an executor is thought to have at most that does not tell it."""
 STEPS_PER_FILE = 100
 """Number of progress steps that a file stands for in a run."""
 
 
 def run(
-    tasks: Sequence[SegmentTask], workers: Workers | concurrent.futures.Executor | None = None
+    tasks: Sequence[SegmentTask],
+    workers: Workers | concurrent.futures.Executor | None = None,
+    *,
+    yes: bool = False,
 ) -> Job[BatchReport]:
     """Segment the files and write the report.
 
@@ -55,6 +72,8 @@ def run(
     workers : Workers or concurrent.futures.Executor, optional
         Workers that segment the files; by default this process does. Each file is one call,
         or one for each block if it is written block by block (zarr, large TIFF).
+    yes : bool
+        Whether the run may take more than a day.
 
     Yields
     ------
@@ -74,20 +93,48 @@ def run(
     ImageError
         If there are no tasks.
     FractosegError
-        If the tasks are of several plans: their folders or settings differ.
+        If the tasks are of several plans: their folders or settings differ. Without `yes`,
+        before any work, if the run would take more than a day on the fastest machine; and after
+        a minute, if it would at the speed until then. What is done by then stays.
     ModelError, DeviceError
         If the model cannot be loaded in this process or its device is not
         there, before any work.
+    OutputExistsError
+        If another run is writing into the folder, before any work.
+    OutputError
+        If nothing can be written there.
     """
     out, settings = _in_common(tasks)
     if isinstance(workers, concurrent.futures.Executor):
         workers = Workers(workers)
+    duration = None if yes else _expected(tasks, workers)
     if workers is None:
         load(settings)
-    out.mkdir(parents=True, exist_ok=True)
+    check_writable(out)
+    report = report_paths(out, settings.name)[1]
+    with hold(report, refusal_of_second_run(report)):
+        return (yield from _alone(tasks, workers, duration))
+
+
+def _expected(tasks: Sequence[SegmentTask], workers: Workers | None) -> Duration:
+    sizes = [size_px(task) for task in tasks]
+    n_processes = 1
+    if workers is not None:
+        n_processes = workers.count() if workers.count else _MOST_PROCESSES
+    refuse_endless(tasks, sizes, n_processes)
+    return Duration(sizes)
+
+
+def _alone(
+    tasks: Sequence[SegmentTask], workers: Workers | None, duration: Duration | None
+) -> Job[BatchReport]:
+    """Segment the files into a folder that no other run writes into."""
+    out, settings = tasks[0].out, tasks[0].settings
+    sweep_drafts(out)
+    restore_old(out)
+    _remove_leftovers(tasks)
     results = [FileResult(t.path, "not done") for t in tasks]
     started, began = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    saved = Throttle(_SAVED_EVERY_S)
 
     def report() -> BatchReport:
         seconds = time.perf_counter() - began
@@ -97,17 +144,55 @@ def run(
         forget_predictor()
         report().write()
 
+    progress = _Progress(tasks, results, report().journal(), duration)
     with ending_with(save):
         whole = [] if workers is None else [i for i, t in enumerate(tasks) if not t.is_streamed]
         here = [number for number in range(len(tasks)) if number not in whole]
-        parts = [] if workers is None else [_run_in(workers, tasks, whole, results)]
-        for part in (*parts, _run_here(tasks, here, results, workers)):
+        parts = [] if workers is None else [_run_in(workers, progress, whole)]
+        for part in (*parts, _run_here(progress, here, workers)):
             with closing(part):  # before the last report
-                for progress in part:
-                    yield progress
-                    if any(r.status != "not done" for r in results) and saved.ready():
-                        report().write()  # for --resume, should this process be killed
+                yield from part
     return report()
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far a run is: the result of each task, also in its journal, and how long it takes."""
+
+    tasks: Sequence[SegmentTask]
+    results: list[FileResult]
+    journal: RunJournal
+    duration: Duration | None
+
+    def begin(self, numbers: Sequence[int]) -> None:
+        """Note that the results of these tasks will be written from now on."""
+        self.journal.begin(self.tasks[number].path for number in numbers)
+
+    def finish(self, number: int, result: FileResult) -> None:
+        """Take the result of a task."""
+        if result.status.startswith("done"):
+            self.journal.finish(*result.journalled())
+        self.results[number] = result
+        if self.duration is not None:
+            self.duration.note(number, 1.0)
+
+    def watched(self, number: int, job: Job[FileResult]) -> Job[FileResult]:
+        """Return the job of a task, in which it is noticed if the run takes too long."""
+        return job if self.duration is None else self.duration.watched(number, job)
+
+
+def _remove_leftovers(tasks: Sequence[SegmentTask]) -> None:
+    """Remove what a killed run wrote for images that it did not finish; their labels are replaced.
+
+    Nothing in an overlay says that it is ours, but the journal does, which ends with this run.
+    """
+    earlier = EarlierRuns.read(tasks[0].out, tasks[0].settings.name)
+    for task in tasks:
+        stem = stem_of(task.path)
+        if stem in earlier.begun and not earlier.results_of([stem]):
+            for path in task.existing_outputs():
+                if path != task.labels_path:
+                    remove_result(path)
 
 
 def _in_common(tasks: Sequence[SegmentTask]) -> tuple[Path, SegmentSettings]:
@@ -140,38 +225,34 @@ def segment_file(task: SegmentTask) -> FileResult:
         return drain(_segment_job(task))
 
 
-def _run_here(
-    tasks: Sequence[SegmentTask],
-    numbers: Sequence[int],
-    results: list[FileResult],
-    workers: Workers | None,
-) -> Job[None]:
+def _run_here(progress: _Progress, numbers: Sequence[int], workers: Workers | None) -> Job[None]:
     """Segment the tasks at `numbers` one after the other; workers compute blocks of large ones."""
+    tasks = progress.tasks
     total = STEPS_PER_FILE * len(tasks)
     for done, number in enumerate(numbers, start=len(tasks) - len(numbers)):
         begun, name = STEPS_PER_FILE * done, tasks[number].path.name
-        job = _segment_job(tasks[number], workers)
-        results[number] = yield from as_part(job, begun, total, name, span=STEPS_PER_FILE)
+        progress.begin([number])
+        job = progress.watched(number, _segment_job(tasks[number], workers))
+        result = yield from as_part(job, begun, total, name, span=STEPS_PER_FILE)
+        progress.finish(number, result)
         yield Progress(begun + STEPS_PER_FILE, total, name)
 
 
-def _run_in(
-    workers: Workers,
-    tasks: Sequence[SegmentTask],
-    numbers: Sequence[int],
-    results: list[FileResult],
-) -> Job[None]:
+def _run_in(workers: Workers, progress: _Progress, numbers: Sequence[int]) -> Job[None]:
     """Let workers segment the tasks at `numbers`, each file as a whole by one of them."""
-    units = deque(Unit(segment_file, (tasks[number],), key=number) for number in numbers)
+    tasks = progress.tasks
+    units = Units(Unit(segment_file, (tasks[number],), key=number) for number in numbers)
     done, total = 0, STEPS_PER_FILE * len(tasks)
+    progress.begin(numbers)
     with closing(work_through(workers, units)) as finished:
         for item in finished:
             if item is not None:
                 unit, future = item
                 try:
-                    results[unit.key] = result_of(future)
+                    result = result_of(future)
                 except Exception as error:  # noqa: BLE001 - the worker died with the file
-                    results[unit.key] = _failed(tasks[unit.key].path, error)
+                    result = _failed(tasks[unit.key].path, error)
+                progress.finish(unit.key, result)
                 done += 1
             text = workers.waiting_text or f"{done} of {len(numbers)} files"
             yield Progress(STEPS_PER_FILE * done, total, text)
@@ -181,72 +262,104 @@ def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileR
     """Segment one file; any error becomes the status of its result, and the run goes on."""
     began, sha256 = time.perf_counter(), ""
     try:
+        task.refuse_long_names()
         sha256 = task.sha256()
-        result = yield from _segment_stack(task, task.read(), sha256, workers)
+        stack = task.read()
+        task.refuse_long_names(stack.shape[:-2])
+        task.out.mkdir(parents=True, exist_ok=True)
+        refuse_full_disk(task.out, math.prod(stack.shape), len(task.arrays) - 1)
+        if task.is_streamed:
+            result = yield from _segment_streamed(task, stack, sha256, workers)
+        else:
+            result = yield from _segment_loaded(task, stack)
     except Exception as error:  # noqa: BLE001 - any file may hold anything
         details = "" if isinstance(error, FractosegError) else traceback.format_exc()
         result = replace(_failed(task.path, error), details=details)
     return replace(result, seconds=round(time.perf_counter() - began, 3), sha256=sha256)
 
 
-def _segment_stack(
+def _segment_streamed(
     task: SegmentTask, stack: MicrographStack, sha256: str, workers: Workers | None
 ) -> Job[FileResult]:
-    settings = task.settings
-    task.out.mkdir(parents=True, exist_ok=True)
-    if task.is_streamed:
-        run = StreamedRun(task, stack, sha256, workers)
+    """Segment an image block by block into results on disk."""
+    run = StreamedRun(task, stack, sha256, workers)
+    with run.alone():
         prediction = yield from run.job()
-        device = ", ".join(run.devices)
-        tile_px, halo_px = run.tile_px, run.halo_px
-    else:
-        used = kept_predictor_of(settings)
-        used.expect(stack)
-        prediction = yield from used.run(stack)
-        _write_tiffs(task, stack, prediction, used)
-        device = used.engine.label
-        tile_px, halo_px = used.tiler.tile_px, used.tiler.halo_px
-    written = [path.name for path in task.arrays.values()]
-    notes = [*prediction.notes, *(plane.reason for plane in prediction.left_out.values())]
-    if settings.overlay:
-        overlays, left = _write_overlays(task, stack, prediction)
-        written, notes = [*written, *overlays], [*notes, *left]
+        result = _result_of(task, stack, prediction)
+        with placed_together(run.finish) as draft:
+            result = _with_overlays(result, task, stack, prediction, draft)
+        sizes = _sizes(task, result)
+    return replace(
+        result,
+        device=", ".join(run.devices),
+        tile_px=run.tile_px,
+        halo_px=run.halo_px,
+        sizes=sizes,
+    )
+
+
+def _segment_loaded(task: SegmentTask, stack: MicrographStack) -> Job[FileResult]:
+    """Segment an image that is in memory."""
+    used = kept_predictor_of(task.settings)
+    used.expect(stack)
+    prediction = yield from used.run(stack)
+    result = _result_of(task, stack, prediction)
+    with placed_together(lambda: None) as draft:
+        _write_tiffs(task, stack, prediction, used, draft)
+        result = _with_overlays(result, task, stack, prediction, draft)
+    return replace(
+        result,
+        device=used.engine.label,
+        tile_px=used.tiler.tile_px,
+        halo_px=used.tiler.halo_px,
+        sizes=_sizes(task, result),
+    )
+
+
+def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction) -> FileResult:
+    """Return the result of an image whose labels and uncertainty are computed."""
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
     is_partial = prediction.is_partial or any(plane.is_damaged for plane in left_out)
     return FileResult(
         task.path,
         "done in part" if is_partial else "done",
-        device=device,
         shape=stack.shape,
-        outputs=tuple(written),
-        notes=tuple(notes),
-        tile_px=tile_px,
-        halo_px=halo_px,
+        outputs=tuple(path.name for path in task.arrays.values()),
+        notes=(*prediction.notes, *(plane.reason for plane in left_out)),
         fractions=pd.concat(tables, ignore_index=True),
     )
 
 
-def _write_overlays(
-    task: SegmentTask, stack: MicrographStack, prediction: Prediction
-) -> tuple[list[str], list[str]]:
-    """Write the overlays of all planes; return their names, and notes if there are none."""
+def _sizes(task: SegmentTask, result: FileResult) -> dict[str, tuple[int, int]]:
+    return {name: size_of(task.out / name) for name in result.outputs}
+
+
+def _with_overlays(
+    result: FileResult,
+    task: SegmentTask,
+    stack: MicrographStack,
+    prediction: Prediction,
+    draft: Callable[[Path], Path],
+) -> FileResult:
+    """Write the overlays of all planes that are wanted; return the result with their names."""
     scheme = shown_scheme(task, prediction.scheme)
     written = []
-    for index in stack.indices():
+    for index in stack.indices() if task.settings.overlay else ():
         if index in prediction.left_out and prediction.left_out[index].is_damaged:
             continue  # there is nothing to show
         plane = stack.plane(index).data
         if isinstance(plane, LazyPlane):
-            return [], [
+            note = (
                 f"{task.path.name}: no overlay is drawn of planes of more than 64 megapixels; open "
                 "image and labels in napari."
-            ]
+            )
+            return replace(result, notes=(*result.notes, note))
         path = task.overlay_path(index, stack.shape[:-2])
-        with draft_of(path, overwrite=True) as draft:
-            iio.imwrite(draft, overlay(plane, np.asarray(prediction.labels[index]), scheme))
+        picture = overlay(plane, np.asarray(prediction.labels[index]), scheme)
+        iio.imwrite(draft(path), picture)
         written.append(path.name)
-    return written, []
+    return replace(result, outputs=(*result.outputs, *written))
 
 
 def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Prediction) -> pd.DataFrame:
@@ -263,9 +376,13 @@ def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Predictio
 
 
 def _write_tiffs(
-    task: SegmentTask, stack: MicrographStack, prediction: Prediction, used: Predictor
+    task: SegmentTask,
+    stack: MicrographStack,
+    prediction: Prediction,
+    used: Predictor,
+    draft: Callable[[Path], Path],
 ) -> None:
-    found = {CONFIDENCE: prediction.confidence, MARGIN: prediction.margin}
+    """Write labels, which get their place last, and uncertainty."""
     record = record_of(
         task,
         stack,
@@ -275,11 +392,11 @@ def _write_tiffs(
         halo_px=used.tiler.halo_px,
         labels_sha256=labels_digest(prediction.labels),
     )
-    write_tiff(task.labels_path, prediction.labels, prediction.scheme, record)
+    write_tiff(draft(task.labels_path), prediction.labels, prediction.scheme, record)
     remember_result(record, prediction.labels.shape)
-    for kind, data in found.items():
+    for kind, data in ((CONFIDENCE, prediction.confidence), (MARGIN, prediction.margin)):
         if data is not None:
-            write_tiff(task.path_of(kind), data)
+            write_tiff(draft(task.path_of(kind)), data)
 
 
 def _failed(path: Path, error: BaseException) -> FileResult:

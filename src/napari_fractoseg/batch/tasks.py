@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.batch.settings import SegmentSettings
-from napari_fractoseg.errors import ImageError, OutputExistsError
-from napari_fractoseg.files import file_sha256
+from napari_fractoseg.errors import ImageError, OutputError, OutputExistsError, translated
+from napari_fractoseg.files import LONGEST_NAME, file_sha256, is_held, resolved
 from napari_fractoseg.images import (
     LOADED_VALUES,
     TIFF_SUFFIXES,
@@ -24,9 +25,12 @@ from napari_fractoseg.images import (
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.registry import find_model
+from napari_fractoseg.results.intact import is_intact
 from napari_fractoseg.results.label_images import read_ngff
+from napari_fractoseg.results.label_writer import is_unsettled
+from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
 
-__all__ = ["KINDS", "LABELS", "SegmentTask", "plan"]
+__all__ = ["KINDS", "LABELS", "SegmentTask", "plan", "refusal_of_second_run"]
 
 LABELS = "labels"
 KINDS = (LABELS, CONFIDENCE, MARGIN)
@@ -67,8 +71,8 @@ class SegmentTask:
         """Whether image and results are read and written block by block, never as a whole."""
         if self.writes_zarr or self.is_stack:
             return True
-        if self.path.suffix.lower() not in TIFF_SUFFIXES:
-            return False  # others are loaded anyway
+        if self.path.suffix.lower() not in TIFF_SUFFIXES or not self.path.is_file():
+            return False  # others are loaded anyway, or cannot be read
         try:
             shape, _ = image_shape(self.path, channel=self.settings.channel)
         except ImageError:  # is reported when it is segmented
@@ -105,6 +109,8 @@ class SegmentTask:
         ImageError
             If it cannot be read.
         """
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+            raise ImageError(f"{self.path} is no file but a pipe or device. Choose an image file.")
         channel = self.settings.channel
         if self.is_stack:
             return read_stack(self.path, channel=channel)
@@ -132,7 +138,30 @@ class SegmentTask:
         found = list(self.arrays.values())
         if self.settings.overlay:
             found += [self.overlay_path(), *self._overlays_of_planes()]
-        return [p for p in found if p.exists()]
+        return [p for p in found if os.path.lexists(p)]
+
+    def refuse_long_names(self, shape: tuple[int, ...] = ()) -> None:
+        """Raise if the name of a result would be too long.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Length of the leading axes, as the names of overlays number the planes.
+
+        Raises
+        ------
+        OutputError
+            Names the result, and says by how much it is too long.
+        """
+        paths = list(self.arrays.values())
+        if self.settings.overlay:
+            paths.append(self.overlay_path((0,) * len(shape), shape))
+        for path in paths:
+            if (excess := len(os.fsencode(path.name)) - LONGEST_NAME) > 0:
+                raise OutputError(
+                    f"{self.path.name}: the name of its result ({path.name}) is too long by "
+                    f"{excess} bytes, {LONGEST_NAME} are allowed. Rename the image."
+                )
 
     def _overlays_of_planes(self) -> list[Path]:
         pattern = f"{glob.escape(self._stem)}_overlay_[0-9]*.png"
@@ -164,7 +193,8 @@ def plan(
         segmented again. Inputs are never replaced.
     resume : bool
         Whether to leave out images that an earlier run finished with the same model
-        and settings, if their files have not changed.
+        and settings, if their files have not changed. Those that it was writing when it was
+        killed, and those whose results are empty or cut off now, are made again.
     stack : bool
         Whether the images of a folder are the planes of one stack.
 
@@ -177,7 +207,10 @@ def plan(
     Raises
     ------
     OutputExistsError
-        If there are results already, or they would replace an input.
+        If there are results already, or they would replace an input, or another run is writing
+        into the folder.
+    OutputError
+        If the folder of the results is no folder, or the name of the reports is too long.
     ImageError
         If there is no image, or if two have the same name, so that their results
         would overwrite each other.
@@ -203,7 +236,7 @@ def plan(
         is_one = stack or not _is_folder_of_images(given)
         for path in [given] if is_one else _images_in(given):
             # Absolute: a worker may run in another folder. A link keeps its own name.
-            paths.setdefault(path.resolve(), path.absolute())
+            paths.setdefault(resolved(path), path.absolute())
     if settings.name and len(paths) > 1:
         raise ImageError(
             f"{settings.name}.zarr can hold the labels of one image, {len(paths)} are given. Name "
@@ -211,28 +244,91 @@ def plan(
         )
     if not paths:
         raise ImageError("No image was given. Name image files or folders.")
-    if not any(path.exists() for path in paths.values()):
+    if not any(os.path.lexists(path) for path in paths.values()):
         raise ImageError(f"There is no {_listed(list(paths.values()))}. Check the path.")
     tasks = [SegmentTask(path, Path(out).absolute(), settings) for path in paths.values()]
     _check_names(tasks)
-    earlier = EarlierRuns.read(tasks[0].out, settings.name) if resume else None
+    _check_folder(tasks[0])
+    earlier = _Earlier(tasks[0]) if resume else None
     if earlier is not None:
-        tasks = _without_finished(tasks, earlier)
+        tasks = [task for task in tasks if not earlier.is_finished(task)]
     if tasks:
         _check_outputs(tasks, set(paths), overwrite, earlier)
     return tasks
 
 
-def _without_finished(tasks: Sequence[SegmentTask], earlier: EarlierRuns) -> list[SegmentTask]:
-    settings = tasks[0].settings
-    weights = find_model(settings.model) / WEIGHTS
-    finished = earlier.finished(asdict(settings), file_sha256(weights))
-    return [t for t in tasks if not _is_finished(t, finished)]
+def refusal_of_second_run(report: Path) -> OutputExistsError:
+    """Return the error for a run whose ``run.json`` is that of another one that is going on."""
+    return OutputExistsError(
+        f"Another run is writing its results into {report.parent} (its report is {report.name}). "
+        "Wait until it has ended, or choose another folder."
+    )
 
 
-def _is_finished(task: SegmentTask, finished: Mapping[str, str]) -> bool:
-    stem = stem_of(task.path)
-    return stem in finished and finished[stem] == task.sha256()
+def _check_folder(task: SegmentTask) -> None:
+    """Refuse a place where there can be no results, or where another run is writing them."""
+    out, (table, report) = task.out, report_paths(task.out, task.settings.name)
+    if os.path.lexists(out) and not out.is_dir():
+        raise OutputError(
+            f"{out} is no folder, or a link that leads nowhere. Choose another folder for the "
+            "results."
+        )
+    if len(os.fsencode(table.name)) > LONGEST_NAME:
+        raise OutputError(f"{table.name}: the name is too long for a file. Choose a shorter one.")
+    if is_held(report):
+        raise refusal_of_second_run(report)
+
+
+class _Earlier:
+    """What earlier runs with the same model and settings did in the folder of a task's results."""
+
+    def __init__(self, task: SegmentTask) -> None:
+        settings = task.settings
+        self.runs = EarlierRuns.read(task.out, settings.name)
+        self._settings = asdict(settings)
+        self._model = file_sha256(find_model(settings.model) / WEIGHTS)
+        self._done = self.runs.done(self._settings, self._model)
+
+    def is_finished(self, task: SegmentTask) -> bool:
+        """Whether an image is segmented, was not changed since, and its results are whole."""
+        return self._is_done(task) and self.runs.is_whole(stem_of(task.path))
+
+    def may_replace(self, task: SegmentTask) -> bool:
+        """Whether the results of an image may be made again, although they were not finished.
+
+        Those that were finished and are damaged now may, and those that a run was writing when
+        it was killed. Labels that a person put there or changed may not.
+        """
+        stem, labels = stem_of(task.path), task.labels_path
+        was_begun = self.runs.was_begun(stem, self._settings, self._model)
+        if was_begun and (is_unsettled(labels) or not is_intact(labels)):
+            return True
+        if not was_begun and self.runs.results_of([stem]):  # a report lists them
+            return self._is_done(task)
+        record = read_record(labels)
+        name = task.path.name if task.is_stack else task.path.stem
+        if record is None or not is_intact(labels):
+            return False
+        is_alike = (record.model_digest, record.image) == (self._model, name)
+        return (was_begun or is_alike) and _is_untouched(labels, record)
+
+    def _is_done(self, task: SegmentTask) -> bool:
+        stem = stem_of(task.path)
+        if stem not in self._done:
+            return False
+        try:
+            return self._done[stem] == task.sha256()
+        except OSError:  # is reported when it is segmented
+            return False
+
+
+def _is_untouched(labels: Path, record: LabelRecord) -> bool:
+    """Whether labels are as their record says."""
+    try:
+        with translated(ImageError, str(labels)):
+            return origin_of(read_image(labels).data, record) is Origin.PREDICTION
+    except ImageError:
+        return False
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -266,40 +362,46 @@ def _check_names(tasks: Sequence[SegmentTask]) -> None:
 
 
 def _check_outputs(
-    tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool, earlier: EarlierRuns | None
+    tasks: Sequence[SegmentTask], inputs: set[Path], overwrite: bool, earlier: _Earlier | None
 ) -> None:
     """Refuse to replace inputs, or results without `overwrite`; `earlier` are runs to resume."""
     out, name = tasks[0].out, tasks[0].settings.name
     for task in tasks:
         # Beside the planes of a stack, the labels would be taken for one of them the next time.
-        folders = [out.resolve()] if task.is_stack else [out.resolve(), *out.resolve().parents]
-        if task.path.is_dir() and task.path.resolve() in folders:
+        folders = [resolved(out)] if task.is_stack else [resolved(out), *resolved(out).parents]
+        if task.path.is_dir() and resolved(task.path) in folders:
             raise OutputExistsError(
                 f"The results would be written into {task.path}, which is to be segmented. Choose "
                 "another folder for them."
             )
-    existing = [p for task in tasks for p in task.existing_outputs()]
-    if earlier is not None:  # they would be replaced, too
-        existing += earlier.results_of({stem_of(task.path) for task in tasks})
-    if earlier is None or not earlier.is_ours:
-        existing += [path for path in report_paths(out, name) if path.exists()]
-    existing = list(dict.fromkeys(existing))
-    replaced = [p for p in existing if p.resolve() in inputs]
+    existing = {task: _results_of(task, earlier) for task in tasks}
+    replaced = [p for paths in existing.values() for p in paths if resolved(p) in inputs]
     if replaced:
         raise OutputExistsError(
             f"The results would replace the images {_listed(replaced)} that are to be segmented. "
             "Choose another folder for the results."
         )
-    if existing and not overwrite:
+    if overwrite:
+        return
+    kept = {t: p for t, p in existing.items() if p and not (earlier and earlier.may_replace(t))}
+    reports = earlier.runs.foreign if earlier else filter(os.path.lexists, report_paths(out, name))
+    refused = [*dict.fromkeys(path for paths in kept.values() for path in paths), *reports]
+    if refused:
         remedy, options = (
             ("They are of another image, model or setting, or nobody's. Choose another folder", ())
             if earlier is not None
             else ("Choose another folder, go on with the run that wrote them", ("resume",))
         )
         raise OutputExistsError(
-            f"{out} holds results already: {_listed(existing)}. {remedy}, or have them replaced.",
+            f"{out} holds results already: {_listed(refused)}. {remedy}, or have them replaced.",
             options=(*options, "overwrite"),
         )
+
+
+def _results_of(task: SegmentTask, earlier: _Earlier | None) -> list[Path]:
+    """Return the results of an image that are there, also those that runs to resume list."""
+    listed = earlier.runs.results_of([stem_of(task.path)]) if earlier else []
+    return list(dict.fromkeys([*task.existing_outputs(), *listed]))
 
 
 def _listed(paths: Sequence[Path], most: int = 5) -> str:

@@ -17,7 +17,7 @@ from napari_fractoseg.cli.options import Group
 from napari_fractoseg.cli.segment import demo, segment
 from napari_fractoseg.cli.train import train
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     cls=Group,
@@ -29,11 +29,6 @@ app = typer.Typer(
 for command in (segment, train, evaluate, convert, doctor, demo):
     app.command()(command)
 app.add_typer(models_app, name="models")
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 def _print_version(wanted: bool) -> None:

@@ -24,6 +24,7 @@ from napari_fractoseg.cli.options import (
     table_of,
     watch,
 )
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.batch import BatchReport, Workers
@@ -52,6 +53,9 @@ def segment(
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a run that was stopped; skip what is done."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also do a run that takes more than a day.")
     ] = False,
     workers: Annotated[
         int | None,
@@ -98,8 +102,8 @@ def segment(
         return
     try:
         with _who_works(workers, scheduler, (tls_ca_file, tls_cert, tls_key)) as crew:
-            report = watch(batch.run(tasks, crew), "segmenting")
-    except KeyboardInterrupt:
+            report = watch(batch.run(tasks, crew, yes=yes), "segmenting")
+    except (KeyboardInterrupt, SystemExit):  # the latter of SIGTERM
         say(f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True)
         raise
     _print_batch(report, ctx)
@@ -187,7 +191,7 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
-        reason = result.error.removeprefix(f"{result.path} ")  # it is named already
+        reason = result.error.removeprefix(f"{printable(result.path)} ")  # it is named already
         hint = option_hint(ctx.command, result.options)
         say(f"failed: {result.path.name}: {reason}{hint}", err=True)
     done = len(report.segmented)

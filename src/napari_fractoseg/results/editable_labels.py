@@ -13,9 +13,10 @@ import numpy.typing as npt
 from napari_fractoseg.errors import AnnotationError, translated
 from napari_fractoseg.images.formats.zarr import open_array
 
-__all__ = ["SavedArray"]
+__all__ = ["PREDICTED", "SavedArray"]
 
-_PREDICTED = "predicted"
+PREDICTED = "predicted"
+"""Name of the array in a group that keeps the prediction, once its labels are painted on."""
 _AGAIN = "Its files are damaged or were removed; copy it again, or segment the image again."
 
 
@@ -82,7 +83,7 @@ class SavedArray:
                 f"{self._group} cannot be changed: it may only be read. Copy it to a folder of "
                 "yours and open it there."
             )
-        if self.is_prediction and not (self._group / _PREDICTED).exists():
+        if self.is_prediction and not (self._group / PREDICTED).exists():
             self._keep_prediction()
         self._array[key] = value
 
@@ -101,16 +102,16 @@ class SavedArray:
         """The prediction before any change, an array on disk; None if the values are none."""
         if not self.is_prediction:
             return None
-        if not (self._group / _PREDICTED).exists():
+        if not (self._group / PREDICTED).exists():
             return self._array
-        return open_array(self._group, _PREDICTED)
+        return open_array(self._group, PREDICTED)
 
     def _keep_prediction(self) -> None:
         """Copy the prediction to ``predicted``; the copy gets its name when it is complete."""
-        draft = self._group / f".{_PREDICTED}.part"
+        draft = self._group / f".{PREDICTED}.part"
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(self._group / self._array.path, draft)
-        draft.rename(self._group / _PREDICTED)
+        draft.rename(self._group / PREDICTED)
 
 
 def _free_place(group: Path) -> Path:

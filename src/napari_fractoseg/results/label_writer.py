@@ -7,7 +7,9 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,14 @@ import numpy as np
 import zarr
 
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.files import read_json_object
+from napari_fractoseg.files import (
+    hidden_beside,
+    move_into_place,
+    read_json_object,
+    synced,
+    synced_tree,
+    write_bytes,
+)
 from napari_fractoseg.images import Axis, read_image
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.jobs import Job, Progress
@@ -26,7 +35,15 @@ from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.results.tiff import tiff_job
 from napari_fractoseg.tiling import Box, grid
 
-__all__ = ["CHUNK_PX", "ZarrLabels", "discard_draft", "read_header"]
+__all__ = [
+    "CHUNK_PX",
+    "ZarrLabels",
+    "discard_draft",
+    "is_unsettled",
+    "read_header",
+    "restore",
+    "restore_old",
+]
 
 CHUNK_PX = 1024
 _ZARR = ".zarr"
@@ -36,6 +53,9 @@ _SMALLEST_PX = 1024
 _LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
 """Names of the axes before Y and X by their number, for images that name none."""
 _VERSION = "0.5"
+_OLD = ".old"
+_STALE_S = 24 * 3600
+"""Age in seconds from which the result that is being replaced is what a killed run left."""
 
 
 class ZarrLabels:
@@ -71,7 +91,9 @@ class ZarrLabels:
             names = [axis.name for axis in _axes_of(header, len(shape))]
             _create(zarr.create_group(self.draft), _ARRAY, shape, header["dtype"], names)
             (self.draft / _JOURNALS).mkdir()
-            (self.draft / _HEADER).write_text(json.dumps(header), encoding="utf-8")
+            synced_tree(self.draft)
+            # At the end: what has a header can be opened.
+            write_bytes(self.draft / _HEADER, json.dumps(header).encode())
         self.array: Any = open_array(self.draft, _ARRAY, mode="r+")
         self._axes = _axes_of(header or read_header(path) or {}, self.array.ndim)
 
@@ -195,23 +217,76 @@ class ZarrLabels:
         FileExistsError
             If there is one that may not.
         """
-        if self.path.exists() and not overwrite:
+        self.place(overwrite=overwrite)
+        return self.settle()
+
+    def place(self, *, overwrite: bool = False) -> None:
+        """Move the finished draft to its place, when it is on the disk; the first half of `finish`.
+
+        Results of one image are all placed, and then settled: until then `restore` undoes it.
+        Parameters and errors are those of `finish`.
+        """
+        if os.path.lexists(self.path) and not overwrite:
             raise FileExistsError(errno.EEXIST, "there is something of that name now")
         if self.path.suffix != _ZARR:
-            (self.draft / _TIFF).replace(self.path)
-            self.array = read_image(self.path).data
-            return self.array
-        # Whenever it is killed here: either the draft is complete, or the result is in its place.
-        replaced = self.path.with_name(f".{self.path.name}.old")
+            move_into_place(self.draft / _TIFF, self.path)
+            return
+        for half_written in self.draft.rglob("*.partial"):  # of a kill, by zarr
+            half_written.unlink()
+        synced_tree(self.draft)
+        replaced = _replaced_of(self.path)
         if self.path.exists():
             shutil.rmtree(replaced, ignore_errors=True)
             self.path.rename(replaced)
         self.draft.rename(self.path)
-        shutil.rmtree(replaced, ignore_errors=True)
-        shutil.rmtree(self.path / _JOURNALS)
+        synced(self.path.parent)
+
+    def settle(self) -> Any:
+        """Remove what is not needed of a result in its place; return the array there."""
+        if self.path.suffix != _ZARR:
+            self.array = read_image(self.path).data
+            return self.array
         (self.path / _HEADER).unlink()
+        shutil.rmtree(self.path / _JOURNALS)
+        shutil.rmtree(_replaced_of(self.path), ignore_errors=True)
         self.array = open_array(self.path, _ARRAY)
         return self.array
+
+
+def is_unsettled(path: Path) -> bool:
+    """Whether a result is in its place, but the run that placed it was killed at that moment."""
+    return path.suffix == _ZARR and (path / _HEADER).is_file()
+
+
+def restore(path: Path) -> None:
+    """Undo what a killed run left of the replacement of a result.
+
+    A result that was placed and not settled becomes a draft again, from which a run goes on.
+    The result that it replaced is back in its place; where the new one was settled, it is removed.
+
+    Parameters
+    ----------
+    path : Path
+        Place of the result. No other run may be writing it.
+    """
+    draft, replaced = _draft_of(path), _replaced_of(path)
+    if is_unsettled(path) and not draft.exists():
+        path.rename(draft)
+    if not replaced.exists():
+        return
+    if path.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        replaced.rename(path)
+
+
+def restore_old(folder: Path) -> None:
+    """Undo replacements in a folder that were interrupted more than a day ago; see `restore`."""
+    with suppress(OSError):  # a convenience, for which nothing else must fail
+        for replaced in folder.glob(f".*{_ZARR}{_OLD}"):
+            path = replaced.with_name(replaced.name.removeprefix(".").removesuffix(_OLD))
+            if time.time() - replaced.stat().st_ctime > _STALE_S:
+                restore(path)
 
 
 def discard_draft(path: Path) -> None:
@@ -229,7 +304,11 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 
 def _draft_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
+    return hidden_beside(path, ".part")
+
+
+def _replaced_of(path: Path) -> Path:
+    return hidden_beside(path, _OLD)
 
 
 def _from_to(folder: Path, file: Path) -> str:

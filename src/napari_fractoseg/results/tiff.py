@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -13,7 +14,6 @@ import numpy.typing as npt
 import tifffile
 
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.files import draft_of
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.results.record import LabelRecord
@@ -38,7 +38,7 @@ def write_tiff(
     Parameters
     ----------
     path : Path
-        File to write; an existing one is replaced.
+        File to write, a draft: it is not complete before the function returns.
     data : ndarray of shape (..., Y, X)
         Labels or uncertainty.
     scheme : ClassScheme, optional
@@ -46,8 +46,7 @@ def write_tiff(
     record : LabelRecord, optional
         Origin of the labels (image, model, settings), written into the file.
     """
-    with draft_of(path, overwrite=True) as draft:
-        tifffile.imwrite(draft, data, **_options(data, scheme, record))
+    tifffile.imwrite(path, data, **_options(data, scheme, record))
 
 
 def tiff_job(
@@ -75,11 +74,12 @@ def tiff_job(
     Progress
         Several times a second; steps are tiles.
     """
-    places = [
+    n_tiles = math.prod(data.shape[:-2]) * math.prod(-(-n // _TILE_PX) for n in data.shape[-2:])
+    places = (
         (*index, *box.slices)
         for index in np.ndindex(data.shape[:-2])
         for box in grid(data.shape[-2:], _TILE_PX)
-    ]
+    )
     n_written, is_stopped = 0, threading.Event()
 
     def tiles() -> Iterator[npt.NDArray[Any]]:
@@ -97,7 +97,7 @@ def tiff_job(
         writing = pool.submit(tifffile.imwrite, path, tiles(), dtype=data.dtype, **options)
         try:
             while not wait([writing], _REPORTED_EVERY_S).done:
-                yield Progress(n_written, len(places), "writing TIFF")
+                yield Progress(n_written, n_tiles, "writing TIFF")
             writing.result()
         finally:
             is_stopped.set()
