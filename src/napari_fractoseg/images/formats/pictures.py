@@ -34,7 +34,7 @@ def read_picture(path: Path) -> Source:
     needed = _COPIES * array_bytes(header.shape, header.data.dtype)
     refuse_if_too_large(needed, f"{path}: reading it")
     with _any_size():
-        mode = iio.immeta(path, plugin="pillow")["mode"]
+        mode = _mode(path)
         data = iio.imread(path, plugin="pillow", mode="RGB" if mode in _COLOUR_MODES else None)
     if data.ndim == 3 and data.shape[-1] == 2:  # grey with alpha
         data = data[..., 0]
@@ -48,7 +48,7 @@ def picture_header(path: Path) -> Source:
             raise ValueError("it is damaged, incomplete or no image")
     with _any_size():
         header = iio.improps(path, plugin="pillow")
-        mode = iio.immeta(path, plugin="pillow")["mode"]
+        mode = _mode(path)
     shape = tuple(header.shape)
     if len(shape) == 3 and shape[-1] == 2:
         shape = shape[:2]
@@ -56,6 +56,12 @@ def picture_header(path: Path) -> Source:
         shape = (*shape[:2], 3)
     empty = np.broadcast_to(np.empty((), np.dtype(header.dtype)), shape)
     return Source(empty, len(shape) == 3 and shape[-1] in (3, 4))
+
+
+def _mode(path: Path) -> str:
+    """Return Pillow's name of the colour mode; imageio would decode the pixels for it."""
+    with PIL.Image.open(path) as image:
+        return image.mode
 
 
 class _Limit:
