@@ -7,6 +7,7 @@ For *plane, field, run, training plan, mask* see ``docs/reference/glossary.md``.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 
@@ -15,6 +16,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it with exit code 130, SIGTERM with 143."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a µ must not end a run in an odd terminal
+            stream.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
     try:
