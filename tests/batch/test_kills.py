@@ -111,6 +111,26 @@ class TestKilled:
         assert contents(out) == whole
         assert not list(out.glob(".*"))
 
+    def test_a_report_that_could_not_be_written_any_more_is_written(
+        self, images, settings, whole, tmp_path
+    ):
+        """All files are done, but the process was killed before the report was."""
+        place, out = tmp_path / "place", tmp_path / "complete"
+        job = batch.run(batch.plan([images], place, settings))
+        journal = place / ".run.jsonl"
+        while not journal.exists() or journal.read_bytes().count(b'{"done": ') < 3:
+            next(job)
+        shutil.copytree(place, out)
+        (out / ".run.json.lock").unlink()  # by the operating system
+        job.close()
+        assert not (out / "run.json").exists()
+        assert batch.plan([images], out, settings, resume=True) == []
+        assert contents(out) == whole
+        report = json.loads((out / "run.json").read_bytes())
+        assert [f["status"] for f in report["files"]] == ["done"] * 3
+        assert not list(out.glob(".*"))
+        assert batch.plan([images], out, settings, resume=True) == []
+
     def test_a_second_kill_keeps_what_the_first_one_left(
         self, images, settings, whole, out, tmp_path
     ):

@@ -24,6 +24,7 @@ from napari_fractoseg.models.registry import find_model
 __all__ = [
     "BatchReport",
     "FileResult",
+    "complete_report",
 ]
 
 
@@ -194,11 +195,32 @@ class BatchReport:
         kept = earlier.without({stem_of(r.path) for r in self.segmented})
         tables = [t for t in (kept.fractions, self.fractions) if len(t)]
         table = pd.concat(tables, ignore_index=True) if tables else self.fractions
-        fractions, report = self.paths
-        write_bytes(fractions, table_text(table).encode(), overwrite=True)
-        text = json.dumps(self.to_dict(kept.runs), indent=2)
-        write_bytes(report, f"{text}\n".encode(), overwrite=True)
-        journal_path(report).unlink(missing_ok=True)
+        _write(self.paths, table, self.to_dict(kept.runs))
+
+
+def complete_report(out: Path, name: str | None = None) -> None:
+    """Write the report of a run that was killed before it could, by its journal.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results, which no other run may be writing into.
+    name : str, optional
+        Name of the results of a single image, if they have another one than the image.
+    """
+    paths = report_paths(out, name)
+    earlier = EarlierRuns.read(out, name)
+    earlier.remove_replaced()
+    latest, *others = earlier.runs or ({"files": []},)
+    _write(paths, earlier.fractions, {**latest, **({"earlier_runs": others} if others else {})})
+
+
+def _write(paths: tuple[Path, Path], table: pd.DataFrame, content: Mapping[str, Any]) -> None:
+    """Write ``fractions.csv`` and ``run.json``, which take up the journal."""
+    fractions, report = paths
+    write_bytes(fractions, table_text(table).encode(), overwrite=True)
+    write_bytes(report, f"{json.dumps(content, indent=2)}\n".encode(), overwrite=True)
+    journal_path(report).unlink(missing_ok=True)
 
 
 def _columns() -> list[str]:

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
+from napari_fractoseg.batch.journal import journal_path
+from napari_fractoseg.batch.report import complete_report
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.errors import ImageError, OutputError, OutputExistsError, translated
-from napari_fractoseg.files import LONGEST_NAME, file_sha256, is_held, resolved
+from napari_fractoseg.files import LONGEST_NAME, file_sha256, hold, is_held, resolved
 from napari_fractoseg.images import (
     LOADED_VALUES,
     TIFF_SUFFIXES,
@@ -177,7 +179,7 @@ def plan(
     resume: bool = False,
     stack: bool = False,
 ) -> list[SegmentTask]:
-    """List the images to segment as tasks; writes nothing.
+    """List the images to segment as tasks; writes nothing but the report of a killed run.
 
     Parameters
     ----------
@@ -202,7 +204,7 @@ def plan(
     -------
     list of SegmentTask
         A task for each image; a file named twice is one task. Empty if an earlier run
-        finished all.
+        finished all; its report is written now, if it was killed before it could.
 
     Raises
     ------
@@ -251,10 +253,21 @@ def plan(
     _check_folder(tasks[0])
     earlier = _Earlier(tasks[0]) if resume else None
     if earlier is not None:
-        tasks = [task for task in tasks if not earlier.is_finished(task)]
+        left = [task for task in tasks if not earlier.is_finished(task)]
+        if not left:
+            _complete_report(tasks[0])
+        tasks = left
     if tasks:
         _check_outputs(tasks, set(paths), overwrite, earlier)
     return tasks
+
+
+def _complete_report(task: SegmentTask) -> None:
+    """Write what a run could not any more that was killed when all of its files were done."""
+    report = report_paths(task.out, task.settings.name)[1]
+    if journal_path(report).exists():
+        with hold(report, refusal_of_second_run(report)):
+            complete_report(task.out, task.settings.name)
 
 
 def refusal_of_second_run(report: Path) -> OutputExistsError:
