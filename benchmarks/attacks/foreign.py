@@ -222,7 +222,7 @@ def _read_zarr_by(
 
 
 def _watch(record: Path, secret: Path) -> None:
-    """Write down each look at the network and into a folder, and let no look at it succeed."""
+    """Write down each look into a folder, and the first one at the network, which ends it."""
 
     def note(text: str) -> None:
         with record.open("a") as file:
@@ -230,7 +230,7 @@ def _watch(record: Path, secret: Path) -> None:
 
     def no_network(*arguments: Any, **_named: Any) -> Any:
         note(f"looks up {arguments[0]!r}" if isinstance(arguments[0], str) else "connects")
-        raise OSError("no network")
+        os._exit(1)  # it would try again for a minute
 
     def listen(event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("open", "os.listdir", "os.scandir") and str(arguments[0]).startswith(
@@ -424,7 +424,7 @@ def _formulas(lab: Lab) -> None:
             cells = {cell for line in csv.reader(file) for cell in line}
         bad = sorted(cell for cell in cells if _is_formula(cell))
         for cell in bad:
-            lab.note(row, what, f"cell {cell!r} stands raw")
+            lab.note(row, what, f"stands raw: {cell!r}")
         lab.note(row, f"{what}, the run", problem_of(outcome))
 
 
@@ -495,13 +495,13 @@ def _packed_secret(path: Path) -> str | None:
             held = [n for n in archive.namelist() if b"TOP-SECRET" in archive.read(n)]
     except zipfile.BadZipFile:
         return "half a zip under its final name"
-    return f"a file from outside is in the zip as {held[0]}" if held else None
+    return f"a file from outside is in the zip: {held[0]}" if held else None
 
 
-@attack(5, "import of zips")
+@attack(15, "import of zips")
 def import_zips(lab: Lab) -> None:
     """Import zips that are damaged, encrypted, packed in odd ways, or that lead elsewhere."""
-    row = "5 zips of models"
+    row = "15 damaged zips, models import"
     good = _exported(model(lab), lab.fresh("zip") / "good.zip").read_bytes()
     folder = lab.fresh("zips")
     made = _zips(lab, good, folder)
@@ -579,7 +579,7 @@ def _zips(lab: Lab, good: bytes, folder: Path) -> list[Path]:
     ]
     for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED):
         made.append(
-            _with_member(good, folder / f"method{method}.zip", "README.md", b"x", method=method)
+            _with_member(good, folder / f"packed{method}.zip", "README.md", b"x", method=method)
         )
     made += _patched(lab, good, folder)
     return made
@@ -606,7 +606,7 @@ def _patched(lab: Lab, good: bytes, folder: Path) -> list[Path]:
         for method in (8, 12, 14, 99):
             changed = data.copy()
             changed[local[number] + 8] = changed[central[number] + 10] = method
-            write(f"method{method}-{number}", changed)
+            write(f"method-{method}-{number}", changed)
     for number in range(lab.count(60, 6)):
         changed = data.copy()
         heads = np.array([*range(local[-1], len(good)), *range(local[0], local[0] + 600)])

@@ -140,11 +140,11 @@ class Child:
         if self.is_running():
             os.kill(self.pid, number)
 
-    def wait(self, limit_s: float = 60.0) -> Outcome:
-        """Wait for its end, kill it if it takes longer, and return how it ended."""
+    def wait(self, limit_s: float = 60.0, most_gib: float | None = None) -> Outcome:
+        """Wait for its end, kill it if it takes longer or more memory, and return how it ended."""
         end, in_time = self.began + limit_s, True
         while self.is_running():
-            if time.monotonic() > end:
+            if time.monotonic() > end or self._takes_more_than(most_gib):
                 in_time = False
                 self.stop()
                 _, status, usage = os.wait4(self.pid, 0)
@@ -158,6 +158,15 @@ class Child:
         shutil.rmtree(self._log, ignore_errors=True)
         value = json.loads(texts[2]) if texts[2] else None
         return Outcome(code if in_time else None, *texts[:2], seconds, peak_gib, value)
+
+    def _takes_more_than(self, most_gib: float | None) -> bool:
+        if most_gib is None:
+            return False
+        try:
+            taken = psutil.Process(self.pid).memory_info().rss
+        except psutil.NoSuchProcess:
+            return False
+        return taken - psutil.Process().memory_info().rss > most_gib * GIB
 
     def _note_end(self, status: int, usage: Any) -> None:
         peak_gib = (usage.ru_maxrss * 1024 - psutil.Process().memory_info().rss) / GIB
@@ -274,7 +283,7 @@ def control_characters(text: str) -> str | None:
     found = _RAW.search(text)
     if found is None:
         return None
-    return f"raw control character in {text[max(found.start() - 12, 0) : found.end() + 12]!r}"
+    return f"raw control character: {text[max(found.start() - 12, 0) : found.end() + 12]!r}"
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -449,10 +458,16 @@ class Lab:
         return Child(work, folder or self.fresh("run"), **options)
 
     def run(
-        self, work: Any, folder: Path | None = None, *, limit_s: float = 60.0, **options: Any
+        self,
+        work: Any,
+        folder: Path | None = None,
+        *,
+        limit_s: float = 60.0,
+        most_gib: float | None = None,
+        **options: Any,
     ) -> Outcome:
         """Run a child to its end; see `Child`."""
-        return self.start(work, folder, **options).wait(limit_s)
+        return self.start(work, folder, **options).wait(limit_s, most_gib)
 
     def note(self, row: str, what: str, problem: str | None) -> None:
         """Count a try, and the problem if there was one."""
