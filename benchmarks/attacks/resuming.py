@@ -117,7 +117,7 @@ def _segment_results(out: Path) -> dict[str, Any]:
     import tifffile
 
     found: dict[str, Any] = {}
-    for path in sorted(out.glob("*.tif")):
+    for path in sorted(p for p in out.glob("*.tif") if not p.name.startswith(".")):
         found[path.name] = tifffile.imread(path)
     for path in sorted(out.glob("*.zarr")):
         found[path.name] = _zarr_values(path)
