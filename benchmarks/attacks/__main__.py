@@ -52,13 +52,14 @@ def _is_wanted(attack: Attack, wanted: list[str]) -> bool:
 def _warm_up() -> None:
     """Import what children use, so that each of them has it."""
     import imageio.v3  # noqa: F401
+    import tifffile  # noqa: F401
+    import timm  # noqa: F401
+    import zarr  # noqa: F401
+
     import napari_fractoseg.batch
     import napari_fractoseg.cli.app
     import napari_fractoseg.models.archive
     import napari_fractoseg.training.fit
-    import tifffile  # noqa: F401
-    import timm  # noqa: F401
-    import zarr  # noqa: F401
     from napari_fractoseg import convert, evaluate, read_via  # noqa: F401
 
     print(f"attacked: {Path(napari_fractoseg.cli.app.__file__).parents[1]}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import Lab, Outcome, attack, first_line, problem_of
+from harness import Lab, Outcome, attack, problem_of
 from made_up import CPU, changed_model, edit_json, image_folder, masks_folder, model, via_document
 from resuming import training_command
 
@@ -96,7 +96,9 @@ def huge_models(lab: Lab) -> None:
 # ---- images -----------------------------------------------------------------------------
 
 
-def _tiff(path: Path, size: int, *, bits: int = 8, compressed: bool = True, strips: int = 1) -> None:
+def _tiff(
+    path: Path, size: int, *, bits: int = 8, compressed: bool = True, strips: int = 1
+) -> None:
     """Write a TIFF of a square image without its pixels, or with zeros that are compressed."""
     rows = -(-size // strips)
     data = zlib.compress(bytes(2**20)) if compressed else b""
@@ -122,7 +124,9 @@ def _tiff(path: Path, size: int, *, bits: int = 8, compressed: bool = True, stri
             head += struct.pack("<HHII", tag, kind, count, offset)
         else:
             head += struct.pack("<HHII", tag, kind, count, value)
-    path.write_bytes(struct.pack("<2sHI", b"II", 42, at) + data + head + struct.pack("<I", 0) + extra)
+    path.write_bytes(
+        struct.pack("<2sHI", b"II", 42, at) + data + head + struct.pack("<I", 0) + extra
+    )
 
 
 def _png(path: Path, size: int) -> None:
@@ -180,7 +184,10 @@ def huge_images(lab: Lab) -> None:
         "BMP of 60 000^2 px": ("j.bmp", lambda p: _bmp(p, 60_000)),
         "zarr of 10^9 x 10^9 px": ("k.zarr", lambda p: _zarr(p, (10**9, 10**9), 256)),
         "zarr of 10^9 x 10^9 px, format 2": ("l.zarr", lambda p: _zarr(p, (10**9, 10**9), 256, 2)),
-        "zarr of one chunk of 10^6 x 10^6 px": ("m.zarr", lambda p: _zarr(p, (10**6, 10**6), 10**6)),
+        "zarr of one chunk of 10^6 x 10^6 px": (
+            "m.zarr",
+            lambda p: _zarr(p, (10**6, 10**6), 10**6),
+        ),
         "zarr of 10^12 planes": ("n.zarr", lambda p: _zarr(p, (10**12, 64, 64), 64)),
         "zarr of 10^30 px edge": ("o.zarr", lambda p: _zarr(p, (10**30, 64), 64)),
     }
@@ -218,7 +225,10 @@ def huge_texts(lab: Lab) -> None:
         shape["all_points_y"] = [i * 7919 % 128 for i in range(10**6)]
         return document
 
-    for what, change in {"regions of 10^9 px": far, "a polygon of 10^6 points": many_points}.items():
+    for what, change in {
+        "regions of 10^9 px": far,
+        "a polygon of 10^6 points": many_points,
+    }.items():
         text = json.dumps(change(via_document(3, 128, 4)))
         (folder / "via.json").write_text(text)
         out = lab.fresh("out") / "masks"

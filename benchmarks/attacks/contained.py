@@ -318,7 +318,7 @@ def umask(lab: Lab) -> None:
             "models export": ["models", "export", model(lab), "-o", folder / "m.zip"],
             "models import": ["models", "import", packed],
         }.items():  # fmt: skip
-            before = {p for p in folder.rglob("*")}
+            before = set(folder.rglob("*"))
 
             def set_umask(mask: int = mask, folder: Path = folder) -> None:
                 os.umask(mask)

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-
 from harness import (
     Child,
     Lab,

@@ -194,8 +194,8 @@ def _be_child(
             os.dup2(file, number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         # As in a locale such as en_US.UTF-8.
-        sys.stdout = open(1, "w", encoding="utf-8", errors="strict", closefd=False)  # noqa: PTH123,SIM115
-        sys.stderr = open(  # noqa: PTH123,SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", errors="strict", closefd=False)  # noqa: SIM115
+        sys.stderr = open(  # noqa: SIM115
             2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1
         )
         value = os.open(log / "value", os.O_WRONLY | os.O_CREAT, 0o666)

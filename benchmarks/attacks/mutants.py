@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from harness import Lab, attack, survey
 from made_up import CPU, PLAN, grains, image_folder, masks_folder, model, via_document, zarr_image
 from resuming import training_command
@@ -203,7 +202,12 @@ def _tags(lab: Lab) -> None:
         for entry in range(entries):
             start = at + 2 + 12 * entry
             for value in values:
-                for offset, code, most in ((8, "<I", 2**32), (4, "<I", 2**32), (2, "<H", 2**16), (0, "<H", 2**16)):
+                for offset, code, most in (
+                    (8, "<I", 2**32),
+                    (4, "<I", 2**32),
+                    (2, "<H", 2**16),
+                    (0, "<H", 2**16),
+                ):
                     if value < most and lab.rng.random() < 0.45 * lab.scale:
                         changed = bytearray(data)
                         struct.pack_into(code, changed, start + offset, value)
@@ -289,7 +293,11 @@ def _ome(path: Path, version: int) -> None:
         (path / ".zgroup").write_text('{"zarr_format": 2}')
         (path / ".zattrs").write_text(json.dumps(said))
     else:
-        node = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {**said, "version": "0.5"}}}
+        node = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {"ome": {**said, "version": "0.5"}},
+        }
         (path / "zarr.json").write_text(json.dumps(node))
 
 
@@ -359,7 +367,9 @@ def damaged_models(lab: Lab) -> None:
         base = folder / name
         shutil.copytree(good, base)
 
-        def load(number: int, base: Path = base, name: str = name, variants: Any = variants) -> None:
+        def load(
+            number: int, base: Path = base, name: str = name, variants: Any = variants
+        ) -> None:
             (base / name).write_bytes(variants[number])
             _load_model(base)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from harness import Lab, Outcome, attack, first_line, problem_of
 from made_up import CPU, changed_model, chunk_files, grains, image_folder, model, zarr_image
 
@@ -70,8 +69,10 @@ def missing_chunks(lab: Lab) -> None:
                         f"{len(gone)} of {len(chunks)} chunks of zarr {name} deleted {when} it runs"
                     )
                     problem = problem_of(outcome)
-                    if problem is None and outcome.code == 0 and (
-                        when == "before" or _fractions(folder) != wanted[name]
+                    if (
+                        problem is None
+                        and outcome.code == 0
+                        and (when == "before" or _fractions(folder) != wanted[name])
                     ):
                         said = (
                             f" ({first_line(outcome.notes[0])})" if outcome.notes else ", no note"
