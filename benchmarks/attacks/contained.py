@@ -30,7 +30,7 @@ from resuming import training_command
 
 def _bad_names(folder: Path, source: Path) -> None:
     for name in (b"5\xb5m.png", b"\xff\xfe.png", b"gro\xdfe.png"):
-        shutil.copy(os.fsencode(source), os.path.join(os.fsencode(folder), name))  # noqa: PTH118
+        shutil.copy(os.fsencode(source), os.path.join(os.fsencode(folder), name))
 
 
 def _loops(folder: Path, _source: Path) -> None:

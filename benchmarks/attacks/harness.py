@@ -152,7 +152,7 @@ class Child:
                 break
             time.sleep(0.003)
         self.stop()  # what it left behind
-        assert self._ended is not None  # noqa: S101 - for the type checker
+        assert self._ended is not None
         code, seconds, peak_gib = self._ended
         texts = [_read(self._log / name) for name in ("out", "err", "value")]
         shutil.rmtree(self._log, ignore_errors=True)

@@ -451,8 +451,9 @@ def _watch_renames(record: Path) -> None:
 
     def check(source: Any, target: Any) -> None:
         path = Path(os.fsdecode(source))
-        if any(p.name.startswith(".") for p in path.parents):
-            return  # inside a draft, which is not final
+        final = Path(os.fsdecode(target))
+        if any(p.name.startswith(".") for p in (final, *final.parents)):
+            return  # a draft, which is not final
         parts = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
         missing = [p.name for p in parts if p.stat().st_ino not in synced]
         with record.open("a", encoding="utf-8") as file:
