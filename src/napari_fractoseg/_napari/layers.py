@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,14 @@ def stack_of(layer: Image) -> MicrographStack:
         If the layer is empty.
     """
     data = layer.data[0] if layer.multiscale else layer.data
+    is_loaded = isinstance(data, np.ndarray)
+    path = layer.source.path
     return MicrographStack(
-        data, rgb=bool(layer.rgb), pixel_size_um=pixel_size_um(layer), name=str(layer.name)
+        data,
+        rgb=bool(layer.rgb),
+        pixel_size_um=pixel_size_um(layer),
+        name=str(layer.name),
+        file=None if is_loaded or not path else Path(path),
     )
 
 

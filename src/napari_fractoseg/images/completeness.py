@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from napari_fractoseg.images.chunks import ChunkCount
+from pathlib import Path
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.chunks import ChunkCount, count_chunks
 from napari_fractoseg.images.lazy import chunk_counts
 from napari_fractoseg.images.micrograph import MicrographStack
+from napari_fractoseg.images.ome_zarr import read_metadata
+from napari_fractoseg.images.zarr_header import read_header
 
 __all__ = ["ChunkWatch"]
 
@@ -32,7 +37,11 @@ class ChunkWatch:
 
     def __init__(self, image: MicrographStack) -> None:
         self._image = image
-        self._before = chunk_counts(image.data)
+        self._before = self._counts()
+
+    def _counts(self) -> list[ChunkCount]:
+        counts = chunk_counts(self._image.data)
+        return counts or ([] if self._image.file is None else _counts_in(self._image.file))
 
     def notes(self) -> tuple[str, ...]:
         """Count again; return a sentence for each array of which chunks were not there.
@@ -42,11 +51,27 @@ class ChunkWatch:
         tuple of str
             Sentences for the user; empty if all chunks were there, now and at the beginning.
         """
-        after = chunk_counts(self._image.data) if self._before else []
+        after = self._counts() if self._before else []
         if len(after) != len(self._before):
             return (f"{self._image.name}: files of the image were removed while it was read.",)
         found = map(_note, self._before, after)
         return tuple(note for note in found if note)
+
+
+def _counts_in(folder: Path) -> list[ChunkCount]:
+    """Count the chunks of the zarr array in a folder, of an OME-Zarr those of level 0."""
+    try:
+        if read_header(folder) is not None:
+            array = folder
+        else:
+            metadata = read_metadata(folder)
+            if metadata is None:
+                return []
+            array = folder / metadata.paths[0]
+        count = count_chunks(array, folder.name)
+    except ImageError:  # whoever opened it knows more of it
+        return []
+    return [] if count is None else [count]
 
 
 def _note(before: ChunkCount, after: ChunkCount) -> str:

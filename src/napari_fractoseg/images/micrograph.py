@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,9 @@ class MicrographStack:
         Axis for each entry of `shape`; None where it is not known what they are.
     notes : tuple of str
         Sentences for the user on what of its file is not read.
+    file : Path or None
+        File that another program opened and reads `data` from, such as a zarr behind an array
+        of dask; it is only looked at for what is missing in it (`ChunkWatch`).
 
     Examples
     --------
@@ -156,6 +160,7 @@ class MicrographStack:
     name: str = "image"
     axes: tuple[Axis, ...] | None = None
     notes: tuple[str, ...] = ()
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)

@@ -8,6 +8,7 @@ import dask.array
 import numpy as np
 import pytest
 import torch
+import zarr
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QStyle, QStyleOptionComboBox
@@ -71,6 +72,27 @@ def test_with_an_image_the_first_click_is_segment(widget, viewer, noise, qtbot, 
     result = viewer.layers["s17_3 · fracture modes"]
     np.testing.assert_array_equal(result.data, labels_of(image, tiny_folder))
     assert widget.controls.button.isEnabled()
+
+
+@pytest.mark.parametrize("is_ome", [False, True])
+def test_chunks_that_are_missing_are_said(widget, viewer, noise, qtbot, tmp_path, is_ome):
+    """Whatever reads the zarr: napari's own reader gives arrays of dask."""
+    folder = tmp_path / "gaps.zarr"
+    if is_ome:
+        group = zarr.create_group(folder)
+        group.create_array("0", data=noise(64, 64), chunks=(32, 32))
+        axes = [{"name": n, "type": "space"} for n in "yx"]
+        scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+        datasets = [{"path": "0", "coordinateTransformations": scale}]
+        entries = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+        group.attrs["ome"] = entries
+    else:
+        zarr.create_array(folder, data=noise(64, 64), chunks=(32, 32))
+    (folder / ("0" * is_ome) / "c" / "1" / "0").unlink()
+    viewer.open(folder, plugin="napari")
+    assert not isinstance(viewer.layers[0].data, np.ndarray)
+    segment(widget, qtbot)
+    assert "1 of 4 chunks of gaps.zarr are not there" in widget.result_line.text()
 
 
 def test_the_result_is_ready_to_paint_on(widget, viewer, noise, qtbot):
