@@ -10,7 +10,6 @@ import shutil
 import signal
 import urllib.error
 import urllib.request
-from collections import deque
 from contextlib import closing
 from dataclasses import replace
 
@@ -23,7 +22,7 @@ import zarr
 
 from napari_fractoseg import batch
 from napari_fractoseg.batch.cluster import dask_workers, local_workers, tls_security
-from napari_fractoseg.batch.executors import Unit, result_of, work_through
+from napari_fractoseg.batch.executors import Unit, Units, result_of, work_through
 from napari_fractoseg.errors import ClusterError
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
@@ -166,7 +165,7 @@ def test_without_a_scheduler_the_error_says_how_to_start_one(monkeypatch):
 
 
 def test_workers_that_die_again_and_again_are_a_memory_problem(settings, workers, tmp_path):
-    units = deque([Unit(os._exit, (1,))])
+    units = Units([Unit(os._exit, (1,))])
     with closing(work_through(workers, units)) as finished:
         _, future = next(item for item in finished if item is not None)
     with pytest.raises(ClusterError, match="memory was full.*smaller tiles") as caught:

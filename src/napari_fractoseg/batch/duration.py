@@ -30,8 +30,8 @@ def size_px(task: SegmentTask) -> int:
     path = task.path
     try:
         with translated(ImageError, str(path)):
-            if path.is_file() and path.stat().st_size < _READ_BYTES:
-                return path.stat().st_size
+            if not path.is_dir() and path.stat().st_size < _READ_BYTES:
+                return path.stat().st_size  # 0 of a pipe or device
             files = find_images(path) if task.is_stack else [path]
             shape, _, rgb = image_header(files[0], task.settings.channel)
             return len(files) * math.prod(shape[:-1] if rgb else shape)

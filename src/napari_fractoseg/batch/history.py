@@ -260,7 +260,7 @@ def _is_there(
     """
     names, sizes = _names(file, run), _sizes(file)
     if stem_of(file["file"]) in begun and sizes:
-        return all(os.path.lexists(out / n) and size_of(out / n) == sizes.get(n) for n in names)
+        return all(size_of(out / n) == sizes.get(n) for n in names)
     return any(os.path.lexists(out / name) for name in names)
 
 

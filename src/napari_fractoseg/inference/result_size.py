@@ -33,7 +33,6 @@ def result_bytes(image: MicrographStack, n_planes: int, n_uncertainties: int = 0
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.images import MicrographStack
-    from napari_fractoseg.images.memory import free_memory, size_text
     >>> from napari_fractoseg.inference.result_size import result_bytes
     >>> result_bytes(MicrographStack(np.zeros((5, 10, 10))), 2, n_uncertainties=1)
     1200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import tifffile
@@ -17,7 +18,12 @@ _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Return the bytes and the number of the files of a result: a file, or a folder (zarr)."""
+    """Return the bytes and the number of the files of a result: a file, or a folder (zarr).
+
+    Of what is not there, or a link that leads nowhere, both are 0.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - also takes names that are too long
+        return 0, 0
     parts = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
     return sum(part.stat().st_size for part in parts), len(parts)
 
