@@ -11,10 +11,13 @@ import psutil
 
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["array_bytes", "free_memory", "refuse_if_too_large", "size_text"]
+__all__ = ["array_bytes", "free_memory", "refuse_if_not_in", "refuse_if_too_large", "size_text"]
 
 _ALWAYS_FINE = 2**26
 """Bytes for which nobody is asked whether they are free."""
+
+_MOST_PACKED = 10**5
+"""How many times smaller than its image a file can be: a blank one packed by zlib is 1000 times."""
 
 
 def free_memory() -> int:
@@ -54,6 +57,30 @@ def refuse_if_too_large(n_bytes: int, what: str) -> None:
             f"{what} would take {size_text(n_bytes)} of memory, of which {size_text(free)} are "
             "free. Close other programs, or save the image in tiles or chunks of some megapixels "
             "(tiled TIFF, OME-Zarr), if its size is right at all."
+        )
+
+
+def refuse_if_not_in(file_bytes: int, n_bytes: int, what: str) -> None:
+    """Raise if an image is so much larger than its file that the size it says is wrong.
+
+    Parameters
+    ----------
+    file_bytes : int
+        Size of the file.
+    n_bytes : int
+        Size of the image in memory, as the file says.
+    what : str
+        Name of the file.
+
+    Raises
+    ------
+    ImageError
+        If the file is more than a hundred thousand times smaller.
+    """
+    if n_bytes > _ALWAYS_FINE and n_bytes > _MOST_PACKED * file_bytes:
+        raise ImageError(
+            f"{what} would take {size_text(n_bytes)} of memory, but the file has only "
+            f"{size_text(file_bytes)}: the size that it says is wrong. Copy or export it again."
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 
 from napari_fractoseg.images.formats.channels import Source
-from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
+from napari_fractoseg.images.memory import array_bytes, refuse_if_not_in, refuse_if_too_large
 
 __all__ = ["picture_header", "read_picture"]
 
@@ -32,6 +32,7 @@ def read_picture(path: Path) -> Source:
     """Read a picture: grey levels without alpha, or red, green and blue with or without alpha."""
     header = picture_header(path)
     needed = _COPIES * array_bytes(header.shape, header.data.dtype)
+    refuse_if_not_in(path.stat().st_size, needed, f"{path}: reading it")
     refuse_if_too_large(needed, f"{path}: reading it")
     with _any_size():
         mode = _mode(path)

@@ -19,7 +19,7 @@ from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_is_colour
 from napari_fractoseg.images.lazy import LazyArray, at_index, converted
-from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
+from napari_fractoseg.images.memory import array_bytes, refuse_if_not_in, refuse_if_too_large
 
 __all__ = ["LOADED_VALUES", "read_tiff", "tiff_description"]
 
@@ -73,9 +73,7 @@ def read_tiff(
         series, notes = _image_of(tif, path)
         codes, page, shape = series.axes, series.keyframe, tuple(series.shape)
         names = _channel_names(tif)
-        if series.dataoffset is None:  # a strip or tile is decoded as a whole
-            part = array_bytes(page.chunks, series.dtype)
-            refuse_if_too_large(part, f"{path}: decoding a single strip or tile of it")
+        _refuse_wrong_sizes(series, path)
         data = series.asarray() if math.prod(shape) <= most_values else _open(path, series)
     # A Zeiss or JEOL palette runs from black to white: the index is the grey level.
     if as_shown and int(page.photometric) == _MINISWHITE:
@@ -189,7 +187,7 @@ def _open(path: Path, series: Any) -> Any:
         dtype = series.dtype.newbyteorder(byteorder)
         return _TiffMap(path, tuple(series.shape), dtype, series.dataoffset)
     for page in series.pages:
-        if page is not None and _end_of(page) > page.parent.filehandle.size:
+        if page is not None and _is_cut_off(page):
             raise ValueError("it ends early")
     # Imported here because it takes zarr along, which most files do not need.
     from napari_fractoseg.images.formats.tiff_parts import decoded_parts
@@ -197,10 +195,21 @@ def _open(path: Path, series: Any) -> Any:
     return _TiffArray(path, decoded_parts(series))
 
 
-def _end_of(page: Any) -> int:
-    """Return the position in the file, in bytes, at which the data of a page end."""
+def _refuse_wrong_sizes(series: Any, path: Path) -> None:
+    """Raise if a series takes more memory than there is, or says a size that it cannot have."""
+    if not series.is_multifile:
+        whole = array_bytes(series.shape, series.dtype)
+        refuse_if_not_in(path.stat().st_size, whole, f"{path}: reading it")
+    if series.dataoffset is None:  # a strip or tile is decoded as a whole
+        part = array_bytes(series.keyframe.chunks, series.dtype)
+        refuse_if_too_large(part, f"{path}: decoding a single strip or tile of it")
+
+
+def _is_cut_off(page: Any) -> bool:
+    """Whether a page lists fewer strips or tiles than it has, or some that are not in the file."""
+    n_bytes, n_parts = page.parent.filehandle.size, math.prod(page.chunked)
     ends = zip(page.dataoffsets, page.databytecounts, strict=False)
-    return max((offset + count for offset, count in ends), default=0)
+    return n_parts > len(page.dataoffsets) or any(o + count > n_bytes for o, count in ends)
 
 
 class _TiffArray(LazyArray):
