@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images import ChunkWatch, image_shape, read_image, read_stack
+from napari_fractoseg.images import ChunkWatch, image_shape, memory, read_image, read_stack
 from napari_fractoseg.images.reading import read_mask
 
 TRIES = int(os.environ.get("FRACTOSEG_FUZZ", "60"))
@@ -294,13 +294,21 @@ def declared_png(width, height):
     ("name", "data"),
     [("a.png", declared_png(10**6, 10**6)), ("a.tif", declared_tiff(65535, 65535))],
 )
-def test_memory_is_asked_for_before_an_image_takes_it(tmp_path, name, data, monkeypatch):
-    from napari_fractoseg.images import memory
-
-    monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
+def test_a_size_that_a_file_cannot_have_is_refused(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(ImageError, match=r"would take \d.* GB of memory, of which 1\.0 GB are"):
-        planes_of(tmp_path / name)[0].data[...]
+    with pytest.raises(ImageError, match=r"of memory, but the file has only .* it says is wrong"):
+        planes_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_memory_is_asked_for_before_an_image_takes_it(tmp_path, name, monkeypatch):
+    blank = np.zeros((9000, 9000), np.uint8)
+    options = {"compression": "zlib", "rowsperstrip": 9000} if name == "a.tif" else {}
+    iio.imwrite(tmp_path / name, blank, **options)
+    assert read_image(tmp_path / name).shape == (9000, 9000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**26)
+    with pytest.raises(ImageError, match=r"would take \d+ MB of memory, of which 64 MB are free"):
+        planes_of(tmp_path / name)
 
 
 def test_a_chunk_must_fit_into_the_memory(tmp_path):
