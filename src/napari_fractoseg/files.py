@@ -351,7 +351,8 @@ def read_file(path: Path, most_bytes: int = _MOST_JSON_BYTES) -> bytes:
     if path.exists() and not path.is_file():
         raise ValueError("it is no file but a folder, pipe or device")
     with path.open("rb") as file:
-        data = file.read(most_bytes + 1)
+        n_bytes = os.fstat(file.fileno()).st_size  # Python takes memory for as many as it is told
+        data = file.read(min(n_bytes, most_bytes) + 1)
     if len(data) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes / 2**20:.0f} MB")
     return data
