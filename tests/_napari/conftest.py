@@ -55,6 +55,21 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
+def is_rich(qapp):
+    """Tell whether Qt takes text for HTML where it is not told: then its tags take no room."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QLabel
+
+    def tell(text: str) -> bool:
+        guessed, plain = QLabel(text), QLabel()
+        plain.setTextFormat(Qt.TextFormat.PlainText)
+        plain.setText(text)
+        return guessed.sizeHint() != plain.sizeHint()
+
+    return tell
+
+
+@pytest.fixture
 def no_job_left(qtbot):
     """Wait for all jobs at the end of a test."""
     from napari_fractoseg._napari import jobs

@@ -12,7 +12,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal, Slot
 from superqt.utils import GeneratorWorker
 
-from napari_fractoseg._napari.widgets.plain_text import plain_text
+from napari_fractoseg._napari.widgets.plain_text import plain_error
 from napari_fractoseg.errors import FractosegError, UnexpectedError
 from napari_fractoseg.jobs import Job, Progress, RemainingTime, Throttle
 
@@ -257,8 +257,7 @@ class Run(QObject):
 
     def _fail(self, error: FractosegError) -> None:
         self.error = error
-        shown = type(error)(plain_text(error), options=error.options)
-        notification_manager.receive_error(type(error), shown, error.__traceback__)
+        notification_manager.receive_error(type(error), plain_error(error), error.__traceback__)
 
     def _end(self, state: State) -> None:
         if self._is_abandoned:

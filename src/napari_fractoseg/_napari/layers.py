@@ -18,6 +18,7 @@ from napari_fractoseg._napari.layer_metadata import (
     facts_of,
     metadata_with,
 )
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
@@ -174,7 +175,7 @@ def class_features(scheme: ClassScheme) -> dict[str, list[Any]]:
     """Return the feature table that makes napari's status bar name the class under the cursor."""
     return {
         "index": [UNLABELLED, *scheme.values],
-        "class": ["unlabelled", *scheme.names],
+        "class": ["unlabelled", *map(plain_text, scheme.names)],
     }
 
 
@@ -239,7 +240,7 @@ def labels_layer(
     """
     layer = Labels(
         labels,
-        name=name,
+        name=plain_text(name),
         opacity=LABELS_OPACITY,
         metadata=metadata_with(metadata),
         **(place or {}),
@@ -272,7 +273,7 @@ def uncertainty_layer(
     """
     return Image(
         uncertainty,
-        name=name,
+        name=plain_text(name),
         colormap="viridis",
         contrast_limits=(0, 1),
         visible=False,

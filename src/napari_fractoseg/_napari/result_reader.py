@@ -16,14 +16,13 @@ from napari_fractoseg._napari.layers import (
     class_features,
 )
 from napari_fractoseg._napari.via.layers import LayerData
-from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_info
+from napari_fractoseg._napari.widgets.plain_text import plain_errors, plain_text, show_info
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.label_images import NgffImage, read_ngff
 from napari_fractoseg.results.record import LabelRecord
-from napari_fractoseg.text import printable
 
 __all__ = ["get_labels_reader", "read_results"]
 
@@ -76,7 +75,7 @@ def _found(path: Path) -> NgffImage | None:
 def _layer(path: Path, image: NgffImage) -> LayerData:
     axes = image.metadata.axes
     arguments: dict[str, Any] = {
-        "name": printable(path.stem),
+        "name": plain_text(path.stem),
         "scale": [axis.scale for axis in axes],
         "translate": image.metadata.translation,
         "axis_labels": [axis.name for axis in axes],

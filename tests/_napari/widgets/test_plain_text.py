@@ -17,19 +17,11 @@ from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.model import SegmentationModel
 
 
-def is_rich(text: str) -> bool:
-    """Whether Qt takes text for HTML where it is not told: then its tags take no room."""
-    guessed, plain = QLabel(text), QLabel()
-    plain.setTextFormat(Qt.TextFormat.PlainText)
-    plain.setText(text)
-    return guessed.sizeHint() != plain.sizeHint()
-
-
 @pytest.mark.parametrize(
     "text",
     ["<b>bold</b>", "&lt;b&gt;", "a <img src='x'>", "a<br>b"],
 )
-def test_text_with_tags_is_shown_with_its_tags(qapp, text):
+def test_text_with_tags_is_shown_with_its_tags(is_rich, text):
     assert is_rich(text)
     shown = plain_text(text)
     assert not is_rich(shown)
@@ -88,7 +80,7 @@ def test_a_browser_of_text_loads_nothing(qtbot, pictures):
 
 @needs_pipes
 def test_the_card_of_a_foreign_model_loads_nothing(
-    qtbot, pictures, tiny_model, tmp_path, monkeypatch
+    qtbot, pictures, tiny_model, tmp_path, monkeypatch, is_rich
 ):
     addresses, was_looked_at = pictures
     description = " ".join(f"![p]({a}) <img src='{a}'>" for a in addresses)
@@ -113,7 +105,7 @@ def test_the_card_of_a_foreign_model_loads_nothing(
     dialog.close()
 
 
-def test_class_names_are_shown_as_they_are(qtbot):
+def test_class_names_are_shown_as_they_are(qtbot, is_rich):
     legend = ClassLegend()
     qtbot.addWidget(legend)
     scheme = ClassScheme(
@@ -126,7 +118,7 @@ def test_class_names_are_shown_as_they_are(qtbot):
     assert button.toolTip().replace("\u200b", "").startswith("<img src='a.png'> Click to paint")
 
 
-def test_the_queue_names_its_runs_as_they_are(make_napari_viewer, qtbot, no_job_left):
+def test_the_queue_names_its_runs_as_they_are(make_napari_viewer, qtbot, no_job_left, is_rich):
     def fail():
         yield Progress(0, 1)
         raise ImageError("<b>bad</b>")

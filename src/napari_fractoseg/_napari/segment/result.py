@@ -17,6 +17,7 @@ from napari_fractoseg._napari.layers import (
     unique_name,
 )
 from napari_fractoseg._napari.segment.request import Segmentation
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.jobs import Throttle
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class ShownResult:
         for kind, uncertainty in self.task.uncertainties.items():
             layer = uncertainty_layer(
                 uncertainty,
-                name=unique_name(f"{image.name} · {kind}", taken),
+                name=unique_name(plain_text(f"{image.name} · {kind}"), taken),
                 place=self._place,
                 metadata=self.task.label_record().to_dict(),
             )
@@ -102,7 +103,7 @@ class ShownResult:
         self.labels = labels_layer(
             self.task.labels,
             scheme,
-            name=unique_name(f"{image.name} · {scheme.name}", taken),
+            name=unique_name(plain_text(f"{image.name} · {scheme.name}"), taken),
             place=self._place,
             metadata=self.task.label_record().to_dict(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.files import LONGEST_NAME
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
@@ -24,6 +26,8 @@ from napari_fractoseg.results.record import LabelRecord, digest_job
 __all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
 
 _LABELS = "labels"
+_LONGEST_STEM = LONGEST_NAME - 40
+"""Most bytes of the name of an image in that of its zarr: the rest is kind, number and draft."""
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
@@ -172,6 +176,8 @@ class ArraysOnDisk:
         from napari_fractoseg.results.label_writer import read_header
 
         stem = _NOT_IN_NAMES.sub("_", self._image.name).strip(" .") or "image"
+        if len(os.fsencode(stem)) > _LONGEST_STEM:
+            stem = os.fsencode(stem)[:_LONGEST_STEM].decode(errors="ignore")
         taken: list[str] = []
         while True:
             free = unique_name(stem, taken)

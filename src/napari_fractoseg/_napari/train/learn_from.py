@@ -18,6 +18,7 @@ from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
 from napari_fractoseg._napari.train.request import saved_trainings
 from napari_fractoseg._napari.via.source_dialog import SourceDialog
 from napari_fractoseg._napari.widgets.controls import side_by_side, small_button
+from napari_fractoseg._napari.widgets.plain_text import button_text
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 
@@ -130,7 +131,7 @@ class LearnFrom(QWidget):
         menu = self.restore_menu
         menu.clear()
         for folder in saved_trainings()[:_MENU_LENGTH]:
-            menu.addAction(folder.parent.name, partial(self.restore, folder))
+            menu.addAction(button_text(folder.parent.name), partial(self.restore, folder))
         if menu.isEmpty():
             menu.addAction("nothing was saved yet").setEnabled(False)
 

@@ -17,10 +17,12 @@ from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
 from napari_fractoseg._napari.widgets.controls import side_by_side
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
+from napari_fractoseg._napari.widgets.plain_text import button_text
 from napari_fractoseg._napari.widgets.run_queue import RunQueue
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.registry import ModelEntry
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -185,7 +187,7 @@ class NextPlaces(QWidget):
     @Slot()
     def _on_progress(self) -> None:
         if self._search is not None and self._search.progress is not None:
-            self.find_button.setText(f"{self._search.progress.message} …"[:40])
+            self.find_button.setText(button_text(f"{self._search.progress.message} …"[:40]))
 
     @Slot()
     def _on_end(self) -> None:
@@ -223,7 +225,7 @@ class NextPlaces(QWidget):
             name = scheme.by_value(place.value).name
             plane = f", plane {', '.join(map(str, place.plane))}" if place.plane else ""
             self.list.addItem(
-                f"{number}. {name}? {place.confidence:.0%} sure · {place.image}{plane}"
+                printable(f"{number}. {name}? {place.confidence:.0%} sure · {place.image}{plane}")
             )
         self._below.setVisible(bool(self.places))
         self.list.setCurrentRow(0 if self.places else -1)

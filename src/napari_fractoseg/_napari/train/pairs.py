@@ -33,6 +33,7 @@ from napari_fractoseg._napari.widgets.plain_text import button_text, plain_label
 from napari_fractoseg.annotations.options import LENIENT, AnnotationOptions
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.supervision import TaughtPixels
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -155,7 +156,7 @@ class PairRow(QWidget):
         ]
         wanted = facts_of(self.labels).get("image")
         fitting.sort(key=lambda layer: layer.name != wanted)
-        return [(str(layer.name), layer) for layer in fitting]
+        return [(printable(layer.name), layer) for layer in fitting]
 
     def refresh_images(self) -> None:
         """Offer the images that the viewer has now."""

@@ -18,9 +18,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.widgets.class_legend import swatch
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.annotations.class_mapping import ClassMapping, attribute_values
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.text import printable
 
 __all__ = ["LEFT_OUT", "ClassTable"]
 
@@ -29,6 +31,7 @@ _NO_VALUE = "(no value)"
 _ROWS_SHOWN = 6
 _MOST_NEW_CLASSES = 50
 _MOST_ROWS = 100
+_LONGEST, _LONGEST_HINT = 34, 1000
 
 
 class ClassTable(QTableWidget):
@@ -78,7 +81,7 @@ class ClassTable(QTableWidget):
         rest = self.counts.total() - sum(count for _, count in shown)
         self.setRowCount(len(shown) + bool(rest))
         for row, (value, count) in enumerate(shown):
-            self.setItem(row, 0, QTableWidgetItem(value or _NO_VALUE))
+            self.setItem(row, 0, _named(value or _NO_VALUE))
             self.setItem(row, 1, QTableWidgetItem(str(count)))
             self.choices[value] = self._chooser(guessed.get(value))
             self.setCellWidget(row, 2, self.choices[value])
@@ -140,3 +143,11 @@ class ClassTable(QTableWidget):
             box = self.choices.get(value)
             counts[LEFT_OUT if box is None else box.currentText()] += count
         return dict(counts.most_common())
+
+
+def _named(value: str) -> QTableWidgetItem:
+    """Return a cell that shows a value, shortened, and the whole of it as its tool tip."""
+    shown = printable(value)
+    item = QTableWidgetItem(shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 2]}…")
+    item.setToolTip(plain_text(shown[:_LONGEST_HINT]))
+    return item

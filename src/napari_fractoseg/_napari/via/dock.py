@@ -27,6 +27,7 @@ from napari_fractoseg.annotations.options import LENIENT
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -193,7 +194,10 @@ class ViaImportWidget(QWidget):
         if self.source is None:
             return []
         found = attribute_values(self.source.document)
-        return [(f"{n or '(no name)'} ({len(values)} values)", n) for n, values in found.items()]
+        return [
+            (printable(f"{n or '(no name)'} ({len(values)} values)"), n)
+            for n, values in found.items()
+        ]
 
     def _on_attribute(self, _value: Any = None) -> None:
         if self.source is not None and self.attribute.value is not None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_fractoseg._napari.layer_metadata import metadata_with
 from napari_fractoseg._napari.layers import LABELS_OPACITY, class_colormap, class_features
 from napari_fractoseg._napari.via.shape_data import shape_data, shape_type
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.annotations import AnnotatedImage
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.raster import Overlap
@@ -153,7 +154,8 @@ class _ShapesBudget:
 
 
 def _set_name(images: Sequence[AnnotatedImage], path: Path) -> str:
-    return short_name(images[0]) if len(images) == 1 else f"{path.stem} ({len(images)} images)"
+    name = short_name(images[0]) if len(images) == 1 else f"{path.stem} ({len(images)} images)"
+    return plain_text(name)
 
 
 def _image_layer(stack: AnnotatedStack, name: str) -> LayerData:

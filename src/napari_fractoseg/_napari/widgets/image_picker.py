@@ -14,6 +14,7 @@ from napari_fractoseg._napari.layers import current_plane, image_text, is_segmen
 from napari_fractoseg._napari.widgets.controls import narrow
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.errors import ImageError
+from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -93,7 +94,7 @@ class ImagePicker(QObject):
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, Layer]]:
         # The uppermost first, as in napari's layer list.
-        return [(str(x.name), x) for x in reversed(self._viewer.layers) if is_segmentable(x)]
+        return [(printable(x.name), x) for x in reversed(self._viewer.layers) if is_segmentable(x)]
 
     def _on_choice(self, _value: Any = None) -> None:
         self._watch(self.layer)

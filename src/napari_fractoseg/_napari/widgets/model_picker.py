@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
 from napari_fractoseg._napari.widgets.plain_text import TextBrowser, plain_label, plain_text
 from napari_fractoseg.models.readme import readme_text
@@ -79,7 +80,12 @@ class ModelPicker(QWidget):
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
         none = [(self._without_model, "")] if self._without_model else []
-        return [(printable(entry.title), folder) for folder, entry in self._entries.items()] + none
+        shown: dict[str, str] = {}  # a title that two have would be shown once
+        for folder, entry in self._entries.items():
+            title = printable(entry.title)
+            named = f"{title} · {printable(entry.key)}" if title in shown else title
+            shown[unique_name(named, shown)] = folder
+        return [*shown.items(), *none]
 
     def _on_change(self, _value: Any = None) -> None:
         self.card_button.setEnabled(self.entry is not None)

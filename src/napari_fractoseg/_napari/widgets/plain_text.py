@@ -6,6 +6,7 @@ addresses: names of layers, models, classes and files come from other people.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from napari_fractoseg.text import printable
 __all__ = [
     "TextBrowser",
     "button_text",
+    "plain_error",
     "plain_errors",
     "plain_label",
     "plain_text",
@@ -29,6 +31,9 @@ __all__ = [
 ]
 
 _ZERO_WIDTH_SPACE = "\u200b"
+_TAG = re.compile("(<|&(?=lt;))(?!\u200b)")
+_ENDLESS = re.compile(r"[^\s/\\]{101,}")
+"""Words that are too long for a line of a dock, and for the name of a file one would know."""
 
 
 def plain_text(text: object) -> str:
@@ -42,8 +47,7 @@ def plain_text(text: object) -> str:
     >>> plain_text("<b>").encode("ascii", "backslashreplace")
     b'<\\u200bb>'
     """
-    shown = printable(text).replace("<", f"<{_ZERO_WIDTH_SPACE}")
-    return shown.replace("&lt;", f"&{_ZERO_WIDTH_SPACE}lt;")
+    return _TAG.sub(rf"\1{_ZERO_WIDTH_SPACE}", printable(text))
 
 
 def button_text(text: object) -> str:
@@ -51,12 +55,20 @@ def button_text(text: object) -> str:
     return printable(text).replace("&", "&&")
 
 
+class _PlainLabel(QLabel):
+    """Label that shows text as it is, but for the middle of words without an end."""
+
+    def setText(self, text: str | None) -> None:  # noqa: N802 - Qt's name
+        """Show text."""
+        super().setText(_ENDLESS.sub(lambda m: f"{m[0][:30]}…{m[0][-10:]}", printable(text or "")))
+
+
 def plain_label(text: object = "", parent: QWidget | None = None) -> QLabel:
     """Return a label of plain text, which breaks its lines."""
-    label = QLabel(parent)
+    label = _PlainLabel(parent)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
-    label.setText(printable(text))
+    label.setText(str(text))
     return label
 
 
@@ -70,13 +82,22 @@ def show_warning(text: object) -> None:
     notifications.show_warning(plain_text(text))
 
 
+def plain_error(error: FractosegError) -> FractosegError:
+    """Return an error whose message napari shows as plain text, with the same details."""
+    if plain_text(error) == str(error):
+        return error
+    plain = type(error)(plain_text(error), options=error.options)
+    plain.__cause__ = error.__cause__
+    return plain.with_traceback(error.__traceback__)
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Raise errors of ours from the block with messages that napari shows as plain text."""
     try:
         yield
     except FractosegError as error:
-        raise type(error)(plain_text(error), options=error.options) from error
+        raise plain_error(error) from error.__cause__
 
 
 class TextBrowser(QTextBrowser):
