@@ -184,6 +184,20 @@ def test_free_texts_do_not_fill_the_table(widget, load, tmp_path):
     assert widget.preview.text() == f"Regions: {LEFT_OUT} 130"
 
 
+def test_values_are_shown_as_they_are_and_leave_room_for_their_class(
+    widget, load, via_file, is_rich, tmp_path
+):
+    value = f"<b>{'a' * 10_000}\x1b[31m"
+    path = tmp_path / "odd.json"
+    path.write_text(via_file.read_text().replace("rough", json.dumps(value)[1:-1]))
+    load(path=path)
+    widget.attribute.value = "mode"
+    cells = [widget.table.item(row, 0) for row in range(widget.table.rowCount())]
+    assert [cell.text() for cell in cells] == ["smooth", "<b>aaaaaaaaaaaaa…", "T"]
+    assert not any(is_rich(cell.toolTip()) for cell in cells)
+    assert "\x1b" not in cells[1].toolTip()
+
+
 def test_regions_without_attributes_are_opened_as_shapes(widget, load, tmp_path, qtbot):
     entry = {"filename": "a.png", "size": -1, "regions": [region(0)], "file_attributes": {}}
     path = tmp_path / "plain.json"

@@ -31,7 +31,8 @@ _NO_VALUE = "(no value)"
 _ROWS_SHOWN = 6
 _MOST_NEW_CLASSES = 50
 _MOST_ROWS = 100
-_LONGEST, _LONGEST_HINT = 34, 1000
+_LONGEST, _LONGEST_HINT = 18, 1000
+"""Most characters of a value in its cell, which leaves room for its class, and in its tool tip."""
 
 
 class ClassTable(QTableWidget):
