@@ -136,20 +136,25 @@ def _zarr_values(path: Path) -> Any:
     return b"".join(p.read_bytes() for p in sorted(level.rglob("*")) if p.is_file())
 
 
-@attack(9, "kills of segment")
-def kill_segment(lab: Lab) -> None:
-    """Kill `segment FOLDER` at random moments, and go on with --resume."""
-    images = image_folder(lab, 12, 256)
+def _segment_work(lab: Lab, row: str, source: Path, *options: str) -> _Work:
+    """Return the segmentation of a file or folder, which is gone on with by --resume."""
 
     def command(folder: Path) -> list[Any]:
-        return ["segment", images, "-o", folder / "out", "--model", model(lab), *CPU]
+        return ["segment", source, "-o", folder / "out", "--model", model(lab), *CPU, *options]
 
-    work = _Work(
-        "9 kill of segment FOLDER, then --resume",
+    return _Work(
+        row,
         command,
         lambda folder: [*command(folder), "--resume"],
         lambda folder: _segment_results(folder / "out"),
     )
+
+
+@attack(9, "kills of segment")
+def kill_segment(lab: Lab) -> None:
+    """Kill `segment FOLDER` at random moments, and go on with --resume."""
+    row = "9 kill of segment FOLDER, then --resume"
+    work = _segment_work(lab, row, image_folder(lab, 12, 256))
     _kill_and_resume(lab, work, lab.count(27, 3))
 
 
@@ -157,27 +162,8 @@ def kill_segment(lab: Lab) -> None:
 def kill_zarr(lab: Lab) -> None:
     """Kill the segmentation of a zarr image at random moments, and go on with --resume."""
     source = lab.once("zarr-large", lambda f: zarr_image(f / "image.zarr", size=768, chunk=128))
-
-    def command(folder: Path) -> list[Any]:
-        path = source / "image.zarr"
-        return [
-            "segment",
-            path,
-            "-o",
-            folder / "out",
-            "--model",
-            model(lab),
-            *CPU,
-            "--tile-px",
-            "96",
-        ]
-
-    work = _Work(
-        "9 kill of segment of a zarr, then --resume",
-        command,
-        lambda folder: [*command(folder), "--resume"],
-        lambda folder: _segment_results(folder / "out"),
-    )
+    row = "9 kill of segment of a zarr, then --resume"
+    work = _segment_work(lab, row, source / "image.zarr", "--tile-px", "96")
     _kill_and_resume(lab, work, lab.count(18, 3))
 
 

@@ -31,6 +31,7 @@ from napari_fractoseg.errors import (
 
 __all__ = [
     "LONGEST_NAME",
+    "STALE_S",
     "check_writable",
     "draft_folder",
     "draft_of",
@@ -48,6 +49,7 @@ __all__ = [
     "sweep_drafts",
     "synced",
     "synced_tree",
+    "would_be_waited_for",
     "write_bytes",
     "writing",
 ]
@@ -55,7 +57,7 @@ __all__ = [
 LONGEST_NAME = 255
 """Bytes of a file name that common file systems allow."""
 _DRAFT = re.compile(r"\..*-[0-9a-f]{8}-draft(\.[^.]*)?", re.DOTALL)
-_STALE_S = 24 * 3600
+STALE_S = 24 * 3600
 """Age in seconds from which a draft is what a killed process left."""
 _MOST_JSON_BYTES = 2**28
 _SYNCED_AT_ONCE = 16
@@ -302,7 +304,7 @@ def sweep_drafts(folder: Path, is_draft: Callable[[Path], bool] = _is_draft) -> 
     removed = []
     with suppress(OSError):  # a convenience, for which nothing else must fail
         for path in folder.iterdir():
-            if is_draft(path) and time.time() - _last_change(path) > _STALE_S:
+            if is_draft(path) and time.time() - _last_change(path) > STALE_S:
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
@@ -329,6 +331,11 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
     with draft_of(path, overwrite=overwrite) as draft:
         draft.write_bytes(data)
     return path
+
+
+def would_be_waited_for(path: Path) -> bool:
+    """Whether a path is that of a pipe, socket or device, which may be waited for forever."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def read_file(path: Path, most_bytes: int = _MOST_JSON_BYTES) -> bytes:
@@ -499,8 +506,5 @@ def hidden_beside(path: Path, ending: str) -> Path:
 
 
 def resolved(path: Path) -> Path:
-    """Return a path without links in it; that of links that lead in a circle as it is."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):  # the latter before Python 3.13
-        return path.absolute()
+    """Return a path without links in it; those that lead in a circle stay."""
+    return Path(os.path.realpath(path))  # `Path.resolve` does not bear circles

@@ -12,11 +12,6 @@ from napari_fractoseg.cli.app import app
 from napari_fractoseg.jobs import drain
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model, tmp_path_factory):
-    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny")
-
-
 @pytest.fixture
 def image(tmp_path):
     """An image of 4 x 4 chunks."""

@@ -33,11 +33,6 @@ NOT_UTF_8 = os.fsdecode(b"5\xb5m")
 posix_only = pytest.mark.skipif(os.name == "nt", reason="such files are of POSIX")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_model):
-    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny", half=True)
-
-
 @pytest.fixture
 def settings(model):
     return batch.SegmentSettings(model, "cpu")

@@ -27,11 +27,6 @@ from napari_fractoseg.results.label_writer import ZarrLabels
 NAMES = ("a", "b", "c")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_model):
-    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny", half=True)
-
-
 @pytest.fixture
 def settings(model):
     return batch.SegmentSettings(model, "cpu", overlay=True)
@@ -303,7 +298,7 @@ class TestReplacedZarr:
         (out / "x_labels.zarr").rename(out / ".x_labels.zarr.old")
         segment(images, out, settings)
         assert (out / ".x_labels.zarr.old").exists()  # it may be in use
-        monkeypatch.setattr("napari_fractoseg.results.label_writer._STALE_S", -1)
+        monkeypatch.setattr("napari_fractoseg.results.label_writer.STALE_S", -1)
         segment(images, out, settings, overwrite=True)
         assert (zarr.open_group(out / "x_labels.zarr", mode="r")["0"][...] == 1).all()
 

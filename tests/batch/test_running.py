@@ -23,11 +23,6 @@ from napari_fractoseg.measure import overlay
 from napari_fractoseg.results.record import labels_digest, read_record
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_model):
-    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny", half=True)
-
-
 @pytest.fixture
 def settings(model):
     return batch.SegmentSettings(model, "cpu")

@@ -15,6 +15,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from napari_fractoseg.annotations.document import AnnotatedImage
+from napari_fractoseg.files import resolved
 from napari_fractoseg.images.reading import IMAGE_SUFFIXES
 
 __all__ = ["FoundImages", "ImageLookup", "name_parts"]
@@ -95,8 +96,8 @@ class ImageLookup:
             Whether links to files outside the folder count. They should only if somebody
             named the folder: beside a file from elsewhere, a link can lead anywhere.
         """
-        root = _real(root)
-        skipped = None if without is None else _real(without)
+        root = resolved(root)
+        skipped = None if without is None else resolved(without)
         paths: list[Path] = []
         n_files = 0
         for folder, names in _walk(root, skipped):
@@ -237,9 +238,4 @@ def _is_image(path: Path, root: Path, follow_links: bool) -> bool:
         return False
     if not (path.is_file() or path.is_dir()):  # a pipe, or a link to itself
         return False
-    return follow_links or _real(path).is_relative_to(root)
-
-
-def _real(path: Path) -> Path:
-    """Return a path without links; one to itself stays, which `Path.resolve` does not bear."""
-    return Path(os.path.realpath(path))
+    return follow_links or resolved(path).is_relative_to(root)

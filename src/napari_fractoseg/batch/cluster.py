@@ -14,6 +14,7 @@ import torch
 from napari_fractoseg.batch import worker_start
 from napari_fractoseg.batch.executors import Workers
 from napari_fractoseg.errors import ClusterError, translated
+from napari_fractoseg.images.memory import free_memory
 
 __all__ = [
     "dask_workers",
@@ -73,7 +74,7 @@ def local_workers(count: int) -> Iterator[Workers]:
                 distributed.LocalCluster(
                     n_workers=count,
                     threads_per_worker=max(1, CPU_COUNT // count),
-                    memory_limit=psutil.virtual_memory().available // count,
+                    memory_limit=free_memory() // count,
                     host=_HERE,
                     security=distributed.Security.temporary(),
                     dashboard_address=None,

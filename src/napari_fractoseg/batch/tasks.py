@@ -111,8 +111,6 @@ class SegmentTask:
         ImageError
             If it cannot be read.
         """
-        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
-            raise ImageError(f"{self.path} is no file but a pipe or device. Choose an image file.")
         channel = self.settings.channel
         if self.is_stack:
             return read_stack(self.path, channel=channel)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError, translated
+from napari_fractoseg.files import would_be_waited_for
 from napari_fractoseg.images.formats.channels import Source, choose_channel
 from napari_fractoseg.images.formats.pictures import picture_header, read_picture
 from napari_fractoseg.images.formats.tiff import LOADED_VALUES, read_tiff
@@ -202,6 +203,6 @@ def _readable(path: Path) -> Iterator[None]:
         if not path.exists():
             where = " leads nowhere" if path.is_symlink() else " does not exist"
             raise ImageError(f"{path}{where}. Check the path.")
-        if not (path.is_file() or path.is_dir()):
+        if would_be_waited_for(path):
             raise ImageError(f"{path} is no file but a pipe or device. Choose an image file.")
         yield

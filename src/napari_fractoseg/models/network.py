@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import psutil
 import pydantic
 import segmentation_models_pytorch as smp
 import timm
@@ -26,6 +25,7 @@ from typing_extensions import TypedDict
 
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.files import read_json
+from napari_fractoseg.images.memory import free_memory
 from napari_fractoseg.models.card import CONFIG, WEIGHTS, ModelCard
 from napari_fractoseg.models.limits import LibraryName
 from napari_fractoseg.options import refusal
@@ -239,7 +239,7 @@ def _outline(make: Callable[[], torch.nn.Module], n_classes: int) -> torch.nn.Mo
 def _check_memory(outline: torch.nn.Module) -> None:
     """Raise ModelError if the weights of a network take more memory than is free."""
     n_weights = sum(weight.numel() for weight in outline.state_dict().values())
-    needed, free = _COPIES * 4 * n_weights, psutil.virtual_memory().available
+    needed, free = _COPIES * 4 * n_weights, free_memory()
     if needed > free:
         raise ModelError(
             f"The network has {n_weights / 1e6:.1f} million weights. It takes "

@@ -19,6 +19,7 @@ import zarr
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.files import (
+    STALE_S,
     hidden_beside,
     move_into_place,
     read_json_object,
@@ -54,8 +55,6 @@ _LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
 """Names of the axes before Y and X by their number, for images that name none."""
 _VERSION = "0.5"
 _OLD = ".old"
-_STALE_S = 24 * 3600
-"""Age in seconds from which the result that is being replaced is what a killed run left."""
 
 
 class ZarrLabels:
@@ -285,7 +284,7 @@ def restore_old(folder: Path) -> None:
     with suppress(OSError):  # a convenience, for which nothing else must fail
         for replaced in folder.glob(f".*{_ZARR}{_OLD}"):
             path = replaced.with_name(replaced.name.removeprefix(".").removesuffix(_OLD))
-            if time.time() - replaced.stat().st_ctime > _STALE_S:
+            if time.time() - replaced.stat().st_ctime > STALE_S:
                 restore(path)
 
 

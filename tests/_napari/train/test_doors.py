@@ -29,13 +29,6 @@ CHOSEN = {"max_steps": 3, "split": "none"}
 
 
 @pytest.fixture
-def tiny_installed(tiny_model, tmp_path, monkeypatch):
-    """The tiny model is the user's own; what is trained stays in this test."""
-    monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "models"))
-    return tiny_model.save(tmp_path / "models" / "tiny")
-
-
-@pytest.fixture
 def painted(noise):
     """Two strokes on an image that is smooth on the left and rough on the right."""
     image = np.full((96, 128), 120, np.uint8)
@@ -63,8 +56,8 @@ def request(layer, start, **chosen):
     )
 
 
-def test_fine_tuning_gives_the_same_weights_through_every_door(painted, tiny_installed, tmp_path):
-    task = TrainingTask(request(painted(), tiny_installed, **CHOSEN))
+def test_fine_tuning_gives_the_same_weights_through_every_door(painted, tiny_alone, tmp_path):
+    task = TrainingTask(request(painted(), tiny_alone, **CHOSEN))
     in_dock = nf.load_model(str(drain(task.job()).folder))
 
     images, labels, out = task.folder / "images", task.folder / "labels", tmp_path / "out"
@@ -93,8 +86,8 @@ def interrupt(task):
     return job
 
 
-def test_a_running_training_is_not_offered_as_interrupted(painted, tiny_installed):
-    task = TrainingTask(request(painted(), tiny_installed, max_steps=50, validate_every=1))
+def test_a_running_training_is_not_offered_as_interrupted(painted, tiny_alone):
+    task = TrainingTask(request(painted(), tiny_alone, max_steps=50, validate_every=1))
     job = interrupt(task)
     assert unfinished_trainings() == []
     with pytest.raises(TrainingError, match="is running, in another window"):
@@ -104,17 +97,15 @@ def test_a_running_training_is_not_offered_as_interrupted(painted, tiny_installe
     assert TrainingTask.resume(task.folder).request.name == "mine"
 
 
-def test_a_training_that_was_taken_up_warns_as_if_it_had_not_been_interrupted(
-    painted, tiny_installed
-):
+def test_a_training_that_was_taken_up_warns_as_if_it_had_not_been_interrupted(painted, tiny_alone):
     layer = painted(predicted=np.full((96, 128), 3, np.uint8))
     chosen = {"max_steps": 4, "validate_every": 1, "patience": 0, "gap_px": 4}
-    task = TrainingTask(request(layer, tiny_installed, **chosen))
+    task = TrainingTask(request(layer, tiny_alone, **chosen))
     interrupt(task).close()
     resumed = drain(TrainingTask.resume(task.folder).job())
     (resumed.folder / "card.json").unlink()
     resumed.folder.rename(resumed.folder.with_name("earlier"))
-    whole = drain(TrainingTask(request(layer, tiny_installed, **chosen)).job())
+    whole = drain(TrainingTask(request(layer, tiny_alone, **chosen)).job())
     assert resumed.notes == whole.notes
     assert "Only corrections validate" in whole.notes[0]
     assert any("Only one image validates" in note for note in whole.notes)

@@ -10,6 +10,8 @@ import codecs
 from pathlib import Path
 from typing import BinaryIO
 
+from napari_fractoseg.files import would_be_waited_for
+
 __all__ = ["UTF16", "may_be_via", "names_via"]
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -45,7 +47,7 @@ def may_be_via(path: Path) -> bool:
     OSError
         If the file cannot be read.
     """
-    if _would_be_waited_for(path):
+    if would_be_waited_for(path):
         return False
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -87,13 +89,8 @@ def names_via(path: Path) -> bool:
     OSError
         If the file cannot be read.
     """
-    if _would_be_waited_for(path):
+    if would_be_waited_for(path):
         return False
     with path.open("rb") as file:
         head = file.read(_CHUNK_BYTES)
     return any(word in head for word in _OWN_WORDS)
-
-
-def _would_be_waited_for(path: Path) -> bool:
-    """Whether a path is that of a pipe or device."""
-    return path.exists() and not (path.is_file() or path.is_dir())
