@@ -20,7 +20,15 @@ from napari_fractoseg.datasets.dataset import TrainingPair
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import MicrographStack
 
-__all__ = ["Corrections", "TaughtPixels", "changed_labels", "painted_pairs"]
+__all__ = [
+    "LEARNT",
+    "NOT_LEARNT",
+    "Corrections",
+    "TaughtPixels",
+    "changed_labels",
+    "judged_strokes",
+    "painted_pairs",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,22 +189,50 @@ class TaughtPixels:
         )
 
 
+LEARNT, NOT_LEARNT = 1, 2
+"""Values of `judged_strokes`: strokes that a new model agrees with, and others."""
+
+
 def changed_labels(
     before: npt.NDArray[np.integer[Any]], after: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.uint8]:
-    """Return the new class of the pixels whose class was changed.
+    """Return the new class of the pixels to which two models give different classes.
 
     Parameters
     ----------
     before, after : ndarray of int, same shape
-        Class values before and after the change.
+        Class values that the earlier and the later model gave; 0 is unlabelled.
 
     Returns
     -------
     ndarray of uint8, same shape
-        Class values of `after` where they differ from `before`, 0 elsewhere.
+        Class values of `after` where both are labelled and differ, 0 elsewhere.
     """
-    return np.where(before == after, UNLABELLED, after).astype(np.uint8)
+    differs = (before != after) & (before != UNLABELLED)
+    return np.where(differs, after, UNLABELLED).astype(np.uint8)
+
+
+def judged_strokes(
+    painted: Corrections, after: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.uint8]:
+    """Tell where a new model agrees with what a user painted on the result of an earlier one.
+
+    Parameters
+    ----------
+    painted : Corrections
+        Labels of the earlier result, with the user's strokes on them.
+    after : ndarray of int, same shape
+        Class values that the new model gave; 0 is unlabelled.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+        `LEARNT` or `NOT_LEARNT` where the user painted and the new model gave a class, 0
+        elsewhere.
+    """
+    judged = np.where(painted.labels == after, LEARNT, NOT_LEARNT)
+    seen = painted.corrected & (after != UNLABELLED)
+    return np.where(seen, judged, UNLABELLED).astype(np.uint8)
 
 
 def painted_pairs(

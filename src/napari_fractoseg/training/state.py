@@ -304,6 +304,7 @@ class TrainingRun:
             "step": self.best_step,
             "mean_iou_before": self.before.get("mean_iou"),
             "mean_iou": pooled.mean_iou,
+            "fraction_error": _number(pooled.fraction_error),
             "classes": {
                 name: {"iou": _number(pooled.iou[name]), "labelled_px": int(px)}
                 for name, px in zip(names, counts, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,10 @@ from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.class_changes import class_changes_of
+from napari_fractoseg._napari.corrections import is_teachable
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
@@ -24,12 +28,14 @@ from napari_fractoseg._napari.segment.run import (
 )
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
-from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg._napari.widgets.painting_keys import keys_line
 from napari_fractoseg._napari.widgets.queue_list import QueueList
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.models.registry import ModelEntry
 
@@ -44,6 +50,7 @@ _OPEN_FIRST = (
 _SAME_WORK = (
     "This is running or waiting already. To add to the queue, choose another image, plane or model."
 )
+_HERE = "Right click a class to rename, recolour or remove it"
 
 
 class SegmentWidget(QWidget):
@@ -59,6 +66,7 @@ class SegmentWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.queue = queue_of(napari_viewer)
+        self.changes = class_changes_of(napari_viewer)
         self.run: SegmentationRun | None = None
         self._preset_for: ModelEntry | None = None
         self._make_controls()
@@ -84,10 +92,10 @@ class SegmentWidget(QWidget):
             queue=self.queue,
             below_progress=self.queue_list,
         )
-        self.result_line = plain_label()
+        self.result_line = FractionsLine(self.viewer)
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
-        self.legend = ClassLegend()
+        self.legend = ClassLegend(counts=self._counts_of)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -103,8 +111,8 @@ class SegmentWidget(QWidget):
         layout.addSpacing(6)
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.legend)
+        layout.addWidget(keys_line(_HERE))
         layout.addStretch(1)
-        self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:
@@ -117,6 +125,9 @@ class SegmentWidget(QWidget):
         controls.changed.connect(self._show_state)
         self.brush_button.clicked.connect(self.correct)
         self.queue.changed.connect(self._on_queue)
+        self.result_line.changed.connect(self.legend.refresh)
+        self.legend.chosen.connect(self._paint_on)
+        self.legend.edited.connect(self._on_classes)
         for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
             key = QShortcut(QKeySequence(str(value)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -144,13 +155,22 @@ class SegmentWidget(QWidget):
         self._update_legend()
 
     def _on_palette(self, _value: Any = None) -> None:
+        entry = self.model.entry
         if self.run is not None and self.result is not None:
             self.run.shown.recolour(self._palette)
+        if entry is not None:
+            self.changes.recolour(entry.key, self._palette, entry.card.scheme)
         self._update_legend()
 
     @property
     def _palette(self) -> str | None:
         return self.advanced.palette.value or None
+
+    def _scheme_for(self, entry: ModelEntry) -> ClassScheme:
+        """Return the classes for the next result of a model, as the user changed them."""
+        scheme = entry.card.scheme
+        scheme = scheme.with_palette(self._palette) if self._palette else scheme
+        return self.changes.scheme_for(entry.key, scheme)
 
     @property
     def result(self) -> Labels | None:
@@ -177,7 +197,7 @@ class SegmentWidget(QWidget):
             uncertainties=self.advanced.uncertainties,
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
-            palette=self._palette,
+            classes=self._scheme_for(entry),
             folder=self.advanced.folder,
             source=Path(layer.source.path) if layer.source.path else None,
         )
@@ -219,7 +239,7 @@ class SegmentWidget(QWidget):
         shown = ShownResult(task, self.viewer, placement(layer), earlier, layer)
         shown.in_background = waits
         if not waits:
-            self.result_line.clear()
+            self.result_line.note("")
         self.controls.start(SegmentationRun(shown))
 
     @Slot()
@@ -239,7 +259,8 @@ class SegmentWidget(QWidget):
     def _on_end(self) -> None:
         run = self.run
         if run is not None and run.state is State.DONE:
-            self.result_line.setText(self.controls.named(run, run.result_text()))
+            text = self.controls.named(run, run.result_text())
+            self.result_line.note(text, run.shown.labels)
         self._update_legend()
 
     # ---- afterwards ---------------------------------------------------------------------
@@ -248,30 +269,50 @@ class SegmentWidget(QWidget):
     def correct(self) -> None:
         """Select the layer of the result and the brush, to correct it."""
         if self.result is not None:
-            self.viewer.layers.selection.active = self.result
-            self.result.visible = True
+            self._paint_on(self.result)
             self.result.mode = "paint"
+
+    @Slot(object)
+    def _paint_on(self, layer: Labels) -> None:
+        """Show a layer, and make it the one that the mouse paints on."""
+        self.viewer.layers.selection.active = layer
+        layer.visible = True
 
     def _on_removed(self, _event: Any = None) -> None:
         self._update_legend()
         self.controls.refresh()
 
-    def _update_legend(self, _event: Any = None) -> None:
+    def _followed(self) -> Labels | None:
+        """Return the layer of legend and fractions: the labels that are selected, or the result."""
         active = self.viewer.layers.selection.active
-        if isinstance(active, Labels):
-            recognise(active)
-        layer = active if scheme_of(active) is not None else self.result
+        return active if active is not None and is_teachable(active) else self.result
+
+    def _update_legend(self, _event: Any = None) -> None:
+        layer, entry = self._followed(), self.model.entry
+        if layer is not None:
+            recognise(layer)
         scheme = scheme_of(layer)
-        if scheme is None and self.model.entry is not None:
-            scheme = self.model.entry.card.scheme
-            scheme = scheme.with_palette(self._palette) if self._palette else scheme
-        self.legend.show_scheme(scheme, layer)
+        if scheme is None:
+            scheme = DEFAULT_SCHEME if entry is None else self._scheme_for(entry)
+        self.legend.show_scheme(scheme, layer, "" if entry is None else entry.key)
+        self.result_line.follow(layer)
+
+    @Slot(object)
+    def _on_classes(self, layer: Labels) -> None:
+        """Keep classes that the user changed for the next result of the same model."""
+        facts, scheme = facts_of(layer), scheme_of(layer)
+        model = facts.get("model") or facts.get("classes_of")
+        if model and scheme is not None:
+            self.changes.remember(str(model), scheme)
+        self.result_line.follow(layer)
+
+    def _counts_of(self, layer: Labels) -> Mapping[int, int] | None:
+        """Return the pixels of each label of the layer that the fractions are about."""
+        return self.result_line.counts() if layer == self.result_line.layer else None
 
     @Slot()
     def _show_state(self) -> None:
-        """Show the controls that fit the state of the run; results of the queue stay in sight."""
-        goes_on = not self.controls.is_idle and bool(self.result_line.text())
-        self.result_line.setVisible(goes_on or self.controls.state is State.DONE)
+        """Show the controls that fit the state of the run."""
         self.brush_button.setVisible(self.controls.is_idle and self.result is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name

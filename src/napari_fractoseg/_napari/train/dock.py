@@ -20,6 +20,7 @@ from napari_fractoseg._napari.train.settings import TrainingSettings
 from napari_fractoseg._napari.train.texts import result_html, training_text
 from napari_fractoseg._napari.train.unfinished import UnfinishedTraining
 from napari_fractoseg._napari.widgets.controls import small_button
+from napari_fractoseg._napari.widgets.painting_keys import keys_line
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg._napari.widgets.run_controls import ProgressRow, RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
@@ -37,7 +38,7 @@ _NOTHING_PAINTED = (
     "layer of the image."
 )
 _GOES_ON_ALREADY = "This training is running or waiting already."
-_KEYS = "Keys on the labels layer: 1–9 class · P brush · F fill · E erase · Z move\nHere: N, B next, previous place · Esc stop"  # noqa: RUF001, E501
+_KEYS = "Here: N, B next, previous place · Esc stop"
 
 
 class TrainWidget(QWidget):
@@ -109,9 +110,6 @@ class TrainWidget(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
-        keys = QLabel(_KEYS)
-        keys.setWordWrap(True)
-        keys.setStyleSheet("font-size: 9pt; color: gray")
         for widget in (
             self.unfinished,
             self.learn_from,
@@ -121,7 +119,7 @@ class TrainWidget(QWidget):
             self.result_line,
             self.next_steps,
             self.places,
-            keys,
+            keys_line(_KEYS),
             self.command_button,
         ):
             column.addWidget(widget)

@@ -14,6 +14,7 @@ from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import stack_of
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
+from napari_fractoseg._napari.train.place_mark import PlaceMark
 from napari_fractoseg._napari.widgets.controls import side_by_side
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
@@ -136,6 +137,7 @@ class NextPlaces(QWidget):
         self._model, self._device = model, device
         self._search: Run | None = None
         self.places: list[tuple[Suggestion, Image]] = []
+        self._mark = PlaceMark(viewer)
         self.find_button = QPushButton(_FIND)
         self.find_button.setToolTip("The places that the model is least sure about")
         self.find_button.clicked.connect(self.find)
@@ -228,6 +230,7 @@ class NextPlaces(QWidget):
                 printable(f"{number}. {name}? {place.confidence:.0%} sure · {place.image}{plane}")
             )
         self._below.setVisible(bool(self.places))
+        self._mark.remove()
         self.list.setCurrentRow(0 if self.places else -1)
 
     @Slot()
@@ -246,7 +249,8 @@ class NextPlaces(QWidget):
 
     @Slot(int)
     def _go(self, row: int) -> None:
-        """Move sliders and camera to a place."""
+        """Mark a place, and move sliders and camera to it."""
+        self._mark.remove()
         if not 0 <= row < len(self.places):
             return
         place, layer = self.places[row]
@@ -259,3 +263,4 @@ class NextPlaces(QWidget):
         camera = getattr(self._viewer, "scene", self._viewer).camera  # napari 0.9, and before
         camera.center = (0, *map(float, world[-2:]))
         camera.zoom = _CANVAS_PX / (place.size_px * abs(float(layer.scale[-1])) * _VIEW)
+        self._mark.show(place, layer)
