@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.datasets.supervision import Corrections, TaughtPixels, painted_pairs
+from napari_fractoseg.datasets.supervision import (
+    LEARNT,
+    NOT_LEARNT,
+    Corrections,
+    TaughtPixels,
+    changed_labels,
+    judged_strokes,
+    painted_pairs,
+)
 from napari_fractoseg.errors import ClassSchemeError, TrainingError
 from napari_fractoseg.images import MicrographStack
 
@@ -84,3 +92,14 @@ class TestPaintedPairs:
             list(painted_pairs(self.stack(4, 5), Corrections(labels), DEFAULT_SCHEME))
         with pytest.raises(TrainingError, match=r"labels have shape \(4, 5\), their prediction"):
             Corrections(np.ones((4, 5), int), np.ones((5, 4), int))
+
+
+def test_what_a_new_model_changed_is_told_apart_from_strokes():
+    predicted = np.array([[1, 1, 2, 2, 3, 0]], np.uint8)
+    painted = Corrections(np.array([[1, 2, 2, 1, 3, 2]], np.uint8), predicted)
+    new = np.array([[2, 2, 2, 3, 0, 2]], np.uint8)
+    # Only the first pixel: the others were painted, are the same, or are not labelled now.
+    np.testing.assert_array_equal(changed_labels(painted, new), [[2, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(
+        judged_strokes(painted, new), [[0, LEARNT, 0, NOT_LEARNT, 0, LEARNT]]
+    )

@@ -194,22 +194,25 @@ LEARNT, NOT_LEARNT = 1, 2
 
 
 def changed_labels(
-    before: npt.NDArray[np.integer[Any]], after: npt.NDArray[np.integer[Any]]
+    painted: Corrections, after: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.uint8]:
-    """Return the new class of the pixels to which two models give different classes.
+    """Return the new class of the pixels to which a new model gives another class.
 
     Parameters
     ----------
-    before, after : ndarray of int, same shape
-        Class values that the earlier and the later model gave; 0 is unlabelled.
+    painted : Corrections
+        Labels of the earlier model's result; where the user painted on it nothing is compared.
+    after : ndarray of int, same shape
+        Class values that the new model gave; 0 is unlabelled.
 
     Returns
     -------
     ndarray of uint8, same shape
-        Class values of `after` where both are labelled and differ, 0 elsewhere.
+        Class values of `after` where the earlier model gave another class, 0 elsewhere.
     """
-    differs = (before != after) & (before != UNLABELLED)
-    return np.where(differs, after, UNLABELLED).astype(np.uint8)
+    return np.where(painted.untouched & (painted.labels != after), after, UNLABELLED).astype(
+        np.uint8
+    )
 
 
 def judged_strokes(

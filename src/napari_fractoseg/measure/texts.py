@@ -25,7 +25,7 @@ __all__ = [
 
 _EXACT = 0.005
 """Largest error of a fraction with which a tenth of a percent says something."""
-_UNSEEN, _HELD_OUT = "on images it had not seen", "on held-out pixels"
+_UNSEEN, _HELD_OUT = "on unseen images", "on held-out pixels"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def stack_title(n_labelled: int, n_planes: int) -> str:
     """
     if n_labelled == n_planes:
         return f"All {n_planes} planes"
-    return f"The {n_labelled} labelled planes of {n_planes}"
+    return f"{n_labelled} labelled plane{'s' * (n_labelled != 1)} of {n_planes}"
 
 
 def fractions_text(
@@ -181,7 +181,8 @@ def fractions_text(
         lines.append(f"{stack_title}: {_of_stack(stack, decimals)}")
     if error is not None:
         lines.append(str(error))
-    return "\n".join(line.replace(" %", "\u00a0%") for line in lines)
+    text = "\n".join(lines).replace("± ", "±\u00a0").replace(" points", "\u00a0points")
+    return text.replace(" %", "\u00a0%")
 
 
 def _of_plane(plane: MeasuredPlanes, decimals: int) -> Iterator[str]:
@@ -222,7 +223,7 @@ def _change(was: float, share: float, decimals: int) -> str:
     first, second = _percent(was, decimals), _percent(share, decimals)
     points = f"{100 * (share - was):+.1f}".replace("-", "\u2212")
     hidden = first == second and float(f"{abs(100 * (share - was)):.1f}") > 0
-    return f"{first} → corrected {second}{f' ({points} points)' if hidden else ''}"
+    return f"{first} → corrected {second}{f' ({points})' if hidden else ''}"
 
 
 def _parts(table: pd.DataFrame) -> dict[str, float]:
@@ -235,9 +236,9 @@ def _percent(share: float, decimals: int) -> str:
     if math.isnan(share):
         return "none"
     step = 10.0**-decimals
-    if 0 < 100 * share < step / 2:
+    if 0 < 100 * share <= step / 2:
         return f"< {step:.{decimals}f} %"
-    if 100 - step / 2 < 100 * share < 100:
+    if 100 - step / 2 <= 100 * share < 100:
         return f"> {100 - step:.{decimals}f} %"
     return f"{100 * share:.{decimals}f} %"
 

@@ -129,13 +129,14 @@ class NextSteps(QWidget):
         if pair is None:
             return []
         before, after = pair
-        was, new = np.asarray(prediction_of(before)), np.asarray(prediction_of(after))
+        painted = Corrections(np.asarray(before.data), np.asarray(prediction_of(before)))
+        new = np.asarray(prediction_of(after))
         self._hide_others(after)
         scheme = scheme_of(after)
         colors = {c.value: c.rgba for c in scheme or ()}
         shown = {v: (*PAINTED_COLOR[:3], 1) if c[3] == 0 else c for v, c in colors.items()}
-        layers = [self._outline(changed_labels(was, new), after, _CHANGED, shown)]
-        strokes = judged_strokes(Corrections(np.asarray(before.data), was), new)
+        layers = [self._outline(changed_labels(painted, new), after, _CHANGED, shown)]
+        strokes = judged_strokes(painted, new)
         if strokes.any():
             layers.append(self._outline(strokes, after, _STROKES, _STROKE_COLORS))
             layers[1].features = _STROKE_WORDS

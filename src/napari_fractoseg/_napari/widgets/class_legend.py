@@ -194,19 +194,20 @@ class ClassLegend(QWidget):
 
     def _unknown(self, layer: Labels, scheme: ClassScheme) -> list[str]:
         known = {UNLABELLED, *scheme.values}
+        painted = {v: n for v, n in (self._counts(layer) or {}).items() if v not in known}
         brush = int(layer.selected_label)
         lines = []
         if brush not in known:
+            n_px = f" ({painted.pop(brush)} px)" if brush in painted else ""
             lines.append(
-                f"The brush has the label {brush}, which is no class: nothing would be learnt or "
-                "measured of what it paints. Choose a class above, or add one for it."
+                f"The brush has the label {brush}, which is no class{n_px} and does not count. "
+                "Choose a class above, or add one for it."
             )
-        painted = {v: n for v, n in (self._counts(layer) or {}).items() if v not in known}
         if painted:
             listed = ", ".join(f"{v} ({n} px)" for v, n in list(painted.items())[:5])
             lines.append(
-                f"Labels that are no class: {listed}. Choose such a label with napari's picker (L) "
-                "to add a class for it, or paint over it."
+                f"Labels that are no class: {listed}. Pick one (L) to add a class for it, or paint "
+                "over it."
             )
         return lines
 

@@ -9,8 +9,13 @@ from napari_fractoseg._napari.widgets.plain_text import plain_label
 __all__ = ["keys_line"]
 
 _PAINTING = (
-    "Keys on the labels layer: 1–9 brush of that class · P brush · F fill · E erase · Z move · "  # noqa: RUF001
-    "[ ] brush size · Ctrl+Z undo"
+    "1–9 brush of a class",  # noqa: RUF001
+    "P brush",
+    "F fill",
+    "E erase",
+    "Z move",
+    "[ ] brush size",
+    "Ctrl+Z undo",
 )
 
 
@@ -22,6 +27,7 @@ def keys_line(*further: str) -> QLabel:
     *further : str
         Texts on other keys and buttons of the dock.
     """
-    line = plain_label("\n".join((_PAINTING, *further)))
+    keys = " · ".join(key.replace(" ", "\u00a0") for key in _PAINTING)
+    line = plain_label("\n".join((f"Keys on the labels layer: {keys}", *further)))
     line.setStyleSheet("font-size: 9pt; color: gray")
     return line
