@@ -54,7 +54,9 @@ def test_a_model_that_nobody_checked_gets_no_decimals_and_that_is_said():
 
 
 def test_labels_of_a_person_are_as_exact_as_they_are_counted():
-    assert lines(MeasuredPlanes(table(569, 431)))[0] == "Intergranular 56.9 %   Transgranular 43.1 %"
+    assert (
+        lines(MeasuredPlanes(table(569, 431)))[0] == "Intergranular 56.9 %   Transgranular 43.1 %"
+    )
 
 
 def test_model_and_correction_are_told_apart():
@@ -119,6 +121,8 @@ def test_the_plane_and_its_stack():
 def test_names_of_planes_and_stacks():
     assert plane_title((1, 2), (2, 3, 9, 9)) == "Plane 6 of 6"
     assert plane_title((0,), (1, 9, 9)) == plane_title((), (9, 9)) == ""
+    assert plane_title((1, 2), (2, 3, 9, 9), "z") == "z, plane 6 of 6"
+    assert plane_title((), (9, 9), "z") == "z"
     assert stack_title(34, 34) == "All 34 planes"
     assert stack_title(1, 34) == "1 labelled plane of 34"
     assert stack_title(2, 34) == "2 labelled planes of 34"

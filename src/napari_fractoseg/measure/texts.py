@@ -108,8 +108,8 @@ def _fraction(value: object) -> float | None:
     return float(value) if 0 <= value <= 1 else None  # None for NaN, too
 
 
-def plane_title(index: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """Return the name of a plane of a stack, counted from 1; empty where there is only one.
+def plane_title(index: tuple[int, ...], shape: tuple[int, ...], name: str = "") -> str:
+    """Return the name of a plane of a stack, counted from 1.
 
     Parameters
     ----------
@@ -117,17 +117,23 @@ def plane_title(index: tuple[int, ...], shape: tuple[int, ...]) -> str:
         Index of the plane on the leading axes.
     shape : tuple of int
         Shape of the stack, (..., Y, X).
+    name : str
+        Name of the stack, where there are several; then a single plane is called by it, too.
 
     Examples
     --------
     >>> from napari_fractoseg.measure.texts import plane_title
     >>> plane_title((2,), (34, 8, 8)), plane_title((0, 1), (2, 3, 8, 8)), plane_title((), (8, 8))
     ('Plane 3 of 34', 'Plane 2 of 6', '')
+    >>> plane_title((2,), (34, 8, 8), "s17"), plane_title((), (8, 8), "s17")
+    ('s17, plane 3 of 34', 's17')
     """
     n_planes = math.prod(shape[:-2])
     if n_planes == 1:
-        return ""
-    return f"Plane {int(np.ravel_multi_index(index, shape[:-2])) + 1} of {n_planes}"
+        return name
+    number = int(np.ravel_multi_index(index, shape[:-2])) + 1
+    plane = f"plane {number} of {n_planes}"
+    return f"{name}, {plane}" if name else _capital(plane)
 
 
 def stack_title(n_labelled: int, n_planes: int) -> str:

@@ -249,9 +249,11 @@ def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
     new = viewer.layers["s17 · fracture modes [2]"]
     assert new.metadata["fractoseg"]["model"] == "my tiny"
-    changes = widget.next_steps.show_changes()
-    np.testing.assert_array_equal(changes.data > 0, new.data != corrected.data)
+    changes, strokes = widget.next_steps.show_changes()
+    truth = corrections_of(viewer, corrected).truth > 0
+    np.testing.assert_array_equal(changes.data > 0, (new.data != corrected.data) & ~truth)
     np.testing.assert_array_equal(changes.data[changes.data > 0], new.data[changes.data > 0])
+    np.testing.assert_array_equal(strokes.data > 0, truth)
     assert len(widget.learn_from.pairs.rows) == 2  # what only shows changes is not learnt from
 
 
@@ -436,6 +438,9 @@ def test_the_places_to_paint_next_move_the_camera(widget, viewer, corrected, qtb
     for row in range(places.list.count()):
         places.list.setCurrentRow(row)
         place, layer = places.places[row]
+        marked = [x for x in viewer.layers if x.metadata.get("fractoseg", {}).get("helper")]
+        (box,) = (np.array(layer.data[0]) for layer in marked)
+        np.testing.assert_allclose(box.mean(axis=0), (place.row, place.column), atol=0.5)
         camera = getattr(viewer, "scene", viewer).camera
         assert tuple(camera.center[-2:]) == tuple(layer.data_to_world((place.row, place.column)))
     assert places.list.currentRow() == places.list.count() - 1

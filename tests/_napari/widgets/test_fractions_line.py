@@ -151,9 +151,11 @@ def test_it_follows_labels_that_a_program_changes(line, viewer, becomes):
 def test_it_goes_with_its_layer(line, viewer, becomes, qtbot):
     first, second = by_hand(viewer, halves(4, 4)), by_hand(viewer, np.ones((4, 4), np.uint8))
     line.follow(first)
-    becomes(HALF)
+    becomes("by hand:", HALF)
     line.follow(second)
-    becomes("Intergranular 100.0 %   Transgranular 0.0 %")
+    becomes("by hand [1]:", "Intergranular 100.0 %   Transgranular 0.0 %")
+    second.name = "mine"
+    becomes("mine:")
     first.brush_size = 1
     first.paint((0, 0), 2)
     viewer.layers.remove(first)
@@ -188,7 +190,7 @@ def test_notes_stay_with_their_layer(line, viewer, becomes):
     first, second = by_hand(viewer, halves(4, 4)), by_hand(viewer, halves(4, 4))
     line.follow(first)
     line.note("Plane 2 is blank.", first)
-    becomes(HALF, "of the 100 % that show a fracture mode", "Plane 2 is blank.")
+    becomes("by hand:", HALF, "of the 100 % that show a fracture mode", "Plane 2 is blank.")
     line.follow(second)
     assert "blank" not in line.text()
     line.follow(first)
@@ -211,9 +213,9 @@ def test_the_thread_ends_when_another_layer_is_followed(line, viewer, becomes, q
     large, small = by_hand(viewer, halves(9000, 1000)), by_hand(viewer, np.ones((4, 4), np.uint8))
     line.follow(large)
     line.follow(small)
-    becomes("Intergranular 100.0 %   Transgranular 0.0 %")
+    becomes("by hand [1]:", "Intergranular 100.0 %   Transgranular 0.0 %")
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
-    becomes("Intergranular 100.0 %   Transgranular 0.0 %")
+    becomes("by hand [1]:", "Intergranular 100.0 %   Transgranular 0.0 %")
 
 
 def test_labels_on_disk(line, viewer, becomes, tmp_path):

@@ -88,6 +88,7 @@ class ClassLegend(QWidget):
         self.layer: Labels | None = None
         self.scheme: ClassScheme | None = None
         self._model, self._refusal = "", ""
+        self._counted: Mapping[int, int] = {}
         self.buttons: dict[int, QPushButton] = {}
         self.add_button = QPushButton("+ add class")
         self.add_button.setToolTip("Add a class to the labels layer, such as dimples or cleavage")
@@ -135,7 +136,7 @@ class ClassLegend(QWidget):
                 layer.events.selected_label.connect(self._on_selected)
                 if scheme_of(layer) is not None:  # a layer read from a file has no keys yet
                     make_paintable(layer)
-            self.layer, self._refusal = layer, ""
+            self.layer, self._refusal, self._counted = layer, "", {}
         if scheme != self.scheme:
             self.scheme = scheme
             self._rebuild()
@@ -194,7 +195,9 @@ class ClassLegend(QWidget):
 
     def _unknown(self, layer: Labels, scheme: ClassScheme) -> list[str]:
         known = {UNLABELLED, *scheme.values}
-        painted = {v: n for v, n in (self._counts(layer) or {}).items() if v not in known}
+        counted = self._counts(layer)
+        self._counted = self._counted if counted is None else counted  # else the line would flicker
+        painted = {v: n for v, n in self._counted.items() if v not in known}
         brush = int(layer.selected_label)
         lines = []
         if brush not in known:

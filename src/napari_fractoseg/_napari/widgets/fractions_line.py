@@ -10,7 +10,7 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.corrections import prediction_of
+from napari_fractoseg._napari.corrections import is_teachable, prediction_of
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import current_plane, scheme_of
@@ -90,6 +90,7 @@ class FractionsLine(QWidget):
             timer.setInterval(pause)
             timer.timeout.connect(slot)
         viewer.dims.events.current_step.connect(self._renew_soon)
+        viewer.layers.events.inserted.connect(self._renew_soon)
         viewer.layers.events.removed.connect(self._on_removed)
         self.hide()
 
@@ -144,6 +145,7 @@ class FractionsLine(QWidget):
             (events.set_data, self._on_set_data),
             (events.data, self._on_data),
             (events.colormap, self._renew_soon),
+            (events.name, self._renew_soon),
             (events.metadata, self._on_metadata),
             (events.editable, self._on_data),
         ]
@@ -167,6 +169,7 @@ class FractionsLine(QWidget):
         if self.layer is not None and event.value == self.layer:
             self._leave()
             self._show()
+        self._renew_soon()
 
     def _on_paint(self, event: Any) -> None:
         layer, now, box = self.layer, self._now, stroke_box(event)
@@ -292,11 +295,16 @@ class FractionsLine(QWidget):
         self._figures = fractions_text(
             plane,
             self._error,
-            title=plane_title(self._plane, now.labels.shape),
+            title=plane_title(self._plane, now.labels.shape, self._name()),
             stack=stack,
             stack_title=stack_title(now.n_labelled_planes(), now.n_planes),
         )
         self._show()
+
+    def _name(self) -> str:
+        """Return the name of the layer, if there are others that it could be taken for."""
+        measurable = [x for x in self._viewer.layers if is_teachable(x) and scheme_of(x)]
+        return str(self.layer.name) if self.layer is not None and len(measurable) > 1 else ""
 
     def _measured(
         self, scheme: ClassScheme, plane: tuple[int, ...] | None
