@@ -112,8 +112,7 @@ def test_the_plane_and_its_stack():
         "Plane 3 of 34:",
         "Intergranular 90 %   Transgranular 10 %",
         "of the 100 % that show a fracture mode",
-        "All 34 planes: intergranular: model 70 % → corrected 60 %, "
-        "transgranular: model 30 % → corrected 40 %",
+        "All 34 planes: intergranular 70 % → 60 %, transgranular 30 % → 40 %",
         "Model's error on unseen images: ± 13 points",
     ]
 

@@ -199,29 +199,29 @@ def _of_plane(plane: MeasuredPlanes, decimals: int) -> Iterator[str]:
         names = " or ".join(modes["class_name"])
         yield f"No {names} area." if is_labelled else "Nothing is labelled here yet."
         return
-    shares = list(_shares(plane, decimals))
-    corrected = [f"{_capital(name)}: {text}" for name, text, is_changed in shares if is_changed]
-    as_it_was = [f"{_capital(name)} {text}" for name, text, is_changed in shares if not is_changed]
-    yield from corrected
+    as_it_was = []
+    for name, was, share in _both(plane):
+        if was == share:
+            as_it_was.append(f"{_capital(name)} {_percent(share, decimals)}")
+        else:
+            yield f"{_capital(name)}: model {_change(was, share, decimals)}"
     yield from filter(None, ["   ".join(part.replace(" ", "\u00a0") for part in as_it_was)])
     yield f"of the {_percent(classified, 0)} that show a fracture mode"
 
 
 def _of_stack(stack: MeasuredPlanes, decimals: int) -> str:
-    shares = _shares(stack, decimals)
-    found = [f"{name}{':' if is_changed else ''} {text}" for name, text, is_changed in shares]
-    return ", ".join(found)
+    texts = []
+    for name, was, share in _both(stack):
+        before, now = _percent(was, decimals), _percent(share, decimals)
+        texts.append(f"{name} {now}" if before == now else f"{name} {before} → {now}")
+    return ", ".join(texts)
 
 
-def _shares(measured: MeasuredPlanes, decimals: int) -> Iterator[tuple[str, str, bool]]:
-    """Yield the name, a text on the part, and whether it was corrected, of each fracture mode."""
+def _both(measured: MeasuredPlanes) -> Iterator[tuple[str, float, float]]:
+    """Yield the name of each fracture mode, and its part before and now."""
     before = {} if measured.before is None else _parts(measured.before)
     for name, share in _parts(measured.now).items():
-        was = before.get(name, share)
-        if was == share or (math.isnan(was) and math.isnan(share)):
-            yield name, _percent(share, decimals), False
-            continue
-        yield name, f"model {_change(was, share, decimals)}", True
+        yield name, before.get(name, share), share
 
 
 def _change(was: float, share: float, decimals: int) -> str:
