@@ -10,6 +10,7 @@ import torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.readout import ReadoutNetwork
 
 __all__ = ["with_classes"]
 
@@ -73,6 +74,9 @@ def with_classes(
         before
     ):
         return result  # other names, values or colours only
+    if isinstance(model.network, ReadoutNetwork):
+        result.network = model.network.with_classes(origin, len(scheme)).eval()
+        return result
     result.network = _network(model, scheme, seed)
     _copy(model.network.state_dict(), result.network, origin, (len(before), len(scheme)))
     result.network.eval()

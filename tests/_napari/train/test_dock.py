@@ -21,6 +21,7 @@ from napari_fractoseg._napari.train.request import (
     unfinished_trainings,
 )
 from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.inference.predictor import segment
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.readme import kept_text
@@ -258,6 +259,29 @@ def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected
 
 
 @pytest.mark.slow
+def test_in_seconds_a_model_learns_to_sum_up_what_it_sees(widget, viewer, corrected, qtbot):
+    settings = widget.settings
+    settings.budget.choices = [("seconds", 0.0)]
+    settings.name.value = "quick"
+    click(qtbot, widget.controls.button)
+    qtbot.waitUntil(lambda: widget.controls.state is State.DONE, timeout=LONG)
+    model = SegmentationModel.load(settings.start.entry.folder)
+    assert (model.card.name, model.card.lineage.plan["method"]) == ("quick", "readout")
+    assert "quick</b>: learnt in " in widget.result_line.text()
+    assert widget.curves.isHidden()
+    labels = segment(viewer.layers["s17"].data, model, device="cpu")
+    truth = corrections_of(viewer, corrected).truth
+    assert np.array_equal(labels[truth > 0], truth[truth > 0])
+
+
+def test_a_new_network_takes_more_than_seconds(widget, corrected, qtbot):
+    settings = widget.settings
+    settings.start.choice.value = ""
+    settings.budget.choices = [("seconds", 0.0)]
+    assert not widget.controls.button.isEnabled()
+    assert "takes longer than seconds" in widget.controls.state_line.text()
+
+
 def test_painting_goes_on_while_it_trains(widget, corrected, qtbot):
     truth = corrections_of(widget.viewer, corrected).truth.copy()
     click(qtbot, widget.controls.button)

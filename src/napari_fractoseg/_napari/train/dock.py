@@ -181,7 +181,7 @@ class TrainWidget(QWidget):
                 scheme = scheme.joined(ClassScheme(layer.scheme.name, new))
         plan = suggested_plan(
             None if entry is None else entry.card,
-            max_minutes=float(settings.budget.value),
+            **settings.limits,
             **settings.options.chosen(),
         )
         return TrainingRequest(
@@ -207,9 +207,7 @@ class TrainWidget(QWidget):
                     "Only one class is painted. Paint at least two, or mark areas that are "
                     "correct, so that they can be told apart."
                 )
-        if not str(self.settings.name.value).strip():
-            return "Give the new model a name."
-        return ""
+        return self.settings.missing_text
 
     def _blocked(self) -> str:
         """Return why no training can be started: something is missing, or one goes on already."""
@@ -254,7 +252,7 @@ class TrainWidget(QWidget):
         self.run = run
         self.curves.begin(run.task.request.scheme)
         self.curves.show_history(run.history)
-        self.curves.show()
+        self.curves.setVisible(run.task.request.plan.method == "deep")
         if run.state.has_ended:  # while no dock was open
             self._on_end()
         else:
