@@ -14,6 +14,7 @@ from napari_fractoseg._napari.result_reader import get_labels_reader, read_resul
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.via.reader import get_reader
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
+from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import ImageError
@@ -101,7 +102,7 @@ def test_an_error_keeps_its_details_when_its_tags_are_shown(qtbot, is_rich):
 
 
 def test_of_an_endless_name_both_ends_are_shown_and_what_to_do(viewer, qtbot):
-    dock = QLabel()
+    dock = Dock(viewer)
     qtbot.addWidget(dock)
     controls = RunControls(dock, viewer, "Segment", blocked=lambda: "")
     qtbot.addWidget(controls)

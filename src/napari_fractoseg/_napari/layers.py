@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,10 +39,17 @@ __all__ = [
     "stack_of",
     "uncertainty_layer",
     "unique_name",
+    "unwrapped",
 ]
 
 _BRUSH_PX = 20
+AnyThing = TypeVar("AnyThing")
 LABELS_OPACITY = 0.45
+
+
+def unwrapped(thing: AnyThing) -> AnyThing:
+    """Return a viewer or layer itself, of which napari hands plugins a new wrapper each time."""
+    return cast("AnyThing", getattr(thing, "__wrapped__", thing))
 
 
 def is_segmentable(layer: Layer) -> bool:

@@ -155,6 +155,7 @@ def test_plain_labels_are_painted_in_the_classes_of_the_start(widget, viewer, su
     labels = np.zeros(surface.shape, int)
     labels[:20, :20], labels[:20, 100:] = 1, 2
     viewer.add_labels(labels, name="strokes")
+    widget.learn_from.pairs.rows[0].use.click()
     request = widget.request()
     assert request.scheme == DEFAULT_SCHEME
     assert request.painted[0].corrections.truth.sum() == labels.sum()
@@ -168,6 +169,8 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     labels = np.zeros(surface.shape, int)
     labels[:20, :20], labels[:20, 100:] = 1, 77
     viewer.add_labels(labels, name="strokes")
+    assert "The labels of strokes were not painted here" in widget.controls.state_line.text()
+    widget.learn_from.pairs.rows[0].use.click()
     train(widget, qtbot, State.FAILED)
     assert "77 (560 px)" in widget.controls.state_line.text()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
@@ -24,6 +24,7 @@ from napari_fractoseg._napari.segment.run import (
 )
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.dock import Dock, open_dock
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.plain_text import plain_label
@@ -46,7 +47,7 @@ _SAME_WORK = (
 )
 
 
-class SegmentWidget(QWidget):
+class SegmentWidget(Dock):
     """Dock widget that segments an image layer with a model into a labels layer.
 
     Parameters
@@ -56,8 +57,7 @@ class SegmentWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.queue = queue_of(napari_viewer)
         self.run: SegmentationRun | None = None
         self._preset_for: ModelEntry | None = None
@@ -96,7 +96,7 @@ class SegmentWidget(QWidget):
         self.source.add_to(form)
         form.addRow("Model", self.model)
         form.addRow("Device", self.device)
-        layout = QVBoxLayout(self)
+        layout = self.column
         layout.addLayout(form)
         for widget in (self.advanced, self.controls, self.result_line, self.brush_button):
             layout.addWidget(widget)
@@ -105,7 +105,6 @@ class SegmentWidget(QWidget):
         layout.addWidget(self.legend)
         layout.addStretch(1)
         self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         controls = self.controls
@@ -281,7 +280,9 @@ class SegmentWidget(QWidget):
         self.source.refresh()
 
 
-def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> SegmentWidget:
+def segment_in_dock(
+    viewer: napari.viewer.Viewer, model: Path, image: Image, beside: QWidget
+) -> SegmentWidget:
     """Open the Segment dock, or the one that is open, and segment an image with a model.
 
     Parameters
@@ -292,11 +293,10 @@ def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> 
         Folder of the model.
     image : Image
         Layer of the viewer to segment.
+    beside : QWidget
+        Widget of ours in the same window.
     """
-    _, dock = viewer.window.add_plugin_dock_widget(
-        "napari-fractoseg", "Segment fracture modes", tabify=True
-    )
-    assert isinstance(dock, SegmentWidget)  # noqa: S101 - our own manifest
+    dock = open_dock(viewer, SegmentWidget, "Segment fracture modes", beside)
     dock.choose(model, image)
     dock.segment()
     return dock

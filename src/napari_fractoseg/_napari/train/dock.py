@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.train.curves import TrainingCurves
@@ -20,6 +20,7 @@ from napari_fractoseg._napari.train.settings import TrainingSettings
 from napari_fractoseg._napari.train.texts import result_html, training_text
 from napari_fractoseg._napari.train.unfinished import UnfinishedTraining
 from napari_fractoseg._napari.widgets.controls import small_button
+from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg._napari.widgets.run_controls import ProgressRow, RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
@@ -40,7 +41,7 @@ _GOES_ON_ALREADY = "This training is running or waiting already."
 _KEYS = "Keys on the labels layer: 1–9 class · P brush · F fill · E erase · Z move\nHere: N, B next, previous place · Esc stop"  # noqa: RUF001, E501
 
 
-class TrainWidget(QWidget):
+class TrainWidget(Dock):
     """Dock widget that fine-tunes a model on what was painted.
 
     Parameters
@@ -50,8 +51,7 @@ class TrainWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.queue = queue_of(napari_viewer)
         self.run: TrainingRun | None = None
         self._make_controls()
@@ -105,10 +105,6 @@ class TrainWidget(QWidget):
         self.result_line.hide()
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(6, 4, 6, 4)
-        column.setSpacing(4)
         keys = QLabel(_KEYS)
         keys.setWordWrap(True)
         keys.setStyleSheet("font-size: 9pt; color: gray")
@@ -124,16 +120,8 @@ class TrainWidget(QWidget):
             keys,
             self.command_button,
         ):
-            column.addWidget(widget)
-        column.addStretch(1)
-        area = self.area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+            self.column.addWidget(widget)
+        self.column.addStretch(1)
 
     def _connect(self) -> None:
         controls = self.controls
@@ -246,6 +234,7 @@ class TrainWidget(QWidget):
     def _start(self, task: TrainingTask) -> None:
         self.next_steps.forget()
         self.controls.start(TrainingRun(task))
+        self.bring_into_view(self.controls)
 
     @Slot()
     def _on_queue(self) -> None:
@@ -256,7 +245,6 @@ class TrainWidget(QWidget):
         self.run = run
         self.curves.begin(run.task.request.scheme)
         self.curves.show_history(run.history)
-        self.curves.show()
         if run.state.has_ended:  # while no dock was open
             self._on_end()
         else:
@@ -268,8 +256,13 @@ class TrainWidget(QWidget):
     @Slot()
     def _on_progress(self) -> None:
         progress = None if self.run is None else self.run.progress
-        if progress is not None and progress.metrics:
-            self.curves.add(dict(progress.metrics))
+        if progress is None or not progress.metrics:
+            return
+        is_first = not self.curves.history
+        self.curves.add(dict(progress.metrics))
+        if is_first:
+            self._show_state()
+            self.bring_into_view(self.controls)
 
     @Slot()
     def _on_end(self) -> None:
@@ -305,8 +298,9 @@ class TrainWidget(QWidget):
     @Slot()
     def _show_state(self) -> None:
         """Show the controls that fit the state of the run."""
-        run, state, is_idle = self.run, self.controls.state, self.controls.is_idle
+        run, state, is_idle = self.controls.run, self.controls.state, self.controls.is_idle
         lacks_weights = run is not None and isinstance(run.error, DownloadError)
+        self.curves.setVisible(run is not None and bool(self.curves.history))
         self.result_line.setVisible(state is State.DONE)
         self.random_button.setVisible(state is State.FAILED and lacks_weights)
         self.command_button.setVisible(run is not None and is_idle)
@@ -316,19 +310,5 @@ class TrainWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models and layers again whenever the dock is opened."""
         super().showEvent(event)
-        self._widen()
         self.settings.start.refresh()
         self._offer_unfinished()
-
-    def _widen(self) -> None:
-        """Make the dock so wide that nothing is cut off, with or without a scroll bar.
-
-        The width is known when the dock is shown in its window's style.
-        """
-        inner, bar = self.area.widget(), self.area.verticalScrollBar()
-        if inner is not None and bar is not None:
-            self.area.setMinimumWidth(
-                inner.minimumSizeHint().width()
-                + bar.sizeHint().width()
-                + 2 * self.area.frameWidth()
-            )

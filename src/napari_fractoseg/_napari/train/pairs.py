@@ -25,7 +25,10 @@ from napari_fractoseg._napari.origin import (
     accept_as_truth,
     changed_since,
     count_taught,
+    is_foreign,
     is_in_doubt,
+    note_new_labels,
+    note_stroke,
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow
@@ -98,16 +101,21 @@ class PairRow(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_RECOUNT_AFTER_MS)
         self._timer.timeout.connect(self.recount)
-        self._events = (labels.events.paint, labels.events.data, labels.events.labels_update)
-        for event in self._events:
-            event.connect(self.recount_soon)
+        events = labels.events
+        self._connections = (
+            (events.paint, self._on_stroke),
+            (events.data, self._on_new_labels),
+            (events.labels_update, self.recount_soon),
+        )
+        for event, slot in self._connections:
+            event.connect(slot)
         labels.events.name.connect(self._on_name)
         self._on_name()
 
     def forget(self) -> None:
         """Stop following the layer, as it was removed."""
-        for event in self._events:
-            event.disconnect(self.recount_soon)
+        for event, slot in self._connections:
+            event.disconnect(slot)
         self.labels.events.name.disconnect(self._on_name)
         self._timer.stop()
 
@@ -121,7 +129,14 @@ class PairRow(QWidget):
     @property
     def question(self) -> str:
         """Question to the user before all of the labels teach; empty if there is none."""
-        if self.image.value is None or not is_in_doubt(self.labels):
+        if self.image.value is None:
+            return ""
+        if is_foreign(self.labels) and self._teaches and not self.use.isChecked():
+            return (
+                f"The labels of {self.labels.name} were not painted here. Tick the layer in the "
+                "list above if they are right, or paint on a labels layer of your own."
+            )
+        if not is_in_doubt(self.labels):
             return ""
         return (
             f"Are the labels of {self.labels.name} truth? They cover most of the image, and a "
@@ -169,6 +184,14 @@ class PairRow(QWidget):
         """Classes of the layer; None if it is not one of ours."""
         return scheme_of(self.labels)
 
+    def _on_stroke(self, _event: Any = None) -> None:
+        note_stroke(self.labels)
+        self.recount_soon()
+
+    def _on_new_labels(self, _event: Any = None) -> None:
+        note_new_labels(self.labels)
+        self.recount_soon()
+
     def recount_soon(self, _event: Any = None) -> None:
         """Count the pixels that teach when the user pauses painting."""
         self._timer.start()
@@ -188,7 +211,8 @@ class PairRow(QWidget):
             return
         self.taught = count_taught(self._viewer, self.labels)
         if not self._was_touched:
-            self.use.setChecked(self._teaches and self.image.value is not None)
+            teaches_unasked = self._teaches and not is_foreign(self.labels)
+            self.use.setChecked(teaches_unasked and self.image.value is not None)
         self._describe()
         self.changed.emit()
 
@@ -203,6 +227,8 @@ class PairRow(QWidget):
             if is_in_doubt(self.labels):
                 question = doubt_html(self.taught, changed_since(self.labels))
                 text = f"{question}<br>{text}" if self._teaches else question
+            elif is_foreign(self.labels):
+                text = f"<small><b>not painted here: tick it to learn from it</b></small><br>{text}"
             self.counts.setText(text)
 
     def painted(self, fallback: ClassScheme) -> PaintedLayer:
