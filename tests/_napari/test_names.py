@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg._napari.result_reader import get_labels_reader, read_results
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.via.reader import get_reader
-from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.dock import Dock
+from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import ImageError

@@ -194,9 +194,7 @@ def check_plane(viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, 
     layer.refresh()
 
 
-def is_plane_checked(
-    viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, ...]
-) -> bool:
+def is_plane_checked(viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, ...]) -> bool:
     """Tell whether `check_plane` marked a plane, and all of it is still checked."""
     layer = checked_layer(viewer, labels)
     if layer is None or plane not in _before(layer):

@@ -35,6 +35,7 @@ __all__ = [
     "labels_layer",
     "pixel_size_um",
     "placement",
+    "planes_first",
     "scheme_of",
     "stack_of",
     "uncertainty_layer",
@@ -115,6 +116,42 @@ def placement(layer: Layer) -> dict[str, Any]:
         "units": tuple(layer.units),
         "axis_labels": tuple(layer.axis_labels),
     }
+
+
+def planes_first(layer: Image, taken: Iterable[str]) -> Image:
+    """Return a new layer of an image (Y, X, Z) with its planes on the first axis; data are shared.
+
+    Parameters
+    ----------
+    layer : Image
+        Greyscale image layer of three axes; it is not changed.
+    taken : iterable of str
+        Names that layers have already.
+    """
+    levels = list(layer.data) if layer.multiscale else [layer.data]
+    moved = [np.moveaxis(_transposable(level), -1, 0) for level in levels]
+    labels = [str(label) for label in layer.axis_labels]
+    is_named = not all(label.startswith("axis ") for label in labels)
+    return Image(
+        moved if layer.multiscale else moved[0],
+        multiscale=layer.multiscale,
+        name=unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
+        scale=np.roll(layer.scale, 1),
+        translate=np.roll(layer.translate, 1),
+        units=(layer.units[-1], *layer.units[:-1]),
+        axis_labels=(labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
+        colormap=layer.colormap,
+        contrast_limits=layer.contrast_limits,
+    )
+
+
+def _transposable(data: Any) -> Any:
+    """Return an array whose axes can be moved without loading it."""
+    if isinstance(data, np.ndarray):
+        return data
+    import dask.array  # it takes half a second
+
+    return dask.array.asarray(data)
 
 
 def current_plane(

@@ -172,7 +172,13 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     assert "The labels of strokes were not painted here" in widget.controls.state_line.text()
     widget.learn_from.pairs.rows[0].use.click()
     train(widget, qtbot, State.FAILED)
-    assert "77 (560 px)" in widget.controls.state_line.text()
+    said = widget.controls.state_line.text()
+    assert said == (
+        "That did not work. Layer “strokes”: Labels hold values that are no class: 77 (560 px). "
+        "The scheme 'fracture modes' has 1 intergranular, 2 transgranular, 3 background; relabel "
+        "them or add classes."
+    )
+    assert not widget.curves.isVisibleTo(widget)  # there is nothing to draw
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ __all__ = ["SegmentWidget", "segment_in_dock"]
 _OPEN_FIRST = (
     "Open an image first: drop a file on the window, or use File > Open Sample > Fractoseg."
 )
+_WHICH_AXIS = "Answer the question above first: which axis of the image is that of its planes?"
 _SAME_WORK = (
     "This is running or waiting already. To add to the queue, choose another image, plane or model."
 )
@@ -163,11 +164,12 @@ class SegmentWidget(Dock):
         Raises
         ------
         ImageError
-            If no image or model is there, or the image is empty.
+            If no image or model is there, the image is empty, or the order of its axes unsaid.
         """
         layer, entry = self.source.layer, self.model.entry
-        if layer is None or entry is None:
-            raise ImageError(self._missing_text())
+        missing = self._missing_text()
+        if missing or layer is None or entry is None:
+            raise ImageError(missing)
         return Request(
             image=stack_of(layer),
             model=entry,
@@ -184,6 +186,8 @@ class SegmentWidget(Dock):
     def _missing_text(self) -> str:
         if self.source.layer is None:
             return _OPEN_FIRST
+        if self.source.must_be_asked:
+            return _WHICH_AXIS
         return self.model.missing_text if self.model.entry is None else ""
 
     def _blocked(self) -> str:

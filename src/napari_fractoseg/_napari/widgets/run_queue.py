@@ -150,4 +150,3 @@ def queue_of(viewer: napari.viewer.Viewer) -> RunQueue:
         if unwrapped(queue.viewer) is unwrapped(viewer):
             return queue
     return RunQueue(viewer)
-
