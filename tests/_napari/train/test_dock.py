@@ -142,6 +142,45 @@ def test_a_plane_or_an_area_is_marked_as_correct(widget, viewer, corrected, qtbo
     assert row.taught.n_taught == corrected.data.size
 
 
+def test_a_plane_that_was_called_correct_can_be_taken_back(widget, viewer, noise, qtbot):
+    """Taken back, of the plane is checked what was checked before, and nothing of the others."""
+    viewer.add_image(noise(3, 96, 128), name="z")
+    layer = viewer.add_layer(prediction((3, 96, 128)))
+    plane_button, area_button = widget.learn_from.plane_button, widget.learn_from.area_button
+    (row,) = widget.learn_from.pairs.rows
+    viewer.dims.set_current_step(0, 1)
+    click(qtbot, area_button)
+    area = viewer.layers.selection.active
+    area.data[1, :5, :4] = 1
+    area.data[2, 0, 0] = 1
+    before = area.data.copy()
+    viewer.layers.selection.active = layer
+    assert plane_button.text() == "This plane is correct"
+    click(qtbot, plane_button)
+    assert row.taught.confirmed == 96 * 128 + 1
+    assert plane_button.text() == "Take “correct” back"
+    viewer.dims.set_current_step(0, 2)
+    assert plane_button.text() == "This plane is correct"
+    viewer.dims.set_current_step(0, 1)
+    click(qtbot, plane_button)
+    np.testing.assert_array_equal(area.data, before)
+    assert row.taught.confirmed == 21
+    assert plane_button.text() == "This plane is correct"
+    assert area in viewer.layers
+
+
+def test_taken_back_at_once_it_is_as_if_it_had_never_been_said(widget, viewer, corrected, qtbot):
+    (row,) = widget.learn_from.pairs.rows
+    names = [layer.name for layer in viewer.layers]
+    row.recount()
+    taught = row.taught
+    click(qtbot, widget.learn_from.plane_button)
+    assert row.taught.untouched == 0
+    click(qtbot, widget.learn_from.plane_button)
+    assert row.taught == taught
+    assert [layer.name for layer in viewer.layers] == names
+
+
 def test_labels_without_an_image_of_their_size_are_left_out(widget, viewer, surface):
     viewer.add_image(surface[:40], name="other")
     viewer.add_layer(prediction(surface.shape))

@@ -76,7 +76,7 @@ class SegmentWidget(Dock):
         self.model = ModelPicker()
         self.device = DeviceLine()
         self.advanced = AdvancedOptions()
-        self.queue_list = QueueList(self.queue)
+        self.queue_list = QueueList(self.queue, SegmentationRun)
         self.controls = RunControls(
             self,
             self.viewer,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Image
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.train.curves import TrainingCurves
 from napari_fractoseg._napari.train.learn_from import LearnFrom
 from napari_fractoseg._napari.train.next_places import NextPlaces
@@ -277,9 +279,17 @@ class TrainWidget(Dock):
             self.curves.show_history(trained.result.history)
             self.settings.start_from(trained.folder)  # the next corrections go on from it
             self.result_line.setText(result_html(trained))
-            rows = self.learn_from.pairs.chosen()
-            self.next_steps.offer(trained, [row.image.value for row in rows])
+            self.next_steps.offer(trained, self._images_of(run))
             self.controls.follow(run)  # what is painted meanwhile does not hide what came out
+
+    def _images_of(self, run: TrainingRun) -> list[Image]:
+        """Return the image layers that a training learnt from, as far as they are open.
+
+        Those of a training that was taken up are not known: then the ones that are chosen.
+        """
+        names = [painted.image.name for painted in run.task.request.painted]
+        images = [x for x in self.viewer.layers if is_segmentable(x) and x.name in names]
+        return images or [row.image.value for row in self.learn_from.pairs.chosen()]
 
     # ---- what is shown ------------------------------------------------------------------
 

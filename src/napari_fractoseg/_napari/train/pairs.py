@@ -124,6 +124,7 @@ class PairRow(QWidget):
         if self.use.isChecked() and is_in_doubt(self.labels) and not self._teaches:
             self._on_truth()  # there is nothing else that the tick can mean
         else:
+            self._describe()
             self.changed.emit()
 
     @property
@@ -131,7 +132,7 @@ class PairRow(QWidget):
         """Question to the user before all of the labels teach; empty if there is none."""
         if self.image.value is None:
             return ""
-        if is_foreign(self.labels) and self._teaches and not self.use.isChecked():
+        if self._is_left_out:
             return (
                 f"The labels of {self.labels.name} were not painted here. Tick the layer in the "
                 "list above if they are right, or paint on a labels layer of your own."
@@ -142,6 +143,11 @@ class PairRow(QWidget):
             f"Are the labels of {self.labels.name} truth? They cover most of the image, and a "
             "program may have made them. Say yes in the list above, or correct and check some."
         )
+
+    @property
+    def _is_left_out(self) -> bool:
+        """Whether the labels could teach, but are of others, and the user has not ticked them."""
+        return is_foreign(self.labels) and self._teaches and not self.use.isChecked()
 
     @property
     def _teaches(self) -> bool:
@@ -223,11 +229,12 @@ class PairRow(QWidget):
             self.counts.setText("no image of its size is open")
         elif self.taught is not None:
             is_prediction = prediction_of(self.labels) is not None
-            text = taught_html(self.taught, self.scheme or self._fallback, is_prediction)
+            scheme, is_painted = self.scheme or self._fallback, not is_foreign(self.labels)
+            text = taught_html(self.taught, scheme, is_prediction, is_painted)
             if is_in_doubt(self.labels):
                 question = doubt_html(self.taught, changed_since(self.labels))
                 text = f"{question}<br>{text}" if self._teaches else question
-            elif is_foreign(self.labels):
+            elif self._is_left_out:
                 text = f"<small><b>not painted here: tick it to learn from it</b></small><br>{text}"
             self.counts.setText(text)
 
@@ -257,7 +264,9 @@ def doubt_html(taught: TaughtPixels, model: str) -> str:
     return f"<small>{changed}{covered} · <b>is this truth?</b></small>"
 
 
-def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool) -> str:
+def taught_html(
+    taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool, is_painted: bool
+) -> str:
     """Return two lines of HTML on how much of a layer teaches, with a swatch for each class."""
     if is_prediction:
         shares = (
@@ -267,7 +276,8 @@ def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction:
         )
         first = " · ".join(f"{word}&nbsp;{_percent(px, taught.total)}" for word, px in shares)
     else:
-        first = f"painted&nbsp;{_percent(taught.corrected, taught.total)}"
+        word = "painted" if is_painted else "labelled"
+        first = f"{word}&nbsp;{_percent(taught.corrected, taught.total)}"
     known = () if scheme is None else scheme
     parts = [
         f"<span style='color:{'#888' if c.is_transparent else c.color[:7]}'>"

@@ -62,7 +62,7 @@ class Dock(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = viewer
-        self._is_docked = self._is_twin = False
+        self._is_docked = self._is_twin = self._is_settled = False
         inner = QWidget()
         self.column = QVBoxLayout(inner)
         self.column.setContentsMargins(*_MARGINS_PX)
@@ -113,13 +113,15 @@ class Dock(QWidget):
         window, dock = main_window(self), self.parent()
         if not isinstance(window, QMainWindow) or not isinstance(dock, QDockWidget):
             return
-        others = [other for other in window.findChildren(Dock) if other is not self]
-        twin = next((other for other in others if type(other) is type(self)), None)
-        if twin is not None:
+        # Of docks that were opened at once, each joins those that have their place.
+        others = [x for x in window.findChildren(Dock) if x is not self and x._is_settled]
+        twins = [other for other in others if type(other) is type(self)]
+        if twins:
             self._is_twin = True
             self.viewer.window.remove_dock_widget(self)
-            twin.come_to_front()
+            twins[0].come_to_front()
             return
+        self._is_settled = True
         for other in others:
             beside = other.parent()
             if isinstance(beside, QDockWidget) and _are_neighbours(window, beside, dock):
