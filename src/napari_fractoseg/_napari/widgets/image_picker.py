@@ -109,6 +109,7 @@ class ImagePicker(QObject):
         self._viewer.add_layer(layer)
         middle = layer.data_to_world((layer.data.shape[0] // 2, 0, 0))
         self._viewer.dims.set_point(self._viewer.dims.ndim - 3, float(middle[0]))
+        self._viewer.reset_view()
 
     @Slot()
     def leave_axes(self) -> None:
