@@ -342,6 +342,10 @@ def test_labels_of_others_are_ticked_by_the_user_alone(viewer, row_in):
     assert row.use.isChecked()
     assert row.taught.by_value == {1: 100, 2: 1}
     assert row.question == ""
+    again = row_in(viewer)
+    assert again.use.isChecked()  # the user has said so
+    again.use.click()
+    assert not row_in(viewer).use.isChecked()
 
 
 def test_exact_labels_of_a_sample_are_truth(viewer, row_in):

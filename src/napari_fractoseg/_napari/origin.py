@@ -40,8 +40,10 @@ __all__ = [
     "count_taught",
     "is_foreign",
     "is_in_doubt",
+    "may_teach_unasked",
     "note_new_labels",
     "note_stroke",
+    "note_tick",
     "recognise",
 ]
 
@@ -56,6 +58,8 @@ _painted_here: WeakSet[Labels] = WeakSet()
 """Layers that were empty when they were first seen, and were painted by hand since."""
 _foreign: WeakSet[Labels] = WeakSet()
 """Layers of which nothing is known, and that have labels which no hand painted here."""
+_ticked: WeakSet[Labels] = WeakSet()
+"""Layers that the user ticked to learn from."""
 
 
 def recognise(layer: Labels) -> None:
@@ -136,6 +140,16 @@ def is_foreign(layer: Labels) -> bool:
     return unwrapped(layer) in _foreign and not _is_known(layer)
 
 
+def note_tick(layer: Labels, is_ticked: bool) -> None:
+    """Take note that the user ticked a layer to learn from it, or took that back."""
+    (_ticked.add if is_ticked else _ticked.discard)(unwrapped(layer))
+
+
+def may_teach_unasked(layer: Labels) -> bool:
+    """Tell whether a layer is learnt from without a word of the user, or had that word."""
+    return not is_foreign(layer) or unwrapped(layer) in _ticked
+
+
 def note_stroke(layer: Labels) -> None:
     """Take note that the user painted on a layer; if it was empty before, all of it is painted."""
     if unwrapped(layer) not in _foreign:
@@ -145,6 +159,7 @@ def note_stroke(layer: Labels) -> None:
 def note_new_labels(layer: Labels) -> None:
     """Take note that all labels of a layer were replaced, which no hand does."""
     _painted_here.discard(unwrapped(layer))
+    _ticked.discard(unwrapped(layer))
     if is_in_doubt(layer):
         forget_prediction(layer)
         add_facts(layer, {"in_doubt": False})

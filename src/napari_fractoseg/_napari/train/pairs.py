@@ -27,8 +27,10 @@ from napari_fractoseg._napari.origin import (
     count_taught,
     is_foreign,
     is_in_doubt,
+    may_teach_unasked,
     note_new_labels,
     note_stroke,
+    note_tick,
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow
@@ -121,6 +123,7 @@ class PairRow(QWidget):
 
     def _on_click(self) -> None:
         self._was_touched = True
+        note_tick(self.labels, self.use.isChecked())
         if self.use.isChecked() and is_in_doubt(self.labels) and not self._teaches:
             self._on_truth()  # there is nothing else that the tick can mean
         else:
@@ -217,8 +220,8 @@ class PairRow(QWidget):
             return
         self.taught = count_taught(self._viewer, self.labels)
         if not self._was_touched:
-            teaches_unasked = self._teaches and not is_foreign(self.labels)
-            self.use.setChecked(teaches_unasked and self.image.value is not None)
+            may_teach = self._teaches and may_teach_unasked(self.labels)
+            self.use.setChecked(may_teach and self.image.value is not None)
         self._describe()
         self.changed.emit()
 
