@@ -247,7 +247,7 @@ def test_progress_and_curves_are_scrolled_into_view_and_are_never_empty(train_do
     assert not dock.curves.isVisible()
     dock.area.verticalScrollBar().setValue(0)
     qtbot.waitUntil(lambda: not is_in_view(dock, dock.controls.button), timeout=LONG)
-    qtbot.mouseClick(dock.controls.button, Qt.MouseButton.LeftButton)
+    dock.train()  # as Resume does, from the top of the dock
     qtbot.waitUntil(lambda: is_in_view(dock, dock.controls.progress), timeout=LONG)
     qtbot.waitUntil(lambda: dock.curves.isVisible(), timeout=LONG)
     assert len(dock.curves.history) > 0

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["TrainingCurves"]
 
 _HEIGHT_PX = 200
-_LEGEND_COLUMNS, _LEGEND_PT = 3, 7
+_LEGEND: dict[str, float] = {
+    "ncols": 3,
+    "fontsize": 7,
+    "handlelength": 1.2,
+    "handletextpad": 0.4,
+    "columnspacing": 0.8,
+}
+"""Measures of the legend, so that nine entries fit the width of a dock."""
 _REDRAW_INTERVAL_S = 1.0
 
 
@@ -79,10 +86,9 @@ class TrainingCurves(FigureCanvasQTAgg):
                 _in_colors(ax, text, back)
             self._figure.legend(
                 loc="outside lower center",
-                ncols=_LEGEND_COLUMNS,
                 labelcolor=text,
                 frameon=False,
-                fontsize=_LEGEND_PT,
+                **_LEGEND,
             )
         self.draw_idle()
 
