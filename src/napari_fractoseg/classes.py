@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.errors import ClassSchemeError, translated
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import listed, printable
 
 __all__ = [
     "DEFAULT_SCHEME",
@@ -231,8 +231,8 @@ class ClassScheme:
         found = self.get(text)
         if found is None:
             raise ClassSchemeError(
-                f"Class {text!r} is not in the scheme {list(self.names)}. Rename it, or add it "
-                "to the scheme."
+                f"Class {text!r} is not in the scheme: {listed(self.names)}. Rename it, or "
+                "add it to the scheme."
             )
         return found
 
@@ -257,7 +257,7 @@ class ClassScheme:
             if fracture_class.value == value:
                 return fracture_class
         raise ClassSchemeError(
-            f"Label value {value} is not in the scheme; its values are {list(self.values)}."
+            f"Label value {value} is not in the scheme; its values are {listed(self.values)}."
         )
 
     def with_names(self, names: Iterable[str]) -> ClassScheme:
@@ -376,7 +376,7 @@ class ClassScheme:
         if isinstance(palette, str):
             if palette not in PALETTES:
                 raise ClassSchemeError(
-                    f"Palette {palette!r} is not known; there are {sorted(PALETTES)}."
+                    f"Palette {palette!r} is not known; there are {listed(sorted(PALETTES))}."
                 )
             palette = PALETTES[palette]
         recoloured, used = [], 0
@@ -417,10 +417,11 @@ class ClassScheme:
             if value != UNLABELLED and value not in self.values
         }
         if unknown:
-            listed = ", ".join(f"{value} ({n} px)" for value, n in unknown.items())
+            found = listed(f"{value} ({n} px)" for value, n in unknown.items())
+            known = listed(f"{c.value} {c.name}" for c in self)
             raise ClassSchemeError(
-                f"Labels hold values that are no class: {listed}. The scheme {self.name!r} has "
-                f"{dict(zip(self.values, self.names, strict=True))}; relabel them or add classes."
+                f"Labels hold values that are no class: {found}. The scheme {self.name!r} has "
+                f"{known}; relabel them or add classes."
             )
 
     def to_targets(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -352,9 +352,9 @@ class TestTrain:
         ("option", "value", "message"),
         [
             ("--mask-values", "0:background", "'0:background' is not of the form VALUE=CLASS"),
-            ("--mask-values", "7=transgranular", "none of the mask values [7] occurs"),
+            ("--mask-values", "7=transgranular", "none of the mask values 7 occurs"),
             ("--encoder", "resnet1", "with encoder 'resnet1'"),
-            ("--validation", "three", "No image named ['three']"),
+            ("--validation", "three", "No image named three"),
         ],
     )
     def test_what_does_not_fit_is_one_line(self, data, option, value, message):

@@ -85,12 +85,12 @@ class TestPaintedPairs:
         assert first.image is second.image
 
     def test_other_shapes_and_unknown_values_are_refused(self):
-        with pytest.raises(TrainingError, match=r"s17: the image has shape \(4, 5\), its labels"):
+        with pytest.raises(TrainingError, match=r"s17: the image has 5 x 4 px, its labels"):
             list(painted_pairs(self.stack(4, 5), Corrections(np.ones((5, 4), int)), DEFAULT_SCHEME))
         labels = np.full((4, 5), 300)
         with pytest.raises(ClassSchemeError, match=r"no class: 300 \(20 px\)"):
             list(painted_pairs(self.stack(4, 5), Corrections(labels), DEFAULT_SCHEME))
-        with pytest.raises(TrainingError, match=r"labels have shape \(4, 5\), their prediction"):
+        with pytest.raises(TrainingError, match=r"labels have 5 x 4 px, their prediction"):
             Corrections(np.ones((4, 5), int), np.ones((5, 4), int))
 
 

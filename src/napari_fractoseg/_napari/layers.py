@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +37,13 @@ __all__ = [
     "make_paintable",
     "pixel_size_um",
     "placement",
+    "planes_first",
     "scheme_of",
     "stack_of",
     "start_brush",
     "uncertainty_layer",
     "unique_name",
+    "unwrapped",
 ]
 
 _BRUSH_PX = 20
@@ -58,11 +60,17 @@ _TOOLS = {
 """Word for a tool in the names of napari's actions -> mode of a labels layer."""
 _LOOKING = ("pan_zoom", "transform")
 """Tools of a labels layer that change and choose no label."""
+AnyThing = TypeVar("AnyThing")
 LABELS_OPACITY = 0.45
 
 PAINTED_COLOR = (1.0, 0.72, 0.88, 0.75)
 """Colour of a transparent class, such as background, while its layer is painted on: a pale pink,
 which neither micrographs (grey) nor our palettes have, and which hides less than the classes do."""
+
+
+def unwrapped(thing: AnyThing) -> AnyThing:
+    """Return a viewer or layer itself, of which napari hands plugins a new wrapper each time."""
+    return cast("AnyThing", getattr(thing, "__wrapped__", thing))
 
 
 def is_segmentable(layer: Layer) -> bool:
@@ -128,6 +136,42 @@ def placement(layer: Layer) -> dict[str, Any]:
         "units": tuple(layer.units),
         "axis_labels": tuple(layer.axis_labels),
     }
+
+
+def planes_first(layer: Image, taken: Iterable[str]) -> Image:
+    """Return a new layer of an image (Y, X, Z) with its planes on the first axis; data are shared.
+
+    Parameters
+    ----------
+    layer : Image
+        Greyscale image layer of three axes; it is not changed.
+    taken : iterable of str
+        Names that layers have already.
+    """
+    levels = list(layer.data) if layer.multiscale else [layer.data]
+    moved = [np.moveaxis(_transposable(level), -1, 0) for level in levels]
+    labels = [str(label) for label in layer.axis_labels]
+    is_named = not all(label.startswith("axis ") for label in labels)
+    return Image(
+        moved if layer.multiscale else moved[0],
+        multiscale=layer.multiscale,
+        name=unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
+        scale=np.roll(layer.scale, 1),
+        translate=np.roll(layer.translate, 1),
+        units=(layer.units[-1], *layer.units[:-1]),
+        axis_labels=(labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
+        colormap=layer.colormap,
+        contrast_limits=layer.contrast_limits,
+    )
+
+
+def _transposable(data: Any) -> Any:
+    """Return an array whose axes can be moved without loading it."""
+    if isinstance(data, np.ndarray):
+        return data
+    import dask.array  # it takes half a second
+
+    return dask.array.asarray(data)
 
 
 def current_plane(

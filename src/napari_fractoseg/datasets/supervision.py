@@ -19,6 +19,7 @@ from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.text import size_text
 
 __all__ = [
     "LEARNT",
@@ -64,8 +65,9 @@ class Corrections:
         for what, array in (("prediction", self.predicted), ("checked area", self.checked)):
             if array is not None and array.shape != self.labels.shape:
                 raise TrainingError(
-                    f"The labels have shape {self.labels.shape}, their {what} {array.shape}. They "
-                    "belong to different images; duplicate the layer and paint there."
+                    f"The labels have {size_text(self.labels.shape)}, their {what} "
+                    f"{size_text(array.shape)}. They belong to different images; duplicate the "
+                    "layer and paint there."
                 )
 
     @property
@@ -268,9 +270,9 @@ def painted_pairs(
     """
     if corrections.labels.shape != image.shape:
         raise TrainingError(
-            f"{image.name}: the image has shape {image.shape}, its labels "
-            f"{corrections.labels.shape}. They must be the same; were the labels made for another "
-            "image?"
+            f"{image.name}: the image has {size_text(image.shape)}, its labels "
+            f"{size_text(corrections.labels.shape)}. They must be the same; were the labels made "
+            "for another image?"
         )
     for index in image.indices():
         of_plane = corrections.plane(index)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.class_changes import class_changes_of
 from napari_fractoseg._napari.corrections import is_teachable
@@ -28,6 +28,7 @@ from napari_fractoseg._napari.segment.run import (
 )
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.dock import Dock, open_dock
 from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
@@ -47,13 +48,14 @@ __all__ = ["SegmentWidget", "segment_in_dock"]
 _OPEN_FIRST = (
     "Open an image first: drop a file on the window, or use File > Open Sample > Fractoseg."
 )
+_WHICH_AXIS = "Answer the question above first: which axis of the image is that of its planes?"
 _SAME_WORK = (
     "This is running or waiting already. To add to the queue, choose another image, plane or model."
 )
 _HERE = "Right click a class to rename, recolour or remove it"
 
 
-class SegmentWidget(QWidget):
+class SegmentWidget(Dock):
     """Dock widget that segments an image layer with a model into a labels layer.
 
     Parameters
@@ -63,8 +65,7 @@ class SegmentWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.queue = queue_of(napari_viewer)
         self.changes = class_changes_of(napari_viewer)
         self.run: SegmentationRun | None = None
@@ -83,7 +84,7 @@ class SegmentWidget(QWidget):
         self.model = ModelPicker()
         self.device = DeviceLine()
         self.advanced = AdvancedOptions()
-        self.queue_list = QueueList(self.queue)
+        self.queue_list = QueueList(self.queue, SegmentationRun)
         self.controls = RunControls(
             self,
             self.viewer,
@@ -104,7 +105,7 @@ class SegmentWidget(QWidget):
         self.source.add_to(form)
         form.addRow("Model", self.model)
         form.addRow("Device", self.device)
-        layout = QVBoxLayout(self)
+        layout = self.column
         layout.addLayout(form)
         for widget in (self.advanced, self.controls, self.result_line, self.brush_button):
             layout.addWidget(widget)
@@ -184,11 +185,12 @@ class SegmentWidget(QWidget):
         Raises
         ------
         ImageError
-            If no image or model is there, or the image is empty.
+            If no image or model is there, the image is empty, or the order of its axes unsaid.
         """
         layer, entry = self.source.layer, self.model.entry
-        if layer is None or entry is None:
-            raise ImageError(self._missing_text())
+        missing = self._missing_text()
+        if missing or layer is None or entry is None:
+            raise ImageError(missing)
         return Request(
             image=stack_of(layer),
             model=entry,
@@ -205,6 +207,8 @@ class SegmentWidget(QWidget):
     def _missing_text(self) -> str:
         if self.source.layer is None:
             return _OPEN_FIRST
+        if self.source.must_be_asked:
+            return _WHICH_AXIS
         return self.model.missing_text if self.model.entry is None else ""
 
     def _blocked(self) -> str:
@@ -322,7 +326,9 @@ class SegmentWidget(QWidget):
         self.source.refresh()
 
 
-def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> SegmentWidget:
+def segment_in_dock(
+    viewer: napari.viewer.Viewer, model: Path, image: Image, beside: QWidget
+) -> SegmentWidget:
     """Open the Segment dock, or the one that is open, and segment an image with a model.
 
     Parameters
@@ -333,11 +339,10 @@ def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> 
         Folder of the model.
     image : Image
         Layer of the viewer to segment.
+    beside : QWidget
+        Widget of ours in the same window.
     """
-    _, dock = viewer.window.add_plugin_dock_widget(
-        "napari-fractoseg", "Segment fracture modes", tabify=True
-    )
-    assert isinstance(dock, SegmentWidget)  # noqa: S101 - our own manifest
+    dock = open_dock(viewer, SegmentWidget, "Segment fracture modes", beside)
     dock.choose(model, image)
     dock.segment()
     return dock

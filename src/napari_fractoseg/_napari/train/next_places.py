@@ -170,6 +170,10 @@ class NextPlaces(QWidget):
         """Enable the search if there is something to look at and no training goes on."""
         self.find_button.setVisible(is_idle and self._model.entry is not None)
         self.find_button.setEnabled(self._search is None and bool(self._rows()))
+        if not any(layer in self._viewer.layers for _, layer in self.places):
+            self.places = []
+            self.list.clear()
+            self._below.hide()
 
     @Slot()
     def find(self) -> None:

@@ -72,13 +72,15 @@ class NextSteps(QWidget):
     def offer(self, trained: Trained, images: list[Image]) -> None:
         """Offer a trained model for the image layers that it learnt from."""
         self._trained, self._images = trained, images
-        name = images[0].name if images else "the image"
-        self.segment_button.setText(button_text(f"Segment {name} with it"[:30]))
         self.refresh()
 
     def refresh(self) -> None:
         """Show the buttons that make sense now."""
+        self._images = [image for image in self._images if image in self._viewer.layers]
         can_segment = self._trained is not None and bool(self._images)
+        if can_segment:
+            name = self._images[0].name
+            self.segment_button.setText(button_text(f"Segment {name} with it"[:30]))
         can_compare = self._before_and_after() is not None
         self.segment_button.setVisible(can_segment)
         self.changes_button.setVisible(can_compare)
@@ -89,10 +91,9 @@ class NextSteps(QWidget):
     @Slot()
     def segment(self) -> SegmentWidget | None:
         """Segment the first image with the new model in the Segment dock, which is opened."""
-        images = [image for image in self._images if image in self._viewer.layers]
-        if self._trained is None or not images:
+        if self._trained is None or not self._images:
             return None
-        return segment_in_dock(self._viewer, self._trained.folder, images[0])
+        return segment_in_dock(self._viewer, self._trained.folder, self._images[0], self)
 
     # ---- compare ------------------------------------------------------------------------
 
