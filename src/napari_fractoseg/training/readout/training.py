@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_fractoseg.datasets.dataset import TrainingSet
-from napari_fractoseg.evaluation.evaluate import evaluate_job
+from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device
@@ -94,8 +94,10 @@ def train_readout(
     return FineTuned(result, [], 1, before, split.notes)
 
 
-def _judged(model: SegmentationModel, by: TrainingSet, device: Device | None, done: int) -> Any:
-    job = evaluate_job(model, by.with_scheme(by.scheme), device)
+def _judged(
+    model: SegmentationModel, by: TrainingSet, device: Device | None, done: int
+) -> Job[Evaluation]:
+    job = evaluate_job(model, by, device)
     return (yield from as_part(job, done, 100, "judging", span=_JUDGED))
 
 
