@@ -53,7 +53,9 @@ def _readout_text(figures: Mapping[str, Any]) -> str:
     before, now = figures.get("mean_iou_before"), figures.get("mean_iou")
     if not (isinstance(before, float) and isinstance(now, float)):
         return ""
-    if now >= before:
+    if now == before:
+        return "On the held-out pixels it does as well as the model that it started from."
+    if now > before:
         return "On the held-out pixels it does better than the model that it started from."
     return (
         "On the held-out pixels it does worse than the model that it started from: paint more, or "
