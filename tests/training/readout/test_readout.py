@@ -12,7 +12,7 @@ from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.card import CARD
+from napari_fractoseg.models.card import CARD, Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.tiling import Box
@@ -112,6 +112,23 @@ class TestFeatures:
             rtol=1e-3,
             atol=1e-3,
         )
+
+    def test_a_region_is_read_as_in_the_whole_plane(self, tiny_model):
+        # So wide a halo that all of what the network sees is in it.
+        model = tiny_model.with_card(inference=Inference(reductions=(1,), halo_px=448))
+        reader = FeatureReader(model, ReadoutPlan(n_components=8), choose_device("cpu"))
+        grey = np.random.default_rng(0).integers(0, 255, (300, 420), np.uint8)
+        image, box = Micrograph(grey), Box(75, 201, 140, 333)
+        whole, part = drain(reader.plane_job(image)), drain(reader.plane_job(image, box))
+        weights = torch.randn(3, 2 * 11 + 1, generator=torch.Generator().manual_seed(0))
+        rows, columns = np.array([75, 130, 200]), np.array([140, 332, 201])
+        assert part.n_bytes < whole.n_bytes / 3
+        for found, expected in (
+            (part.scores(weights), whole.scores(weights, box)),
+            (part.scores(weights, Box(80, 90, 150, 300)), part.scores(weights)[:, 5:15, 10:160]),
+            (part.at(rows, columns), whole.at(rows, columns)),
+        ):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
     def test_pixels_have_the_features_that_their_scores_come_from(self, reader, halves):
         plane = drain(reader.plane_job(halves[0]))

@@ -31,8 +31,10 @@ from napari_fractoseg.training.readout.plan import ReadoutPlan
 
 __all__ = ["FeatureReader", "LevelFeatures", "PlaneFeatures"]
 
-_TILE_PX = 768
-"""Edge of a core in network pixels: the features of a stage take four times its memory."""
+_TILE_PX = 1344
+"""Edge of a core in network pixels: a region is one tile, and the stages of one take about 1 GB."""
+_MARGIN = 2
+"""Cells around a region that interpolation inside it reads."""
 _BASIS_PLANES, _BASIS_CELLS = 16, 20_000
 """Planes and cells that the components are found from: more changes nothing but the time."""
 
@@ -44,16 +46,19 @@ class LevelFeatures:
     Parameters
     ----------
     values : Tensor of float16, shape (P, y, x)
-        Components at each cell of the grid.
+        Components at cells of the grid.
     grid_px : int
         Edge of a cell in network pixels.
     reduction : int
         Edge in image pixels of a network pixel.
+    first : tuple of int
+        Row and column of the first cell in the grid of the plane.
     """
 
     values: torch.Tensor
     grid_px: int
     reduction: int
+    first: tuple[int, int] = (0, 0)
 
     @property
     def cell_px(self) -> int:
@@ -63,9 +68,10 @@ class LevelFeatures:
     def at(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> torch.Tensor:
         """Return the components at n pixels, interpolated bilinearly: float32, shape (n, P)."""
         height, width = self.values.shape[-2:]
+        first_row, first_column = (index * self.cell_px for index in self.first)
         across = [
-            (torch.from_numpy(index) + 0.5) / (n * self.cell_px) * 2 - 1
-            for index, n in ((columns, width), (rows, height))
+            (torch.from_numpy(index) - start + 0.5) / (n * self.cell_px) * 2 - 1
+            for index, start, n in ((columns, first_column, width), (rows, first_row, height))
         ]
         places = torch.stack(across, dim=-1).float()[None, None]
         found = F.grid_sample(
@@ -76,21 +82,29 @@ class LevelFeatures:
 
 @dataclass(frozen=True, eq=False)
 class PlaneFeatures:
-    """Features of a plane at all scale levels.
+    """Features of a plane, or a part of it, at all scale levels.
 
     Parameters
     ----------
     levels : tuple of LevelFeatures
         Features at each scale level, the coarsest first.
-    shape : tuple of int
-        Rows and columns of the plane.
+    box : Box
+        Part of the plane whose pixels they are for.
     """
 
     levels: tuple[LevelFeatures, ...]
-    shape: tuple[int, int]
+    box: Box
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that they take."""
+        return sum(level.values.nbytes for level in self.levels)
 
     def at(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> torch.Tensor:
-        """Return the features at n pixels: float32, shape (n, D), scale level by scale level."""
+        """Return the features at n pixels of the box: float32, shape (n, D), level by level.
+
+        Rows and columns are those of the plane.
+        """
         return torch.cat([level.at(rows, columns) for level in self.levels], dim=1)
 
     def scores(self, weights: torch.Tensor, box: Box | None = None) -> torch.Tensor:
@@ -101,14 +115,14 @@ class PlaneFeatures:
         weights : Tensor of float32, shape (K, D + 1)
             Weights of the readout (`fit_readout`).
         box : Box, optional
-            Part of the plane; by default all of it.
+            Part of `box`; by default all of it.
 
         Returns
         -------
         Tensor of float32, shape (K, Y, X)
             Scores before the softmax.
         """
-        box = Box(0, self.shape[0], 0, self.shape[1]) if box is None else box
+        box = self.box if box is None else box
         total = weights[:, -1][:, None, None]
         first = 0
         for level in self.levels:
@@ -122,21 +136,34 @@ class PlaneFeatures:
 def _enlarged_scores(weights: torch.Tensor, level: LevelFeatures, box: Box) -> torch.Tensor:
     """Return the scores of a scale level in a box, interpolated bilinearly, shape (K, Y, X)."""
     cell_px, (height, width) = level.cell_px, level.values.shape[-2:]
-    row0, row1 = _cells(box.row0, box.row1, cell_px, height)
-    column0, column1 = _cells(box.column0, box.column1, cell_px, width)
-    part = level.values[:, row0:row1, column0:column1].float()
+    first_row, first_column = level.first
+    row0, row1 = _cells(box.row0, box.row1, cell_px, first_row, height)
+    column0, column1 = _cells(box.column0, box.column1, cell_px, first_column, width)
+    part = level.values[
+        :, row0 - first_row : row1 - first_row, column0 - first_column : column1 - first_column
+    ].float()
     scores = torch.einsum("kp,pyx->kyx", weights, part)
     # In two steps, as the network and then the scale levels of a saved readout do it.
     full = F.interpolate(scores[None], scale_factor=level.grid_px, mode="bilinear")
     full = enlarged(full, level.reduction)[0]
-    first_row, first_column = box.row0 - row0 * cell_px, box.column0 - column0 * cell_px
+    row, column = box.row0 - row0 * cell_px, box.column0 - column0 * cell_px
     rows, columns = box.shape
-    return full[:, first_row : first_row + rows, first_column : first_column + columns]
+    return full[:, row : row + rows, column : column + columns]
 
 
-def _cells(start: int, stop: int, cell_px: int, n_cells: int) -> tuple[int, int]:
-    """Return the range of cells that a range of pixels needs, with two more on either side."""
-    return max(start // cell_px - 2, 0), min(-(-stop // cell_px) + 2, n_cells)
+def _cells(start: int, stop: int, cell_px: int, first: int, n_cells: int) -> tuple[int, int]:
+    """Return the range of cells that a range of pixels needs, of those that there are."""
+    return (
+        max(start // cell_px - _MARGIN, first),
+        min(-(-stop // cell_px) + _MARGIN, first + n_cells),
+    )
+
+
+def _pixels_of(level: LevelFeatures) -> Box:
+    """Return the pixels that lie in the cells of features; some may be beyond the plane."""
+    (row, column), cell_px = level.first, level.cell_px
+    rows, columns = level.values.shape[-2:]
+    return Box(row * cell_px, (row + rows) * cell_px, column * cell_px, (column + columns) * cell_px)
 
 
 class FeatureReader:
@@ -251,33 +278,36 @@ class FeatureReader:
         plane : Micrograph
             Plane to read.
         within : Box, optional
-            Part of the plane that is needed; features elsewhere are 0. By default all of it.
+            Part of the plane to read, exactly as in the whole plane; by default all of it.
 
         Yields
         ------
         Progress
-            After each tile.
+            Before each tile.
         """
         if self.projector is None:
             self.find_basis([plane])
+        box = Box(0, plane.shape[0], 0, plane.shape[1]) if within is None else within
         windows = PlaneWindows(plane, self._transfers)
-        found = tuple(self._empty(level.scale, plane.shape) for level in self._levels)
+        found = tuple(self._empty(level.scale, plane.shape, box) for level in self._levels)
         tiles = [
             (tile, level.scale, into)
             for level, into in zip(self._levels, found, strict=True)
-            for tile in level.tiler.tiles(plane.shape, within)
+            for tile in level.tiler.tiles(plane.shape, _pixels_of(into))
         ]
         for done, (tile, scale, into) in enumerate(tiles):
             yield Progress(done, len(tiles), "reading features")
             self._read(windows, tile, scale, into)
-        return PlaneFeatures(found, plane.shape)
+        return PlaneFeatures(found, box)
 
-    def _empty(self, scale: ScaleLevel, shape: tuple[int, int]) -> LevelFeatures:
+    def _empty(self, scale: ScaleLevel, shape: tuple[int, int], box: Box) -> LevelFeatures:
         cell_px = self.plan.grid_px * scale.reduction
         rows, columns = (-(-n // scale.stride_px) * scale.stride_px // cell_px for n in shape)
+        row0, row1 = _cells(box.row0, box.row1, cell_px, 0, rows)
+        column0, column1 = _cells(box.column0, box.column1, cell_px, 0, columns)
         n_components = self._ready.shape.n_outputs
-        values = torch.zeros(n_components, rows, columns, dtype=torch.half)
-        return LevelFeatures(values, self.plan.grid_px, scale.reduction)
+        values = torch.zeros(n_components, row1 - row0, column1 - column0, dtype=torch.half)
+        return LevelFeatures(values, self.plan.grid_px, scale.reduction, (row0, column0))
 
     @property
     def _ready(self) -> ReadoutNetwork:
@@ -288,18 +318,25 @@ class FeatureReader:
     def _read(
         self, windows: PlaneWindows, tile: Tile, scale: ScaleLevel, into: LevelFeatures
     ) -> None:
-        """Write the features of the core of a tile to their cells."""
+        """Write the features of the core of a tile to their cells, as far as there are any."""
         found = self._ready.on_cells(self._inputs(windows, tile, scale))[0]
-        cell_px, core, window = into.cell_px, tile.core, tile.window
-        rows, columns = (
-            slice(start // cell_px, -(-stop // cell_px))
-            for start, stop in ((core.row0, core.row1), (core.column0, core.column1))
-        )
-        row, column = window.row0 // cell_px, window.column0 // cell_px
-        own = found[
-            :, rows.start - row : rows.stop - row, columns.start - column : columns.stop - column
-        ]
-        into.values[:, rows, columns] = own.half().cpu()
+        parts = []
+        for start, stop, origin, first, length in (
+            (tile.core.row0, tile.core.row1, tile.window.row0, into.first[0], into.values.shape[1]),
+            (
+                tile.core.column0,
+                tile.core.column1,
+                tile.window.column0,
+                into.first[1],
+                into.values.shape[2],
+            ),
+        ):
+            begin = max(start // into.cell_px, first)
+            end = min(-(-stop // into.cell_px), first + length)
+            offset = origin // into.cell_px
+            parts.append((slice(begin - first, end - first), slice(begin - offset, end - offset)))
+        (rows, own_rows), (columns, own_columns) = parts
+        into.values[:, rows, columns] = found[:, own_rows, own_columns].half().cpu()
 
     # ---- a model ------------------------------------------------------------------------
 
