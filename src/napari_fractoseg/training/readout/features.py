@@ -163,7 +163,9 @@ def _pixels_of(level: LevelFeatures) -> Box:
     """Return the pixels that lie in the cells of features; some may be beyond the plane."""
     (row, column), cell_px = level.first, level.cell_px
     rows, columns = level.values.shape[-2:]
-    return Box(row * cell_px, (row + rows) * cell_px, column * cell_px, (column + columns) * cell_px)
+    return Box(
+        row * cell_px, (row + rows) * cell_px, column * cell_px, (column + columns) * cell_px
+    )
 
 
 class FeatureReader:

@@ -21,7 +21,7 @@ from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.regression import fit_readout
 from napari_fractoseg.training.readout.samples import Samples, painted_samples, prior_samples
 
-__all__ = ["as_model", "fit_samples", "knows_all", "learn_readout"]
+__all__ = ["as_model", "fit_samples", "knows_all", "learn_readout", "values_in"]
 
 _NEVER = -1e3
 """Score of a class that no sample has: it is never the answer."""
@@ -36,7 +36,7 @@ def knows_all(
     otherwise the task is another one, and its answer says nothing.
     """
     counts = taught.pixel_counts()
-    table = _values_of(start, taught.scheme, renamed or {})
+    table = values_in(start, taught.scheme, renamed)
     known = set(table[list(start.values)].tolist())
     return all(taught.scheme.find(name).value in known for name, n_px in counts.items() if n_px)
 
@@ -149,7 +149,7 @@ def learn_readout(
     device = device or choose_device()
     random = np.random.default_rng(plan.seed)
     images = _by_image(taught)
-    table = _values_of(start.card.scheme, taught.scheme, renamed or {})
+    table = values_in(start.card.scheme, taught.scheme, renamed)
     knows = knows_all(start.card.scheme, taught, renamed)
     predictor = Predictor(start, device, flips=False) if knows else None
     painted, prior = [], []
@@ -187,13 +187,13 @@ def _by_image(taught: TrainingSet) -> dict[str, tuple[Micrograph, list[TrainingP
     return images
 
 
-def _values_of(
-    before: ClassScheme, after: ClassScheme, renamed: Mapping[str, str]
+def values_in(
+    before: ClassScheme, after: ClassScheme, renamed: Mapping[str, str] | None = None
 ) -> npt.NDArray[np.uint8]:
     """Return a table: class value in one scheme -> that in another, 0 for unknown ones."""
     table = np.zeros(256, np.uint8)
     for fracture_class in after:
-        found = before.get(renamed.get(fracture_class.name, fracture_class.name))
+        found = before.get((renamed or {}).get(fracture_class.name, fracture_class.name))
         if found is not None:
             table[found.value] = fracture_class.value
     return table

@@ -59,13 +59,13 @@ def painted_samples(
     scheme: ClassScheme,
     random: np.random.Generator,
 ) -> Samples:
-    """Sample the painted pixels of a plane.
+    """Sample the painted pixels of a plane, or of a part of it.
 
     Parameters
     ----------
     features : PlaneFeatures
-        Features of the plane.
-    painted : ndarray of uint8, shape (Y, X)
+        Features of that part.
+    painted : ndarray of uint8, shape of ``features.box``
         Class values where a person painted, 0 elsewhere.
     scheme : ClassScheme
         Classes of these values.
@@ -80,7 +80,7 @@ def painted_samples(
         if len(found := np.flatnonzero(channels == channel))
     ]
     kept = np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.intp)
-    return Samples(features.at(rows[kept], columns[kept]), channels[kept], len(rows))
+    return Samples(_at(features, rows[kept], columns[kept]), channels[kept], len(rows))
 
 
 def prior_samples(
@@ -96,10 +96,10 @@ def prior_samples(
     Parameters
     ----------
     features : PlaneFeatures
-        Features of the plane.
-    answer : ndarray of uint8, shape (Y, X)
+        Features of a plane, or of a part of it.
+    answer : ndarray of uint8, shape of ``features.box``
         Class values that the model gave; 0 where it gave none.
-    painted : ndarray of uint8, shape (Y, X)
+    painted : ndarray of uint8, same shape
         Class values where a person painted, 0 elsewhere.
     scheme : ClassScheme
         Classes of these values.
@@ -111,7 +111,15 @@ def prior_samples(
     rows, columns = (random.integers(0, length, count) for length in answer.shape)
     kept = (answer[rows, columns] != UNLABELLED) & (painted[rows, columns] == UNLABELLED)
     rows, columns = rows[kept], columns[kept]
-    return Samples(features.at(rows, columns), _channels(answer[rows, columns], scheme), count)
+    found = _at(features, rows, columns)
+    return Samples(found, _channels(answer[rows, columns], scheme), count)
+
+
+def _at(
+    features: PlaneFeatures, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> torch.Tensor:
+    """Return the features at pixels of their box, counted from its corner."""
+    return features.at(rows + features.box.row0, columns + features.box.column0)
 
 
 def _channels(values: npt.NDArray[np.uint8], scheme: ClassScheme) -> npt.NDArray[np.intp]:

@@ -1,0 +1,149 @@
+"""A readout that follows what somebody paints, region by region."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.tiling import Box
+from napari_fractoseg.training.readout.live import LiveReadout, RegionLabels
+from napari_fractoseg.training.readout.plan import ReadoutPlan
+from napari_fractoseg.training.readout.regions import Region, nearest_first, regions_of
+
+SHAPE = (96, 160)
+OTHER = ClassScheme(
+    "surface", (FractureClass(1, "smooth", "#ff0000"), FractureClass(2, "rough", "#00ff00"))
+)
+WHOLE = Box(0, 96, 0, 160)
+
+
+@pytest.fixture
+def stack():
+    """Two planes that are smooth on the left and rough on the right; a third that is blank."""
+    random = np.random.default_rng(0)
+    grey = random.normal(128, 3, (3, *SHAPE))
+    grey[:2, :, 80:] += random.normal(0, 40, (2, 96, 80))
+    grey[2] = 7
+    return MicrographStack(np.clip(grey, 0, 255).astype(np.uint8), name="halves")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network with few channels, whose components are found at once."""
+    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "resnet18")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SegmentationModel.create(card, encoder_depth=3, decoder_channels=(16, 8, 8))
+    model.network.eval()
+    return model
+
+
+@pytest.fixture
+def live(model, stack):
+    return LiveReadout(model, stack, ReadoutPlan(n_components=8), choose_device("cpu"))
+
+
+def painted(*values):
+    labels = np.zeros(SHAPE, np.uint8)
+    if 1 in values:
+        labels[30:40, 10:60] = 1
+    if 2 in values:
+        labels[50:60, 100:150] = 2
+    return labels
+
+
+def truth():
+    labels = np.ones(SHAPE, np.uint8)
+    labels[:, 80:] = 2
+    return labels
+
+
+def labelled(live, learnt, *regions):
+    found = {}
+    drain(live.label_job(learnt, regions, found.__setitem__))
+    return found
+
+
+class TestLiveReadout:
+    def test_strokes_on_one_plane_label_the_others(self, live):
+        first, second, blank = (Region((i,), WHOLE) for i in range(3))
+        learnt = drain(live.learn_job({first: RegionLabels(painted(1, 2))}, OTHER))
+        found = labelled(live, learnt, first, second, blank)
+        assert set(found) == {first, second}  # nothing is said of a plane that shows nothing
+        for labels in found.values():
+            assert np.mean(labels == truth()) > 0.9
+
+    def test_regions_that_were_painted_before_still_teach(self, live):
+        first, second = Region((0,), WHOLE), Region((1,), WHOLE)
+        assert drain(live.learn_job({first: RegionLabels(painted(1))}, OTHER)) is None
+        learnt = drain(live.learn_job({second: RegionLabels(painted(2))}, OTHER))
+        assert np.mean(labelled(live, learnt, first)[first] == truth()) > 0.9
+
+    def test_what_was_taken_back_is_forgotten(self, live):
+        first = Region((0,), WHOLE)
+        assert drain(live.learn_job({first: RegionLabels(painted(1, 2))}, OTHER)) is not None
+        assert drain(live.learn_job({first: RegionLabels(painted())}, OTHER)) is None
+
+    def test_the_answer_counts_where_nothing_is_painted(self, live):
+        """One stroke of one class does not make all of the plane that class."""
+        first = Region((0,), WHOLE)
+        labels = RegionLabels(painted(1), truth())
+        learnt = drain(live.learn_job({first: labels}, OTHER))
+        assert np.mean(labelled(live, learnt, first)[first] == truth()) > 0.9
+
+    def test_a_new_class_appears_beside_those_of_the_answer(self, live):
+        first = Region((0,), WHOLE)
+        scheme = OTHER.with_class("river lines", 3)
+        strokes = painted(2)
+        strokes[5:25, 90:150] = 3
+        learnt = drain(live.learn_job({first: RegionLabels(strokes, truth())}, scheme))
+        found = labelled(live, learnt, first)[first]
+        assert set(np.unique(found[:, :60])) == {1} or np.mean(found[:, :60] == 1) > 0.9
+        assert (found == 3).any()
+
+    def test_without_an_answer_the_model_gives_one_for_its_own_classes(self, live):
+        """A stroke on an empty layer corrects what the model says, where it knows the class."""
+        first = Region((0,), WHOLE)
+        learnt = drain(live.learn_job({first: RegionLabels(painted(1))}, DEFAULT_SCHEME))
+        assert learnt is not None
+        assert set(np.unique(labelled(live, learnt, first)[first])) <= set(DEFAULT_SCHEME.values)
+
+    def test_regions_of_a_plane_fit_together(self, live):
+        """The parts of a plane have the labels of the whole: no seam shows."""
+        first = Region((0,), WHOLE)
+        learnt = drain(live.learn_job({first: RegionLabels(painted(1, 2))}, OTHER))
+        whole = labelled(live, learnt, first)[first]
+        left, right = Region((0,), Box(0, 96, 0, 64)), Region((0,), Box(0, 96, 64, 160))
+        parts = labelled(live, learnt, left, right)
+        assert np.mean(np.hstack([parts[left], parts[right]]) == whole) > 0.99
+
+    def test_features_stay_within_their_budget(self, model, stack):
+        plan = ReadoutPlan(n_components=8)
+        live = LiveReadout(model, stack, plan, choose_device("cpu"), budget_bytes=1)
+        first, second = Region((0,), WHOLE), Region((1,), WHOLE)
+        features = drain(live.read_job(first))
+        assert drain(live.read_job(first)) is features
+        drain(live.read_job(second))
+        assert live.n_bytes == features.n_bytes
+        assert drain(live.read_job(first)) is not features
+
+
+class TestRegions:
+    @pytest.mark.parametrize("shape", [(1, 1), (1280, 1280), (1345, 700), (4096, 3000)])
+    def test_they_cover_a_plane_once(self, shape):
+        count = np.zeros(shape, np.uint8)
+        for region in regions_of((2,), shape):
+            count[region.box.slices] += 1
+            assert max(region.box.shape) <= 1344
+        assert (count == 1).all()
+
+    def test_those_in_view_come_first(self):
+        view = Box(1500, 1900, 900, 1700)
+        found = nearest_first(regions_of((), (4096, 4096)), view)
+        assert {(r.box.row0, r.box.column0) for r in found[:2]} == {(1024, 0), (1024, 1024)}
+        assert len(found) == 16
