@@ -10,7 +10,12 @@ import numpy.typing as npt
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY, facts_of
+from napari_fractoseg._napari.layer_metadata import (
+    FIRST_ANSWER_KEY,
+    METADATA_KEY,
+    PREDICTION_KEY,
+    facts_of,
+)
 from napari_fractoseg._napari.layers import placement, unique_name, unwrapped
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.supervision import Corrections
@@ -22,13 +27,16 @@ if TYPE_CHECKING:
 __all__ = [
     "add_helper_layer",
     "check_plane",
+    "checked_in",
     "checked_layer",
     "corrections_of",
+    "first_answer_of",
     "forget_prediction",
     "is_plane_checked",
     "is_teachable",
     "mark_checked",
     "prediction_of",
+    "remember_first_answer",
     "remember_prediction",
     "uncheck_plane",
 ]
@@ -76,6 +84,23 @@ def prediction_of(layer: Layer) -> Any:
     return predicted
 
 
+def first_answer_of(layer: Layer) -> Any:
+    """Return what a model gave before anybody painted on a layer, None if no model did.
+
+    It is the prediction, but where *Live* learnt from strokes: then the prediction is what was
+    learnt, and has no value where a stroke is.
+    """
+    first = layer.metadata.get(FIRST_ANSWER_KEY)
+    if first is None or first.shape != layer.data.shape:
+        return prediction_of(layer)
+    return first if first.any() else None
+
+
+def remember_first_answer(layer: Labels, first: npt.NDArray[np.uint8]) -> None:
+    """Keep what a model gave before *Live* learnt from strokes; all 0 if no model gave anything."""
+    layer.metadata = {**layer.metadata, FIRST_ANSWER_KEY: first}
+
+
 def is_teachable(layer: Layer) -> bool:
     """Tell whether a layer has labels to learn from, rather than only showing something."""
     return isinstance(layer, Labels) and "helper" not in facts_of(layer)
@@ -87,6 +112,17 @@ def checked_layer(viewer: napari.viewer.Viewer, labels: Labels) -> Labels | None
         if facts_of(layer).get(_CHECKED_KEY) == str(labels.unique_id):
             return layer
     return None
+
+
+def checked_in(
+    viewer: napari.viewer.Viewer, labels: Labels, key: tuple[Any, ...]
+) -> npt.NDArray[np.bool_] | None:
+    """Return the mask of what is checked in a part of a labels layer; None if nothing is."""
+    layer = checked_layer(viewer, labels)
+    if layer is None:
+        return None
+    mask: npt.NDArray[np.bool_] = np.asarray(layer.data[key]) == _CHECKED
+    return mask if mask.any() else None
 
 
 def corrections_of(viewer: napari.viewer.Viewer, labels: Labels, copy: bool = False) -> Corrections:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 __all__ = [
+    "FIRST_ANSWER_KEY",
     "METADATA_KEY",
     "PREDICTION_KEY",
     "LayerFacts",
@@ -24,6 +25,10 @@ METADATA_KEY = "fractoseg"
 PREDICTION_KEY = "fractoseg_prediction"
 """Key in ``layer.metadata`` of the labels as the model gave them: an array of the layer's shape,
 beside the facts because it is large and no JSON."""
+
+
+FIRST_ANSWER_KEY = "fractoseg_first_answer"
+"""Key in ``layer.metadata`` of the labels as they were before *Live* learnt from strokes."""
 
 
 class LayerFacts(TypedDict, total=False):
@@ -57,6 +62,8 @@ class LayerFacts(TypedDict, total=False):
         Width of the halo around that core, in pixels.
     labels_sha256 : str
         Hash of a segmentation's labels as the model gave them.
+    learnt_strokes : int
+        Number of strokes that the labels were learnt from beside the model (*Live*).
     is_truth : bool
         Whether a person said that all labels are right, or drew them.
     in_doubt : bool
@@ -91,6 +98,7 @@ class LayerFacts(TypedDict, total=False):
     tile_px: int
     halo_px: int
     labels_sha256: str
+    learnt_strokes: int
     is_truth: bool
     in_doubt: bool
     changed_since: str

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import is_segmentable
+from napari_fractoseg._napari.live.panel import LivePanel
 from napari_fractoseg._napari.train.curves import TrainingCurves
 from napari_fractoseg._napari.train.learn_from import LearnFrom
 from napari_fractoseg._napari.train.next_places import NextPlaces
@@ -71,6 +73,7 @@ class TrainWidget(Dock):
         self.unfinished = UnfinishedTraining()
         self.settings = TrainingSettings()
         self.learn_from = LearnFrom(self.viewer, lambda: self.settings.scheme)
+        self.live = LivePanel(self.viewer, self.learn_from.pairs, self.settings)
         self.curves = TrainingCurves(self.viewer)
         self.curves.hide()
         self.controls = RunControls(
@@ -110,6 +113,7 @@ class TrainWidget(Dock):
     def _lay_out(self) -> None:
         for widget in (
             self.unfinished,
+            self.live,
             self.learn_from,
             self.settings,
             self.controls,
@@ -128,8 +132,10 @@ class TrainWidget(Dock):
         self.unfinished.resumed.connect(self.resume)
         self.learn_from.changed.connect(controls.choice_changed)
         self.settings.changed.connect(self._on_settings)
-        for source in (self.learn_from, self.places):
+        for source in (self.learn_from, self.places, self.live):
             source.failed.connect(controls.refuse)
+        self.live.keep_as_model.connect(self.keep_as_model)
+        self.closed.connect(self.live.keep_labels)
         controls.button.clicked.connect(self.train)
         controls.changed.connect(self._show_state)
         self.random_button.clicked.connect(self.train_from_random)
@@ -213,6 +219,24 @@ class TrainWidget(Dock):
                 self._start(TrainingTask(self.request()))
             except FractosegError as error:
                 self.controls.refuse(error)
+
+    @Slot(object)
+    def keep_as_model(self, labels: Labels) -> None:
+        """Make a model of what was painted on a layer, as *Live* learnt from it."""
+        if not self.controls.is_idle:
+            return
+        row = self.learn_from.pairs.row_of(labels)
+        if row is not None:
+            row.use.setChecked(True)
+        try:
+            request = self.request()
+            entry = self.settings.start.entry
+            plan = suggested_plan(
+                None if entry is None else entry.card, method="readout", split="none"
+            )
+            self._start(TrainingTask(replace(request, plan=plan)))
+        except FractosegError as error:
+            self.controls.refuse(error)
 
     @Slot()
     def train_from_random(self) -> None:

@@ -10,7 +10,11 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Slot
 from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_fractoseg._napari.corrections import add_helper_layer, prediction_of
+from napari_fractoseg._napari.corrections import (
+    add_helper_layer,
+    first_answer_of,
+    prediction_of,
+)
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import PAINTED_COLOR, class_features, scheme_of
 from napari_fractoseg._napari.segment.dock import SegmentWidget, segment_in_dock
@@ -131,7 +135,7 @@ class NextSteps(QWidget):
             return []
         before, after = pair
         painted = Corrections(np.asarray(before.data), np.asarray(prediction_of(before)))
-        new = np.asarray(prediction_of(after))
+        new = np.asarray(first_answer_of(after))
         self._hide_others(after)
         scheme = scheme_of(after)
         colors = {c.value: c.rgba for c in scheme or ()}

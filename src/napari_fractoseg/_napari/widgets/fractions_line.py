@@ -10,7 +10,7 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.corrections import is_teachable, prediction_of
+from napari_fractoseg._napari.corrections import first_answer_of, is_teachable
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import current_plane, scheme_of
@@ -48,6 +48,8 @@ _AT_ONCE_PX = 2**21
 """Most pixels that are counted in the GUI thread: about 20 ms."""
 _LOOKED_AGAIN_PX = 2**28
 """Most pixels of a layer whose planes are all counted again after a change of unknown extent."""
+
+_LIVE = "it has just learnt from your strokes, and nothing is held out to check it by"
 
 
 class FractionsLine(QWidget):
@@ -260,7 +262,7 @@ class FractionsLine(QWidget):
         if self._now is None:
             self._now = RunningCounts(data)
             self._error = _error_of(layer)
-        predicted = None if is_in_doubt(layer) else prediction_of(layer)
+        predicted = None if is_in_doubt(layer) else first_answer_of(layer)
         if predicted is None or (isinstance(data, SavedArray) and not data.is_changed):
             self._before = None
         elif self._before is None or (
@@ -330,7 +332,9 @@ class FractionsLine(QWidget):
 def _error_of(layer: Labels) -> FractionError | None:
     """Return the error of the model that gave the labels; None if a person gave them."""
     facts = facts_of(layer)
-    began_as_prediction = bool(facts.get("model_name")) or prediction_of(layer) is not None
+    if facts.get("learnt_strokes"):
+        return FractionError(None, _LIVE)
+    began_as_prediction = bool(facts.get("model_name")) or first_answer_of(layer) is not None
     if not began_as_prediction or is_in_doubt(layer) or facts.get("is_truth"):
         return None
     try:

@@ -1,0 +1,388 @@
+"""Session of *Live* on a labels layer: strokes are learnt from, and the rest is labelled anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, QTimer, Signal, Slot
+
+from napari_fractoseg._napari.corrections import (
+    checked_in,
+    forget_prediction,
+    prediction_of,
+    remember_first_answer,
+    remember_prediction,
+)
+from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
+from napari_fractoseg._napari.layers import current_plane, scheme_of, stack_of
+from napari_fractoseg._napari.live.learner import Learner, Painted
+from napari_fractoseg._napari.live.strokes import LiveLabels
+from napari_fractoseg._napari.strokes import stroke_box
+from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
+from napari_fractoseg.datasets.supervision import Corrections
+from napari_fractoseg.errors import FractosegError, TrainingError
+from napari_fractoseg.jobs import Job
+from napari_fractoseg.tiling import Box
+from napari_fractoseg.training.readout.regions import Region, nearest_first, regions_of
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["LiveSession"]
+
+_AT_ONCE = 2
+"""Regions that are labelled before anything else: they hold what is seen around the stroke."""
+_PAINT_TWO = "Paint a second class, so that they can be told apart."
+_PAINT = "Paint on the layer: the answer follows each stroke."
+
+
+class LiveSession(QObject):
+    """Strokes on a layer that are learnt from, until it is switched off.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer that has the layers.
+    labels : Labels
+        Layer that is painted on. It has a scheme, and its labels are in memory.
+    image : Image
+        Layer of the image.
+    model : str
+        Name or folder of the model whose features are read.
+    device : str
+        Name of the device.
+    """
+
+    changed = Signal()
+    """Signal that the text is new."""
+    relabelled = Signal()
+    """Signal that other labels are shown."""
+    ended = Signal()
+    """Signal that the session ended by itself: its layer went, or something failed."""
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, labels: Labels, image: Image, model: str, device: str
+    ) -> None:
+        super().__init__()
+        if not isinstance(labels.data, np.ndarray) or not labels.editable:
+            raise TrainingError(
+                f"The labels of {labels.name} are on disk or being filled. Live learns on labels "
+                "in memory: wait until they are ready, or duplicate the layer."
+            )
+        self.labels, self._viewer = labels, viewer
+        self._learner = Learner(stack_of(image), model, device)
+        self._had_prediction = prediction_of(labels) is not None
+        self._live = _taken_up(labels)
+        self._dirty: set[Region] = self._painted_regions()
+        self._started_with = bool(self._dirty)
+        self._labelled_by: dict[Region, int] = {}
+        self._lesson = 0
+        self._last_stroke: Box | None = None
+        self._run: Run | None = None
+        self._rest: Run | None = None
+        self._is_drawing = self._is_over = False
+        self.error: FractosegError | None = None
+        self._look_soon = QTimer(self, singleShot=True, interval=0)
+        self._look_soon.timeout.connect(self._look)
+        self._follow()
+        self._learn()
+
+    # ---- what it says -------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """What was learnt, or is going on, in words."""
+        learnt, run = self._learner.learnt, self._run or self._rest
+        n_strokes = self._live.n_strokes
+        going_on = ""
+        if run is not None and run.progress is not None:
+            progress = run.progress
+            of = f" {progress.done} of {progress.total}" if progress.total > 1 else ""
+            going_on = f"{progress.message}{of} …"
+        if learnt is None:
+            has_strokes = self._started_with or n_strokes
+            return going_on or (_PAINT_TWO if has_strokes else _PAINT)
+        parts = [f"{n_strokes} stroke{'s' * (n_strokes != 1)}"] if n_strokes else []
+        parts += ["what was painted before"] if self._started_with else []
+        text = f"Learnt from {' and '.join(parts)} in {learnt.seconds:.1f} s"
+        text += f" · {len(learnt.scheme)} classes"
+        return f"{text}\n{going_on}" if going_on else text
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether all that was painted is learnt, and all is labelled."""
+        return self._run is None and self._rest is None and not self._dirty
+
+    # ---- its end ------------------------------------------------------------------------
+
+    def switch_off(self) -> None:
+        """Show the first answer again, with the strokes on it as if they were painted without."""
+        self._leave()
+        live = self._live
+        live.show_first()
+        if self._had_prediction:
+            same = (live.painted != UNLABELLED) & (live.painted == live.first)
+            remember_prediction(self.labels, np.where(same, UNLABELLED, live.first))
+        else:
+            forget_prediction(self.labels)
+            metadata = self.labels.metadata
+            self.labels.metadata = {k: v for k, v in metadata.items() if k != FIRST_ANSWER_KEY}
+        add_facts(self.labels, {"learnt_strokes": 0})
+        self.labels.refresh()
+
+    def keep(self) -> None:
+        """Leave the labels as they are shown."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        for run in (self._run, self._rest):
+            if run is not None:
+                run.abandon()
+        self._run = self._rest = None
+        for event, slot in self._events():
+            event.disconnect(slot)
+        if self._note_drawing in self.labels.mouse_drag_callbacks:
+            self.labels.mouse_drag_callbacks.remove(self._note_drawing)
+        self._look_soon.stop()
+
+    def _fail(self, error: FractosegError | None) -> None:
+        self.error = error
+        self._leave()
+        self.ended.emit()
+
+    # ---- events -------------------------------------------------------------------------
+
+    def _events(self) -> list[tuple[Any, Any]]:
+        events = self.labels.events
+        return [
+            (events.paint, self._on_paint),
+            (events.set_data, self._on_set_data),
+            (events.data, self._on_other_data),
+            (self._viewer.layers.events.removed, self._on_removed),
+            (self._viewer.dims.events.current_step, self._on_plane),
+        ]
+
+    def _follow(self) -> None:
+        for event, slot in self._events():
+            event.connect(slot)
+        self.labels.mouse_drag_callbacks.append(self._note_drawing)
+
+    def _note_drawing(self, _layer: Any, event: Any) -> Any:
+        """Note that the mouse button is down: what changes meanwhile is a stroke that goes on."""
+        self._is_drawing = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._is_drawing = False
+
+    def _on_paint(self, event: Any) -> None:
+        box = stroke_box(event)
+        if box is None:
+            self._look_soon.start()
+            return
+        self._live.note_stroke(box)
+        self._note(box)
+
+    def _on_set_data(self, _event: Any = None) -> None:
+        self._look_soon.start()
+
+    @Slot()
+    def _look(self) -> None:
+        """Find out whether strokes were undone, done again, or painted by a program."""
+        if not self._is_drawing and not self._is_over:
+            box = self._live.note_change(self._plane())
+            if box is not None:
+                self._note(box)
+
+    def _on_other_data(self, _event: Any = None) -> None:
+        """End, as the layer has another array: the strokes are not those of these labels."""
+        if self.labels.data is not self._live.labels:
+            self._fail(TrainingError(f"Live ended: {self.labels.name} got other labels."))
+
+    def _on_removed(self, _event: Any = None) -> None:
+        if self.labels not in self._viewer.layers:
+            self._fail(None)
+
+    def _on_plane(self, _event: Any = None) -> None:
+        if self._learner.learnt is not None and self._run is None:
+            self._label_rest()
+
+    # ---- learning -----------------------------------------------------------------------
+
+    def _plane(self) -> tuple[int, ...]:
+        dims = self._viewer.dims
+        return current_plane(self.labels, dims.point, getattr(dims, "units", None))
+
+    def _regions(self, plane: tuple[int, ...]) -> list[Region]:
+        rows, columns = self.labels.data.shape[-2:]
+        return regions_of(plane, (rows, columns))
+
+    def _painted_regions(self) -> set[Region]:
+        painted = self._live.painted
+        return {
+            region
+            for plane in np.ndindex(painted.shape[:-2])
+            for region in self._regions(plane)
+            if painted[region.key].any() or checked_in(self._viewer, self.labels, region.key)
+        }
+
+    def _note(self, box: tuple[slice, ...]) -> None:
+        """Learn again, as labels in a box were painted."""
+        *planes, rows, columns = box
+        self._last_stroke = Box(rows.start, rows.stop, columns.start, columns.stop)
+        for index in np.ndindex(*(part.stop - part.start for part in planes)):
+            plane = tuple(i + part.start for i, part in zip(index, planes, strict=True))
+            self._dirty |= {r for r in self._regions(plane) if _overlap(r.box, self._last_stroke)}
+        self._learn()
+
+    def _scheme(self) -> ClassScheme:
+        return scheme_of(self.labels) or DEFAULT_SCHEME
+
+    def _learn(self) -> None:
+        if self._run is not None or self._is_over:
+            return  # what is painted meanwhile is learnt from next
+        if self._rest is not None:
+            self._rest.abandon()
+            self._rest = None
+        self._lesson += 1
+        changed = {region: self._painted_in(region) for region in self._dirty}
+        self._dirty = set()
+        job = self._learner.lesson_job(self._lesson, changed, self._scheme(), self._first_regions())
+        self._run = self._start(job, "learning from strokes", self._on_learnt)
+
+    def _painted_in(self, region: Region) -> Painted:
+        """Return copies of what is painted or checked in a region, and of its first answer."""
+        live, key = self._live, region.key
+        painted = live.painted[key].copy()
+        checked = checked_in(self._viewer, self.labels, key)
+        if checked is not None:
+            sure = checked & (painted == UNLABELLED)
+            painted[sure] = live.labels[key][sure]
+        return painted, live.first[key].copy()
+
+    def _first_regions(self) -> list[Region]:
+        """Return the regions to label at once: seen, and nearest to the last stroke."""
+        view = self._view()
+        ordered = nearest_first(self._regions(self._plane()), view)
+        seen = [region for region in ordered if _overlap(region.box, view)] or ordered[:1]
+        return nearest_first(seen, self._last_stroke or view)[:_AT_ONCE]
+
+    def _view(self) -> Box:
+        """Return the pixels of the plane that are seen."""
+        (row0, column0), (row1, column1) = np.asarray(self.labels.corner_pixels)[:, -2:].astype(int)
+        return Box(int(row0), int(row1) + 1, int(column0), int(column1) + 1)
+
+    def _start(self, job: Job[None], title: str, on_end: Any) -> Run:
+        run = Run(job, title)
+        run.progressed.connect(self._on_progress)
+        run.ended.connect(on_end)
+        run.start()
+        return run
+
+    @Slot()
+    def _on_progress(self) -> None:
+        self._show()
+        self.changed.emit()
+
+    @Slot()
+    def _on_learnt(self) -> None:
+        run, self._run = self._run, None
+        if run is None or self._is_over:
+            return
+        if run.state is not State.DONE:
+            self._fail(run.error)
+            return
+        if self._learner.learnt is None:
+            self._show_first_again()
+        else:
+            add_facts(self.labels, {"learnt_strokes": max(1, self._live.n_strokes)})
+        self._show()
+        if self._dirty:
+            self._learn()
+        else:
+            self._label_rest()
+        self.changed.emit()
+
+    def _label_rest(self) -> None:
+        """Label what is not labelled by the last lesson: this plane first, then those beside it."""
+        if self._learner.learnt is None or self._is_over:
+            return
+        if self._rest is not None:
+            self._rest.abandon()
+            self._rest = None
+        here, view = self._plane(), self._view()
+        planes = sorted(
+            np.ndindex(self.labels.data.shape[:-2]),
+            key=lambda plane: sum(abs(a - b) for a, b in zip(plane, here, strict=True)),
+        )
+        regions = [
+            region
+            for plane in planes
+            for region in nearest_first(self._regions(plane), view)
+            if self._labelled_by.get(region) != self._lesson
+        ]
+        if regions:
+            job = self._learner.label_job(self._lesson, regions)
+            self._rest = self._start(job, "labelling the rest", self._on_rest)
+
+    @Slot()
+    def _on_rest(self) -> None:
+        run, self._rest = self._rest, None
+        self._show()
+        if run is not None and run.state is State.FAILED:
+            self._fail(run.error)
+        self.changed.emit()
+
+    # ---- labels -------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Show the labels that are ready."""
+        found, planes = self._learner.found, set()
+        while found and not self._is_over:
+            number, region, labels = found.popleft()
+            if number < self._labelled_by.get(region, 0):
+                continue
+            self._labelled_by[region] = number
+            box = (*(slice(i, i + 1) for i in region.plane), *region.box.slices)
+            self._live.show(box, labels, checked_in(self._viewer, self.labels, box))
+            planes.add(region.plane)
+        if planes:
+            if self._plane() in planes:
+                self.labels.refresh()
+            self.relabelled.emit()
+
+    def _show_first_again(self) -> None:
+        """Show the first answer, as there is nothing to learn from any more."""
+        if self._labelled_by:
+            self._labelled_by.clear()
+            self._live.show_first()
+            add_facts(self.labels, {"learnt_strokes": 0})
+            self.labels.refresh()
+            self.relabelled.emit()
+
+
+def _taken_up(labels: Labels) -> LiveLabels:
+    """Return the labels of a layer with its strokes apart, and keep the parts with the layer."""
+    predicted = prediction_of(labels)
+    corrections = Corrections(labels.data, predicted)
+    painted = np.where(corrections.corrected, labels.data, UNLABELLED).astype(np.uint8)
+    first = labels.metadata.get(FIRST_ANSWER_KEY)
+    if first is None or first.shape != labels.data.shape:
+        empty = np.zeros(labels.data.shape, np.uint8)
+        first = empty if predicted is None else np.array(predicted, np.uint8)
+    live = LiveLabels(labels.data, first, painted)
+    if predicted is not None:  # it may have been learnt from strokes before
+        live.answer[...] = np.where(painted == UNLABELLED, predicted, UNLABELLED)
+    remember_first_answer(labels, first)
+    remember_prediction(labels, live.answer)
+    return live
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a.row0 < b.row1 and b.row0 < a.row1 and a.column0 < b.column1 and b.column0 < a.column1
