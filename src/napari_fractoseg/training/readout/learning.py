@@ -11,15 +11,27 @@ import torch
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
-from napari_fractoseg.images import Micrograph, MicrographStack
+from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.rehearsal import Rehearsal
 from napari_fractoseg.training.readout.features import FeatureReader
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.regression import fit_readout
-from napari_fractoseg.training.readout.samples import Samples, painted_samples, prior_samples
+from napari_fractoseg.training.readout.rehearsal import (
+    MOST_IMAGES,
+    features_at_random,
+    inherited,
+    rehearsed_samples,
+)
+from napari_fractoseg.training.readout.samples import (
+    Samples,
+    answer_job,
+    painted_samples,
+    prior_samples,
+)
 
 __all__ = ["as_model", "fit_samples", "knows_all", "learn_readout"]
 
@@ -47,6 +59,7 @@ def fit_samples(
     n_classes: int,
     plan: ReadoutPlan,
     answers: slice,
+    rehearsed: Samples | None = None,
 ) -> torch.Tensor:
     """Fit a readout to samples; classes that have none are never the answer.
 
@@ -64,6 +77,9 @@ def fit_samples(
     answers : slice
         Place of the model's log-probabilities among the features of a scale level, of which
         there are as many as `plan` has reductions (`FeatureReader.answers`).
+    rehearsed : Samples, optional
+        Places of other images with the model's own answers (`rehearsed_samples`), together with
+        the weight of the plan.
 
     Returns
     -------
@@ -78,6 +94,10 @@ def fit_samples(
         targets.append(prior.targets(n_classes))
         # The more is painted, the less the model's answer counts.
         weights.append(torch.full((len(prior),), plan.prior / prior.n_px))
+    if rehearsed is not None and plan.rehearsal > 0 and len(rehearsed) > 0:
+        features.append(rehearsed.features)
+        targets.append(rehearsed.targets(n_classes))
+        weights.append(torch.full((len(rehearsed),), plan.rehearsal / len(rehearsed)))
     # A larger feature needs smaller weights, which the penalty spares.
     gains = torch.ones(painted.features.shape[1])
     gains.view(len(plan.reductions), -1)[:, answers] = plan.answer_gain if has_prior else 0.0
@@ -93,7 +113,11 @@ def fit_samples(
 
 
 def as_model(
-    start: SegmentationModel, reader: FeatureReader, weights: torch.Tensor, scheme: ClassScheme
+    start: SegmentationModel,
+    reader: FeatureReader,
+    weights: torch.Tensor,
+    scheme: ClassScheme,
+    rehearsal: Rehearsal | None = None,
 ) -> SegmentationModel:
     """Return a readout as a model of its own; its card is that of the model it reads.
 
@@ -107,10 +131,13 @@ def as_model(
         Weights of the readout.
     scheme : ClassScheme
         Its K classes.
+    rehearsal : Rehearsal, optional
+        Its own sample (`inherited`).
     """
     inference = dataclasses.replace(reader.inference, combine="sum")
     card = dataclasses.replace(start.card, scheme=scheme, inference=inference)
-    return SegmentationModel(card, reader.network_of(weights))
+    model = SegmentationModel(card, reader.network_of(weights))
+    return model if rehearsal is None else model.with_rehearsal(rehearsal)
 
 
 def learn_readout(
@@ -152,10 +179,12 @@ def learn_readout(
     table = _values_of(start.card.scheme, taught.scheme, renamed or {})
     knows = knows_all(start.card.scheme, taught, renamed)
     predictor = Predictor(start, device, flips=False) if knows else None
-    painted, prior = [], []
+    painted, prior, found = [], [], []
     with translate_out_of_memory(device, "Choose the CPU, or smaller images."):
         reader = FeatureReader(start, plan, device)
         reader.find_basis([image for image, _ in images.values()], plan.seed)
+        # For other classes its answers elsewhere say as little as here.
+        known = reader.rehearsal if knows else None
         for number, (image, pairs) in enumerate(images.values()):
             job = reader.plane_job(image)
             features = yield from as_part(job, number, len(images), f"looking at {image.name}")
@@ -165,18 +194,26 @@ def learn_readout(
                 mask |= pair.labels != 0
             if predictor is not None:
                 yield Progress(number, len(images), f"segmenting {image.name}")
-                answer = table[(yield from _answer(predictor, image, number, len(images)))]
+                segmenting = answer_job(predictor, image)
+                answer = table[(yield from as_part(segmenting, number, len(images), image.name))]
                 prior.append(
                     prior_samples(features, answer, mask, taught.scheme, random, plan.prior_px)
                 )
+            if number % -(-len(images) // MOST_IMAGES) == 0:
+                found.append(features_at_random(features, reader, random))
+    rehearsed = None
+    if known is not None:
+        rehearsed = rehearsed_samples(known, start.card.scheme, taught.scheme, renamed)
     weights = fit_samples(
         Samples.joined(painted),
         Samples.joined(prior) if prior else None,
         len(taught.scheme),
         plan,
         reader.answers,
+        rehearsed,
     )
-    return as_model(start, reader, weights, taught.scheme)
+    sample = inherited(reader, weights, found, known, plan.seed)
+    return as_model(start, reader, weights, taught.scheme, sample)
 
 
 def _by_image(taught: TrainingSet) -> dict[str, tuple[Micrograph, list[TrainingPair]]]:
@@ -197,13 +234,3 @@ def _values_of(
         if found is not None:
             table[found.value] = fracture_class.value
     return table
-
-
-def _answer(
-    predictor: Predictor, image: Micrograph, number: int, count: int
-) -> Job[npt.NDArray[np.uint8]]:
-    """Segment a plane with the model that a readout starts from."""
-    stack = MicrographStack(np.asarray(image.data[...]), name=image.name)
-    labels = np.zeros(stack.shape, np.uint8)
-    yield from as_part(predictor.run_into(stack, labels), number, count, image.name)
-    return labels

@@ -29,6 +29,9 @@ class ReadoutPlan:
     answer_gain : float
         Factor on the model's log-probabilities among the features, where its answer counts. The
         larger it is, the closer the readout stays to the model.
+    rehearsal : float
+        Weight of the model's rehearsal sample, beside the weight 1 of all that is painted; 0 does
+        without.
     seed : int
         Seed of the choice of pixels.
     """
@@ -40,4 +43,5 @@ class ReadoutPlan:
     prior: float = 0.1
     prior_px: int = 4000
     answer_gain: float = 3.0
+    rehearsal: float = 1.0
     seed: int = 0
