@@ -97,7 +97,7 @@ def fit_samples(
     if rehearsed is not None and plan.rehearsal > 0 and len(rehearsed) > 0:
         features.append(rehearsed.features)
         targets.append(rehearsed.targets(n_classes))
-        weights.append(torch.full((len(rehearsed),), plan.rehearsal / len(rehearsed)))
+        weights.append(torch.full((len(rehearsed),), plan.rehearsal / rehearsed.n_px))
     # A larger feature needs smaller weights, which the penalty spares.
     gains = torch.ones(painted.features.shape[1])
     gains.view(len(plan.reductions), -1)[:, answers] = plan.answer_gain if has_prior else 0.0
