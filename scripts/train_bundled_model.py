@@ -8,6 +8,11 @@ and shares of the sources; each goes on from the one before) and the test-time
 choices are in ``scripts/bundled_model.json``. The model goes to
 ``models/fracture-modes``. What is in ``build`` already (data, start, folds, stages)
 is used again.
+
+    python scripts/train_bundled_model.py build --rehearsal-only
+
+makes the rehearsal sample of the model that is there, from the prepared images; the
+weights stay as they are, to the byte.
 """
 
 from __future__ import annotations
@@ -25,8 +30,15 @@ import fracture_data
 from cross_validate import FIGURES, REFERENCES, cross_validate
 from imagenet_encoder import SHA256, imagenet_start
 
+from napari_fractoseg.datasets.sources import read_training_set
+from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.card import CARD, README, REHEARSAL
+from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.readout.plan import ReadoutPlan
+from napari_fractoseg.training.readout.rehearsal import rehearsal_job
 
 SCRIPTS = Path(__file__).parent
 CONFIG = SCRIPTS / "bundled_model.json"
@@ -100,17 +112,39 @@ def figures(report: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def with_sample(model: SegmentationModel, data: Path, device: str) -> SegmentationModel:
+    """Return a model with a rehearsal sample of all real images."""
+    taught = read_training_set(data / "images", data / "polygons")
+    job = rehearsal_job(model, taught, ReadoutPlan(), choose_device(device))
+    return model.with_rehearsal(drain(job, lambda p: print(p.message, flush=True)))
+
+
+def add_rehearsal(data: Path, device: str) -> None:
+    """Write a rehearsal sample into the folder of the bundled model, and what tells of it."""
+    model = with_sample(SegmentationModel.load(MODEL), data, device)
+    if model.rehearsal is not None:
+        model.rehearsal.write(MODEL, model.digest)
+        (MODEL / REHEARSAL).chmod(0o644)
+        print(model.rehearsal.size_text)
+    (MODEL / CARD).write_text(model.card.to_json(), encoding="utf-8")
+    (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=Path, help="folder for data and intermediate results")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--rehearsal-only", action="store_true", help="of the model that is there")
     options = parser.parse_args()
     config = json.loads(CONFIG.read_text())
     data, folds, start = (options.build / name for name in ("data", "folds", "start"))
     if not data.exists():
         fracture_data.prepare(data, background=config["polygon_background"])
         fracture_data.prepare_synthetic(data, config["n_synthetic"])
+    if options.rehearsal_only:
+        add_rehearsal(data, options.device)
+        return
     if not start.exists():
         imagenet_start(**config["start"]).save(start)
     device = ("--device", options.device)
@@ -138,14 +172,15 @@ def main() -> None:
     if config["stages"][1:]:
         earlier["earlier_stages"] = config["stages"][:-1]
     lineage = replace(model.card.lineage, plan={**model.card.lineage.plan, **earlier})
-    model.with_card(
+    model = model.with_card(
         lineage=lineage,
         name="fracture modes",
         description=DESCRIPTION,
         licence=LICENCE,
         inference=inference,
         metrics=metrics,
-    ).save(MODEL, half=True)
+    )
+    with_sample(model, data, options.device).save(MODEL, half=True)
     shutil.copy(ENCODER_LICENCE, MODEL)
     print(json.dumps(report["summary"][CHOICE], indent=1))
 

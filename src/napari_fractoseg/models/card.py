@@ -29,6 +29,8 @@ __all__ = [
     "HASHES",
     "LICENCE",
     "README",
+    "REHEARSAL",
+    "REHEARSED",
     "SCHEMA_VERSION",
     "WEIGHTS",
     "Inference",
@@ -41,6 +43,10 @@ __all__ = [
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
 """Names of the files that a model folder must have."""
 README = "README.md"
+REHEARSAL = "rehearsal.safetensors"
+"""Files that a model folder may have beside them."""
+REHEARSED = "rehearsal"
+"""Entry of the lineage's plan on the rehearsal sample: numbers of ``places`` and ``images``."""
 LICENCE, HASHES = "LICENCE.txt", "hashes.json"
 """Files that an exported model has beside those of the folder."""
 _OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)", re.ASCII)
@@ -213,5 +219,5 @@ def entries_of(value: object) -> Mapping[str, Any]:
 
 def is_model_file(name: str) -> bool:
     """Whether a name is that of a file of a model folder; names with folders never are."""
-    known = (CARD, CONFIG, WEIGHTS, README)
+    known = (CARD, CONFIG, WEIGHTS, README, REHEARSAL)
     return name in known or (name != LICENCE and _OTHER_LICENCE.fullmatch(name) is not None)

@@ -74,6 +74,7 @@ def with_classes(
     if origin == {channel: channel for channel in range(len(before))} and len(scheme) == len(
         before
     ):
+        result.rehearsal = model.rehearsal
         return result  # other names, values or colours only
     if isinstance(model.network, ReadoutNetwork):
         result.network = model.network.with_classes(origin, len(scheme)).eval()

@@ -19,10 +19,11 @@ from napari_fractoseg.errors import ImageError, ModelError, OutputError, transla
 from napari_fractoseg.files import draft_folder, file_sha256
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models import DEFAULT_MODEL
-from napari_fractoseg.models.card import CARD, CONFIG, README, WEIGHTS, ModelCard
+from napari_fractoseg.models.card import CARD, CONFIG, README, REHEARSED, WEIGHTS, ModelCard
 from napari_fractoseg.models.network import build_network, config_of, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model, sweep_models
+from napari_fractoseg.models.rehearsal import Rehearsal
 
 __all__ = [
     "ScaleLevel",
@@ -72,6 +73,13 @@ class SegmentationModel:
     known_channels : tuple of int or None
         Output channels of the classes that it learnt; None means all. Other channels were
         added for new classes and are still random.
+    rehearsal : Rehearsal or None
+        Sample of what it sees and answers in images it knows; None if it has none.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        Sentences on what in its folder cannot be used, without which it segments all the same.
 
     Examples
     --------
@@ -87,9 +95,11 @@ class SegmentationModel:
         network: torch.nn.Module,
         digest: str = "",
         known_channels: tuple[int, ...] | None = None,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         self.card, self.network, self.digest = card, network, digest
-        self.known_channels = known_channels
+        self.known_channels, self.rehearsal = known_channels, rehearsal
+        self.notes: tuple[str, ...] = ()
 
     @classmethod
     def create(cls, card: ModelCard, **options: Any) -> SegmentationModel:
@@ -118,7 +128,8 @@ class SegmentationModel:
         Parameters
         ----------
         folder : Path or str
-            Folder with ``card.json``, ``config.json`` and ``model.safetensors``.
+            Folder with ``card.json``, ``config.json`` and ``model.safetensors``, and perhaps
+            ``rehearsal.safetensors``: if that is damaged, `notes` say so.
 
         Raises
         ------
@@ -135,7 +146,12 @@ class SegmentationModel:
         card = ModelCard.read(folder)
         network = load_network(folder, card)
         digest = file_sha256(folder / WEIGHTS)
-        return cls(card, network.eval(), digest)
+        model = cls(card, network.eval(), digest)
+        try:
+            model.rehearsal = Rehearsal.read(folder, digest, network, len(card.scheme))
+        except ModelError as error:  # what segments is whole
+            model.notes = (f"{error} Until then, what is learnt from it may forget other images.",)
+        return model
 
     def save(self, folder: Path | str, *, half: bool = False) -> Path:
         """Write the model folder: all of it, or nothing.
@@ -173,6 +189,8 @@ class SegmentationModel:
             (draft / CONFIG).write_text(json.dumps(config, sort_keys=True, indent=2), "utf-8")
             state = {name: _stored(t, half) for name, t in self.network.state_dict().items()}
             save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
+            if self.rehearsal is not None:
+                self.rehearsal.write(draft, file_sha256(draft / WEIGHTS))
             (draft / CARD).write_text(self.card.to_json(), encoding="utf-8")
             (draft / README).write_text(readme_text(self.card), encoding="utf-8")
         self.digest = file_sha256(folder / WEIGHTS)
@@ -206,9 +224,23 @@ class SegmentationModel:
 
     def with_card(self, **changes: Any) -> SegmentationModel:
         """Return a model of the same network, with entries of the card replaced by name."""
-        return SegmentationModel(
-            replace(self.card, **changes), self.network, self.digest, self.known_channels
+        result = SegmentationModel(
+            replace(self.card, **changes),
+            self.network,
+            self.digest,
+            self.known_channels,
+            self.rehearsal,
         )
+        result.notes = self.notes
+        return result
+
+    def with_rehearsal(self, rehearsal: Rehearsal) -> SegmentationModel:
+        """Return a model of the same network with a rehearsal sample, which its card tells of."""
+        sample = {"places": len(rehearsal), "images": rehearsal.form.n_images}
+        plan = {**self.card.lineage.plan, REHEARSED: sample}
+        result = self.with_card(lineage=replace(self.card.lineage, plan=plan))
+        result.rehearsal = rehearsal
+        return result
 
     def with_flips(self, flips: bool | None) -> SegmentationModel:
         """Return a model of the same network, with or without flips; None leaves it to the card."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from napari_fractoseg.models.card import ModelCard, entries_of
+from napari_fractoseg.models.card import REHEARSAL, REHEARSED, ModelCard, entries_of
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "readme_text"]
@@ -110,6 +110,13 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield f"- Made: {_cell(card.lineage.created or 'not stated')}"
     if card.lineage.parent:
         yield f"- Fine-tuned from the model with hash {_cell(card.lineage.parent[:12])}"
+    sample = entries_of(card.lineage.plan.get(REHEARSED))
+    if _is_number(sample.get("places")) and _is_number(sample.get("images")):
+        yield (
+            f"- Rehearsal sample: {sample['places']} places in {sample['images']} images, what the "
+            f"network sees and answers there (`{REHEARSAL}`), so that what is learnt from this "
+            "model in seconds does not forget them"
+        )
     yield f"- Licence: {_cell(card.licence or 'not stated')}"
 
 

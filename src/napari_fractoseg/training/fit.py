@@ -27,11 +27,11 @@ from napari_fractoseg.models.pretrained import (
 )
 from napari_fractoseg.training.checkpoint import Checkpoint
 from napari_fractoseg.training.data.split import HeldOut, Split, earlier_blocks, split_training_set
-from napari_fractoseg.training.distributed import Processes
+from napari_fractoseg.training.distributed import Processes, is_first_process
 from napari_fractoseg.training.loop import FineTuned, Trainer
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan, suggested_plan
-from napari_fractoseg.training.readout.training import train_readout
+from napari_fractoseg.training.readout.training import train_readout, with_rehearsal_job
 
 __all__ = ["new_model", "pretrained_model_job", "train", "train_job"]
 
@@ -216,7 +216,10 @@ def train_job(
     split = _split(training_set, plan, validation, held_out)
     split = replace(split, notes=(*notes, *split.notes))
     trainer = Trainer(model, plan, device, processes)
-    return (yield from trainer.run_split(split, should_stop, checkpoint))
+    result = yield from trainer.run_split(split, should_stop, checkpoint)
+    if not is_first_process():
+        return result
+    return (yield from with_rehearsal_job(result, start, split.learn, plan, device))
 
 
 def _split(

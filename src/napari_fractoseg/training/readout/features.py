@@ -26,6 +26,7 @@ from napari_fractoseg.models.readout import (
     seen,
     widths_of,
 )
+from napari_fractoseg.models.rehearsal import Rehearsal
 from napari_fractoseg.tiling import Box, Tile
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 
@@ -94,6 +95,11 @@ class PlaneFeatures:
 
     levels: tuple[LevelFeatures, ...]
     box: Box
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the box."""
+        return self.box.shape
 
     @property
     def n_bytes(self) -> int:
@@ -182,8 +188,11 @@ class FeatureReader:
 
     Attributes
     ----------
+    rehearsal : Rehearsal or None
+        The model's rehearsal sample, if it was read in the same way: its components are taken.
     projector : ReadoutNetwork or None
-        Network that gives the components; None until `find_basis` was run.
+        Network that gives the components; None until `find_basis` was run, if there is no
+        rehearsal sample.
     """
 
     def __init__(
@@ -200,6 +209,24 @@ class FeatureReader:
         self._transfers = transfers_for(self.device.torch)
         self._levels = levels_of(self._seen_by, _TILE_PX * self.reductions[-1])
         self.projector: ReadoutNetwork | None = None
+        self.rehearsal: Rehearsal | None = None
+        if model.rehearsal is not None:
+            self.rehearsal = model.rehearsal.at_levels(
+                self.reductions, plan.n_components, plan.grid_px
+            )
+        if self.rehearsal is not None:
+            self.projector = self._projector_of(self.rehearsal.axes, self.rehearsal.offset)
+
+    @property
+    def projector_shape(self) -> ReadoutShape:
+        """Numbers of components and channels that they are made of."""
+        return self._ready.shape
+
+    @property
+    def basis(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights of the channels in each component and its offset, on the CPU (`Rehearsal`)."""
+        axes, offset = self._ready.sum_of()
+        return axes.cpu(), offset.cpu()
 
     @property
     def answers(self) -> slice:
@@ -218,7 +245,7 @@ class FeatureReader:
         """Find the components that features of some planes vary most in.
 
         Each channel is standardised first. The network's own answer is no part of them: it is
-        kept as it is.
+        kept as it is. Where there are components already, they stay.
 
         Parameters
         ----------
@@ -227,6 +254,8 @@ class FeatureReader:
         seed : int
             Seed of the random choice of cells.
         """
+        if self.projector is not None:
+            return
         random = torch.Generator().manual_seed(seed)
         planes = planes[:: -(-len(planes) // _BASIS_PLANES)]
         share = _BASIS_CELLS // (len(planes) * len(self.reductions))
@@ -260,14 +289,17 @@ class FeatureReader:
         n_components = min(self.plan.n_components, len(features))
         _, axes = torch.linalg.eigh(standardised @ standardised.T / features.shape[1])
         axes = axes[:, -n_components:].flip(1).T / spread
-        shape = ReadoutShape(n_components + n_answers, 1, widths, self.plan.grid_px)
-        network = ReadoutNetwork(self.base, shape).to(self.device.torch)
-        weights = torch.zeros(shape.n_outputs, sum(widths))
+        weights = torch.zeros(n_components + n_answers, sum(widths))
         weights[:n_components, :-n_answers] = axes
         weights[n_components:, -n_answers:] = torch.eye(n_answers)
-        bias = torch.zeros(shape.n_outputs)
-        bias[:n_components] = -axes @ mean
-        network.set_sum(weights, bias)
+        offset = torch.zeros(len(weights))
+        offset[:n_components] = -axes @ mean
+        return self._projector_of(weights, offset)
+
+    def _projector_of(self, axes: torch.Tensor, offset: torch.Tensor) -> ReadoutNetwork:
+        shape = ReadoutShape(len(axes), 1, widths_of(self.base), self.plan.grid_px)
+        network = ReadoutNetwork(self.base, shape).to(self.device.torch)
+        network.set_sum(axes, offset)
         return network.eval()
 
     # ---- planes -------------------------------------------------------------------------
@@ -287,8 +319,7 @@ class FeatureReader:
         Progress
             Before each tile.
         """
-        if self.projector is None:
-            self.find_basis([plane])
+        self.find_basis([plane])
         box = Box(0, plane.shape[0], 0, plane.shape[1]) if within is None else within
         windows = PlaneWindows(plane, self._transfers)
         found = tuple(self._empty(level.scale, plane.shape, box) for level in self._levels)
@@ -354,7 +385,7 @@ class FeatureReader:
         n_levels, n_components = len(self.reductions), projector.shape.n_outputs
         by_level = weights[:, :-1].view(n_classes, n_levels, n_components).transpose(0, 1)
         by_level = by_level.reshape(n_levels * n_classes, n_components)
-        axes, offset = (tensor.cpu() for tensor in projector.sum_of())
+        axes, offset = self.basis
         bias = by_level @ offset
         bias[:n_classes] += weights[:, -1]
         shape = ReadoutShape(n_classes, n_levels, projector.shape.widths, self.plan.grid_px)

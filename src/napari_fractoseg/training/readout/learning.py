@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
-from napari_fractoseg.images import Micrograph, MicrographStack
+from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.training.readout.features import FeatureReader
+from napari_fractoseg.models.rehearsal import Rehearsal
+from napari_fractoseg.training.readout.cost import KeepingCost, keeping_cost
+from napari_fractoseg.training.readout.features import FeatureReader, PlaneFeatures
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.regression import fit_readout
-from napari_fractoseg.training.readout.samples import Samples, painted_samples, prior_samples
+from napari_fractoseg.training.readout.rehearsal import (
+    MOST_IMAGES,
+    features_at_random,
+    inherited,
+    rehearsed_samples,
+)
+from napari_fractoseg.training.readout.samples import (
+    Samples,
+    answer_job,
+    painted_samples,
+    prior_samples,
+)
 
 __all__ = ["as_model", "fit_samples", "knows_all", "learn_readout", "values_in"]
 
+_MOST_COMPARED = 8
+"""Images that are kept in memory to tell what rehearsing costs in them."""
 _NEVER = -1e3
 """Score of a class that no sample has: it is never the answer."""
 
@@ -47,6 +63,8 @@ def fit_samples(
     n_classes: int,
     plan: ReadoutPlan,
     answers: slice,
+    rehearsed: Samples | None = None,
+    near: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Fit a readout to samples; classes that have none are never the answer.
 
@@ -64,12 +82,20 @@ def fit_samples(
     answers : slice
         Place of the model's log-probabilities among the features of a scale level, of which
         there are as many as `plan` has reductions (`FeatureReader.answers`).
+    rehearsed : Samples, optional
+        Places of other images with the model's own answers (`rehearsed_samples`), together with
+        the weight of the plan.
+    near : Tensor of float32, shape (K, D + 1), optional
+        Weights of an earlier fit to nearly the same samples: from there it is a shorter way.
 
     Returns
     -------
     Tensor of float32, shape (K, D + 1)
         Weights as `fit_readout` returns them.
     """
+    penalty, share = plan.penalty, plan.prior
+    if rehearsed is not None and plan.rehearsal > 0 and len(rehearsed) > 0:
+        penalty, share = plan.rehearsed_penalty, min(plan.rehearsed_prior, share)
     features, targets = [painted.features], [painted.targets(n_classes)]
     weights = [torch.full((len(painted),), 1 / max(len(painted), 1))]
     has_prior = prior is not None and plan.prior > 0 and len(prior) > 0
@@ -77,14 +103,22 @@ def fit_samples(
         features.append(prior.features)
         targets.append(prior.targets(n_classes))
         # The more is painted, the less the model's answer counts.
-        weights.append(torch.full((len(prior),), plan.prior / prior.n_px))
+        weights.append(torch.full((len(prior),), share / prior.n_px))
+    if rehearsed is not None and plan.rehearsal > 0 and len(rehearsed) > 0:
+        features.append(rehearsed.features)
+        targets.append(rehearsed.targets(n_classes))
+        weights.append(torch.full((len(rehearsed),), plan.rehearsal / rehearsed.n_px))
     # A larger feature needs smaller weights, which the penalty spares.
     gains = torch.ones(painted.features.shape[1])
     gains.view(len(plan.reductions), -1)[:, answers] = plan.answer_gain if has_prior else 0.0
     goals = torch.cat(targets)
     present = goals.sum(dim=0) > 0
+    begin = None
+    if near is not None and bool((near[present, -1] > _NEVER / 2).all()):
+        used = gains.clamp(min=1e-6)
+        begin = torch.cat([near[present, :-1] / used * (gains > 0), near[present, -1:]], dim=1)
     fitted = fit_readout(
-        torch.cat(features) * gains, goals[:, present], torch.cat(weights), plan.penalty
+        torch.cat(features) * gains, goals[:, present], torch.cat(weights), penalty, begin
     )
     found = torch.zeros(n_classes, fitted.shape[1])
     found[:, -1] = _NEVER
@@ -93,7 +127,11 @@ def fit_samples(
 
 
 def as_model(
-    start: SegmentationModel, reader: FeatureReader, weights: torch.Tensor, scheme: ClassScheme
+    start: SegmentationModel,
+    reader: FeatureReader,
+    weights: torch.Tensor,
+    scheme: ClassScheme,
+    rehearsal: Rehearsal | None = None,
 ) -> SegmentationModel:
     """Return a readout as a model of its own; its card is that of the model it reads.
 
@@ -107,10 +145,13 @@ def as_model(
         Weights of the readout.
     scheme : ClassScheme
         Its K classes.
+    rehearsal : Rehearsal, optional
+        Its own sample (`inherited`).
     """
     inference = dataclasses.replace(reader.inference, combine="sum")
     card = dataclasses.replace(start.card, scheme=scheme, inference=inference)
-    return SegmentationModel(card, reader.network_of(weights))
+    model = SegmentationModel(card, reader.network_of(weights))
+    return model if rehearsal is None else model.with_rehearsal(rehearsal)
 
 
 def learn_readout(
@@ -119,6 +160,7 @@ def learn_readout(
     plan: ReadoutPlan,
     device: Device | None = None,
     renamed: Mapping[str, str] | None = None,
+    tell: Callable[[KeepingCost], None] | None = None,
 ) -> Job[SegmentationModel]:
     """Learn a readout from painted images.
 
@@ -135,6 +177,9 @@ def learn_readout(
         Device that computes; by default the best one there is.
     renamed : mapping of str to str, optional
         New name of a class -> its name in `start`.
+    tell : callable, optional
+        Function that is called with what it costs that the model's rehearsal sample was
+        rehearsed, if it was.
 
     Yields
     ------
@@ -152,31 +197,43 @@ def learn_readout(
     table = values_in(start.card.scheme, taught.scheme, renamed)
     knows = knows_all(start.card.scheme, taught, renamed)
     predictor = Predictor(start, device, flips=False) if knows else None
-    painted, prior = [], []
+    painted, prior, found = [], [], []
+    compared: list[tuple[PlaneFeatures, npt.NDArray[np.uint8]]] = []
     with translate_out_of_memory(device, "Choose the CPU, or smaller images."):
         reader = FeatureReader(start, plan, device)
         reader.find_basis([image for image, _ in images.values()], plan.seed)
+        # For other classes its answers elsewhere say as little as here.
+        known = reader.rehearsal if knows else None
         for number, (image, pairs) in enumerate(images.values()):
             job = reader.plane_job(image)
             features = yield from as_part(job, number, len(images), f"looking at {image.name}")
-            mask = np.zeros(image.shape, bool)
+            mask = np.zeros(image.shape, np.uint8)
             for pair in pairs:
                 painted.append(painted_samples(features, pair.labels, taught.scheme, random))
-                mask |= pair.labels != 0
+                mask = np.where(pair.labels != UNLABELLED, pair.labels, mask)
+            if len(compared) < _MOST_COMPARED and known is not None and tell is not None:
+                compared.append((features, mask))
             if predictor is not None:
                 yield Progress(number, len(images), f"segmenting {image.name}")
-                answer = table[(yield from _answer(predictor, image, number, len(images)))]
+                segmenting = answer_job(predictor, image)
+                answer = table[(yield from as_part(segmenting, number, len(images), image.name))]
                 prior.append(
                     prior_samples(features, answer, mask, taught.scheme, random, plan.prior_px)
                 )
-    weights = fit_samples(
-        Samples.joined(painted),
-        Samples.joined(prior) if prior else None,
-        len(taught.scheme),
-        plan,
-        reader.answers,
-    )
-    return as_model(start, reader, weights, taught.scheme)
+            if number % -(-len(images) // MOST_IMAGES) == 0:
+                found.append(features_at_random(features, reader, random))
+    rehearsed = None
+    if known is not None:
+        rehearsed = rehearsed_samples(known, start.card.scheme, taught.scheme, renamed)
+    samples = Samples.joined(painted), Samples.joined(prior) if prior else None
+    fit = partial(fit_samples, *samples, len(taught.scheme), plan, reader.answers)
+    weights = fit(rehearsed)
+    if rehearsed is not None and known is not None and tell is not None:
+        yield Progress(len(images), len(images), "telling what that costs")
+        live = fit(near=weights)
+        tell(keeping_cost(compared, taught.scheme, live, weights, rehearsed, known.form.n_images))
+    sample = inherited(reader, weights, found, known, plan.seed)
+    return as_model(start, reader, weights, taught.scheme, sample)
 
 
 def _by_image(taught: TrainingSet) -> dict[str, tuple[Micrograph, list[TrainingPair]]]:
@@ -197,13 +254,3 @@ def values_in(
         if found is not None:
             table[found.value] = fracture_class.value
     return table
-
-
-def _answer(
-    predictor: Predictor, image: Micrograph, number: int, count: int
-) -> Job[npt.NDArray[np.uint8]]:
-    """Segment a plane with the model that a readout starts from."""
-    stack = MicrographStack(np.asarray(image.data[...]), name=image.name)
-    labels = np.zeros(stack.shape, np.uint8)
-    yield from as_part(predictor.run_into(stack, labels), number, count, image.name)
-    return labels

@@ -109,6 +109,7 @@ class LiveReadout:
         self._samples: dict[Region, tuple[Samples, Samples | None]] = {}
         self._labels: dict[Region, RegionLabels] = {}
         self._scheme: ClassScheme | None = None
+        self._last: Learnt | None = None
         self._lock = Lock()
 
     @property
@@ -204,8 +205,12 @@ class LiveReadout:
         both = painted.channels if prior is None else [*painted.channels, *prior.channels]
         if len(set(both)) < 2:
             return None
-        weights = fit_samples(painted, prior, len(scheme), self.plan, self._reader.answers)
-        return Learnt(weights, scheme, time.monotonic() - began)
+        near = None if self._last is None or self._last.scheme != scheme else self._last.weights
+        weights = fit_samples(
+            painted, prior, len(scheme), self.plan, self._reader.answers, near=near
+        )
+        self._last = Learnt(weights, scheme, time.monotonic() - began)
+        return self._last
 
     def _sample_job(
         self, region: Region, scheme: ClassScheme

@@ -29,6 +29,13 @@ class ReadoutPlan:
     answer_gain : float
         Factor on the model's log-probabilities among the features, where its answer counts. The
         larger it is, the closer the readout stays to the model.
+    rehearsal : float
+        Weight of the model's rehearsal sample, beside the weight 1 of all that is painted; 0 does
+        without.
+    rehearsed_penalty : float
+        Strength of the regularisation where the sample is rehearsed: more has to be told apart.
+    rehearsed_prior : float
+        Weight of the model's own answer at unpainted pixels there, if that is less than `prior`.
     seed : int
         Seed of the choice of pixels.
     """
@@ -40,4 +47,7 @@ class ReadoutPlan:
     prior: float = 0.1
     prior_px: int = 4000
     answer_gain: float = 3.0
+    rehearsal: float = 1.0
+    rehearsed_penalty: float = 0.03
+    rehearsed_prior: float = 0.02
     seed: int = 0

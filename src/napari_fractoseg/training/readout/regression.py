@@ -15,6 +15,7 @@ def fit_readout(
     targets: torch.Tensor,
     weights: torch.Tensor,
     penalty: float,
+    begin: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Fit a linear readout to samples.
 
@@ -28,6 +29,8 @@ def fit_readout(
         How much each sample counts.
     penalty : float
         Strength of the regularisation; 0 is none.
+    begin : Tensor of float32, shape (K, D + 1), optional
+        Weights to begin with; by default 0. The minimum is the same, for the error is convex.
 
     Returns
     -------
@@ -48,7 +51,8 @@ def fit_readout(
     n_classes, width = targets.shape[1], features.shape[1]
     with torch.inference_mode(False), torch.enable_grad():
         inputs = features.clone()  # made where gradients are known
-        found = torch.zeros(n_classes, width + 1, requires_grad=True)
+        found = torch.zeros(n_classes, width + 1) if begin is None else begin.clone()
+        found.requires_grad_()
         goals, shares = targets.clone(), (weights / weights.sum()).clone()
         optimiser = torch.optim.LBFGS(
             [found], max_iter=_MOST_ITERATIONS, history_size=10, tolerance_grad=1e-5,

@@ -9,9 +9,12 @@ import numpy.typing as npt
 import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
+from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
+from napari_fractoseg.inference.predictor import Predictor
+from napari_fractoseg.jobs import Job
 from napari_fractoseg.training.readout.features import PlaneFeatures
 
-__all__ = ["Samples", "painted_samples", "prior_samples"]
+__all__ = ["Samples", "answer_job", "painted_samples", "prior_samples"]
 
 _MOST_PX = 8000
 """Painted pixels of a class in a plane that are sampled; neighbours are nearly the same."""
@@ -120,6 +123,17 @@ def _at(
 ) -> torch.Tensor:
     """Return the features at pixels of their box, counted from its corner."""
     return features.at(rows + features.box.row0, columns + features.box.column0)
+
+
+def answer_job(predictor: Predictor, plane: Micrograph) -> Job[npt.NDArray[np.uint8]]:
+    """Segment a plane with the model whose answer is sampled; returns its class values, (Y, X)."""
+    stack = MicrographStack(np.asarray(plane.data[...]), name=plane.name)
+    labels = np.zeros(stack.shape, np.uint8)
+    known: dict[tuple[int, ...], GreyRange] = {}
+    if plane.known_range is not None:
+        known[()] = plane.known_range
+    yield from predictor.run_into(stack, labels, known_ranges=known)
+    return labels
 
 
 def _channels(values: npt.NDArray[np.uint8], scheme: ClassScheme) -> npt.NDArray[np.intp]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.errors import FractosegError, ModelError, translated
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.card import ModelCard
@@ -17,10 +18,12 @@ from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.loop import FineTuned
 from napari_fractoseg.training.outcome import figures_of, lineage_of, validation_report
 from napari_fractoseg.training.plan import TrainingPlan
+from napari_fractoseg.training.readout.cost import KeepingCost
 from napari_fractoseg.training.readout.learning import knows_all, learn_readout
 from napari_fractoseg.training.readout.plan import ReadoutPlan
+from napari_fractoseg.training.readout.rehearsal import rehearsal_job
 
-__all__ = ["readout_plan", "train_readout"]
+__all__ = ["readout_plan", "train_readout", "with_rehearsal_job"]
 
 _LEARNT, _JUDGED = 70, 15
 """Parts of the progress in hundredths: what is learnt, and what each of two models is judged by."""
@@ -70,7 +73,8 @@ def train_readout(
         the parent as it segments, mirror images included, if it knows all classes.
     """
     choices = readout_plan(plan)
-    job = learn_readout(start, split.learn, choices, device, renamed)
+    costs: list[KeepingCost] = []
+    job = learn_readout(start, split.learn, choices, device, renamed, costs.append)
     model = yield from as_part(job, 0, 100, "", span=_LEARNT)
     before: dict[str, float] = {}
     metrics: dict[str, Any] = {}
@@ -82,15 +86,15 @@ def train_readout(
         metrics = {"validation": validation_report(evaluation, 1, before, split)}
     yield Progress(100, 100, "judged")
     recorded = {**plan.to_dict(), "steps_done": 1, "readout": dataclasses.asdict(choices)}
-    card = replace(
-        model.card,
+    result = model.with_card(
         name=name,
         description=_description(start.card, split.learn),
         lineage=lineage_of(start, split, recorded),
         metrics=metrics,
     )
-    result = SegmentationModel(card, model.network)
-    return FineTuned(result, [], 1, before, split.notes)
+    if model.rehearsal is not None:
+        result = result.with_rehearsal(model.rehearsal)
+    return FineTuned(result, [], 1, before, (*start.notes, *split.notes, *(c.text for c in costs)))
 
 
 def _judged(
@@ -106,3 +110,51 @@ def _description(start: ModelCard, learn: TrainingSet) -> str:
         f"A readout of what {start.name} sees, learnt from {painted} labelled pixels of "
         f"{len(learn)} images."
     )
+
+
+def with_rehearsal_job(
+    result: FineTuned,
+    start: SegmentationModel | None,
+    taught: TrainingSet,
+    plan: TrainingPlan,
+    device: Device | None = None,
+) -> Job[FineTuned]:
+    """Add a rehearsal sample to the model of a training, which stays as it is if that goes wrong.
+
+    Parameters
+    ----------
+    result : FineTuned
+        Result of a training.
+    start : SegmentationModel or None
+        Model that it started from; where no step did better, its sample stays.
+    taught : TrainingSet
+        Images that taught.
+    plan : TrainingPlan
+        Seed, and scale levels of readouts that are to rehearse it.
+    device : Device, optional
+        Device that computes.
+
+    Yields
+    ------
+    Progress
+        After each tile; the steps of the training are done.
+
+    Returns
+    -------
+    FineTuned
+        With a sample, or with a note on why there is none.
+    """
+    if start is not None and start.rehearsal is not None and not result.best_step:
+        return replace(result, model=result.model.with_rehearsal(start.rehearsal))
+    steps = plan.max_steps
+    try:
+        with translated(ModelError, "It cannot be made"):
+            job = rehearsal_job(result.model, taught, readout_plan(plan), device)
+            sample = yield from as_part(job, steps, steps, "sampling what it sees")
+    except FractosegError as error:  # minutes or hours of training are worth more than a sample
+        note = (
+            "The model is complete but for its rehearsal sample: what is learnt from it in seconds "
+            f"may forget other images. {error}"
+        )
+        return replace(result, notes=(*result.notes, note))
+    return replace(result, model=result.model.with_rehearsal(sample))
