@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from napari_fractoseg.classes import ClassScheme, FractureClass
+from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.cost import KeepingCost, keeping_cost
 from napari_fractoseg.training.readout.features import LevelFeatures, PlaneFeatures
 from napari_fractoseg.training.readout.samples import Samples
@@ -19,7 +20,7 @@ KEPT = torch.tensor([[0.0, 0.0], [1.0, -6.5]])
 def ramp():
     """A plane of 10 columns with the feature 0, 1, ... 9, on a grid of single pixels."""
     values = torch.arange(10.0).repeat(1, 4, 1).half()
-    return PlaneFeatures((LevelFeatures(values, 1, 1),), (4, 10))
+    return PlaneFeatures((LevelFeatures(values, 1, 1),), Box(0, 4, 0, 10))
 
 
 def painted(columns, value):
@@ -44,8 +45,8 @@ def test_it_is_said_in_words():
     cost = KeepingCost(1000, 990, 968, 10_000, 340, n_images=16, n_places=3400, n_changed=41)
     assert cost.text == (
         "Here 97 % of the painted pixels come out as painted (learnt from here alone: "
-        "99.0 %), and 3.4 % of all pixels get another class than then. Elsewhere 1.2 % of 3 400 places in 16 other "
-        "images change their class."
+        "99.0 %), and 3.4 % of all pixels get another class than then. Elsewhere 1.2 % of "
+        "3 400 places in 16 other images change their class."
     )
 
 
