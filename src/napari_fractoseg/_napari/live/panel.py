@@ -204,6 +204,7 @@ class LivePanel(QWidget):
         self.line.setText("" if session is None else session.text)
         self.line.setVisible(session is not None)
         self.buttons.setVisible(session is not None)
+        self.model_button.setEnabled(session is not None and session.has_learnt)
 
 
 def _is_image(layer: object) -> bool:

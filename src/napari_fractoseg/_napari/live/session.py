@@ -112,6 +112,11 @@ class LiveSession(QObject):
         return f"{text}\n{going_on}" if going_on else text
 
     @property
+    def has_learnt(self) -> bool:
+        """Whether there is something to learn from, and it was learnt."""
+        return self._learner.learnt is not None
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether all that was painted is learnt, and all is labelled."""
         return self._run is None and self._rest is None and not self._dirty
@@ -229,7 +234,8 @@ class LiveSession(QObject):
             region
             for plane in np.ndindex(painted.shape[:-2])
             for region in self._regions(plane)
-            if painted[region.key].any() or checked_in(self._viewer, self.labels, region.key)
+            if painted[region.key].any()
+            or checked_in(self._viewer, self.labels, region.key) is not None
         }
 
     def _note(self, box: tuple[slice, ...]) -> None:
