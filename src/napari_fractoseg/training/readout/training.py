@@ -20,7 +20,7 @@ from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.readout.learning import knows_all, learn_readout
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 
-__all__ = ["readout_plan", "train_readout"]
+__all__ = ["readout_plan", "readout_text", "train_readout"]
 
 _LEARNT, _JUDGED = 70, 15
 """Parts of the progress in hundredths: what is learnt, and what each of two models is judged by."""
@@ -85,12 +85,12 @@ def train_readout(
     card = replace(
         model.card,
         name=name,
-        description=_description(start.card, split.learn),
+        description=readout_text(start.card, split.learn),
         lineage=lineage_of(start, split, recorded),
         metrics=metrics,
     )
     result = SegmentationModel(card, model.network)
-    return FineTuned(result, [], 1, before, split.notes)
+    return FineTuned(result, [], 1, before, notes=split.notes)
 
 
 def _judged(
@@ -100,7 +100,8 @@ def _judged(
     return (yield from as_part(job, done, 100, "judging", span=_JUDGED))
 
 
-def _description(start: ModelCard, learn: TrainingSet) -> str:
+def readout_text(start: ModelCard, learn: TrainingSet) -> str:
+    """Return the description of a readout on its card."""
     painted = sum(learn.pixel_counts().values())
     return (
         f"A readout of what {start.name} sees, learnt from {painted} labelled pixels of "
