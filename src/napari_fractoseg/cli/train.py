@@ -243,7 +243,7 @@ def _parent_of(entries: Mapping[str, Any]) -> str | None:
 
 def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions) -> None:
     """Write model and history, and print how good the model is."""
-    from napari_fractoseg.models.readme import kept_text
+    from napari_fractoseg.models.readme import kept_text, painted_text
     from napari_fractoseg.training.checkpoint import kept_in
 
     texts = {"description": options.description, "licence": options.licence}
@@ -253,7 +253,8 @@ def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions)
     checkpoint.unlink(missing_ok=True)
     for note in result.notes:
         say(note)
-    say(f"Saved {out}. {kept_text(model.card)}")
+    sentences = filter(None, (kept_text(model.card), painted_text(model.card)))
+    say(" ".join((f"Saved {out}.", *sentences)))
     _print_validation(model.card.metrics.get("validation"))
     if options.history:
         result.write_history(options.history)

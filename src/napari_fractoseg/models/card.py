@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -98,6 +99,11 @@ class Inference:
     flips: bool = False
     halo_px: Annotated[int, Field(ge=0, le=2048)] = 128
     combine: Literal["mean", "sum"] = "mean"
+
+    @property
+    def shared_reduction(self) -> int:
+        """Largest reduction that those of all scale levels are multiples of."""
+        return math.gcd(*self.reductions)
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -30,7 +30,9 @@ __all__ = [
     "SegmentationModel",
     "enlarged",
     "load_model",
+    "own_scores",
     "reduced",
+    "summed",
 ]
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -317,7 +319,7 @@ class SegmentationModel:
             Mean of the probabilities; for a readout the softmax of the sum of its scores.
         """
         if self.card.inference.combine == "sum":
-            return _sum(parts).softmax(dim=-3)
+            return summed(parts).softmax(dim=-3)
         return _mean(parts)
 
     def no_numbers(self, device: str = "") -> ModelError:
@@ -365,8 +367,7 @@ class SegmentationModel:
     def _scores(self, outputs: torch.Tensor, scale: ScaleLevel) -> torch.Tensor:
         """Return what a scale level contributes to `combined` from outputs of the network."""
         if self.card.inference.combine == "sum":
-            first = scale.number * len(self.card.scheme)
-            return outputs[:, first : first + len(self.card.scheme)]
+            return own_scores(outputs, scale.number, len(self.card.scheme))
         return outputs.softmax(dim=1)
 
     @property
@@ -410,12 +411,18 @@ def enlarged(probabilities: torch.Tensor, reduction: int) -> torch.Tensor:
     return F.interpolate(probabilities, scale_factor=reduction, mode="bilinear")
 
 
-def _sum(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def own_scores(outputs: torch.Tensor, number: int, n_classes: int) -> torch.Tensor:
+    """Return the scores that scale level `number` takes from what a readout gives for all."""
+    return outputs[:, number * n_classes : (number + 1) * n_classes]
+
+
+def summed(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of the scores of all scale levels."""
     return sum(parts[1:], start=parts[0])
 
 
 def _mean(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    return _sum(parts) / len(parts) if len(parts) > 1 else parts[0]
+    return summed(parts) / len(parts) if len(parts) > 1 else parts[0]
 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:

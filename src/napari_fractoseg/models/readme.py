@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from napari_fractoseg.models.card import REHEARSAL, REHEARSED, ModelCard, entries_of
 from napari_fractoseg.text import printable
 
-__all__ = ["kept_text", "readme_text"]
+__all__ = ["kept_text", "painted_text", "readme_text"]
 
 _FIGURES = {
     "mode_agreement": "two-mode agreement",
@@ -18,6 +19,9 @@ _FIGURES = {
     "fraction_error": "error of the fraction",
 }
 _LARGE = 1e15
+_WELL_PAINTED = 0.95
+"""Share of the painted pixels that a model should give as they were painted."""
+_CANDIDATES = {"deep": "all weights trained", "readout": "the readout", "start": "the start"}
 
 
 def kept_text(card: ModelCard) -> str:
@@ -35,6 +39,9 @@ def kept_text(card: ModelCard) -> str:
         held-out pixels."; empty if the card does not tell.
     """
     figures = entries_of(card.metrics.get("validation"))
+    compared = entries_of(card.metrics.get("candidates"))
+    if compared.get("kept") in ("readout", "start"):
+        return _best_text(compared)
     if card.lineage.plan.get("method") == "readout":
         return _readout_text(figures)
     steps = card.lineage.plan.get("steps_done")
@@ -46,6 +53,48 @@ def kept_text(card: ModelCard) -> str:
     if best == 0:
         return "No step was better than the start on the held-out pixels: the model is as it was."
     return f"Kept: the weights of step {best} of {steps}, the best on the held-out pixels."
+
+
+def _best_text(compared: Mapping[str, Any]) -> str:
+    """Return a sentence on why not all weights were trained in the end, with all figures."""
+    figures, kept = entries_of(compared.get("figures")), compared["kept"]
+    judged = "on the held-out pixels" if compared.get("by") == "mean_iou" else "on what is painted"
+    unit = "mean IoU" if compared.get("by") == "mean_iou" else "share that is right"
+    said = "; ".join(
+        f"{name} {_figure(figures[key])}"
+        for key, name in _CANDIDATES.items()
+        if _is_number(figures.get(key))
+    )
+    best = "The readout, learnt in seconds," if kept == "readout" else "The model as it was"
+    return f"{best} did better {judged} than longer training ({unit}: {said}): it was kept."
+
+
+def painted_text(card: ModelCard) -> str:
+    """Return a sentence on how many of the painted pixels come out as they were painted.
+
+    Under 95 % it says what to do. It is empty if the card does not tell.
+    """
+    figures = entries_of(card.metrics.get("painted"))
+    right, n_images, of_images = (figures.get(k) for k in ("right", "n_images", "of_images"))
+    if not _is_number(right):
+        return ""
+    where = "" if n_images == of_images else f" on {n_images} of {of_images} images"
+    percent = math.floor(100 * float(right))
+    if right >= _WELL_PAINTED:
+        return f"{percent} % of the painted pixels{where} come out as painted."
+    worst = _worst_class(entries_of(figures.get("classes")))
+    return (
+        f"Only {percent} % of the painted pixels{where} come out as painted{worst}. Paint more "
+        "strokes where it is wrong, of each class that meets there, or train longer."
+    )
+
+
+def _worst_class(classes: Mapping[str, Any]) -> str:
+    known = {name: share for name, share in classes.items() if _is_number(share)}
+    if len(known) < 2:
+        return ""
+    name = min(known, key=lambda key: known[key])
+    return f", least of {printable(name)}: {math.floor(100 * known[name])} %"
 
 
 def _readout_text(figures: Mapping[str, Any]) -> str:
@@ -102,6 +151,8 @@ def _lines(card: ModelCard) -> Iterator[str]:
                 yield from _table(reference, figures)
     if found := entries_of(card.metrics.get("validation")):
         yield from _validation(found, kept_text(card))
+    if painted := painted_text(card):
+        yield from ("", _text(painted))
     if not card.metrics:
         yield from ("", "How well it does was not measured.")
     yield from ("", "## Where it comes from", "")
@@ -154,7 +205,7 @@ def _table(reference: str, figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(_figure(entries_of(row).get(key)) for key in _FIGURES)} |"
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and -_LARGE < value < _LARGE  # False for NaN
 
 

@@ -17,7 +17,6 @@ from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.errors import DownloadError, TrainingError
 from napari_fractoseg.jobs import Job, drain
 from napari_fractoseg.models.card import ModelCard
-from napari_fractoseg.models.change_classes import with_classes
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.pretrained import (
@@ -26,12 +25,14 @@ from napari_fractoseg.models.pretrained import (
     find_weights,
 )
 from napari_fractoseg.training.checkpoint import Checkpoint
-from napari_fractoseg.training.data.split import HeldOut, Split, earlier_blocks, split_training_set
+from napari_fractoseg.training.data.split import Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.distributed import Processes, is_first_process
 from napari_fractoseg.training.loop import FineTuned, Trainer
+from napari_fractoseg.training.outcome import painted_job
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan, suggested_plan
 from napari_fractoseg.training.readout.training import train_readout, with_rehearsal_job
+from napari_fractoseg.training.readout_first import FineTuning
 
 __all__ = ["new_model", "pretrained_model_job", "train", "train_job"]
 
@@ -185,20 +186,14 @@ def train_job(
     """
     if not isinstance(plan, TrainingPlan):
         plan = suggested_plan(None if start is None else start.card, plan or {})
-    held_out, notes = {}, tuple[str, ...]()
+    job: Job[FineTuned]
     if plan.method == "readout":
-        return (
-            yield from _train_readout(
-                training_set, plan, start, scheme, renamed, name, validation, device
-            )
-        )
-    if start is not None and start.card.inference.combine == "sum":
-        raise TrainingError(
-            f"Model {start.card.name!r} is a readout, which was learnt in seconds. Longer training "
-            "cannot go on from it yet: start from the model that it reads, or learn in seconds "
-            "again (method readout)."
-        )
-    if start is None:
+        start = _something_to_read(start)
+        plan = continued_plan(plan, start.card)
+        training_set = training_set.with_scheme(scheme or training_set.scheme)
+        split = _split(training_set, plan, validation, start.card)
+        job = train_readout(start, split, plan, name, device, renamed)
+    elif start is None:
         training_set = training_set.with_scheme(scheme or training_set.scheme)
         training_set.check_teachable()
         if or_random and checkpoint is not None:
@@ -206,54 +201,48 @@ def train_job(
         model, plan, notes = yield from pretrained_model_job(
             plan, training_set, name, or_random=or_random
         )
+        split = _split(training_set, plan, validation)
+        split = replace(split, notes=(*notes, *split.notes))
+        job = Trainer(model, plan, device, processes).run_split(split, should_stop, checkpoint)
     else:
-        plan = continued_plan(plan, start.card)
-        held_out = earlier_blocks(start.card)
-        start = with_classes(start, scheme or start.card.scheme, renamed=renamed, seed=plan.seed)
-        training_set = training_set.with_scheme(start.card.scheme)
-        model = start.with_card(name=name, description=f"Fine-tuned from {start.card.name}.")
-    training_set.check_teachable()
-    split = _split(training_set, plan, validation, held_out)
-    split = replace(split, notes=(*notes, *split.notes))
-    trainer = Trainer(model, plan, device, processes)
-    result = yield from trainer.run_split(split, should_stop, checkpoint)
-    if not is_first_process():
+        training_set = training_set.with_scheme(scheme or start.card.scheme)
+        split = _split(training_set, plan, validation, start.card)
+        job = FineTuning(
+            start, plan, split, name, renamed or {}, device, processes, should_stop, checkpoint
+        ).job()
+    result = yield from job
+    if "painted" not in result.model.card.metrics:
+        done, total = (1, 1) if plan.method == "readout" else (len(result.history), plan.max_steps)
+        share = yield from painted_job(result.model, split.learn, device, done, total)
+        result = result.with_metrics(painted=share.to_dict())
+    if plan.method == "readout" or not is_first_process():
         return result
     return (yield from with_rehearsal_job(result, start, split.learn, plan, device))
 
 
 def _split(
-    training_set: TrainingSet, plan: TrainingPlan, validation: Sequence[str], held_out: HeldOut
+    training_set: TrainingSet,
+    plan: TrainingPlan,
+    validation: Sequence[str],
+    start: ModelCard | None = None,
 ) -> Split:
-    """Hold out the images that were named, or what the plan says."""
+    """Hold out the images that were named, or what the plan and the card of a parent say."""
+    training_set.check_teachable()
     if validation:
         return Split(*training_set.split(validation))
+    earlier = {} if start is None else earlier_blocks(start)
     return split_training_set(
-        training_set, plan.split, held_out=plan.held_out, gap_px=plan.gap_px, earlier=held_out
+        training_set, plan.split, held_out=plan.held_out, gap_px=plan.gap_px, earlier=earlier
     )
 
 
-def _train_readout(
-    training_set: TrainingSet,
-    plan: TrainingPlan,
-    start: SegmentationModel | None,
-    scheme: ClassScheme | None,
-    renamed: Mapping[str, str] | None,
-    name: str,
-    validation: Sequence[str],
-    device: Device | None,
-) -> Job[FineTuned]:
-    """Train a readout; see `train_job`."""
+def _something_to_read(start: SegmentationModel | None) -> SegmentationModel:
     if start is None:
         raise TrainingError(
             "A readout sums up what a model sees. Choose a model to start from, such as default "
             "(--from default), or the method deep for a new network."
         )
-    plan = continued_plan(plan, start.card)
-    training_set = training_set.with_scheme(scheme or training_set.scheme)
-    training_set.check_teachable()
-    split = _split(training_set, plan, validation, earlier_blocks(start.card))
-    return (yield from train_readout(start, split, plan, name, device, renamed))
+    return start
 
 
 def _as_it_began(plan: TrainingPlan, checkpoint: Path) -> TrainingPlan:

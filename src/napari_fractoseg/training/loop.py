@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -44,6 +45,10 @@ class FineTuned:
     before : dict of str to float
         Figures of the parent on the held-out pixels, judged as the model is;
         empty for a new network.
+    after : dict of str to float
+        Figures of the weights of the best step on the held-out pixels, judged
+        in the same way; empty if no step did better than the parent, or nothing
+        is known of one.
     notes : tuple of str
         Sentences on what the figures cannot tell, such as that one class only
         validates. They are the same for a run that was interrupted and taken up
@@ -54,7 +59,13 @@ class FineTuned:
     history: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
     before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def with_metrics(self, **entries: Any) -> FineTuned:
+        """Return the result with more figures on the card of its model."""
+        metrics = {**self.model.card.metrics, **entries}
+        return replace(self, model=self.model.with_card(metrics=metrics))
 
     def write_history(self, path: Path | str) -> None:
         """Write the history as a CSV file with a row for each step."""
@@ -178,7 +189,7 @@ class Trainer:
                 model = yield from run.result()
             finally:
                 run.patches.close()
-        return FineTuned(model, run.history, run.best_step, run.before, run.split.notes)
+        return FineTuned(model, run.history, run.best_step, run.before, run.after, run.split.notes)
 
     def _steps(
         self, run: TrainingRun, should_stop: Callable[[], bool], checkpoint: Path | None
@@ -188,7 +199,7 @@ class Trainer:
         due = Throttle(_CHECKPOINT_INTERVAL_S)
         due.ready()
         unkept = ""
-        if validates and self._start.digest and not run.history:
+        if validates and run.knows and not run.history:
             yield Progress(0, plan.max_steps, "validating")
             yield Progress(0, plan.max_steps, "the parent", (yield from run.validate(0)))
         while run.n_steps < plan.max_steps and not run.is_stuck:

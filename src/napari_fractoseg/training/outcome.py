@@ -5,16 +5,24 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.evaluation.confusion import Confusion
-from napari_fractoseg.evaluation.evaluate import Evaluation
+from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
+from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Lineage
+from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.text import printable
+from napari_fractoseg.training.data.sample import few_images
 from napari_fractoseg.training.data.split import Split
 
-__all__ = ["figures_of", "lineage_of", "validation_report"]
+__all__ = ["PaintedShare", "figures_of", "lineage_of", "painted_job", "validation_report"]
+
+_MOST_IMAGES = 8
+"""Images whose painted pixels are looked at again: on each the whole model is run."""
 
 
 def figures_of(confusion: Confusion) -> dict[str, float]:
@@ -53,6 +61,69 @@ def validation_report(
         },
         "notes": list(map(printable, split.notes)),
     }
+
+
+@dataclass(frozen=True)
+class PaintedShare:
+    """How many of the pixels that a model learnt from come out as they were painted.
+
+    Parameters
+    ----------
+    right : float
+        Share of these pixels, 0-1.
+    classes : mapping of str to float
+        The same for each class that was painted.
+    n_px : int
+        Number of pixels that were looked at.
+    n_images : int
+        Number of images that were looked at.
+    of_images : int
+        Number of images that it learnt from.
+    """
+
+    right: float
+    classes: Mapping[str, float]
+    n_px: int
+    n_images: int
+    of_images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry ``painted`` of a card's metrics."""
+        return {**asdict(self), "right": _number(self.right)}
+
+
+def painted_job(
+    model: SegmentationModel, learnt: TrainingSet, device: Device | None, done: int, total: int
+) -> Job[PaintedShare]:
+    """Segment images that a model learnt from, and compare them with what was painted.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Model that has learnt.
+    learnt : TrainingSet
+        Images with labels that taught; of many a few are looked at (`few_images`).
+    device : Device or None
+        Device that computes; None takes the best one there is.
+    done, total : int
+        Steps of the training, for the progress.
+
+    Yields
+    ------
+    Progress
+        Steps of the training, between images.
+    """
+    looked_at = few_images(learnt, _MOST_IMAGES)
+    job = evaluate_job(model, looked_at, device)
+    pooled = (yield from as_part(job, done, total, "")).pooled
+    painted, right = pooled.counts.sum(axis=1), pooled.counts.diagonal()
+    classes = {
+        name: float(r / n)
+        for name, n, r in zip(pooled.scheme.names, painted, right, strict=True)
+        if n
+    }
+    n_images, of_images = (len({p.image_digest for p in s.pairs}) for s in (looked_at, learnt))
+    return PaintedShare(pooled.agreement, classes, pooled.n_px, n_images, of_images)
 
 
 def lineage_of(start: SegmentationModel, split: Split, plan: Mapping[str, Any]) -> Lineage:

@@ -45,6 +45,14 @@ class TrainingPlan:
             "detail and take longer. Empty means 1 and 2."
         ),
     ] = ()
+    readout_first: Annotated[
+        bool,
+        Field(
+            description="Whether training that goes on from a model first learns a readout of it, "
+            "in seconds: it is the start where classes are new, and kept where training all "
+            "weights does worse."
+        ),
+    ] = False
     architecture: Annotated[
         LibraryName,
         Field(description="Kind of a new network, as segmentation-models-pytorch names it."),

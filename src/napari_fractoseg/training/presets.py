@@ -36,6 +36,7 @@ __all__ = [
 FINE_TUNING = TrainingPlan(
     learning_rate=1e-4,
     encoder_rate=0.3,
+    readout_first=True,
     freeze_batch_norm=True,
     stay_close=1.0,
     dice_weight=0.0,
@@ -115,13 +116,17 @@ def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
     """
     reductions = parent.inference.reductions
     learnt_at = parent.lineage.plan.get("reduction")
+    if parent.inference.combine == "sum":  # all scale levels are trained together
+        learnt_at = parent.inference.shared_reduction
+    elif learnt_at not in reductions:
+        learnt_at = reductions[0]
     return replace(
         plan,
         architecture=parent.architecture,
         encoder=parent.encoder,
         encoder_weights="none",
         encoder_sha256="",
-        reduction=learnt_at if learnt_at in reductions else reductions[0],
+        reduction=learnt_at,
         test_reductions=reductions,
         test_flips=parent.inference.flips,
     )

@@ -21,6 +21,7 @@ from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.scale_sum import fitting_patch_px, trainable, trained
 from napari_fractoseg.training.checkpoint import Checkpoint, damage_named, pack, unpack
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.data.stream import PatchStream
@@ -33,7 +34,7 @@ from napari_fractoseg.training.optimisers import (
     set_learning_rate,
 )
 from napari_fractoseg.training.outcome import figures_of, lineage_of, validation_report
-from napari_fractoseg.training.plan import TrainingPlan, without_retired
+from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import patches_in_a_step
 
 __all__ = ["TrainingRun"]
@@ -68,8 +69,9 @@ class TrainingRun:
         Model to start from; its network is copied.
     plan : TrainingPlan
         Optimiser, patches, validation, limits and seed. Entries that it leaves
-        to the device (precision, patches in a step) are decided here; the
-        attribute `plan` of the run has them.
+        to the device (precision, patches in a step) are decided here, and a
+        readout of several scale levels may need larger patches; the attribute
+        `plan` of the run has them.
     device : Device
         Processor or GPU to train on.
     split : Split
@@ -87,11 +89,17 @@ class TrainingRun:
         processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
         batch_size = plan.batch_size or patches_in_a_step(device.kind)
-        plan = replace(plan, batch_size=batch_size, precision=choose_precision(plan, device))
+        plan = replace(
+            plan,
+            batch_size=batch_size,
+            precision=choose_precision(plan, device),
+            patch_px=fitting_patch_px(start, plan.patch_px),
+        )
         self.plan, self.device, self.start, self.split = plan, device, start, split
         self.history: list[dict[str, float]] = []
         self.elapsed_s = 0.0
         self.before: dict[str, float] = {}
+        self.after: dict[str, float] = {}
         self.best_step, self.best_score = 0, -math.inf
         self.best_weights: dict[str, torch.Tensor] | None = None
         self.team = Team(device, plan.precision, processes)
@@ -100,7 +108,8 @@ class TrainingRun:
             split.learn, plan, batch_size, self.team.rank, self.team.size, n_threads
         )
         self.loss = SegmentationLoss(plan.dice_weight, self.team.total)
-        network = copy.deepcopy(start.network).to(memory_format=torch.channels_last)
+        network = trainable(start, copy.deepcopy(start.network))
+        network = network.to(memory_format=torch.channels_last)
         self.optimiser = make_optimiser(network, plan)
         if self.team.size > 1 and device.kind == "cuda" and not plan.freeze_batch_norm:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
@@ -123,8 +132,9 @@ class TrainingRun:
         return len(self.history)
 
     def _frozen_parent(self) -> nn.Module:
-        parent = copy.deepcopy(self.start.network).to(self.team.fabric.device)
-        return parent.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        parent = trainable(self.start, copy.deepcopy(self.start.network))
+        parent = parent.to(self.team.fabric.device).to(memory_format=torch.channels_last)
+        return parent.eval().requires_grad_(False)
 
     # ---- a step -------------------------------------------------------------------------
 
@@ -242,7 +252,12 @@ class TrainingRun:
     @property
     def trained_network(self) -> nn.Module:
         """Network with the running average of the weights; without average with the last ones."""
-        return self.raw_network if self.average is None else self.average.module
+        return trained(self.raw_network if self.average is None else self.average.module)
+
+    @property
+    def knows(self) -> bool:
+        """Whether the model that it starts from knows something, and is judged, too."""
+        return bool(self.start.digest) or self.start.card.inference.combine == "sum"
 
     # ---- the result ---------------------------------------------------------------------
 
@@ -252,6 +267,7 @@ class TrainingRun:
             reductions=self.plan.test_reductions or (self.plan.reduction,),
             flips=self.plan.test_flips,
             halo_px=self.start.card.inference.halo_px,
+            combine=self.start.card.inference.combine,
         )
         card = replace(self.start.card, inference=inference)
         return SegmentationModel(card, self.trained_network)
@@ -281,7 +297,7 @@ class TrainingRun:
 
     def _judge(self, model: SegmentationModel, best: Mapping[str, torch.Tensor]) -> Job[Evaluation]:
         """Give a model the best weights, or its parent's if these do better; return its figures."""
-        if not self.start.digest:
+        if not self.knows:
             model.network.load_state_dict(best)
             return (yield from self._evaluate(model, self.n_steps))
         parent = self.start.network.state_dict()
@@ -291,6 +307,7 @@ class TrainingRun:
         if self.best_step > 0:
             model.network.load_state_dict(best)
             after = yield from self._evaluate(model, self.n_steps)
+            self.after = figures_of(after.pooled)
             if after.pooled.mean_iou >= before.pooled.mean_iou:
                 return after
             model.network.load_state_dict(parent)
@@ -347,13 +364,17 @@ class TrainingRun:
 
     def _refuse_another_run(self, saved: Checkpoint, path: Path) -> None:
         wanted, found = self._fingerprint(), dict(saved.facts["fingerprint"])
-        found["plan"] = without_retired(saved.plan)
+        found["plan"] = self._choices(TrainingPlan.from_dict(saved.plan))
         other = [key for key, value in wanted.items() if found.get(key) != value]
         if other:
             raise TrainingError(
                 f"{path} belongs to another training: its {', '.join(other)} differ. Use the same "
                 "images, labels and settings to go on, or remove it to start anew."
             )
+
+    @staticmethod
+    def _choices(plan: TrainingPlan) -> dict[str, Any]:
+        return {k: v for k, v in plan.to_dict().items() if k not in _LIMITS}
 
     def _check_facts(self, facts: _Facts) -> None:
         steps = [row.get("step") for row in facts.history]
@@ -400,7 +421,7 @@ class TrainingRun:
         return {
             "parent": self.start.digest,
             "classes": list(self.start.card.scheme.names),
-            "plan": {k: v for k, v in self.plan.to_dict().items() if k not in _LIMITS},
+            "plan": self._choices(self.plan),
             "images and labels": self.split.learn.digests(),
             "validation": {} if validation is None else validation.digests(),
         }

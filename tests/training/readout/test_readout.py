@@ -222,11 +222,6 @@ class TestLearning:
         labels = nf.segment(image.data, learn(image, painted, tiny_model).model, device="cpu")
         assert np.mean(labels == answer) > 0.8
 
-    def test_longer_training_does_not_go_on_from_it(self, halves, tiny_model):
-        readout = learn(*halves, tiny_model).model
-        with pytest.raises(TrainingError, match="is a readout"):
-            learn(*halves, readout, plan={"method": "deep"})
-
     def test_it_needs_a_model_to_start_from(self, halves):
         with pytest.raises(TrainingError, match="what a model sees"):
             learn(*halves, None)

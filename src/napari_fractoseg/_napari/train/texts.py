@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from napari_fractoseg._napari.train.request import Trained
 from napari_fractoseg.jobs import Progress, duration_text
-from napari_fractoseg.models.readme import kept_text
+from napari_fractoseg.models.readme import kept_text, painted_text
 
 __all__ = ["result_html", "training_text"]
 
@@ -33,7 +33,8 @@ def result_html(trained: Trained) -> str:
     result, figures = trained.result, trained.validation
     steps = f"{len(result.history)} steps" if result.history else "learnt"
     head = f"<b>{html.escape(trained.folder.name)}</b>: {steps} in {duration_text(trained.seconds)}"
-    kept = kept_text(result.model.card)
+    card = result.model.card
+    kept = " ".join(filter(None, (kept_text(card), painted_text(card))))
     if figures is None:
         return f"{head}. {html.escape(' '.join((kept, *trained.notes)))}"
     before = figures["mean_iou_before"]
@@ -47,5 +48,5 @@ def result_html(trained: Trained) -> str:
     notes = "".join(f"<br><small>{html.escape(note)}</small>" for note in trained.notes)
     return (
         f"{head}<br>Held-out pixels of {where}: mean IoU <b>{figures['mean_iou']:.2f}</b>{change}"
-        f"<br>IoU {classes}<br>{kept}{notes}"
+        f"<br>IoU {classes}<br>{html.escape(kept)}{notes}"
     )

@@ -95,7 +95,8 @@ def split_training_set(
         If whole images are asked for and there is one group only.
     """
     if how == "none":
-        return Split(training_set, None, notes=("Nothing validates: the last weights are kept.",))
+        note = "Nothing is held out: how good the model is was not measured."
+        return Split(training_set, None, notes=(note,))
     images = _by_image(training_set)
     known = {d: tuple(b) for d, b in (earlier or {}).items() if d in images}
     fresh = {d: pairs for d, pairs in images.items() if d not in known}

@@ -23,7 +23,7 @@ from napari_fractoseg.training.readout.learning import knows_all, learn_readout
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.rehearsal import rehearsal_job
 
-__all__ = ["readout_plan", "train_readout", "with_rehearsal_job"]
+__all__ = ["readout_plan", "readout_text", "train_readout", "with_rehearsal_job"]
 
 _LEARNT, _JUDGED = 70, 15
 """Parts of the progress in hundredths: what is learnt, and what each of two models is judged by."""
@@ -88,13 +88,14 @@ def train_readout(
     recorded = {**plan.to_dict(), "steps_done": 1, "readout": dataclasses.asdict(choices)}
     result = model.with_card(
         name=name,
-        description=_description(start.card, split.learn),
+        description=readout_text(start.card, split.learn),
         lineage=lineage_of(start, split, recorded),
         metrics=metrics,
     )
     if model.rehearsal is not None:
         result = result.with_rehearsal(model.rehearsal)
-    return FineTuned(result, [], 1, before, (*start.notes, *split.notes, *(c.text for c in costs)))
+    notes = (*start.notes, *split.notes, *(cost.text for cost in costs))
+    return FineTuned(result, [], 1, before, notes=notes)
 
 
 def _judged(
@@ -104,7 +105,8 @@ def _judged(
     return (yield from as_part(job, done, 100, "judging", span=_JUDGED))
 
 
-def _description(start: ModelCard, learn: TrainingSet) -> str:
+def readout_text(start: ModelCard, learn: TrainingSet) -> str:
+    """Return the description of a readout on its card."""
     painted = sum(learn.pixel_counts().values())
     return (
         f"A readout of what {start.name} sees, learnt from {painted} labelled pixels of "
@@ -144,7 +146,12 @@ def with_rehearsal_job(
     FineTuned
         With a sample, or with a note on why there is none.
     """
-    if start is not None and start.rehearsal is not None and not result.best_step:
+    if result.model.rehearsal is not None:  # a readout that was learnt on the way
+        return result
+    is_start = start is not None and (
+        not result.best_step and result.model.card.inference.combine == start.card.inference.combine
+    )
+    if start is not None and start.rehearsal is not None and is_start:
         return replace(result, model=result.model.with_rehearsal(start.rehearsal))
     steps = plan.max_steps
     try:
