@@ -1,0 +1,501 @@
+"""Facets of a plane at every size, found by their edges: what a click on the plane can mean.
+
+Two hierarchies of regions are made of one fine partition of the plane. In the one, a region is
+joined to its neighbour over the lowest pass between them, those that are least deep first
+(*dynamics*); in the other, the two regions whose common border is weakest on average. The first
+follows closed edges, the second survives gaps in them, and a click offers the regions of both.
+``docs/benchmarks.md`` has what was tried.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.segmentation import watershed
+from skimage.transform import downscale_local_mean
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images import Micrograph
+from napari_fractoseg.jobs import Job, Progress, drain
+
+__all__ = ["Facet", "FacetTree", "facet_tree", "facet_tree_job"]
+
+_Integers: TypeAlias = npt.NDArray[np.int32]
+
+_SIGMAS_PX = (1.5, 3.0)
+_WORKING_PX = 1024
+_MOST_PX = 2**26
+_REGION_PX = 32
+"""Pixels a region of the fine partition has on average, at least."""
+_STEP = 1.1
+"""Least ratio of the areas of two facets that a user can choose between at a point."""
+_AREA_EXPONENT = 0.1
+_STAGES = ("grey levels", "edges", "regions", "first hierarchy", "second hierarchy")
+
+
+@dataclass(frozen=True, eq=False)
+class Facet:
+    """Facet of a plane: connected pixels without holes around a point.
+
+    Parameters
+    ----------
+    rows, columns : slice
+        Bounding box in the plane, in pixels.
+    mask : ndarray of bool, shape of the bounding box
+        Pixels of the facet.
+    level : int
+        Place in the list of facets at the point, from 0 for the finest.
+    """
+
+    rows: slice
+    columns: slice
+    mask: npt.NDArray[np.bool_]
+    level: int
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.mask))
+
+    def indices(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return rows and columns of the pixels in the plane."""
+        rows, columns = np.nonzero(self.mask)
+        return rows + self.rows.start, columns + self.columns.start
+
+    def outline(self) -> npt.NDArray[np.float64]:
+        """Return the outline as straight lines along the edges of pixels.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 2, 2)
+            Two ends (row, column) of each line, in coordinates of pixel centres.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from napari_fractoseg.annotations.facets import Facet
+        >>> Facet(slice(5, 6), slice(7, 8), np.ones((1, 1), bool), 0).outline()[:, 0].tolist()
+        [[4.5, 6.5], [5.5, 6.5], [4.5, 6.5], [4.5, 7.5]]
+        """
+        padded = np.pad(self.mask, 1)
+        lying, upright = padded[1:] != padded[:-1], padded[:, 1:] != padded[:, :-1]
+        corner = np.array([self.rows.start, self.columns.start]) - 0.5
+        lines = []
+        for changes, axis in ((lying, 0), (upright, 1)):
+            # Runs of changes along the other axis become one line each.
+            along = changes if axis == 0 else changes.T
+            edges = np.diff(np.pad(along, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+            across, start = np.nonzero(edges == 1)
+            stop = np.nonzero(edges == -1)[1]
+            ends = [np.stack([across, place - 1], axis=1) for place in (start, stop)]
+            line = np.stack(ends, axis=1) if axis == 0 else np.stack(ends, axis=1)[..., ::-1]
+            lines.append(line + corner)
+        return np.concatenate(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class _Hierarchy:
+    """Binary tree of regions; its leaves are numbered so that each node is a range of them.
+
+    Parameters
+    ----------
+    parents : ndarray of int32, shape (n,)
+        Parent of each node, larger than the node; the root is its own.
+    first, stop : ndarray of int32, shape (n,)
+        Range of the leaves' places below each node.
+    areas : ndarray of int32, shape (n,)
+        Pixels of each node, in the working resolution.
+    boxes : ndarray of int32, shape (n, 4)
+        First row and column, and those after the last, of each node.
+    """
+
+    parents: _Integers
+    first: _Integers
+    stop: _Integers
+    areas: _Integers
+    boxes: _Integers
+
+    @classmethod
+    def of(cls, parents: list[int], leaf_areas: _Integers, leaf_boxes: _Integers) -> _Hierarchy:
+        """Complete a tree that is given by the parent of each node."""
+        n, n_leaves = len(parents), len(leaf_areas)
+        counts = [1] * n_leaves + [0] * (n - n_leaves)
+        areas = leaf_areas.tolist() + [0] * (n - n_leaves)
+        boxes = np.concatenate([leaf_boxes, np.full((n - n_leaves, 4), 0, np.int32)])
+        boxes[n_leaves:, :2] = np.iinfo(np.int32).max
+        for node, parent in enumerate(parents[:-1]):
+            counts[parent] += counts[node]
+            areas[parent] += areas[node]
+            np.minimum(boxes[parent, :2], boxes[node, :2], out=boxes[parent, :2])
+            np.maximum(boxes[parent, 2:], boxes[node, 2:], out=boxes[parent, 2:])
+        first, used = [0] * n, [0] * n
+        for node in range(n - 2, -1, -1):
+            parent = parents[node]
+            first[node] = first[parent] + used[parent]
+            used[parent] += counts[node]
+        begin = np.array(first, np.int32)
+        return cls(
+            np.array(parents, np.int32),
+            begin,
+            begin + np.array(counts, np.int32),
+            np.array(areas, np.int32),
+            boxes,
+        )
+
+    def above(self, leaf: int) -> Iterator[int]:
+        """Yield a leaf and all regions that contain it, the root last."""
+        node = leaf
+        while True:
+            yield node
+            parent = int(self.parents[node])
+            if parent == node:
+                return
+            node = parent
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (self.parents, self.first, self.stop, self.areas, self.boxes)
+        return sum(array.nbytes for array in arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class FacetTree:
+    """Facets of a plane at every size, as `facet_tree` finds them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the plane.
+    reduction : int
+        Pixels of the plane along the edge of a pixel of `leaves`.
+    leaves : ndarray of int32
+        Fine partition of the reduced plane: number of each pixel's region.
+    hierarchies : tuple
+        How these regions are joined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.annotations.facets import facet_tree
+    >>> from napari_fractoseg.images import Micrograph
+    >>> plane = np.zeros((40, 60))
+    >>> plane[:, 30:] = 100
+    >>> tree = facet_tree(Micrograph(plane))
+    >>> tree.at(20, 10, tree.level_near(20, 10, 1200)).area_px
+    1200
+    """
+
+    shape: tuple[int, int]
+    reduction: int
+    leaves: _Integers
+    hierarchies: tuple[_Hierarchy, ...]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the tree takes in memory."""
+        return self.leaves.nbytes + sum(h.memory_bytes for h in self.hierarchies)
+
+    def areas_px(self, row: int, column: int) -> tuple[int, ...]:
+        """Return the area of each facet at a point in pixels, from the finest to the coarsest.
+
+        Each is at least 10 % larger than the one before; holes are not counted.
+
+        Raises
+        ------
+        ImageError
+            If the point is outside the plane.
+        """
+        scale = self.reduction**2
+        return tuple(
+            int(self.hierarchies[which].areas[node]) * scale
+            for which, node in self._levels(row, column)
+        )
+
+    def level_near(self, row: int, column: int, area_px: float) -> int:
+        """Return the level whose facet at a point is nearest to an area in pixels."""
+        areas = np.array(self.areas_px(row, column), dtype=np.float64)
+        return int(np.abs(np.log(areas / max(area_px, 1.0))).argmin())
+
+    def at(self, row: int, column: int, level: int) -> Facet:
+        """Return the facet of a level at a point.
+
+        Parameters
+        ----------
+        row, column : int
+            Pixel of the plane, which the facet contains.
+        level : int
+            Place in `areas_px`, 0 for the finest; beyond the last the coarsest is given.
+
+        Raises
+        ------
+        ImageError
+            If the point is outside the plane.
+        """
+        levels = self._levels(row, column)
+        level = min(max(level, 0), len(levels) - 1)
+        which, node = levels[level]
+        hierarchy, k = self.hierarchies[which], self.reduction
+        top, left, bottom, right = hierarchy.boxes[node].tolist()
+        places = hierarchy.first[self.leaves[top:bottom, left:right]]
+        mask = _filled((places >= hierarchy.first[node]) & (places < hierarchy.stop[node]))
+        rows = slice(top * k, min(bottom * k, self.shape[0]))
+        columns = slice(left * k, min(right * k, self.shape[1]))
+        fine = mask.repeat(k, axis=0).repeat(k, axis=1)
+        fine = fine[: rows.stop - rows.start, : columns.stop - columns.start]
+        return Facet(rows, columns, fine, level)
+
+    def _levels(self, row: int, column: int) -> list[tuple[int, int]]:
+        """Return hierarchy and node of each facet at a point, in the order of their areas."""
+        if not (0 <= row < self.shape[0] and 0 <= column < self.shape[1]):
+            raise ImageError(
+                f"The point (row {row}, column {column}) is outside the plane of "
+                f"{self.shape[0]} x {self.shape[1]} pixels. Choose a point inside."
+            )
+        leaf = int(self.leaves[row // self.reduction, column // self.reduction])
+        found = sorted(
+            (int(hierarchy.areas[node]), which, node)
+            for which, hierarchy in enumerate(self.hierarchies)
+            for node in hierarchy.above(leaf)
+        )
+        levels, least = [], 0.0
+        for area, which, node in found:
+            if area >= least:
+                levels.append((which, node))
+                least = area * _STEP
+        return levels
+
+
+def facet_tree(plane: Micrograph) -> FacetTree:
+    """Find the facets of a plane at every size.
+
+    Parameters
+    ----------
+    plane : Micrograph
+        Plane of at most 64 megapixels in memory. One of more than 1024 pixels in a direction is
+        reduced first, so that facets follow its edges to a few pixels.
+
+    Raises
+    ------
+    ImageError
+        If the plane is too large, or has NaN or infinite values.
+    """
+    return drain(facet_tree_job(plane))
+
+
+def facet_tree_job(plane: Micrograph) -> Job[FacetTree]:
+    """Find the facets of a plane at every size as a job; `facet_tree` has the parameters."""
+    rows, columns = plane.shape
+    if rows * columns > _MOST_PX:
+        raise ImageError(
+            f"{plane.name}: facets are found on planes of at most 64 megapixels, this one has "
+            f"{rows} x {columns} pixels. Crop it, or paint with the brush."
+        )
+    stage = iter(range(1, len(_STAGES) + 1))
+    done = lambda: Progress(n := next(stage), len(_STAGES), _STAGES[n - 1])  # noqa: E731
+    reduction = -(-max(rows, columns) // _WORKING_PX)
+    grey = _reduced(plane.normalised(), reduction)
+    yield done()
+    strength = _edge_strength(grey)
+    yield done()
+    leaves = _fine_regions(strength)
+    borders = _Borders.of(leaves, strength)
+    parents = _by_dynamics(borders)
+    leaves, n_leaves = _cut(leaves, parents, max(1, leaves.size // _REGION_PX))
+    yield done()
+    borders = _Borders.of(leaves, strength)
+    areas = np.bincount(leaves.ravel(), minlength=n_leaves).astype(np.int32)
+    boxes = np.array(
+        [
+            (rows.start, columns.start, rows.stop, columns.stop)
+            for rows, columns in ndimage.find_objects(leaves + 1)
+        ],
+        np.int32,
+    )
+    first = _Hierarchy.of(_by_dynamics(borders), areas, boxes)
+    yield done()
+    second = _Hierarchy.of(_by_mean_border(borders, areas.tolist()), areas, boxes)
+    yield done()
+    return FacetTree((rows, columns), reduction, leaves, (first, second))
+
+
+def _reduced(grey: npt.NDArray[np.float32], reduction: int) -> npt.NDArray[np.float32]:
+    """Return the mean grey levels of blocks of pixels; those cut off by the margin are repeated."""
+    if reduction == 1:
+        return grey
+    missing = [(0, -length % reduction) for length in grey.shape]
+    padded = np.pad(grey, missing, mode="edge")
+    reduced: npt.NDArray[np.float32] = downscale_local_mean(padded, (reduction, reduction))
+    return reduced.astype(np.float32)
+
+
+def _edge_strength(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    strength = np.zeros_like(grey)
+    for sigma in _SIGMAS_PX:
+        strength += ndimage.gaussian_gradient_magnitude(grey, sigma)
+    return strength / len(_SIGMAS_PX)
+
+
+def _fine_regions(strength: npt.NDArray[np.float32]) -> _Integers:
+    """Return the number of each pixel's region, from 0: a region for each minimum of strength."""
+    regions: _Integers = watershed(strength).astype(np.int32)
+    return regions - 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Borders:
+    """Borders between neighbouring regions, each once, and the depth of the regions."""
+
+    first: list[int]
+    second: list[int]
+    weakest: list[float]
+    mean: list[float]
+    length: list[int]
+    minima: list[float]
+
+    @classmethod
+    def of(cls, regions: _Integers, strength: npt.NDArray[np.float32]) -> _Borders:
+        n = int(regions.max()) + 1
+        keys, values = [], []
+        for one, other in (
+            (np.s_[:, :-1], np.s_[:, 1:]),
+            (np.s_[:-1], np.s_[1:]),
+        ):
+            a, b = regions[one].astype(np.int64), regions[other].astype(np.int64)
+            is_border = a != b
+            keys.append((np.minimum(a, b) * n + np.maximum(a, b))[is_border])
+            values.append(np.maximum(strength[one], strength[other])[is_border])
+        key, value = np.concatenate(keys), np.concatenate(values)
+        order = np.lexsort((value, key))
+        key, value = key[order], value[order].astype(np.float64)
+        starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+        length = np.diff(np.r_[starts, len(key)])
+        total = np.add.reduceat(value, starts) if len(starts) else np.zeros(0)
+        minima = ndimage.minimum(strength, regions, np.arange(n))
+        return cls(
+            (key[starts] // n).tolist(),
+            (key[starts] % n).tolist(),
+            value[starts].tolist(),
+            (total / np.maximum(length, 1)).tolist(),
+            length.tolist(),
+            np.asarray(minima, dtype=np.float64).tolist(),
+        )
+
+
+def _root(above: list[int], node: int) -> int:
+    """Return the root of a node in a forest, and shorten the way there."""
+    while above[node] != node:
+        above[node] = above[above[node]]
+        node = above[node]
+    return node
+
+
+def _by_dynamics(borders: _Borders) -> list[int]:
+    """Return the parents of a tree that joins the least deep region first, over its lowest pass.
+
+    Notes
+    -----
+    Watershed hierarchy by dynamics: the borders of the minimum spanning tree of passes, each
+    with the height of the pass above the shallower of the two minima that it joins.
+
+    References
+    ----------
+    Najman, Cousty, Perret: Playing with Kruskal: algorithms for morphological trees in
+    edge-weighted graphs. ISMM 2013.
+    """
+    minima = list(borders.minima)
+    n = len(minima)
+    above = list(range(n))
+    passes = []
+    for border in np.argsort(borders.weakest, kind="stable").tolist():
+        one, other = borders.first[border], borders.second[border]
+        a, b = _root(above, one), _root(above, other)
+        if a == b:
+            continue
+        if minima[a] > minima[b]:
+            a, b = b, a
+        passes.append((borders.weakest[border] - minima[b], one, other))
+        above[b] = a
+    passes.sort()
+    above = list(range(2 * n - 1))
+    parents = list(range(2 * n - 1))
+    for node, (_, one, other) in enumerate(passes, start=n):
+        a, b = _root(above, one), _root(above, other)
+        parents[a] = parents[b] = above[a] = above[b] = node
+    return parents
+
+
+def _cut(regions: _Integers, parents: list[int], at_most: int) -> tuple[_Integers, int]:
+    """Join the regions below the last nodes of a tree, so that at most so many are left."""
+    n = (len(parents) + 1) // 2
+    kept_from = n + max(0, n - at_most)
+    owner = list(range(len(parents)))
+    for node in range(len(parents) - 2, -1, -1):
+        if parents[node] < kept_from:
+            owner[node] = owner[parents[node]]
+    kept, number = np.unique(np.array(owner[:n]), return_inverse=True)
+    return number.astype(np.int32)[regions], len(kept)
+
+
+def _by_mean_border(borders: _Borders, areas: list[int]) -> list[int]:
+    """Return the parents of a tree that joins the two regions with the weakest border first.
+
+    The weakness is the mean strength along the border, times a low power of the smaller area,
+    so that small regions are joined a little earlier.
+    """
+    areas = list(areas)
+    n = len(areas)
+    sums: list[dict[int, tuple[float, int]]] = [{} for _ in range(n)]
+    for one, other, mean, length in zip(
+        borders.first, borders.second, borders.mean, borders.length, strict=True
+    ):
+        sums[one][other] = sums[other][one] = mean * length, length
+
+    def entry(one: int, other: int) -> tuple[float, int, int]:
+        total, length = sums[one][other]
+        return total / length * min(areas[one], areas[other]) ** _AREA_EXPONENT, one, other
+
+    heap = [entry(one, other) for one in range(n) for other in sums[one] if one < other]
+    heapq.heapify(heap)
+    parents = list(range(2 * n - 1))
+    while heap:
+        _, one, other = heapq.heappop(heap)
+        if parents[one] != one or parents[other] != other:
+            continue
+        node = len(sums)
+        parents[one] = parents[other] = node
+        areas.append(areas[one] + areas[other])
+        sums.append(_joined(sums, one, other, node))
+        for neighbour in sums[node]:
+            heapq.heappush(heap, entry(neighbour, node))
+    return parents
+
+
+def _joined(
+    sums: list[dict[int, tuple[float, int]]], one: int, other: int, node: int
+) -> dict[int, tuple[float, int]]:
+    """Return the borders of two regions that become one; their neighbours get them, too."""
+    borders = sums[one]
+    borders.pop(other)
+    sums[other].pop(one)
+    for neighbour, (total, length) in sums[other].items():
+        more, longer = borders.get(neighbour, (0.0, 0))
+        borders[neighbour] = total + more, length + longer
+    for neighbour, border in borders.items():
+        sums[neighbour].pop(one, None)
+        sums[neighbour].pop(other, None)
+        sums[neighbour][node] = border
+    sums[one] = sums[other] = {}
+    return borders
+
+
+def _filled(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return a mask with its holes filled: what does not reach the outside of its bounding box."""
+    outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    return outside[1:-1, 1:-1] != outside[0, 0]
