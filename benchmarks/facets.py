@@ -74,8 +74,8 @@ class Polygon:
         """Return the IoU with a facet without and with the band left out, and the pixels right."""
         rows, columns = facet.indices()
         rows, columns = rows - self.top, columns - self.left
-        near = (0 <= rows) & (rows < self.inside.shape[0])
-        near &= (0 <= columns) & (columns < self.inside.shape[1])
+        near = (rows >= 0) & (rows < self.inside.shape[0])
+        near &= (columns >= 0) & (columns < self.inside.shape[1])
         found = np.zeros_like(self.inside)
         found[rows[near], columns[near]] = True
         away = int(np.count_nonzero(~near))
@@ -117,14 +117,12 @@ def click(tree: FacetTree, polygon: Polygon, before_px: float) -> Click:
             overlaps[level] = polygon.overlap(tree.at(*polygon.click, level))
     best = max(overlaps, key=lambda level: overlaps[level][1])
     iou, iou_clear, right = overlaps[best]
-    return Click(
-        polygon, iou, iou_clear, right, overlaps[shown][1], abs(best - shown), areas[best]
-    )
+    return Click(polygon, iou, iou_clear, right, overlaps[shown][1], abs(best - shown), areas[best])
 
 
 def clicks_on(tree: FacetTree, polygons: Sequence[Polygon]) -> list[Click]:
     """Click on polygons in turn; the size of a facet is kept for the next one."""
-    area, clicks = (max(tree.shape) / 16) ** 2, []
+    area, clicks = tree.typical_area_px, []
     for polygon in polygons:
         clicks.append(click(tree, polygon, area))
         area = clicks[-1].best_px

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
 
+if TYPE_CHECKING:
+    import napari.viewer
+
 __all__ = [
     "LABELS_OPACITY",
     "apply_scheme",
@@ -31,8 +34,10 @@ __all__ = [
     "class_features",
     "current_plane",
     "image_text",
+    "images_of",
     "is_segmentable",
     "labels_layer",
+    "pixel_at",
     "pixel_size_um",
     "placement",
     "scheme_of",
@@ -136,6 +141,41 @@ def current_plane(
         int(np.clip(round(float(p)), 0, length - 1))
         for p, length in zip(position[:leading], shape[:leading], strict=True)
     )
+
+
+def pixel_at(
+    layer: Layer, point: Sequence[float], units: Sequence[Any] | None = None
+) -> tuple[int, ...] | None:
+    """Return the pixel of a layer at a point of the viewer, None outside the layer.
+
+    Parameters
+    ----------
+    layer : Layer
+        Layer of one resolution.
+    point : sequence of float
+        Point in world coordinates, such as the position of a mouse event.
+    units : sequence of pint.Unit, optional
+        Units of `point`, such as ``viewer.dims.units``; by default those of the layer.
+    """
+    position = layer.world_to_data(_in_units_of(layer, point, units))
+    pixel = tuple(round(float(p)) for p in position)
+    inside = all(0 <= p < length for p, length in zip(pixel, layer.data.shape, strict=True))
+    return pixel if inside else None
+
+
+def images_of(viewer: napari.viewer.Viewer, labels: Labels) -> list[Image]:
+    """Return the image layers that have the shape of labels, first the one they are about.
+
+    Then the uppermost comes first, as in napari's layer list.
+    """
+    shape = tuple(labels.data.shape)
+    fitting = [
+        layer
+        for layer in reversed(viewer.layers)
+        if is_segmentable(layer) and stack_of(layer).shape == shape
+    ]
+    wanted = facts_of(labels).get("image")
+    return sorted(fitting, key=lambda layer: layer.name != wanted)
 
 
 def _in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:

@@ -10,9 +10,9 @@ follows closed edges, the second survives gaps in them, and a click offers the r
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,9 @@ from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import Job, Progress, drain
 
-__all__ = ["Facet", "FacetTree", "facet_tree", "facet_tree_job"]
+__all__ = ["Facet", "FacetTree", "TreeCache", "facet_tree", "facet_tree_job"]
+
+_Key = TypeVar("_Key")
 
 _Integers: TypeAlias = npt.NDArray[np.int32]
 
@@ -51,17 +53,26 @@ class Facet:
         Pixels of the facet.
     level : int
         Place in the list of facets at the point, from 0 for the finest.
+    region_px : int
+        Pixels without the holes that were filled: the area in `FacetTree.areas_px`.
     """
 
     rows: slice
     columns: slice
     mask: npt.NDArray[np.bool_]
     level: int
+    region_px: int
 
     @property
     def area_px(self) -> int:
         """Number of pixels."""
         return int(np.count_nonzero(self.mask))
+
+    def contains(self, row: int, column: int) -> bool:
+        """Tell whether a pixel of the plane belongs to the facet."""
+        row, column = row - self.rows.start, column - self.columns.start
+        inside = 0 <= row < self.mask.shape[0] and 0 <= column < self.mask.shape[1]
+        return inside and bool(self.mask[row, column])
 
     def indices(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return rows and columns of the pixels in the plane."""
@@ -80,7 +91,7 @@ class Facet:
         --------
         >>> import numpy as np
         >>> from napari_fractoseg.annotations.facets import Facet
-        >>> Facet(slice(5, 6), slice(7, 8), np.ones((1, 1), bool), 0).outline()[:, 0].tolist()
+        >>> Facet(slice(5, 6), slice(7, 8), np.ones((1, 1), bool), 0, 1).outline()[:, 0].tolist()
         [[4.5, 6.5], [5.5, 6.5], [4.5, 6.5], [4.5, 7.5]]
         """
         padded = np.pad(self.mask, 1)
@@ -127,7 +138,7 @@ class _Hierarchy:
         n, n_leaves = len(parents), len(leaf_areas)
         counts = [1] * n_leaves + [0] * (n - n_leaves)
         areas = leaf_areas.tolist() + [0] * (n - n_leaves)
-        boxes = np.concatenate([leaf_boxes, np.full((n - n_leaves, 4), 0, np.int32)])
+        boxes = np.concatenate([leaf_boxes, np.zeros((n - n_leaves, 4), np.int32)])
         boxes[n_leaves:, :2] = np.iinfo(np.int32).max
         for node, parent in enumerate(parents[:-1]):
             counts[parent] += counts[node]
@@ -223,6 +234,25 @@ class FacetTree:
         areas = np.array(self.areas_px(row, column), dtype=np.float64)
         return int(np.abs(np.log(areas / max(area_px, 1.0))).argmin())
 
+    @property
+    def typical_area_px(self) -> float:
+        """Area in pixels to begin with: a sixteenth of the plane's longer side, squared."""
+        return (max(self.shape) / 16) ** 2
+
+    def next_at(self, row: int, column: int, facet: Facet, steps: int) -> Facet:
+        """Return the facet at a point that is so many levels coarser than another one, or finer.
+
+        Parameters
+        ----------
+        row, column : int
+            Pixel of the plane; it need not be the one at which `facet` was found.
+        facet : Facet
+            Facet to start from.
+        steps : int
+            Number of levels, negative for finer ones.
+        """
+        return self.at(row, column, self.level_near(row, column, facet.region_px) + steps)
+
     def at(self, row: int, column: int, level: int) -> Facet:
         """Return the facet of a level at a point.
 
@@ -249,7 +279,7 @@ class FacetTree:
         columns = slice(left * k, min(right * k, self.shape[1]))
         fine = mask.repeat(k, axis=0).repeat(k, axis=1)
         fine = fine[: rows.stop - rows.start, : columns.stop - columns.start]
-        return Facet(rows, columns, fine, level)
+        return Facet(rows, columns, fine, level, int(hierarchy.areas[node]) * k**2)
 
     def _levels(self, row: int, column: int) -> list[tuple[int, int]]:
         """Return hierarchy and node of each facet at a point, in the order of their areas."""
@@ -270,6 +300,45 @@ class FacetTree:
                 levels.append((which, node))
                 least = area * _STEP
         return levels
+
+
+class TreeCache(Generic[_Key]):
+    """Facets of planes that were looked at, within an amount of memory.
+
+    The trees that were not used for longest are forgotten first; the newest always stays.
+
+    Parameters
+    ----------
+    most_bytes : int
+        Memory of all trees.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._trees: dict[_Key, FacetTree] = {}
+
+    def get(self, key: _Key) -> FacetTree | None:
+        """Return the facets of a plane, None if they are not there."""
+        tree = self._trees.pop(key, None)
+        if tree is not None:
+            self._trees[key] = tree  # the last is the one used last
+        return tree
+
+    def put(self, key: _Key, tree: FacetTree) -> None:
+        """Keep the facets of a plane, and forget others if need be."""
+        self._trees.pop(key, None)
+        self._trees[key] = tree
+        while len(self._trees) > 1 and self.memory_bytes > self._most_bytes:
+            del self._trees[next(iter(self._trees))]
+
+    def forget(self, is_gone: Callable[[_Key], bool]) -> None:
+        """Forget the facets of planes that are gone."""
+        self._trees = {key: tree for key, tree in self._trees.items() if not is_gone(key)}
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all trees that are kept."""
+        return sum(tree.memory_bytes for tree in self._trees.values())
 
 
 def facet_tree(plane: Micrograph) -> FacetTree:
@@ -297,32 +366,32 @@ def facet_tree_job(plane: Micrograph) -> Job[FacetTree]:
             f"{plane.name}: facets are found on planes of at most 64 megapixels, this one has "
             f"{rows} x {columns} pixels. Crop it, or paint with the brush."
         )
-    stage = iter(range(1, len(_STAGES) + 1))
-    done = lambda: Progress(n := next(stage), len(_STAGES), _STAGES[n - 1])  # noqa: E731
     reduction = -(-max(rows, columns) // _WORKING_PX)
     grey = _reduced(plane.normalised(), reduction)
-    yield done()
+    yield _finished(1)
     strength = _edge_strength(grey)
-    yield done()
+    yield _finished(2)
     leaves = _fine_regions(strength)
+    yield _finished(3)
+    parents = _by_dynamics(_Borders.of(leaves, strength))
+    leaves = _cut(leaves, parents, max(1, leaves.size // _REGION_PX))
     borders = _Borders.of(leaves, strength)
-    parents = _by_dynamics(borders)
-    leaves, n_leaves = _cut(leaves, parents, max(1, leaves.size // _REGION_PX))
-    yield done()
-    borders = _Borders.of(leaves, strength)
-    areas = np.bincount(leaves.ravel(), minlength=n_leaves).astype(np.int32)
-    boxes = np.array(
-        [
-            (rows.start, columns.start, rows.stop, columns.stop)
-            for rows, columns in ndimage.find_objects(leaves + 1)
-        ],
-        np.int32,
-    )
+    areas = np.bincount(leaves.ravel()).astype(np.int32)
+    boxes = np.array([_bounds(box) for box in ndimage.find_objects(leaves + 1)], np.int32)
     first = _Hierarchy.of(_by_dynamics(borders), areas, boxes)
-    yield done()
+    yield _finished(4)
     second = _Hierarchy.of(_by_mean_border(borders, areas.tolist()), areas, boxes)
-    yield done()
+    yield _finished(5)
     return FacetTree((rows, columns), reduction, leaves, (first, second))
+
+
+def _finished(n_stages: int) -> Progress:
+    return Progress(n_stages, len(_STAGES), _STAGES[n_stages - 1])
+
+
+def _bounds(box: tuple[slice, slice]) -> tuple[int, int, int, int]:
+    rows, columns = box
+    return rows.start, columns.start, rows.stop, columns.stop
 
 
 def _reduced(grey: npt.NDArray[np.float32], reduction: int) -> npt.NDArray[np.float32]:
@@ -339,13 +408,14 @@ def _edge_strength(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     strength = np.zeros_like(grey)
     for sigma in _SIGMAS_PX:
         strength += ndimage.gaussian_gradient_magnitude(grey, sigma)
-    return strength / len(_SIGMAS_PX)
+    strength /= len(_SIGMAS_PX)
+    return strength
 
 
 def _fine_regions(strength: npt.NDArray[np.float32]) -> _Integers:
     """Return the number of each pixel's region, from 0: a region for each minimum of strength."""
     regions: _Integers = watershed(strength).astype(np.int32)
-    return regions - 1
+    return np.maximum(regions - 1, 0)  # a plane without edges has no minimum: one region
 
 
 @dataclass(frozen=True, eq=False)
@@ -431,7 +501,7 @@ def _by_dynamics(borders: _Borders) -> list[int]:
     return parents
 
 
-def _cut(regions: _Integers, parents: list[int], at_most: int) -> tuple[_Integers, int]:
+def _cut(regions: _Integers, parents: list[int], at_most: int) -> _Integers:
     """Join the regions below the last nodes of a tree, so that at most so many are left."""
     n = (len(parents) + 1) // 2
     kept_from = n + max(0, n - at_most)
@@ -439,8 +509,8 @@ def _cut(regions: _Integers, parents: list[int], at_most: int) -> tuple[_Integer
     for node in range(len(parents) - 2, -1, -1):
         if parents[node] < kept_from:
             owner[node] = owner[parents[node]]
-    kept, number = np.unique(np.array(owner[:n]), return_inverse=True)
-    return number.astype(np.int32)[regions], len(kept)
+    number: _Integers = np.unique(np.array(owner[:n]), return_inverse=True)[1].astype(np.int32)
+    return number[regions]
 
 
 def _by_mean_border(borders: _Borders, areas: list[int]) -> list[int]:
@@ -498,4 +568,5 @@ def _joined(
 def _filled(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return a mask with its holes filled: what does not reach the outside of its bounding box."""
     outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return outside[1:-1, 1:-1] != outside[0, 0]
+    filled: npt.NDArray[np.bool_] = outside[1:-1, 1:-1] != outside[0, 0]
+    return filled

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.origin import recognise
@@ -88,6 +89,7 @@ class SegmentWidget(QWidget):
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
         self.legend = ClassLegend()
+        self.tools = ToolRow(self.viewer)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -103,6 +105,7 @@ class SegmentWidget(QWidget):
         layout.addSpacing(6)
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.legend)
+        layout.addWidget(self.tools)
         layout.addStretch(1)
         self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(340)
