@@ -110,8 +110,8 @@ def polygons_of(image: AnnotatedImage, shape: tuple[int, int]) -> list[Polygon]:
 def click(tree: FacetTree, polygon: Polygon, before_px: float) -> Click:
     """Try all levels at the deepest point of a polygon."""
     areas = tree.areas_px(*polygon.click)
-    shown = tree.level_near(*polygon.click, before_px)
-    overlaps = {shown: polygon.overlap(tree.at(*polygon.click, shown))}
+    first = tree.near(*polygon.click, before_px)
+    shown, overlaps = first.level, {first.level: polygon.overlap(first)}
     for level, area in enumerate(areas):
         if polygon.area_px / 4 < area < 8 * polygon.area_px:  # others have no IoU of 0.25
             overlaps[level] = polygon.overlap(tree.at(*polygon.click, level))

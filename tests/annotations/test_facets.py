@@ -54,7 +54,7 @@ def quarters():
 @pytest.mark.parametrize(("row", "column"), [(10, 10), (10, 90), (70, 10), (70, 90)])
 def test_a_click_gives_the_facet_that_the_edges_bound(row, column):
     tree = tree_of(quarters())
-    facet = tree.at(row, column, tree.level_near(row, column, 2000))
+    facet = tree.near(row, column, 2000)
     rows, columns = facet.indices()
     assert facet.area_px == len(rows) == 2000
     assert (rows.min(), rows.max()) == ((0, 39) if row < 40 else (40, 79))
@@ -90,7 +90,7 @@ def test_a_facet_has_no_holes():
     plane[:, 60:] = 200
     plane[30:36, 25:31] = 255
     tree = tree_of(plane)
-    facet = tree.at(10, 10, tree.level_near(10, 10, 60 * 90 - 36))
+    facet = tree.near(10, 10, 60 * 90 - 36)
     assert facet.contains(33, 28)
     assert facet.area_px == 60 * 90
 
@@ -108,13 +108,25 @@ def test_levels_contain_the_point_and_grow(seed, row, column, noisy):
         plane = plane + np.random.default_rng(seed).normal(0, 20, plane.shape)
     tree = tree_of(plane)
     areas = tree.areas_px(row, column)
-    assert all(coarse >= 1.1 * fine for fine, coarse in itertools.pairwise(areas))
+    assert list(areas) == sorted(areas)
     for level, area in enumerate(areas):
         facet = tree.at(row, column, level)
         assert (facet.level, facet.region_px) == (level, area)
         assert facet.contains(row, column)
         assert facet.area_px >= area
-        assert tree.level_near(row, column, area) == level
+        assert areas[tree.near(row, column, area).level] == area
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 1000), row=st.integers(0, 47), column=st.integers(0, 63))
+def test_each_level_differs_noticeably_from_the_one_before(seed, row, column):
+    plane = np.random.default_rng(seed).normal(0, 1, (48, 64))
+    tree = tree_of(plane)
+    levels = range(len(tree.areas_px(row, column)))
+    facets = [tree.at(row, column, level) for level in levels]
+    for fine, coarse in itertools.pairwise(facets):
+        if (fine.area_px, coarse.area_px) == (fine.region_px, coarse.region_px):  # no holes
+            assert iou(full(fine, plane.shape), full(coarse, plane.shape)) <= 1 / 1.1
 
 
 @settings(max_examples=25)
@@ -154,7 +166,7 @@ def test_large_planes_are_reduced_and_facets_lie_where_they_are():
     plane[:, 1050:] = 200
     tree = tree_of(plane)
     assert tree.reduction == 3
-    facet = tree.at(1499, 2100, tree.level_near(1499, 2100, 1500 * 1051))
+    facet = tree.near(1499, 2100, 1500 * 1051)
     assert facet.area_px == 1500 * 1051
     assert (facet.rows, facet.columns) == (slice(0, 1500), slice(1050, 2101))
 
@@ -187,7 +199,7 @@ def test_a_plane_that_is_too_large_is_refused():
 def test_planes_of_a_stack():
     stack = MicrographStack(np.stack([quarters(), quarters().T.reshape(80, 100)]))
     tree = facet_tree(stack.plane((0,)))
-    assert tree.at(10, 10, tree.level_near(10, 10, 2000)).area_px == 2000
+    assert tree.near(10, 10, 2000).area_px == 2000
 
 
 def outline_mask(lines, shape):

@@ -1,9 +1,10 @@
 """Facets of a plane at every size, found by their edges: what a click on the plane can mean.
 
-Two hierarchies of regions are made of one fine partition of the plane. In the one, a region is
-joined to its neighbour over the lowest pass between them, those that are least deep first
-(*dynamics*); in the other, the two regions whose common border is weakest on average. The first
-follows closed edges, the second survives gaps in them, and a click offers the regions of both.
+Three hierarchies of regions are made of one fine partition of the plane. In two of them, for fine
+and for coarse edges, a region is joined to its neighbour over the lowest pass between them, those
+that are least deep first (*dynamics*); in the third, the two regions whose common border is weakest
+on average. The first follow closed edges, the last survives gaps in them, and a click offers the
+regions of all.
 ``docs/benchmarks.md`` has what was tried.
 """
 
@@ -30,15 +31,15 @@ _Key = TypeVar("_Key")
 
 _Integers: TypeAlias = npt.NDArray[np.int32]
 
-_SIGMAS_PX = (1.5, 3.0)
+_SIGMAS_PX, _COARSE_SIGMA_PX = (1.5, 3.0), 4.0
 _WORKING_PX = 1024
 _MOST_PX = 2**26
 _REGION_PX = 32
 """Pixels a region of the fine partition has on average, at least."""
 _STEP = 1.1
-"""Least ratio of the areas of two facets that a user can choose between at a point."""
+"""Least ratio of all pixels to the common ones of two facets to choose between at a point."""
 _AREA_EXPONENT = 0.1
-_STAGES = ("grey levels", "edges", "regions", "first hierarchy", "second hierarchy")
+_STAGES = ("grey levels", "edges", "regions", "closed edges", "mean borders")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,8 @@ class _Hierarchy:
         Parent of each node, larger than the node; the root is its own.
     first, stop : ndarray of int32, shape (n,)
         Range of the leaves' places below each node.
+    order : ndarray of int32, shape (leaves,)
+        Leaf at each place.
     areas : ndarray of int32, shape (n,)
         Pixels of each node, in the working resolution.
     boxes : ndarray of int32, shape (n, 4)
@@ -129,6 +132,7 @@ class _Hierarchy:
     parents: _Integers
     first: _Integers
     stop: _Integers
+    order: _Integers
     areas: _Integers
     boxes: _Integers
 
@@ -155,24 +159,31 @@ class _Hierarchy:
             np.array(parents, np.int32),
             begin,
             begin + np.array(counts, np.int32),
+            np.argsort(begin[:n_leaves]).astype(np.int32),
             np.array(areas, np.int32),
             boxes,
         )
 
-    def above(self, leaf: int) -> Iterator[int]:
-        """Yield a leaf and all regions that contain it, the root last."""
-        node = leaf
+    def levels(self, leaf: int) -> Iterator[int]:
+        """Yield a leaf and the regions that contain it, each noticeably larger than the last."""
+        node, least = leaf, 0.0
         while True:
-            yield node
+            if self.areas[node] >= least:
+                yield node
+                least = float(self.areas[node]) * _STEP
             parent = int(self.parents[node])
             if parent == node:
                 return
             node = parent
 
+    def members(self, node: int) -> _Integers:
+        """Return the leaves below a node."""
+        return self.order[self.first[node] : self.stop[node]]
+
     @property
     def memory_bytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (self.parents, self.first, self.stop, self.areas, self.boxes)
+        arrays = (self.parents, self.first, self.stop, self.order, self.areas, self.boxes)
         return sum(array.nbytes for array in arrays)
 
 
@@ -199,7 +210,7 @@ class FacetTree:
     >>> plane = np.zeros((40, 60))
     >>> plane[:, 30:] = 100
     >>> tree = facet_tree(Micrograph(plane))
-    >>> tree.at(20, 10, tree.level_near(20, 10, 1200)).area_px
+    >>> tree.near(20, 10, 1200).area_px
     1200
     """
 
@@ -216,42 +227,19 @@ class FacetTree:
     def areas_px(self, row: int, column: int) -> tuple[int, ...]:
         """Return the area of each facet at a point in pixels, from the finest to the coarsest.
 
-        Each is at least 10 % larger than the one before; holes are not counted.
+        From each to the next, at least 10 % of the area changes; holes are not counted.
 
         Raises
         ------
         ImageError
             If the point is outside the plane.
         """
-        scale = self.reduction**2
-        return tuple(
-            int(self.hierarchies[which].areas[node]) * scale
-            for which, node in self._levels(row, column)
-        )
-
-    def level_near(self, row: int, column: int, area_px: float) -> int:
-        """Return the level whose facet at a point is nearest to an area in pixels."""
-        areas = np.array(self.areas_px(row, column), dtype=np.float64)
-        return int(np.abs(np.log(areas / max(area_px, 1.0))).argmin())
+        return tuple(self._area_px(place) for place in self._levels(row, column))
 
     @property
     def typical_area_px(self) -> float:
         """Area in pixels to begin with: a sixteenth of the plane's longer side, squared."""
         return (max(self.shape) / 16) ** 2
-
-    def next_at(self, row: int, column: int, facet: Facet, steps: int) -> Facet:
-        """Return the facet at a point that is so many levels coarser than another one, or finer.
-
-        Parameters
-        ----------
-        row, column : int
-            Pixel of the plane; it need not be the one at which `facet` was found.
-        facet : Facet
-            Facet to start from.
-        steps : int
-            Number of levels, negative for finer ones.
-        """
-        return self.at(row, column, self.level_near(row, column, facet.region_px) + steps)
 
     def at(self, row: int, column: int, level: int) -> Facet:
         """Return the facet of a level at a point.
@@ -268,7 +256,51 @@ class FacetTree:
         ImageError
             If the point is outside the plane.
         """
+        return self._facet(self._levels(row, column), level)
+
+    def near(self, row: int, column: int, area_px: float) -> Facet:
+        """Return the facet at a point that is nearest to an area in pixels.
+
+        Raises
+        ------
+        ImageError
+            If the point is outside the plane.
+        """
         levels = self._levels(row, column)
+        return self._facet(levels, self._nearest(levels, area_px))
+
+    def next_at(self, row: int, column: int, facet: Facet, steps: int) -> Facet:
+        """Return the facet at a point that is so many levels coarser than another one, or finer.
+
+        Parameters
+        ----------
+        row, column : int
+            Pixel of the plane; it need not be the one at which `facet` was found.
+        facet : Facet
+            Facet to start from.
+        steps : int
+            Number of levels, negative for finer ones.
+
+        Raises
+        ------
+        ImageError
+            If the point is outside the plane.
+        """
+        levels, level = self._levels(row, column), facet.level
+        if level >= len(levels) or self._area_px(levels[level]) != facet.region_px:
+            level = self._nearest(levels, facet.region_px)  # it was found at another point
+        return self._facet(levels, level + steps)
+
+    def _area_px(self, place: tuple[int, int]) -> int:
+        which, node = place
+        return int(self.hierarchies[which].areas[node]) * self.reduction**2
+
+    def _nearest(self, levels: list[tuple[int, int]], area_px: float) -> int:
+        areas = np.array([self._area_px(place) for place in levels], dtype=np.float64)
+        return int(np.abs(np.log(areas / max(area_px, 1.0))).argmin())
+
+    def _facet(self, levels: list[tuple[int, int]], level: int) -> Facet:
+        """Return the facet of a level, or the last one on that side, with its holes filled."""
         level = min(max(level, 0), len(levels) - 1)
         which, node = levels[level]
         hierarchy, k = self.hierarchies[which], self.reduction
@@ -279,7 +311,7 @@ class FacetTree:
         columns = slice(left * k, min(right * k, self.shape[1]))
         fine = mask.repeat(k, axis=0).repeat(k, axis=1)
         fine = fine[: rows.stop - rows.start, : columns.stop - columns.start]
-        return Facet(rows, columns, fine, level, int(hierarchy.areas[node]) * k**2)
+        return Facet(rows, columns, fine, level, self._area_px((which, node)))
 
     def _levels(self, row: int, column: int) -> list[tuple[int, int]]:
         """Return hierarchy and node of each facet at a point, in the order of their areas."""
@@ -292,13 +324,19 @@ class FacetTree:
         found = sorted(
             (int(hierarchy.areas[node]), which, node)
             for which, hierarchy in enumerate(self.hierarchies)
-            for node in hierarchy.above(leaf)
+            for node in hierarchy.levels(leaf)
         )
-        levels, least = [], 0.0
+        leaf_areas = self.hierarchies[0].areas
+        levels: list[tuple[int, int]] = []
+        before, inside = 0, np.zeros(int(self.leaves.max()) + 1, dtype=bool)
         for area, which, node in found:
-            if area >= least:
+            members = self.hierarchies[which].members(node)
+            common = int(leaf_areas[members[inside[members]]].sum())
+            if before + area - common >= _STEP * common:
                 levels.append((which, node))
-                least = area * _STEP
+                inside[:] = False
+                inside[members] = True
+                before = area
         return levels
 
 
@@ -378,11 +416,13 @@ def facet_tree_job(plane: Micrograph) -> Job[FacetTree]:
     borders = _Borders.of(leaves, strength)
     areas = np.bincount(leaves.ravel()).astype(np.int32)
     boxes = np.array([_bounds(box) for box in ndimage.find_objects(leaves + 1)], np.int32)
-    first = _Hierarchy.of(_by_dynamics(borders), areas, boxes)
+    coarse = _Borders.of(leaves, _gradient(grey, _COARSE_SIGMA_PX))
+    joined = [_by_dynamics(borders), _by_dynamics(coarse)]
     yield _finished(4)
-    second = _Hierarchy.of(_by_mean_border(borders, areas.tolist()), areas, boxes)
+    joined.append(_by_mean_border(borders, areas.tolist()))
     yield _finished(5)
-    return FacetTree((rows, columns), reduction, leaves, (first, second))
+    hierarchies = tuple(_Hierarchy.of(parents, areas, boxes) for parents in joined)
+    return FacetTree((rows, columns), reduction, leaves, hierarchies)
 
 
 def _finished(n_stages: int) -> Progress:
@@ -405,11 +445,14 @@ def _reduced(grey: npt.NDArray[np.float32], reduction: int) -> npt.NDArray[np.fl
 
 
 def _edge_strength(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    strength = np.zeros_like(grey)
-    for sigma in _SIGMAS_PX:
-        strength += ndimage.gaussian_gradient_magnitude(grey, sigma)
-    strength /= len(_SIGMAS_PX)
-    return strength
+    fine, coarse = (_gradient(grey, sigma) for sigma in _SIGMAS_PX)
+    mean: npt.NDArray[np.float32] = (fine + coarse) / np.float32(2)
+    return mean
+
+
+def _gradient(grey: npt.NDArray[np.float32], sigma_px: float) -> npt.NDArray[np.float32]:
+    gradient: npt.NDArray[np.float32] = ndimage.gaussian_gradient_magnitude(grey, sigma_px)
+    return gradient
 
 
 def _fine_regions(strength: npt.NDArray[np.float32]) -> _Integers:

@@ -35,6 +35,7 @@ FACET_KEYS = "click: paint · Shift + wheel: coarser, finer · Esc: end"
 
 _CACHE_BYTES = 256 * 2**20
 _OUTLINE_COLOR = "#ffd54a"
+_OUTLINE_SCREEN_PX = 2.5
 _TREMBLE_SCREEN_PX = 4
 """Way on the screen that the mouse may move during a click."""
 
@@ -315,7 +316,7 @@ class FacetTool(QObject):
             return
         if self._area_px is None:
             self._area_px = tree.typical_area_px
-        self._draw(tree.at(row, column, tree.level_near(row, column, self._area_px)))
+        self._draw(tree.near(row, column, self._area_px))
 
     def _on_wheel(self, _viewer: Any, event: Any) -> None:
         if "Shift" not in event.modifiers:
@@ -376,6 +377,9 @@ class FacetTool(QObject):
         vectors[:, 0, -2:] = lines[:, 0]
         vectors[:, 1, -2:] = lines[:, 1] - lines[:, 0]
         self._outline.data = vectors
+        scene = getattr(self.viewer, "scene", self.viewer)  # where napari 0.9 has the camera
+        screen_px = scene.camera.zoom * abs(float(self.labels.scale[-1]))
+        self._outline.edge_width = _OUTLINE_SCREEN_PX / screen_px
 
     def _say(self, text: str) -> None:
         if text != self.text or not text:
