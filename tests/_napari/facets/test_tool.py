@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from app_model.types import KeyBinding
 from napari.utils.interactions import (
+    mouse_double_click_callbacks,
     mouse_move_callbacks,
     mouse_press_callbacks,
     mouse_release_callbacks,
@@ -195,8 +197,7 @@ def test_the_tool_ends(viewer, labels, row, qtbot, way):
     elif way == "other layer":
         viewer.layers.selection.active = viewer.layers["s17"]
     elif way == "escape":
-        canvas = viewer.window._qt_viewer.canvas.native
-        qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+        labels.keymap[KeyBinding.from_str("Escape")](labels)
     else:
         viewer.layers.remove(labels)
     assert not row.facet_button.isChecked()
@@ -264,3 +265,39 @@ def test_the_keys_are_shown_where_one_paints(labels, row, qtbot):
     assert "Shift + wheel" in row.hint.text()
     qtbot.mouseClick(row.brush_button, Qt.MouseButton.LeftButton)
     assert "Ctrl + Z" in row.hint.text()
+
+
+def test_the_tool_ends_when_its_row_is_closed(viewer, labels, qtbot):
+    row = ToolRow(viewer)
+    qtbot.addWidget(row)
+    row.show()
+    switch_on(row, qtbot)
+    row.close()
+    assert [layer.name for layer in viewer.layers] == ["s17", "painted"]
+
+
+def test_in_two_docks_one_tool_paints(viewer, labels, row, mouse, qtbot):
+    second = ToolRow(viewer)
+    viewer.window.add_dock_widget(second, name="More tools")
+    switch_on(row, qtbot)
+    switch_on(second, qtbot)
+    assert (row.facet_button.isChecked(), second.facet_button.isChecked()) == (False, True)
+    assert [layer.name for layer in viewer.layers] == ["s17", "painted", "painted · facet"]
+    strokes = []
+    labels.events.paint.connect(lambda event: strokes.append(event.value))
+    at_quarter(second, mouse)
+    mouse.click(10, 10)
+    assert len(strokes) == 1
+
+
+def test_a_double_click_does_not_zoom_while_the_tool_is_on(viewer, labels, row, mouse, qtbot):
+    before = list(viewer.mouse_double_click_callbacks)
+    switch_on(row, qtbot)
+    at_quarter(row, mouse)
+    camera = getattr(viewer, "scene", viewer).camera
+    zoom = camera.zoom
+    mouse_double_click_callbacks(viewer, mouse.event("mouse_double_click", 10, 10))
+    assert camera.zoom == zoom
+    assert np.count_nonzero(labels.data) == 2000
+    qtbot.mouseClick(row.facet_button, Qt.MouseButton.LeftButton)
+    assert list(viewer.mouse_double_click_callbacks) == before

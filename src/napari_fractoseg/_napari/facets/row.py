@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Slot
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.facets.tool import FacetTool, can_have_facets
@@ -84,6 +85,12 @@ class ToolRow(QWidget):
                 layer.events.mode.connect(self.refresh)
             self._followed = layer
         self.refresh()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
+        """End the tool when its dock is closed or covered; not when the window is minimised."""
+        super().hideEvent(event)
+        if event is not None and not event.spontaneous():
+            self.tool.stop()
 
     def refresh(self, _event: Any = None) -> None:
         """Show which tool is on, and its keys."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image, Labels, Vectors
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FACET_KEYS", "FacetTool", "can_have_facets"]
 
-FACET_KEYS = "click: paint · Shift + wheel: coarser, finer · Esc: end"
+FACET_KEYS = "click: paint · Esc: end\nShift + wheel: coarser, finer"
 """Text for users on how the tool is used."""
 
 _CACHE_BYTES = 256 * 2**20
@@ -38,6 +39,8 @@ _OUTLINE_COLOR = "#ffd54a"
 _OUTLINE_SCREEN_PX = 2.5
 _TREMBLE_SCREEN_PX = 4
 """Way on the screen that the mouse may move during a click."""
+
+_tools: WeakSet[FacetTool] = WeakSet()
 
 _Plane: TypeAlias = tuple[Any, tuple[int, ...]]
 _MouseEvents: TypeAlias = Generator[None, None, None]
@@ -99,6 +102,7 @@ class FacetTool(QObject):
         self._area_px: float | None = None
         self._double_clicks: list[Callable[..., Any]] = []
         self._is_changing = False
+        _tools.add(self)
         viewer.layers.selection.events.active.connect(self._on_active)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -121,6 +125,9 @@ class FacetTool(QObject):
         if not images_of(self.viewer, layer):
             self._say("There is no image of the size of this labels layer to find facets in.")
             return False
+        for other in tuple(_tools):
+            if other.labels is layer:  # of another dock
+                other.stop()
         layer.visible = True
         layer.mode = "pan_zoom"  # a drag moves the view, and no brush paints
         self.labels = layer
