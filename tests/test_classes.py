@@ -161,3 +161,56 @@ def test_names_of_others_become_ones_that_can_be_shown():
 def test_any_other_json_is_no_scheme(text):
     with pytest.raises(ClassSchemeError, match="This is no class scheme"):
         ClassScheme.from_json(text)
+
+
+# ---- classes that a user changes ------------------------------------------------------------
+
+
+def test_a_class_of_a_certain_value():
+    scheme = DEFAULT_SCHEME.with_class(" dimples\n", 7)
+    assert [(c.value, c.name) for c in scheme][-1] == (7, "dimples")
+    assert scheme.classes[-1].color not in {c.color for c in DEFAULT_SCHEME}
+    with pytest.raises(ClassSchemeError, match="value 2 is used by more than one"):
+        DEFAULT_SCHEME.with_class("dimples", 2)
+    with pytest.raises(ClassSchemeError, match="name transgranular is used by more than one"):
+        DEFAULT_SCHEME.with_class("Transgranular", 7)
+    with pytest.raises(ClassSchemeError, match="value 256 is out of range"):
+        DEFAULT_SCHEME.with_class("dimples", 256)
+
+
+def test_a_renamed_class_answers_to_its_old_name():
+    scheme = DEFAULT_SCHEME.renamed(2, "cleavage")
+    assert scheme.names == ("intergranular", "cleavage", "background")
+    assert scheme.find("transgranular").value == scheme.find("t").value == 2
+    with pytest.raises(ClassSchemeError, match="name intergranular is used"):
+        DEFAULT_SCHEME.renamed(2, "intergranular")
+
+
+def test_a_recoloured_class_changes_nothing_else():
+    scheme = DEFAULT_SCHEME.recoloured(3, "#102030")
+    assert scheme.by_value(3).color == "#102030"
+    assert not scheme.by_value(3).is_fracture_mode
+    assert scheme.classes[:2] == DEFAULT_SCHEME.classes[:2]
+
+
+def test_the_last_class_cannot_be_removed():
+    scheme = DEFAULT_SCHEME.without(2).without(3)
+    assert scheme.names == ("intergranular",)
+    with pytest.raises(ClassSchemeError, match="'intergranular' is the only one"):
+        scheme.without(1)
+    with pytest.raises(ClassSchemeError, match="Label value 2 is not in the scheme"):
+        scheme.without(2)
+
+
+def test_the_classes_of_a_model_follow_what_was_changed_on_its_result():
+    edited = DEFAULT_SCHEME.with_names(["dimples"]).renamed(1, "IG").recoloured(2, "#102030")
+    assert DEFAULT_SCHEME.changed_like(edited) == edited
+    assert DEFAULT_SCHEME.changed_like(DEFAULT_SCHEME) == DEFAULT_SCHEME
+
+
+def test_a_class_that_a_model_gives_comes_back_though_its_name_is_taken():
+    edited = DEFAULT_SCHEME.without(3).renamed(2, "background")
+    scheme = DEFAULT_SCHEME.changed_like(edited)
+    assert [(c.value, c.name) for c in scheme] == [
+        (1, "intergranular"), (2, "background"), (3, "background (3)"),
+    ]  # fmt: skip

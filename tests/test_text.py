@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fractoseg.text import from_spreadsheet, printable, spreadsheet_safe
+from napari_fractoseg.text import from_spreadsheet, printable, size_text, spreadsheet_safe
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp"])))
@@ -22,3 +23,16 @@ def test_no_cell_is_a_formula_and_each_can_be_read_back(text):
     cell = spreadsheet_safe(text)
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert from_spreadsheet(cell) == text
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((96, 128), "128 x 96 px"),
+        ((34, 96, 128), "34 planes of 128 x 96 px"),
+        ((2, 34, 96, 128), "2 x 34 planes of 128 x 96 px"),
+        ((7,), "7 values in a row"),
+    ],
+)
+def test_sizes_are_written_as_people_write_them(shape, text):
+    assert size_text(shape) == text

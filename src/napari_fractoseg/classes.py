@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.errors import ClassSchemeError, translated
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import listed, printable
 
 __all__ = [
     "DEFAULT_SCHEME",
@@ -231,8 +231,8 @@ class ClassScheme:
         found = self.get(text)
         if found is None:
             raise ClassSchemeError(
-                f"Class {text!r} is not in the scheme {list(self.names)}. Rename it, or add it "
-                "to the scheme."
+                f"Class {text!r} is not in the scheme: {listed(self.names)}. Rename it, or "
+                "add it to the scheme."
             )
         return found
 
@@ -257,7 +257,7 @@ class ClassScheme:
             if fracture_class.value == value:
                 return fracture_class
         raise ClassSchemeError(
-            f"Label value {value} is not in the scheme; its values are {list(self.values)}."
+            f"Label value {value} is not in the scheme; its values are {listed(self.values)}."
         )
 
     def with_names(self, names: Iterable[str]) -> ClassScheme:
@@ -275,6 +275,73 @@ class ClassScheme:
                 new = FractureClass(value, class_name(name), scheme._free_color())
                 scheme = replace(scheme, classes=(*scheme.classes, new))
         return scheme
+
+    def with_class(self, name: str, value: int) -> ClassScheme:
+        """Return a scheme that also has a class of this name and label value, in a free colour.
+
+        Raises
+        ------
+        ClassSchemeError
+            If the name or the value is used already, or is not possible.
+        """
+        new = FractureClass(value, class_name(name), self._free_color())
+        return replace(self, classes=(*self.classes, new))
+
+    def renamed(self, value: int, name: str) -> ClassScheme:
+        """Return the scheme with another name for a class, which still answers to the old one.
+
+        Raises
+        ------
+        ClassSchemeError
+            If there is no such class, or another class has the name.
+        """
+        old = self.by_value(value)
+        aliases = tuple(dict.fromkeys((*old.aliases, old.name)))
+        return self._with(replace(old, name=class_name(name), aliases=aliases))
+
+    def recoloured(self, value: int, color: str) -> ClassScheme:
+        """Return the scheme with another colour, as ``#rrggbb``, for the class of a value."""
+        return self._with(replace(self.by_value(value), color=color))
+
+    def _with(self, changed: FractureClass) -> ClassScheme:
+        classes = (changed if c.value == changed.value else c for c in self)
+        return replace(self, classes=tuple(classes))
+
+    def without(self, value: int) -> ClassScheme:
+        """Return the scheme without the class of a label value.
+
+        Raises
+        ------
+        ClassSchemeError
+            If there is no such class, or no other one.
+        """
+        gone = self.by_value(value)
+        if len(self) == 1:
+            raise ClassSchemeError(
+                f"Class {gone.name!r} is the only one and cannot be removed. Rename it, or add "
+                "another class first."
+            )
+        return replace(self, classes=tuple(c for c in self if c is not gone))
+
+    def changed_like(self, edited: ClassScheme) -> ClassScheme:
+        """Return the scheme with what a user changed in a copy of it.
+
+        Classes are those of `edited`, with their names and colours. Classes of the scheme that
+        are missing there follow: a model goes on to give their values.
+
+        Parameters
+        ----------
+        edited : ClassScheme
+            Copy of the scheme in which classes were renamed, recoloured, added or removed.
+        """
+        theirs = {c.value: c for c in edited}
+        names = set(map(str.casefold, edited.names))
+        kept = [
+            replace(c, name=f"{c.name} ({c.value})") if c.name.casefold() in names else c
+            for c in self
+            if c.value not in theirs
+        ]
+        return replace(self, classes=(*edited, *kept))
 
     def joined(self, other: ClassScheme) -> ClassScheme:
         """Return a scheme that also has the classes of another, with their colours.
@@ -309,7 +376,7 @@ class ClassScheme:
         if isinstance(palette, str):
             if palette not in PALETTES:
                 raise ClassSchemeError(
-                    f"Palette {palette!r} is not known; there are {sorted(PALETTES)}."
+                    f"Palette {palette!r} is not known; there are {listed(sorted(PALETTES))}."
                 )
             palette = PALETTES[palette]
         recoloured, used = [], 0
@@ -326,6 +393,10 @@ class ClassScheme:
         colors = {c.name.casefold(): c.color for c in other}
         recoloured = (replace(c, color=colors.get(c.name.casefold(), c.color)) for c in self)
         return replace(self, classes=tuple(recoloured))
+
+    def in_palette(self, palette: str | None, original: ClassScheme) -> ClassScheme:
+        """Return the scheme in the colours of a palette, or None for those of `original`."""
+        return self.with_palette(palette) if palette else self.with_colors_of(original)
 
     def check_labels(self, labels: npt.NDArray[Any]) -> None:
         """Raise unless every value of `labels` is 0 or that of a class.
@@ -346,10 +417,11 @@ class ClassScheme:
             if value != UNLABELLED and value not in self.values
         }
         if unknown:
-            listed = ", ".join(f"{value} ({n} px)" for value, n in unknown.items())
+            found = listed(f"{value} ({n} px)" for value, n in unknown.items())
+            known = listed(f"{c.value} {c.name}" for c in self)
             raise ClassSchemeError(
-                f"Labels hold values that are no class: {listed}. The scheme {self.name!r} has "
-                f"{dict(zip(self.values, self.names, strict=True))}; relabel them or add classes."
+                f"Labels hold values that are no class: {found}. The scheme {self.name!r} has "
+                f"{known}; relabel them or add classes."
             )
 
     def to_targets(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
-__all__ = ["from_spreadsheet", "printable", "spreadsheet_safe"]
+__all__ = ["from_spreadsheet", "listed", "printable", "size_text", "spreadsheet_safe"]
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but for tab and newline
@@ -71,3 +72,36 @@ def from_spreadsheet(text: str) -> str:
     ('=cmd|calc.png', "'a.png")
     """
     return text[1:] if text.startswith("'") and spreadsheet_safe(text[1:]) == text else text
+
+
+def listed(things: Iterable[object]) -> str:
+    """Return things as a reader writes them in a sentence, rather than as Python does.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import listed
+    >>> listed(["intergranular", "transgranular"]), listed([])
+    ('intergranular, transgranular', 'none')
+    """
+    return ", ".join(map(str, things)) or "none"
+
+
+def size_text(shape: Sequence[int]) -> str:
+    """Return the size of an image or stack: columns, rows, and planes where there are several.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Lengths of the axes (..., Y, X).
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import size_text
+    >>> print(size_text((96, 128)), size_text((34, 96, 128)), size_text((7,)), sep=" | ")
+    128 x 96 px | 34 planes of 128 x 96 px | 7 values in a row
+    """
+    if len(shape) < 2:
+        return f"{listed(shape)} values in a row"
+    *leading, rows, columns = shape
+    planes = f"{' x '.join(map(str, leading))} planes of " if leading else ""
+    return f"{planes}{columns} x {rows} px"

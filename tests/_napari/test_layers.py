@@ -3,6 +3,7 @@ import pytest
 from napari.layers import Image, Labels, Shapes
 
 from napari_fractoseg._napari.layers import (
+    PAINTED_COLOR,
     apply_scheme,
     current_plane,
     image_text,
@@ -105,8 +106,25 @@ def test_keys_select_classes_on_our_layers_only():
     layer = labels_layer(np.zeros((4, 4), np.uint8), DEFAULT_SCHEME, name="r")
     bound = {str(key): action for key, action in layer.keymap.items()}
     bound["2"](layer)
-    assert layer.selected_label == 2
+    assert (layer.selected_label, layer.mode) == (2, "paint")
+    bound["9"](layer)  # no class, and none of napari's tools
+    assert (layer.selected_label, layer.mode) == (2, "paint")
     assert not Labels(np.zeros((4, 4), np.uint8)).keymap
+
+
+def test_background_is_seen_while_its_layer_is_painted_on():
+    layer = labels_layer(np.full((4, 4), 3, np.uint8), DEFAULT_SCHEME, name="r")
+    assert layer.get_color(3)[-1] == 0
+    for tool in ("paint", "fill", "erase", "polygon", "pick"):
+        layer.mode = tool
+        np.testing.assert_allclose(layer.get_color(3), PAINTED_COLOR, atol=1e-6)
+        layer.mode = "pan_zoom"
+        assert layer.get_color(3)[-1] == 0
+    layer.mode = "paint"
+    apply_scheme(layer, DEFAULT_SCHEME.with_names(["dimples"]))
+    np.testing.assert_allclose(layer.get_color(3), PAINTED_COLOR, atol=1e-6)
+    np.testing.assert_allclose(layer.get_color(1), DEFAULT_SCHEME.classes[0].rgba, atol=1e-6)
+    assert scheme_of(layer).by_value(3).is_transparent
 
 
 def test_a_larger_scheme_replaces_the_smaller_one_and_keeps_the_rest_of_the_metadata():

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg._napari.result_reader import get_labels_reader, read_results
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.via.reader import get_reader
+from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg.classes import ClassScheme, FractureClass
@@ -101,7 +101,7 @@ def test_an_error_keeps_its_details_when_its_tags_are_shown(qtbot, is_rich):
 
 
 def test_of_an_endless_name_both_ends_are_shown_and_what_to_do(viewer, qtbot):
-    dock = QLabel()
+    dock = Dock(viewer)
     qtbot.addWidget(dock)
     controls = RunControls(dock, viewer, "Segment", blocked=lambda: "")
     qtbot.addWidget(controls)

@@ -287,7 +287,7 @@ def test_only_labels_that_cover_more_than_half_are_asked_about(viewer, row_in, r
     viewer.add_labels(labels)
     row = row_in(viewer)
     assert asks(row) is is_asked
-    assert row.use.isChecked() is not is_asked
+    assert not row.use.isChecked()
 
 
 def test_one_dense_plane_of_a_stack_is_asked_about(viewer, noise, predicted, row_in):
@@ -298,15 +298,54 @@ def test_one_dense_plane_of_a_stack_is_asked_about(viewer, noise, predicted, row
     assert asks(row_in(viewer))
 
 
-def test_what_is_painted_before_our_eyes_is_not_asked_about(viewer, predicted, row_in):
+def test_what_is_painted_before_our_eyes_is_not_asked_about(viewer, row_in):
     layer = viewer.add_labels(np.zeros(SHAPE, np.uint8))
     row = row_in(viewer)
-    layer.data = predicted
+    layer.fill((5, 5), 2)
     row.recount()
     assert row.taught.n_taught == N_PX
     assert row.use.isChecked()
     assert not asks(row)
-    assert not asks(row_in(viewer))
+    again = row_in(viewer)
+    assert again.use.isChecked()
+    assert not asks(again)
+
+
+def test_what_a_program_puts_into_an_empty_layer_is_asked_about(viewer, predicted, row_in):
+    layer = viewer.add_labels(np.zeros(SHAPE, np.uint8))
+    row = row_in(viewer)
+    layer.fill((5, 5), 2)
+    layer.data = predicted
+    row.recount()
+    assert asks(row)
+    assert not row.use.isChecked()
+    layer.data = predicted[::-1, ::-1].copy()  # such as by a second run of that program
+    row.recount()
+    assert row.taught.n_taught == 0
+
+
+def test_labels_of_others_are_ticked_by_the_user_alone(viewer, row_in):
+    """Such as the segmentation of another plugin, which covers a part of the image."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:10, :10] = 1
+    layer = viewer.add_labels(labels, name="particles")
+    layer.brush_size = 1
+    row = row_in(viewer)
+    assert not row.use.isChecked()
+    assert "not painted here" in text_of(row)
+    assert "The labels of particles were not painted here" in row.question
+    layer.paint((30, 30), 2)
+    row.recount()
+    assert not row.use.isChecked()
+    row.use.click()
+    row.recount()
+    assert row.use.isChecked()
+    assert row.taught.by_value == {1: 100, 2: 1}
+    assert row.question == ""
+    again = row_in(viewer)
+    assert again.use.isChecked()  # the user has said so
+    again.use.click()
+    assert not row_in(viewer).use.isChecked()
 
 
 def test_exact_labels_of_a_sample_are_truth(viewer, row_in):

@@ -23,6 +23,8 @@ from napari_fractoseg.classes import PALETTES
 from napari_fractoseg.cli import options as common
 from napari_fractoseg.cli.app import app
 from napari_fractoseg.cli.train import stop_on_ctrl_c
+from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.options import option_fields
 from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 from napari_fractoseg.training.run_lock import hold_model
@@ -278,6 +280,28 @@ class TestTrainEvaluateSegment:
 
 
 class TestTrain:
+    def test_a_readout_is_learnt_of_the_model_that_is_named_and_used_like_any_other(
+        self, data, model
+    ):
+        sources = ["--images", data / "images", "--labels", data / "masks"]
+        how = ["--method", "readout", "--split", "none", "--device", "cpu"]
+        text = run("train", *sources, *how, "--from", model, "-o", data / "quick")
+        assert "Next: fractoseg segment" in text
+        card = ModelCard.read(data / "quick")
+        assert card.lineage.parent == SegmentationModel.load(model).digest
+        run("segment", data / "images", "-o", data / "out", "--model", data / "quick",
+            "--device", "cpu")  # fmt: skip
+        assert len(list((data / "out").glob("*_labels.tif"))) == len(
+            list((data / "images").iterdir())
+        )
+
+    def test_without_a_model_a_readout_is_learnt_of_the_bundled_one(self, data):
+        sources = ["--images", data / "images", "--labels", data / "masks"]
+        how = ["--method", "readout", "--split", "none", "--device", "cpu"]
+        run("train", *sources, *how, "-o", data / "quick")
+        card = ModelCard.read(data / "quick")
+        assert card.lineage.parent == nf.load_model("default").digest
+
     def test_results_of_segment_are_no_truth_unless_that_is_said(self, data, model):
         run("segment", data / "images", "-o", data / "masks", "--overwrite", "--model", model)
         for mask in (data / "masks").glob("*.png"):
@@ -352,9 +376,9 @@ class TestTrain:
         ("option", "value", "message"),
         [
             ("--mask-values", "0:background", "'0:background' is not of the form VALUE=CLASS"),
-            ("--mask-values", "7=transgranular", "none of the mask values [7] occurs"),
+            ("--mask-values", "7=transgranular", "none of the mask values 7 occurs"),
             ("--encoder", "resnet1", "with encoder 'resnet1'"),
-            ("--validation", "three", "No image named ['three']"),
+            ("--validation", "three", "No image named three"),
         ],
     )
     def test_what_does_not_fit_is_one_line(self, data, option, value, message):

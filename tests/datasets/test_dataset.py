@@ -249,14 +249,12 @@ def test_what_does_not_fit_is_refused_by_name(folders):
     with pytest.raises(TrainingError, match=r"No image in .* has labels in .*1 of 1 masks.*z\.png"):
         read_training_set(images, labels)
     iio.imwrite(labels / "a.png", np.ones((3, 3), np.uint8))
-    with pytest.raises(
-        TrainingError, match=r"a: the image has shape \(6, 8\), its labels \(3, 3\)"
-    ):
+    with pytest.raises(TrainingError, match=r"a: the image has 8 x 6 px, its labels 3 x 3 px"):
         read_training_set(images, labels)
     iio.imwrite(labels / "a.png", np.full((6, 8), 9, np.uint8))
     with pytest.raises(ClassSchemeError, match=r"9 \(48 px\)"):
         read_training_set(images, labels)
-    with pytest.raises(AnnotationError, match=r"a\.png: none of the mask values \[1\].*has \[9\]"):
+    with pytest.raises(AnnotationError, match=r"a\.png: none of the mask values 1 occurs.*has 9\."):
         read_training_set(images, labels, mask_values={1: "intergranular"})
 
 
@@ -282,7 +280,7 @@ def test_splitting_keeps_images_apart():
     kept, held_out = training_set.split(["a"])
     assert kept.names == ("b",)
     assert held_out.names == ("a", "a")
-    with pytest.raises(TrainingError, match=r"No image named \['c'\]"):
+    with pytest.raises(TrainingError, match=r"No image named c; there are a, "):
         training_set.split(["c"])
     with pytest.raises(TrainingError, match="leaves 0 images to learn from"):
         training_set.split(["a", "b"])

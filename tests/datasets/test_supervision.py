@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.datasets.supervision import Corrections, TaughtPixels, painted_pairs
+from napari_fractoseg.datasets.supervision import (
+    LEARNT,
+    NOT_LEARNT,
+    Corrections,
+    TaughtPixels,
+    changed_labels,
+    judged_strokes,
+    painted_pairs,
+)
 from napari_fractoseg.errors import ClassSchemeError, TrainingError
 from napari_fractoseg.images import MicrographStack
 
@@ -77,10 +85,21 @@ class TestPaintedPairs:
         assert first.image is second.image
 
     def test_other_shapes_and_unknown_values_are_refused(self):
-        with pytest.raises(TrainingError, match=r"s17: the image has shape \(4, 5\), its labels"):
+        with pytest.raises(TrainingError, match=r"s17: the image has 5 x 4 px, its labels"):
             list(painted_pairs(self.stack(4, 5), Corrections(np.ones((5, 4), int)), DEFAULT_SCHEME))
         labels = np.full((4, 5), 300)
         with pytest.raises(ClassSchemeError, match=r"no class: 300 \(20 px\)"):
             list(painted_pairs(self.stack(4, 5), Corrections(labels), DEFAULT_SCHEME))
-        with pytest.raises(TrainingError, match=r"labels have shape \(4, 5\), their prediction"):
+        with pytest.raises(TrainingError, match=r"labels have 5 x 4 px, their prediction"):
             Corrections(np.ones((4, 5), int), np.ones((5, 4), int))
+
+
+def test_what_a_new_model_changed_is_told_apart_from_strokes():
+    predicted = np.array([[1, 1, 2, 2, 3, 0]], np.uint8)
+    painted = Corrections(np.array([[1, 2, 2, 1, 3, 2]], np.uint8), predicted)
+    new = np.array([[2, 2, 2, 3, 0, 2]], np.uint8)
+    # Only the first pixel: the others were painted, are the same, or are not labelled now.
+    np.testing.assert_array_equal(changed_labels(painted, new), [[2, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(
+        judged_strokes(painted, new), [[0, LEARNT, 0, NOT_LEARNT, 0, LEARNT]]
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import Axis
-from napari_fractoseg.images.axes import pixel_size_um
+from napari_fractoseg.images.axes import may_end_in_planes, pixel_size_um
 
 
 def square(unit, scale, x_scale=None):
@@ -49,3 +49,20 @@ def test_a_scale_that_makes_no_sense_is_refused(scale):
         Axis("z", scale=scale)
     with pytest.raises(ImageError, match="needs a name"):
         Axis("")
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_doubtful"),
+    [
+        ((1024, 1280, 34), True),
+        ((256, 256, 64), True),
+        ((255, 256, 64), False),
+        ((1024, 1280, 65), False),
+        ((34, 1024, 1280), False),
+        ((1024, 1280, 1), False),
+        ((1280, 34), False),
+        ((2, 1024, 1280, 34), False),
+    ],
+)
+def test_a_short_last_axis_may_be_that_of_planes(shape, is_doubtful):
+    assert may_end_in_planes(shape) is is_doubtful

@@ -176,7 +176,7 @@ def test_channels_that_are_not_described_have_no_names(tmp_path, omero):
     axes = [{"name": "c", "type": "channel"}, Y, X]
     data = np.stack([PIXELS, 255 - PIXELS])
     path = write(tmp_path / "a.zarr", dataset=[scaling(1, 1, 1)], axes=axes, data=data, omero=omero)
-    with pytest.raises(ImageError, match=r"2 channels .* its shape \(2, 6, 4\)\. Choose one"):
+    with pytest.raises(ImageError, match=r"2 channels .* its shape 2 x 6 x 4\. Choose one"):
         read_image(path)
     np.testing.assert_array_equal(read_image(path, channel=1).plane().data, 255 - PIXELS)
 

@@ -101,7 +101,7 @@ def test_big_and_little_endian_files_are_of_one_type(tmp_path):
 
 def test_a_file_of_several_planes_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PLANES, photometric="minisblack")
-    with pytest.raises(ImageError, match=r"a\.tif has 4 planes, its shape is \(4, 20, 30\)"):
+    with pytest.raises(ImageError, match=r"a\.tif has 4 planes, not one"):
         read_stack(tmp_path)
 
 
@@ -117,7 +117,7 @@ def test_a_channel_is_chosen_in_all_files(tmp_path):
 def test_a_file_that_was_changed_is_said(folder):
     stack = read_stack(folder)
     iio.imwrite(folder / "plane1.png", PLANES[0, :10])
-    with pytest.raises(ImageError, match=r"plane1\.png was changed .* it is \(10, 30\) now"):
+    with pytest.raises(ImageError, match=r"plane1\.png was changed .* it is 30 x 10 px now"):
         stack.plane((0,))
 
 

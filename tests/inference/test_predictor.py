@@ -242,7 +242,7 @@ def whole_plane(model, image):
         rows, columns = (-(-n // scale.stride_px) * scale.stride_px for n in grey.shape)
         padded = reflected_window(grey, Box(0, rows, 0, columns))
         inputs = reduced(torch.from_numpy(padded)[None, None], scale.reduction)
-        seen = enlarged(drain(model.scale_job(inputs)), scale.reduction)
+        seen = enlarged(drain(model.scale_job(inputs, scale)), scale.reduction)
         total = total + seen[0, :, : grey.shape[0], : grey.shape[1]]
     return model.card.scheme.to_labels(total.argmax(dim=0).numpy().astype(np.uint8))
 

@@ -10,6 +10,7 @@ from napari_fractoseg.errors import OutOfMemoryError, TrainingError
 from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.measure.texts import fraction_error
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
@@ -147,12 +148,13 @@ def test_before_and_after_are_judged_alike(data, parent):
     plan = replace(PLAN, max_steps=4, validate_every=1, test_flips=True)
     result = drain(Trainer(parent, plan, CPU).run(learn, check))
     figures = result.model.card.metrics["validation"]
-    before, after = (
-        drain(evaluate_job(model, check, CPU)).pooled.mean_iou for model in (parent, result.model)
-    )
+    was, now = (drain(evaluate_job(model, check, CPU)).pooled for model in (parent, result.model))
     assert result.model.card.inference.flips
-    assert (figures["mean_iou_before"], figures["mean_iou"]) == (before, after)
-    assert result.before["mean_iou"] == before
+    assert (figures["mean_iou_before"], figures["mean_iou"]) == (was.mean_iou, now.mean_iou)
+    assert result.before["mean_iou"] == was.mean_iou
+    assert (
+        fraction_error(result.model.card).error == figures["fraction_error"] == now.fraction_error
+    )
     assert figures["step"] == result.best_step
 
 

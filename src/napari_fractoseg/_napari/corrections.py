@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY, facts_of
-from napari_fractoseg._napari.layers import placement, unique_name
+from napari_fractoseg._napari.layers import placement, unique_name, unwrapped
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.supervision import Corrections
 from napari_fractoseg.results.editable_labels import SavedArray
@@ -20,19 +21,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_helper_layer",
+    "check_plane",
     "checked_layer",
     "corrections_of",
     "forget_prediction",
+    "is_plane_checked",
     "is_teachable",
     "mark_checked",
     "prediction_of",
     "remember_prediction",
+    "uncheck_plane",
 ]
 
 _CHECKED_KEY = "checked_for"
 """Entry of `LayerFacts` that names the labels layer whose checked areas a layer shows."""
 
 _CHECKED, _CHECKED_COLOR, _BRUSH_PX = 1, "#f4d35e", 60
+
+
+_checked_before: WeakKeyDictionary[Labels, dict[tuple[int, ...], npt.NDArray[Any]]] = (
+    WeakKeyDictionary()
+)
+"""Layers of checked areas, with what each plane was before all of it was marked."""
 
 
 def remember_prediction(layer: Labels, predicted: Any) -> None:
@@ -139,10 +149,8 @@ def add_helper_layer(
     return layer
 
 
-def mark_checked(
-    viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, ...] | None = None
-) -> Labels:
-    """Return the layer of checked areas, made if need be; with a plane, all of it is checked.
+def mark_checked(viewer: napari.viewer.Viewer, labels: Labels) -> Labels:
+    """Return the layer of checked areas of a labels layer, made if need be.
 
     Parameters
     ----------
@@ -150,8 +158,6 @@ def mark_checked(
         Viewer that has the layer, or gets it.
     labels : Labels
         Labels layer whose areas are checked.
-    plane : tuple of int, optional
-        Index of a plane on the leading axes, all of which is marked as checked.
     """
     layer = checked_layer(viewer, labels)
     if layer is None:
@@ -166,7 +172,47 @@ def mark_checked(
         layer.selected_label = _CHECKED
         layer.brush_size = _BRUSH_PX
         layer.contour = 4  # what is below must stay visible
-    if plane is not None:
-        layer.data[plane] = _CHECKED
-        layer.refresh()
     return layer
+
+
+def check_plane(viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, ...]) -> None:
+    """Mark all of a plane as checked, on a hidden layer; `uncheck_plane` takes it back.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer that has the layer of checked areas, or gets it.
+    labels : Labels
+        Labels layer whose plane is checked.
+    plane : tuple of int
+        Index of the plane on the leading axes.
+    """
+    layer = mark_checked(viewer, labels)
+    _before(layer)[plane] = np.array(layer.data[plane])
+    layer.data[plane] = _CHECKED
+    layer.visible = False
+    layer.refresh()
+
+
+def is_plane_checked(viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, ...]) -> bool:
+    """Tell whether `check_plane` marked a plane, and all of it is still checked."""
+    layer = checked_layer(viewer, labels)
+    if layer is None or plane not in _before(layer):
+        return False
+    return bool((np.asarray(layer.data[plane]) == _CHECKED).all())
+
+
+def uncheck_plane(viewer: napari.viewer.Viewer, labels: Labels, plane: tuple[int, ...]) -> None:
+    """Take back what `check_plane` did: of the plane is checked what was checked before."""
+    layer = checked_layer(viewer, labels)
+    if layer is None or plane not in _before(layer):
+        return
+    layer.data[plane] = _before(layer).pop(plane)
+    layer.refresh()
+    if not layer.visible and not np.any(layer.data):  # nothing is on it, and nobody sees it
+        viewer.layers.remove(layer)
+
+
+def _before(layer: Labels) -> dict[tuple[int, ...], npt.NDArray[Any]]:
+    """Return the planes that `check_plane` marked, with what was checked of them before."""
+    return _checked_before.setdefault(unwrapped(layer), {})

@@ -33,6 +33,8 @@ class LayerFacts(TypedDict, total=False):
     ----------
     scheme : dict
         Classes of a labels or shapes layer, as `ClassScheme.to_dict` gives them.
+    classes_of : str
+        Name or folder of the model whose classes were given to a layer of labels painted by hand.
     image : str
         Name of the image layer that was segmented or painted on.
     planes : str or list of list of int
@@ -77,6 +79,7 @@ class LayerFacts(TypedDict, total=False):
     """
 
     scheme: dict[str, Any]
+    classes_of: str
     image: str
     planes: str | list[list[int]]
     version: str

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
+from napari.settings import get_settings
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fractoseg._napari.layer_metadata import (
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LABELS_OPACITY",
+    "PAINTED_COLOR",
     "apply_scheme",
-    "bind_class_keys",
     "class_colormap",
     "class_features",
     "current_plane",
@@ -37,17 +39,45 @@ __all__ = [
     "images_of",
     "is_segmentable",
     "labels_layer",
+    "make_paintable",
+    "paint_without_brush",
     "pixel_at",
     "pixel_size_um",
     "placement",
+    "planes_first",
     "scheme_of",
     "stack_of",
+    "start_brush",
     "uncertainty_layer",
     "unique_name",
+    "unwrapped",
 ]
 
 _BRUSH_PX = 20
+_CLASS_KEYS = tuple("123456789")
+_TOOLS = {
+    "erase": "erase",
+    "paint": "paint",
+    "polygon": "polygon",
+    "fill": "fill",
+    "picker": "pick",
+    "pan_zoom": "pan_zoom",
+    "transform": "transform",
+}
+"""Word for a tool in the names of napari's actions -> mode of a labels layer."""
+_LOOKING = ("pan_zoom", "transform")
+"""Tools of a labels layer that change and choose no label."""
+AnyThing = TypeVar("AnyThing")
 LABELS_OPACITY = 0.45
+
+PAINTED_COLOR = (1.0, 0.72, 0.88, 0.75)
+"""Colour of a transparent class, such as background, while its layer is painted on: a pale pink,
+which neither micrographs (grey) nor our palettes have, and which hides less than the classes do."""
+
+
+def unwrapped(thing: AnyThing) -> AnyThing:
+    """Return a viewer or layer itself, of which napari hands plugins a new wrapper each time."""
+    return cast("AnyThing", getattr(thing, "__wrapped__", thing))
 
 
 def is_segmentable(layer: Layer) -> bool:
@@ -113,6 +143,42 @@ def placement(layer: Layer) -> dict[str, Any]:
         "units": tuple(layer.units),
         "axis_labels": tuple(layer.axis_labels),
     }
+
+
+def planes_first(layer: Image, taken: Iterable[str]) -> Image:
+    """Return a new layer of an image (Y, X, Z) with its planes on the first axis; data are shared.
+
+    Parameters
+    ----------
+    layer : Image
+        Greyscale image layer of three axes; it is not changed.
+    taken : iterable of str
+        Names that layers have already.
+    """
+    levels = list(layer.data) if layer.multiscale else [layer.data]
+    moved = [np.moveaxis(_transposable(level), -1, 0) for level in levels]
+    labels = [str(label) for label in layer.axis_labels]
+    is_named = not all(label.startswith("axis ") for label in labels)
+    return Image(
+        moved if layer.multiscale else moved[0],
+        multiscale=layer.multiscale,
+        name=unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
+        scale=np.roll(layer.scale, 1),
+        translate=np.roll(layer.translate, 1),
+        units=(layer.units[-1], *layer.units[:-1]),
+        axis_labels=(labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
+        colormap=layer.colormap,
+        contrast_limits=layer.contrast_limits,
+    )
+
+
+def _transposable(data: Any) -> Any:
+    """Return an array whose axes can be moved without loading it."""
+    if isinstance(data, np.ndarray):
+        return data
+    import dask.array  # it takes half a second
+
+    return dask.array.asarray(data)
 
 
 def current_plane(
@@ -205,9 +271,23 @@ def unique_name(base: str, taken: Iterable[str]) -> str:
     return name
 
 
-def class_colormap(scheme: ClassScheme) -> DirectLabelColormap:
-    """Return the colours of a scheme; unlabelled and unknown values are transparent."""
-    colors = {c.value: np.array(c.rgba, dtype=np.float32) for c in scheme}
+def class_colormap(scheme: ClassScheme, *, shows_all: bool = False) -> DirectLabelColormap:
+    """Return the colours of a scheme; unlabelled and unknown values are transparent.
+
+    Parameters
+    ----------
+    scheme : ClassScheme
+        Classes with their colours.
+    shows_all : bool
+        Whether transparent classes, such as background, get `PAINTED_COLOR`, so that one sees
+        where they are painted.
+    """
+    colors = {
+        c.value: np.array(
+            PAINTED_COLOR if shows_all and c.is_transparent else c.rgba, dtype=np.float32
+        )
+        for c in scheme
+    }
     return DirectLabelColormap(color_dict={None: "transparent", UNLABELLED: "transparent"} | colors)
 
 
@@ -232,27 +312,118 @@ def scheme_of(layer: Layer | None) -> ClassScheme | None:
 def apply_scheme(layer: Labels, scheme: ClassScheme) -> None:
     """Give a labels layer names, colours and keys of a scheme's classes, and keep the scheme."""
     add_facts(layer, {"scheme": scheme.to_dict()})
-    layer.colormap = class_colormap(scheme)
+    layer.colormap = class_colormap(scheme, shows_all=_is_painted_on(layer))
     layer.features = class_features(scheme)
-    bind_class_keys(layer, scheme)
+    make_paintable(layer)
 
 
-def bind_class_keys(layer: Labels, scheme: ClassScheme) -> None:
-    """Make the keys 1 to 9 select the class of that value while a labels layer is active.
+def make_paintable(layer: Labels) -> None:
+    """Give a labels layer that has a scheme its keys, and show background while it is painted.
 
-    They take the place of napari's tool keys on this layer only; the tools
-    keep their letters (P paint, F fill, E erase, Z pan and zoom).
+    The keys 1 to 9 start the brush of the class of that value, and take the place of napari's
+    tool keys on this layer only; the tools keep their letters (P paint, F fill, E erase, Z pan
+    and zoom).
+
+    What is bound returns a function, as napari's own tools do: napari keeps it until the same
+    key is pressed again, and calls it whenever that key is released after half a second. A key
+    that returned nothing would leave there what an earlier tool put, which goes back to the tool
+    before: a class key that was held would drop the brush.
+
+    Parameters
+    ----------
+    layer : Labels
+        Layer with a scheme (`scheme_of`); it may be made paintable again.
     """
-    for value in scheme.values:
-        if value <= 9:
-            layer.bind_key(str(value), _selector(value), overwrite=True)
+    for value in range(1, 10):
+        layer.bind_key(str(value), _class_key(value), overwrite=True)
+    for key, mode in _tool_keys():
+        layer.bind_key(key, _tool_key(mode), overwrite=True)
+    layer.events.mode.connect(_on_mode)
+    _show_background(layer)
 
 
-def _selector(value: int) -> Callable[[Labels], None]:
-    def select(layer: Labels) -> None:
-        layer.selected_label = value
+_WITHOUT_BRUSH: WeakSet[Labels] = WeakSet()
+"""Layers that are painted on with a tool of ours, in napari's mode to move the view."""
 
-    return select
+
+def paint_without_brush(layer: Labels, begins: bool) -> None:
+    """Tell that a tool of ours begins to paint on a layer, or ends.
+
+    Meanwhile `start_brush` only chooses the class, and background is shown.
+    """
+    if begins:
+        _WITHOUT_BRUSH.add(unwrapped(layer))
+    else:
+        _WITHOUT_BRUSH.discard(unwrapped(layer))
+    _show_background(layer)
+
+
+def start_brush(layer: Labels, value: int) -> None:
+    """Choose a class by its label value, and the brush to paint it with, or our tool in use."""
+    layer.selected_label = value
+    if unwrapped(layer) not in _WITHOUT_BRUSH:
+        layer.mode = "paint"
+
+
+def _class_key(value: int) -> Callable[[Labels], Callable[[], None]]:
+    def choose(layer: Labels) -> Callable[[], None]:
+        scheme = scheme_of(layer)
+        if scheme is not None and value in scheme.values:
+            start_brush(layer, value)
+        return _stay
+
+    return choose
+
+
+def _stay() -> None:
+    """Do nothing when a class key is released."""
+
+
+def _tool_keys() -> Iterator[tuple[str, str]]:
+    """Yield the keys of napari's tools for labels, other than those of classes, with the tool."""
+    shortcuts = get_settings().shortcuts.shortcuts
+    for name, mode in _TOOLS.items():
+        for key in shortcuts.get(f"napari:activate_labels_{name}_mode", ()):
+            if str(key) not in _CLASS_KEYS:
+                yield str(key), mode
+
+
+def _tool_key(mode: str) -> Callable[[Labels], Callable[[], None]]:
+    """Return what a tool's key does: unlike napari's, it goes back only if the tool is still used.
+
+    While F is held one may press a class key, which starts the brush: releasing F keeps it.
+    """
+
+    def choose(layer: Labels) -> Callable[[], None]:
+        before = layer.mode
+        layer.mode = mode
+
+        def go_back() -> None:
+            if layer.mode == mode:
+                layer.mode = before
+
+        return go_back
+
+    return choose
+
+
+def _is_painted_on(layer: Labels) -> bool:
+    return str(layer.mode) not in _LOOKING or unwrapped(layer) in _WITHOUT_BRUSH
+
+
+def _on_mode(event: Any) -> None:
+    _show_background(event.source)
+
+
+def _show_background(layer: Labels) -> None:
+    """Show the transparent classes while a layer is painted on, and hide them afterwards."""
+    scheme = scheme_of(layer)
+    transparent = [c.value for c in scheme or () if c.is_transparent]
+    if scheme is None or not transparent:
+        return
+    shows_all = _is_painted_on(layer)
+    if bool(layer.colormap.map(transparent[0])[-1]) != shows_all:
+        layer.colormap = class_colormap(scheme, shows_all=shows_all)
 
 
 def labels_layer(

@@ -23,7 +23,7 @@ from napari_fractoseg._napari.corrections import (
     remember_prediction,
 )
 from napari_fractoseg._napari.layer_metadata import add_facts, facts_of
-from napari_fractoseg._napari.layers import apply_scheme
+from napari_fractoseg._napari.layers import apply_scheme, unwrapped
 from napari_fractoseg.datasets.supervision import TaughtPixels
 from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images import TIFF_SUFFIXES
@@ -34,7 +34,18 @@ from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["accept_as_truth", "changed_since", "count_taught", "is_in_doubt", "recognise"]
+__all__ = [
+    "accept_as_truth",
+    "changed_since",
+    "count_taught",
+    "is_foreign",
+    "is_in_doubt",
+    "may_teach_unasked",
+    "note_new_labels",
+    "note_stroke",
+    "note_tick",
+    "recognise",
+]
 
 _DRAWN = ("is_truth", "via", "synthetic")
 """Facts of layers whose labels are right: a user said it, drew them in VIA, or they are exact."""
@@ -43,8 +54,12 @@ _MOST_COMPARED_PX = 2**28
 
 _recognised: WeakSet[Labels] = WeakSet()
 _compared: WeakSet[Labels] = WeakSet()
-_begun_here: WeakSet[Labels] = WeakSet()
-"""Layers that were seen with few labels, so that all they have now was painted by hand here."""
+_painted_here: WeakSet[Labels] = WeakSet()
+"""Layers that were empty when they were first seen, and were painted by hand since."""
+_foreign: WeakSet[Labels] = WeakSet()
+"""Layers of which nothing is known, and that have labels which no hand painted here."""
+_ticked: WeakSet[Labels] = WeakSet()
+"""Layers that the user ticked to learn from."""
 
 
 def recognise(layer: Labels) -> None:
@@ -108,13 +123,58 @@ def count_taught(viewer: napari.viewer.Viewer, layer: Labels) -> TaughtPixels:
     recognise(layer)
     _compare(layer)
     taught = TaughtPixels.of(corrections_of(viewer, layer))
-    if prediction_of(layer) is not None or _drawn_by_a_person(layer):
+    if _is_known(layer) or unwrapped(layer) in _painted_here or not taught.labelled:
         return taught
-    if not taught.is_dense or layer in _begun_here:
-        _begun_here.add(layer)
+    _foreign.add(unwrapped(layer))
+    if not taught.is_dense or _is_being_segmented(layer):
         return taught
     _doubt(layer)
     return TaughtPixels.of(corrections_of(viewer, layer))
+
+
+def is_foreign(layer: Labels) -> bool:
+    """Tell whether all labels of a layer teach, though neither we nor a hand here made them.
+
+    The user has to say that they shall.
+    """
+    return unwrapped(layer) in _foreign and not _is_known(layer)
+
+
+def note_tick(layer: Labels, is_ticked: bool) -> None:
+    """Take note that the user ticked a layer to learn from it, or took that back."""
+    (_ticked.add if is_ticked else _ticked.discard)(unwrapped(layer))
+
+
+def may_teach_unasked(layer: Labels) -> bool:
+    """Tell whether a layer is learnt from without a word of the user, or had that word."""
+    return not is_foreign(layer) or unwrapped(layer) in _ticked
+
+
+def note_stroke(layer: Labels) -> None:
+    """Take note that the user painted on a layer; if it was empty before, all of it is painted."""
+    if unwrapped(layer) not in _foreign:
+        _painted_here.add(unwrapped(layer))
+
+
+def note_new_labels(layer: Labels) -> None:
+    """Take note that all labels of a layer were replaced, which no hand does."""
+    _painted_here.discard(unwrapped(layer))
+    _ticked.discard(unwrapped(layer))
+    if is_in_doubt(layer):
+        forget_prediction(layer)
+        add_facts(layer, {"in_doubt": False})
+
+
+def _is_known(layer: Labels) -> bool:
+    """Tell whether a layer has a prediction to tell corrections from, or somebody's word."""
+    said = any(facts_of(layer).get(entry) for entry in _DRAWN)
+    return said or prediction_of(layer) is not None
+
+
+def _is_being_segmented(layer: Labels) -> bool:
+    """Tell whether a layer is a result of ours that is not finished: its prediction comes then."""
+    facts = facts_of(layer)
+    return bool(facts.get("image")) and not facts.get("changed_since")
 
 
 def _compare(layer: Labels) -> None:
@@ -128,10 +188,6 @@ def _compare(layer: Labels) -> None:
     if origin_of(data.predicted, record) is Origin.CHANGED:
         data.is_prediction = False
         add_facts(layer, {"changed_since": record.model_name})
-
-
-def _drawn_by_a_person(layer: Labels) -> bool:
-    return any(facts_of(layer).get(entry) for entry in _DRAWN)
 
 
 def _doubt(layer: Labels) -> None:

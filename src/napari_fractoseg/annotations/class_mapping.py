@@ -10,6 +10,7 @@ from typing import Literal
 from napari_fractoseg.annotations.document import AnnotatedImage, Region, ViaDocument
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.text import listed
 
 __all__ = [
     "RESEARCH_MASK_VALUES",
@@ -77,8 +78,9 @@ class ClassMapping:
             return None if name is None else self.scheme.find(name)
         if self.several == "error":
             raise AnnotationError(
-                f"{where}: the ticked options {list(ticked)} of attribute {self.attribute!r} are "
-                "several classes. Tick one of them in VIA, or have the first of them taken.",
+                f"{where}: the ticked options {listed(map(repr, ticked))} of attribute "
+                f"{self.attribute!r} are several classes. Tick one of them in VIA, or have "
+                "the first of them taken.",
                 options=("several=first",),
             )
         if None in found:
@@ -131,12 +133,12 @@ class ClassMapping:
         if not value.strip():
             raise AnnotationError(
                 f"{where}: attribute {self.attribute!r} has no value. Give the region one of "
-                f"{list(self.scheme.names)} in VIA, or have regions without a class left out.",
+                f"{listed(self.scheme.names)} in VIA, or have regions without a class left out.",
                 options=("skip_unclassified",),
             )
         raise AnnotationError(
             f"{where}: {value!r} (attribute {self.attribute!r}) is mapped to no class of the "
-            f"scheme {list(self.scheme.names)}. Rename it in VIA, or map it."
+            f"scheme: {listed(self.scheme.names)}. Rename it in VIA, or map it."
         )
 
 
@@ -192,8 +194,8 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     values = {name: filled for name, counts in counted.items() if (filled := _filled(counts))}
     if not values:
         raise AnnotationError(
-            f"no region has a value in any attribute; attributes: {list(counted) or 'none'}. Add "
-            f"one in VIA, give each region one of {list(scheme.names)}, and export again."
+            f"no region has a value in any attribute; attributes: {listed(map(repr, counted))}. "
+            f"Add one in VIA, give each region one of {listed(scheme.names)}, and export again."
         )
     fitting = [
         name
@@ -205,10 +207,14 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     found = _categorical(document, {name: values[name] for name in fitting or values}, not fitting)
     if len(found) == 1:
         return found[0]
-    problem = f"each of {fitting or found} may hold" if fitting or found else "no attribute holds"
+    problem = (
+        f"each of {listed(map(repr, fitting or found))} may hold"
+        if fitting or found
+        else "no attribute holds"
+    )
     raise AnnotationError(
         f"{problem} the class. Attributes with their values: {_listed(values)}. Name the attribute "
-        f"that holds the class, or rename its values in VIA to those of {list(scheme.names)}.",
+        f"that holds the class, or rename its values in VIA to {listed(scheme.names)}.",
         options=("attribute",),
     )
 
@@ -277,7 +283,7 @@ def map_classes(
     unknown = [f"{v!r} {n}" for v, n in occurring.most_common() if not _key(classes, v)]
     if unknown:
         raise AnnotationError(
-            f"values of attribute {attribute!r} are not in the scheme {list(scheme.names)}: "
+            f"values of attribute {attribute!r} are not in the scheme of {listed(scheme.names)}: "
             f"{', '.join(unknown)} (regions). Rename them in VIA, map them to classes, or have new "
             "classes made of them.",
             options=("new_classes",),
@@ -289,8 +295,8 @@ def _with_classes(scheme: ClassScheme, names: list[str], new_classes: bool) -> C
     strange = sorted({name for name in names if scheme.get(name) is None})
     if strange and not new_classes:
         raise AnnotationError(
-            f"values are mapped to {strange}, not in the scheme {list(scheme.names)}. Correct the "
-            "names, or have new classes made of them.",
+            f"values are mapped to {listed(map(repr, strange))}, not in the scheme of "
+            f"{listed(scheme.names)}. Correct the names, or have new classes made of them.",
             options=("new_classes",),
         )
     return scheme.with_names(strange)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.text import listed
 
 __all__ = [
     "TEXT",
@@ -281,7 +282,7 @@ class ViaDocument(Sequence[AnnotatedImage]):
                 return image
         raise AnnotationError(
             f"No image {filename!r} among the {len(self)} annotated ones; the first are "
-            f"{[i.filename for i in self.images[:5]]}."
+            f"{listed(i.filename for i in self.images[:5])}."
         )
 
     def with_images(self, images: Sequence[AnnotatedImage]) -> ViaDocument:

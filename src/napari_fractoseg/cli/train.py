@@ -30,6 +30,7 @@ from napari_fractoseg.cli.options import (
 )
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import check_writable, refuse_existing
+from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.options import described
 from napari_fractoseg.text import printable
 from napari_fractoseg.training.plan import TrainingPlan, plan_entries
@@ -45,7 +46,7 @@ __all__ = ["stop_on_ctrl_c", "train"]
 
 
 _FROM_PLAN = (
-    *("encoder", "encoder_weights", "max_steps", "max_minutes", "seed", "split"),
+    *("method", "encoder", "encoder_weights", "max_steps", "max_minutes", "seed", "split"),
     *("optimiser", "learning_rate", "patience"),
 )
 """Entries of a training plan that are options of the command."""
@@ -145,6 +146,9 @@ def train(
     for a new network. Without --max-steps and --max-minutes it takes 600 steps at
     most; with --max-minutes alone, the time ends it.
 
+    With --method readout it takes seconds: what the model of --from sees (by
+    default the bundled one) is summed up anew, and its network stays as it is.
+
     Ctrl-C ends the training and keeps the best model so far; the exit code is
     then 130. A training that was killed goes on with --resume, as if nothing
     had happened.
@@ -162,10 +166,10 @@ def train(
     with ExitStack() as stack:
         if is_first:
             stack.enter_context(_places(out, checkpoint, options))
-        start = load_model(options.parent) if options.parent else None
-        chosen_plan = suggested_plan(
-            start.card if start else None, plan_entries(plan) if plan else {}, **chosen
-        )
+        entries = plan_entries(plan) if plan else {}
+        parent = options.parent or _parent_of({**entries, **chosen})
+        start = load_model(parent) if parent else None
+        chosen_plan = suggested_plan(start.card if start else None, entries, **chosen)
         training_set = read_training_sets(
             images,
             labels,
@@ -230,6 +234,11 @@ def _refuse_another_encoder(parent: str | None, chosen: Mapping[str, Any]) -> No
                 f"--{option.replace('_', '-')} {chosen[option]} does not go with --from {parent}: "
                 "the encoder is that of the model. Leave one of them out."
             )
+
+
+def _parent_of(entries: Mapping[str, Any]) -> str | None:
+    """Return the model to start from if none is named: a readout needs one."""
+    return DEFAULT_MODEL if entries.get("method") == "readout" else None
 
 
 def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
+from napari_fractoseg.text import listed, size_text
 
 __all__ = ["TrainingPair", "TrainingSet", "merge_training_sets"]
 
@@ -44,9 +45,9 @@ class TrainingPair:
     def __post_init__(self) -> None:
         if self.labels.shape != self.image.shape:
             raise TrainingError(
-                f"{self.image.name}: the image has shape {self.image.shape}, its labels "
-                f"{self.labels.shape}. They must be the same; were the labels made for another "
-                "image?"
+                f"{self.image.name}: the image has {size_text(self.image.shape)}, its labels "
+                f"{size_text(self.labels.shape)}. They must be the same; were the labels made for "
+                "another image?"
             )
         if not self.share > 0:
             raise TrainingError(f"{self.image.name}: share {self.share} is not above 0.")
@@ -152,12 +153,14 @@ class TrainingSet:
         wanted = set(held_out)
         unknown = sorted(wanted - set(self.names))
         if unknown:
-            raise TrainingError(f"No image named {unknown}; there are {sorted(set(self.names))}.")
+            raise TrainingError(
+                f"No image named {listed(unknown)}; there are {listed(sorted(set(self.names)))}."
+            )
         kept, out = self.without(wanted), self.only(wanted)
         if kept is None or out is None:
             raise TrainingError(
-                f"Holding out {sorted(wanted)} leaves {len(kept or ())} images to learn from and "
-                f"{len(out or ())} to validate with. Both need at least one."
+                f"Holding out {listed(sorted(wanted))} leaves {len(kept or ())} images to learn "
+                f"from and {len(out or ())} to validate with. Both need at least one."
             )
         return kept, out
 
@@ -179,7 +182,7 @@ class TrainingSet:
             elif count:
                 raise TrainingError(
                     f"{count} pixels are labelled {name!r}, a class that is not in the scheme "
-                    f"{list(scheme.names)}. Map it to one of these, or start a new model."
+                    f"of {listed(scheme.names)}. Map it to one of these, or start a new model."
                 )
         pairs = tuple(replace(p, labels=table[p.labels]) for p in self.pairs)
         return replace(self, pairs=pairs, scheme=scheme)

@@ -27,6 +27,7 @@ from napari_fractoseg.files import read_json
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import Origin, origin_of, read_record
+from napari_fractoseg.text import size_text
 
 __all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
 
@@ -225,8 +226,7 @@ def _one_plane(path: Path) -> Micrograph:
     stack = read_image(path)
     if stack.n_planes != 1:
         raise TrainingError(
-            f"{path} has {stack.n_planes} planes of shape {stack.shape}. Save the planes to learn "
-            "from as single images."
+            f"{path} has {size_text(stack.shape)}. Save the planes to learn from as single images."
         )
     return stack.plane(next(stack.indices()))
 

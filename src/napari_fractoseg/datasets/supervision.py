@@ -19,8 +19,17 @@ from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.text import size_text
 
-__all__ = ["Corrections", "TaughtPixels", "changed_labels", "painted_pairs"]
+__all__ = [
+    "LEARNT",
+    "NOT_LEARNT",
+    "Corrections",
+    "TaughtPixels",
+    "changed_labels",
+    "judged_strokes",
+    "painted_pairs",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +65,9 @@ class Corrections:
         for what, array in (("prediction", self.predicted), ("checked area", self.checked)):
             if array is not None and array.shape != self.labels.shape:
                 raise TrainingError(
-                    f"The labels have shape {self.labels.shape}, their {what} {array.shape}. They "
-                    "belong to different images; duplicate the layer and paint there."
+                    f"The labels have {size_text(self.labels.shape)}, their {what} "
+                    f"{size_text(array.shape)}. They belong to different images; duplicate the "
+                    "layer and paint there."
                 )
 
     @property
@@ -181,22 +191,53 @@ class TaughtPixels:
         )
 
 
+LEARNT, NOT_LEARNT = 1, 2
+"""Values of `judged_strokes`: strokes that a new model agrees with, and others."""
+
+
 def changed_labels(
-    before: npt.NDArray[np.integer[Any]], after: npt.NDArray[np.integer[Any]]
+    painted: Corrections, after: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.uint8]:
-    """Return the new class of the pixels whose class was changed.
+    """Return the new class of the pixels to which a new model gives another class.
 
     Parameters
     ----------
-    before, after : ndarray of int, same shape
-        Class values before and after the change.
+    painted : Corrections
+        Labels of the earlier model's result; where the user painted on it nothing is compared.
+    after : ndarray of int, same shape
+        Class values that the new model gave; 0 is unlabelled.
 
     Returns
     -------
     ndarray of uint8, same shape
-        Class values of `after` where they differ from `before`, 0 elsewhere.
+        Class values of `after` where the earlier model gave another class, 0 elsewhere.
     """
-    return np.where(before == after, UNLABELLED, after).astype(np.uint8)
+    return np.where(painted.untouched & (painted.labels != after), after, UNLABELLED).astype(
+        np.uint8
+    )
+
+
+def judged_strokes(
+    painted: Corrections, after: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.uint8]:
+    """Tell where a new model agrees with what a user painted on the result of an earlier one.
+
+    Parameters
+    ----------
+    painted : Corrections
+        Labels of the earlier result, with the user's strokes on them.
+    after : ndarray of int, same shape
+        Class values that the new model gave; 0 is unlabelled.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+        `LEARNT` or `NOT_LEARNT` where the user painted and the new model gave a class, 0
+        elsewhere.
+    """
+    judged = np.where(painted.labels == after, LEARNT, NOT_LEARNT)
+    seen = painted.corrected & (after != UNLABELLED)
+    return np.where(seen, judged, UNLABELLED).astype(np.uint8)
 
 
 def painted_pairs(
@@ -229,9 +270,9 @@ def painted_pairs(
     """
     if corrections.labels.shape != image.shape:
         raise TrainingError(
-            f"{image.name}: the image has shape {image.shape}, its labels "
-            f"{corrections.labels.shape}. They must be the same; were the labels made for another "
-            "image?"
+            f"{image.name}: the image has {size_text(image.shape)}, its labels "
+            f"{size_text(corrections.labels.shape)}. They must be the same; were the labels made "
+            "for another image?"
         )
     for index in image.indices():
         of_plane = corrections.plane(index)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["Axis", "pixel_size_um"]
+__all__ = ["Axis", "may_end_in_planes", "pixel_size_um"]
 
 _TYPES = {
     "t": "time",
@@ -33,6 +33,10 @@ _UNITS_UM = {
 }
 """Micrometres in a unit of length, by its names in OME-NGFF and its symbols."""
 _UM = {name: um for names, um in _UNITS_UM.items() for name in names}
+_MOST_PLANES = 64
+"""Largest length of a last axis that may be that of planes."""
+_TIMES_LARGER = 4
+"""Least ratio of rows and columns to the number of planes, where the axes are in another order."""
 _SAME = 1e-3
 """Largest relative difference of the edges of a pixel that counts as square."""
 
@@ -104,3 +108,25 @@ def pixel_size_um(axes: Sequence[Axis]) -> float | None:
     if len(edges) != 2 or not math.isclose(*edges, rel_tol=_SAME):
         return None
     return edges[1]
+
+
+def may_end_in_planes(shape: Sequence[int]) -> bool:
+    """Tell whether an image may have its planes on the last axis, (Y, X, Z) rather than (Z, Y, X).
+
+    The order cannot be known from the shape: somebody has to be asked.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Lengths of the axes, without that of colours.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.images.axes import may_end_in_planes
+    >>> may_end_in_planes((1024, 1280, 34)), may_end_in_planes((34, 1024, 1280))
+    (True, False)
+    """
+    if len(shape) != 3:
+        return False
+    *others, last = shape
+    return 1 < last <= _MOST_PLANES and min(others) >= _TIMES_LARGER * last

@@ -17,6 +17,7 @@ from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray
 from napari_fractoseg.images.normalisation import GreyRange, to_grey
+from napari_fractoseg.text import listed, size_text
 
 __all__ = ["LazyPlane", "Micrograph", "MicrographStack"]
 
@@ -49,7 +50,7 @@ class Micrograph:
         data = self.data
         if len(data.shape) != 2:
             raise ImageError(
-                f"{self.name}: expected an image of shape (Y, X), got {data.shape}. Select one "
+                f"{self.name}: expected one plane, got {size_text(data.shape)}. Select one "
                 "plane, or mark the last axis as RGB."
             )
         if data.dtype.kind not in "buif":
@@ -58,7 +59,7 @@ class Micrograph:
                 "image to uint8, uint16 or float32."
             )
         if 0 in data.shape:
-            raise ImageError(f"{self.name}: the image is empty, its shape is {data.shape}.")
+            raise ImageError(f"{self.name}: the image is empty, it has {size_text(data.shape)}.")
         if not isinstance(data, LazyPlane):
             self._refuse_not_finite()
 
@@ -166,18 +167,18 @@ class MicrographStack:
         shape = tuple(self.data.shape)
         if self.rgb and (len(shape) < 3 or shape[-1] not in (3, 4)):
             raise ImageError(
-                f"{self.name}: an RGB image needs 3 or 4 colours on its last axis, the shape is "
-                f"{shape}. Convert it to grey levels."
+                f"{self.name}: an RGB image needs 3 or 4 colours on its last axis, this one has "
+                f"{shape[-1]}. Convert it to grey levels."
             )
         if len(self.shape) < 2:
-            raise ImageError(f"{self.name}: expected at least two axes (Y, X), got {shape}.")
+            raise ImageError(f"{self.name}: expected rows and columns, got {size_text(shape)}.")
         if 0 in shape:
-            raise ImageError(f"{self.name}: the image is empty, its shape is {shape}.")
+            raise ImageError(f"{self.name}: the image is empty, it has {size_text(shape)}.")
         if self.axes is not None and len(self.axes) != len(self.shape):
             raise ImageError(
                 f"{self.name}: {len(self.axes)} axes were named ("
-                f"{', '.join(axis.name for axis in self.axes)}) of an image of shape {self.shape}. "
-                "Name each of them, but not that of the colours."
+                f"{listed(axis.name for axis in self.axes)}) of an image of "
+                f"{size_text(self.shape)}. Name each of them, but not that of the colours."
             )
 
     @property

@@ -18,6 +18,7 @@ from napari_fractoseg.images.formats.tiff import LOADED_VALUES, read_tiff
 from napari_fractoseg.images.formats.zarr import is_zarr, read_zarr
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 from napari_fractoseg.images.micrograph import MicrographStack
+from napari_fractoseg.text import size_text
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -169,8 +170,8 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
         mask, rgb = mask[..., 0], False
     if rgb or mask.ndim != 2 or mask.dtype.kind not in "iub":
         raise ImageError(
-            f"{path}: a label mask is a greyscale image of whole numbers, this one has shape "
-            f"{mask.shape} and type {mask.dtype}. Save class values, not colours."
+            f"{path}: a label mask is a greyscale image of whole numbers, this one has "
+            f"{size_text(mask.shape)} of type {mask.dtype}. Save class values, not colours."
         )
     return mask.astype(np.uint8) if mask.dtype.kind == "b" else mask
 

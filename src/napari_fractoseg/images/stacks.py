@@ -16,6 +16,7 @@ from napari_fractoseg.images.chunks import ChunkCount
 from napari_fractoseg.images.lazy import LazyArray, chunk_counts
 from napari_fractoseg.images.micrograph import MicrographStack
 from napari_fractoseg.images.reading import find_images, image_header, read_image
+from napari_fractoseg.text import size_text
 
 __all__ = ["natural_order", "read_stack"]
 
@@ -119,8 +120,8 @@ class _FileStack(LazyArray):
         planes = stack.shape[:-2]
         if stack.shape[-2:] != self.shape[1:3] or stack.rgb != self._rgb:
             raise ImageError(
-                f"{path} was changed while it was used: it is {stack.shape} now. Open the stack "
-                "again."
+                f"{path} was changed while it was used: it is {size_text(stack.shape)} now. Open "
+                "the stack again."
             )
         return stack.data[(0,) * len(planes)] if planes else stack.data
 
@@ -133,7 +134,7 @@ def _plane_header(
     *leading, rows, columns = shape[:-1] if rgb else shape
     if any(n > 1 for n in leading):
         raise ImageError(
-            f"{path} has {np.prod(leading)} planes, its shape is {shape}; in a stack of files each "
+            f"{path} has {np.prod(leading)} planes, not one; in a stack of files each "
             "holds one. Segment it by itself."
         )
     return (rows, columns), dtype, rgb

@@ -213,15 +213,18 @@ def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
 
 
 def label_core(
+    model: SegmentationModel,
     by_scale: Sequence[ScaleProbabilities],
     core: Box,
     values: torch.Tensor,
     uncertainties: Collection[str] = (),
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-    """Choose the class of each pixel of a core by the mean probability over all scale levels.
+    """Choose the class of each pixel of a core by its probability over all scale levels.
 
     Parameters
     ----------
+    model : SegmentationModel
+        Model that combines its scale levels.
     by_scale : sequence of ScaleProbabilities
         Probabilities at each scale level; each window contains the core.
     core : Box
@@ -242,14 +245,13 @@ def label_core(
         Sum of the highest probabilities: NaN if any probability is, with which a network that
         computes beyond the range of its numbers would otherwise choose the first class.
     """
-    first, *others = by_scale
-    device = first.probabilities.device
+    device = by_scale[0].probabilities.device
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
     uncertainty = {kind: torch.empty(core.shape, device=device) for kind in uncertainties}
     total = torch.zeros((), device=device)
     for band in _bands(core, 1):
         rows = band.relative_to(core).slices
-        mean = sum((part.of(band) for part in others), start=first.of(band)) / len(by_scale)
+        mean = model.combined([part.of(band) for part in by_scale])
         highest, channel = mean.max(dim=0)
         labels[rows] = values[channel]
         total += highest.sum()

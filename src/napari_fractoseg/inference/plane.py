@@ -137,7 +137,7 @@ class PlaneRun:
             yield Progress(self._done, total, text)
         span = model.n_flips * sum(cells_of(tile, scale) for tile in batch)
         with self._memory():
-            job = model.scale_job(self._windows.of(batch, scale.reduction))
+            job = model.scale_job(self._windows.of(batch, scale.reduction), scale)
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span
         return found
@@ -147,7 +147,7 @@ class PlaneRun:
         transfers = self._engine.transfers
         with self._memory():
             labels, uncertainty, total = label_core(
-                by_scale, tile.core, self._values, self._uncertainties
+                self._model, by_scale, tile.core, self._values, self._uncertainties
             )
             sum_there = transfers.from_device(total)
             coming = [(self._labels, transfers.from_device(labels))]

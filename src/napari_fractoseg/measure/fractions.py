@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import ClassScheme
 
-__all__ = ["class_fractions", "fractions_of_planes"]
+__all__ = ["class_fractions", "fractions_of_counts", "fractions_of_planes"]
 
 
 def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
@@ -95,6 +95,26 @@ def fractions_of_planes(planes: Iterable[Any], scheme: ClassScheme) -> pd.DataFr
         scheme.check_labels(plane)
         counts.update(value_counts(plane))
         n_px += math.prod(plane.shape)
+    return fractions_of_counts(counts, n_px, scheme)
+
+
+def fractions_of_counts(counts: Mapping[int, int], n_px: int, scheme: ClassScheme) -> pd.DataFrame:
+    """Measure the area fraction of each class, from pixels that are counted already.
+
+    Parameters
+    ----------
+    counts : mapping of int to int
+        Label value -> number of pixels; values of no class are passed over.
+    n_px : int
+        Number of all pixels, whatever their value.
+    scheme : ClassScheme
+        Classes of the label values.
+
+    Returns
+    -------
+    DataFrame
+        One row for each class, with the columns of `class_fractions`.
+    """
     area_px = np.array([counts.get(value, 0) for value in scheme.values], dtype=np.int64)
     is_mode = np.array([c.is_fracture_mode for c in scheme])
     return pd.DataFrame(

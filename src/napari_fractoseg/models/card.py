@@ -82,11 +82,15 @@ class Inference:
     halo_px : int
         Width of the halo around a tile, in image pixels, at the smallest reduction; at the
         others it has the same number of network pixels.
+    combine : {"mean", "sum"}
+        What the scale levels are to one another: the mean of their probabilities is taken, or,
+        for a readout, the sum of their scores.
     """
 
     reductions: Annotated[Reductions, Field(min_length=1)] = (1,)
     flips: bool = False
     halo_px: Annotated[int, Field(ge=0, le=2048)] = 128
+    combine: Literal["mean", "sum"] = "mean"
 
 
 @dataclass(frozen=True, config=_CONFIG)

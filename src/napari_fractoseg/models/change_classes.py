@@ -10,6 +10,8 @@ import torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.readout import ReadoutNetwork
+from napari_fractoseg.text import listed
 
 __all__ = ["with_classes"]
 
@@ -62,8 +64,8 @@ def with_classes(
     origin = _origin(before, scheme, renamed or {})
     if not origin:
         raise ModelError(
-            f"Of the classes {list(scheme.names)} model {model.card.name!r} knows none; it has "
-            f"{list(before.names)}. Start a new model, or say which class was renamed."
+            f"Of the classes {listed(scheme.names)} model {model.card.name!r} knows none; it has "
+            f"{listed(before.names)}. Start a new model, or say which class was renamed."
         )
     known = tuple(sorted(origin))
     result = SegmentationModel(
@@ -73,6 +75,9 @@ def with_classes(
         before
     ):
         return result  # other names, values or colours only
+    if isinstance(model.network, ReadoutNetwork):
+        result.network = model.network.with_classes(origin, len(scheme)).eval()
+        return result
     result.network = _network(model, scheme, seed)
     _copy(model.network.state_dict(), result.network, origin, (len(before), len(scheme)))
     result.network.eval()
@@ -83,7 +88,9 @@ def _origin(before: ClassScheme, scheme: ClassScheme, renamed: Mapping[str, str]
     """Return the mapping of new channel to old channel, for classes that the model knows."""
     unknown = sorted(set(renamed.values()) - set(before.names))
     if unknown:
-        raise ModelError(f"The model has no class {unknown} to rename; it has {before.names}.")
+        raise ModelError(
+            f"The model has no class {listed(unknown)} to rename; it has {listed(before.names)}."
+        )
     origin = {}
     for channel, fracture_class in enumerate(scheme):
         found = before.get(renamed.get(fracture_class.name, fracture_class.name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from napari_fractoseg.files import draft_folder, file_sha256
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.models.card import CARD, CONFIG, README, WEIGHTS, ModelCard
-from napari_fractoseg.models.network import build_network, load_network
+from napari_fractoseg.models.network import build_network, config_of, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model, sweep_models
 
@@ -46,11 +47,14 @@ class ScaleLevel:
         Stride of the network: windows start and end at multiples of it.
     halo_px : int
         Width of the halo around a tile, which is computed and thrown away.
+    number : int
+        Place among the scale levels of its model, from 0 for the coarsest.
     """
 
     reduction: int
     stride_px: int
     halo_px: int
+    number: int = 0
 
 
 class SegmentationModel:
@@ -160,7 +164,7 @@ class SegmentationModel:
         folder = Path(folder)
         check_place(folder)
         sweep_models(folder.parent)
-        config = {**self.network.config, "_model_class": type(self.network).__name__}  # type: ignore[dict-item]
+        config = config_of(self.network)
         with (
             translated(OutputError, f"{folder} cannot be written", "Make room there."),
             draft_folder(folder) as draft,
@@ -191,8 +195,8 @@ class SegmentationModel:
         reductions, halo_px = self.card.inference.reductions, self.card.inference.halo_px
         n_strides = -(-halo_px // (stride * min(reductions)))
         return tuple(
-            ScaleLevel(reduction, stride * reduction, n_strides * stride * reduction)
-            for reduction in sorted(set(reductions), reverse=True)
+            ScaleLevel(reduction, stride * reduction, n_strides * stride * reduction, number)
+            for number, reduction in enumerate(sorted(set(reductions), reverse=True))
         )
 
     def to(self, device: torch.device) -> SegmentationModel:
@@ -259,13 +263,30 @@ class SegmentationModel:
         inputs = torch.as_tensor(batch)
         parts, scales = [], self.scale_levels
         for number, scale in enumerate(scales):
-            job = self.scale_job(reduced(inputs, scale.reduction))
+            job = self.scale_job(reduced(inputs, scale.reduction), scale)
             found = yield from as_part(job, number, len(scales), "")
             parts.append(enlarged(found, scale.reduction))
-        mean = _mean(parts)
-        if not bool(torch.isfinite(mean).all()):
+        probabilities = self.combined(parts)
+        if not bool(torch.isfinite(probabilities).all()):
             raise self.no_numbers()
-        return mean
+        return probabilities
+
+    def combined(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the probabilities of the classes from what `scale_job` gave at each scale level.
+
+        Parameters
+        ----------
+        parts : sequence of Tensor of float32, shape (..., K, Y, X)
+            Results of all scale levels at the same pixels.
+
+        Returns
+        -------
+        Tensor of float32, shape (..., K, Y, X)
+            Mean of the probabilities; for a readout the softmax of the sum of its scores.
+        """
+        if self.card.inference.combine == "sum":
+            return _sum(parts).softmax(dim=-3)
+        return _mean(parts)
 
     def no_numbers(self, device: str = "") -> ModelError:
         """Return the error for a network whose output is NaN, on a device that is named."""
@@ -276,7 +297,7 @@ class SegmentationModel:
         )
 
     @torch.inference_mode()
-    def scale_job(self, inputs: torch.Tensor) -> Job[torch.Tensor]:
+    def scale_job(self, inputs: torch.Tensor, scale: ScaleLevel) -> Job[torch.Tensor]:
         """Compute the probabilities of a batch at one scale level, averaged over flips.
 
         Parameters
@@ -284,6 +305,8 @@ class SegmentationModel:
         inputs : Tensor of float32, shape (N, 1, Y, X)
             Normalised grey levels in network pixels (`reduced`); Y and X are multiples of
             the network's stride.
+        scale : ScaleLevel
+            The scale level.
 
         Yields
         ------
@@ -293,7 +316,8 @@ class SegmentationModel:
         Returns
         -------
         Tensor of float32, shape (N, K, Y, X)
-            Probability of each class at each network pixel, on the model's device.
+            Probability of each class at each network pixel, on the model's device; for a
+            readout, what the scale level adds to the score of each class.
         """
         inputs = inputs.to(next(self.network.parameters()).device)
         if self.network.training:
@@ -303,8 +327,15 @@ class SegmentationModel:
             if results:
                 yield Progress(len(results), len(self._flip_axes))
             flipped = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
-            results.append(self.network(flipped).float().softmax(dim=1).flip(axes))
+            results.append(self._scores(self.network(flipped).float(), scale).flip(axes))
         return _mean(results)
+
+    def _scores(self, outputs: torch.Tensor, scale: ScaleLevel) -> torch.Tensor:
+        """Return what a scale level contributes to `combined` from outputs of the network."""
+        if self.card.inference.combine == "sum":
+            first = scale.number * len(self.card.scheme)
+            return outputs[:, first : first + len(self.card.scheme)]
+        return outputs.softmax(dim=1)
 
     @property
     def n_flips(self) -> int:
@@ -347,8 +378,12 @@ def enlarged(probabilities: torch.Tensor, reduction: int) -> torch.Tensor:
     return F.interpolate(probabilities, scale_factor=reduction, mode="bilinear")
 
 
-def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(parts).mean(dim=0) if len(parts) > 1 else parts[0]
+def _sum(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return sum(parts[1:], start=parts[0])
+
+
+def _mean(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return _sum(parts) / len(parts) if len(parts) > 1 else parts[0]
 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:

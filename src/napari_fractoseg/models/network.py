@@ -7,10 +7,12 @@ the network, which takes no memory, before anything is read.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,11 +30,13 @@ from napari_fractoseg.files import read_json
 from napari_fractoseg.images.memory import free_memory
 from napari_fractoseg.models.card import CONFIG, WEIGHTS, ModelCard
 from napari_fractoseg.models.limits import LibraryName
+from napari_fractoseg.models.readout import READOUT, ReadoutNetwork, ReadoutShape
 from napari_fractoseg.options import refusal
 
 __all__ = [
     "build_network",
     "check_finite",
+    "config_of",
     "is_known_encoder",
     "load_network",
     "read_weights",
@@ -104,6 +108,7 @@ class _Options(TypedDict, total=False):
 
 
 _OPTIONS: TypeAdapter[_Options] = TypeAdapter(_Options)
+_READOUT: TypeAdapter[ReadoutShape] = TypeAdapter(ReadoutShape)
 _UNNAMED = ("decoder_use_batchnorm", "psp_use_batchnorm", "dynamic_img_size")
 """Options that some architectures take although their signature does not name them."""
 
@@ -171,8 +176,14 @@ def load_network(folder: Path, card: ModelCard) -> torch.nn.Module:
         "network"
     )
     with translated(ModelError, what, "Update it, or choose another model."):
+        shape = _readout_shape(config.pop(READOUT, None))
+        _check_readout(shape, card)
         make = _maker(card.architecture, config)
-        outline = _outline(make, len(card.scheme))
+        n_outputs = int(config["classes"])
+        if shape is not None:
+            make = partial(_with_readout, make, shape)
+            n_outputs = shape.n_outputs
+        outline = _outline(make, n_outputs)
     stored = _read_outlines(folder / WEIGHTS)
     types = {name: weight.dtype for name, weight in outline.state_dict().items()}
     misfit = f"{folder}: the weights do not fit the network that {CONFIG} describes"
@@ -203,6 +214,42 @@ def _maker(architecture: str, options: Mapping[str, Any]) -> Callable[[], torch.
         raise ValueError(f"there is no encoder {options['encoder_name']!r} in it or in timm")
     # Otherwise smp would fetch the encoder's first weights from a hub.
     return lambda: smp.create_model(architecture, encoder_weights=None, **checked)
+
+
+def config_of(network: torch.nn.Module) -> dict[str, Any]:
+    """Return the configuration of a network as ``config.json`` has it.
+
+    It is that of segmentation-models-pytorch, with an entry for a readout.
+    """
+    below = network.base if isinstance(network, ReadoutNetwork) else network
+    config: dict[str, Any] = {**below.config}  # type: ignore[dict-item]
+    config["_model_class"] = type(below).__name__
+    if isinstance(network, ReadoutNetwork):
+        config[READOUT] = dataclasses.asdict(network.shape)
+    return config
+
+
+def _check_readout(shape: ReadoutShape | None, card: ModelCard) -> None:
+    """Raise ValueError unless a readout fits the scale levels of a card."""
+    inference = card.inference
+    if (inference.combine == "sum") != (shape is not None):
+        raise ValueError(f"the card combines scale levels by {inference.combine!r}")
+    if shape is not None and shape.levels != len(set(inference.reductions)):
+        raise ValueError(
+            f"its readout has {shape.levels} scale levels, the card {inference.reductions}"
+        )
+
+
+def _readout_shape(entry: Any) -> ReadoutShape | None:
+    """Return the shape of the readout that a configuration has, None if it has none."""
+    try:
+        return None if entry is None else _READOUT.validate_python(entry)
+    except pydantic.ValidationError as error:
+        raise ValueError(refusal(error)) from error
+
+
+def _with_readout(make: Callable[[], torch.nn.Module], shape: ReadoutShape) -> ReadoutNetwork:
+    return ReadoutNetwork(make(), shape)
 
 
 class _WithoutMemory(TorchFunctionMode):
@@ -264,6 +311,9 @@ def _read_config(path: Path, card: ModelCard) -> dict[str, Any]:
             f"{smp.__version__}. Update it, or choose another model."
         )
     found = {**config, "architecture": architecture.lower()}
+    readout = config.get(READOUT)
+    n_classes = readout.get("classes") if isinstance(readout, dict) else found.get("classes")
+    found["classes"] = n_classes
     wanted = {
         "in_channels": 1,
         "classes": len(card.scheme),

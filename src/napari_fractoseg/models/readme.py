@@ -34,8 +34,11 @@ def kept_text(card: ModelCard) -> str:
         A sentence, such as "Kept: the weights of step 120 of 160, the best on the
         held-out pixels."; empty if the card does not tell.
     """
+    figures = _entries(card.metrics.get("validation"))
+    if card.lineage.plan.get("method") == "readout":
+        return _readout_text(figures)
     steps = card.lineage.plan.get("steps_done")
-    best = _entries(card.metrics.get("validation")).get("step")
+    best = figures.get("step")
     if not _is_number(steps):
         return ""
     if not _is_number(best):
@@ -43,6 +46,19 @@ def kept_text(card: ModelCard) -> str:
     if best == 0:
         return "No step was better than the start on the held-out pixels: the model is as it was."
     return f"Kept: the weights of step {best} of {steps}, the best on the held-out pixels."
+
+
+def _readout_text(figures: Mapping[str, Any]) -> str:
+    """Return a sentence on whether a readout does better than the model it reads."""
+    before, now = figures.get("mean_iou_before"), figures.get("mean_iou")
+    if not (isinstance(before, float) and isinstance(now, float)):
+        return ""
+    if now >= before:
+        return "On the held-out pixels it does better than the model that it started from."
+    return (
+        "On the held-out pixels it does worse than the model that it started from: paint more, or "
+        "keep that one."
+    )
 
 
 def readme_text(card: ModelCard) -> str:

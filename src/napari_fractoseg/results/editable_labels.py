@@ -70,6 +70,11 @@ class SavedArray:
         """Folder of the zarr group that holds the array."""
         return self._group
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether a prediction was painted on, so that it is kept beside the labels."""
+        return self.is_prediction and (self._group / PREDICTED).exists()
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -14,7 +14,7 @@ from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
-from napari_fractoseg.errors import DownloadError
+from napari_fractoseg.errors import DownloadError, TrainingError
 from napari_fractoseg.jobs import Job, drain
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.change_classes import with_classes
@@ -26,11 +26,12 @@ from napari_fractoseg.models.pretrained import (
     find_weights,
 )
 from napari_fractoseg.training.checkpoint import Checkpoint
-from napari_fractoseg.training.data.split import Split, earlier_blocks, split_training_set
+from napari_fractoseg.training.data.split import HeldOut, Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.distributed import Processes
 from napari_fractoseg.training.loop import FineTuned, Trainer
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan, suggested_plan
+from napari_fractoseg.training.readout.training import train_readout
 
 __all__ = ["new_model", "pretrained_model_job", "train", "train_job"]
 
@@ -185,6 +186,12 @@ def train_job(
     if not isinstance(plan, TrainingPlan):
         plan = suggested_plan(None if start is None else start.card, plan or {})
     held_out, notes = {}, tuple[str, ...]()
+    if plan.method == "readout":
+        return (
+            yield from _train_readout(
+                training_set, plan, start, scheme, renamed, name, validation, device
+            )
+        )
     if start is None:
         training_set = training_set.with_scheme(scheme or training_set.scheme)
         training_set.check_teachable()
@@ -200,19 +207,44 @@ def train_job(
         training_set = training_set.with_scheme(start.card.scheme)
         model = start.with_card(name=name, description=f"Fine-tuned from {start.card.name}.")
     training_set.check_teachable()
-    if validation:
-        split = Split(*training_set.split(validation))
-    else:
-        split = split_training_set(
-            training_set,
-            plan.split,
-            held_out=plan.held_out,
-            gap_px=plan.gap_px,
-            earlier=held_out,
-        )
+    split = _split(training_set, plan, validation, held_out)
     split = replace(split, notes=(*notes, *split.notes))
     trainer = Trainer(model, plan, device, processes)
     return (yield from trainer.run_split(split, should_stop, checkpoint))
+
+
+def _split(
+    training_set: TrainingSet, plan: TrainingPlan, validation: Sequence[str], held_out: HeldOut
+) -> Split:
+    """Hold out the images that were named, or what the plan says."""
+    if validation:
+        return Split(*training_set.split(validation))
+    return split_training_set(
+        training_set, plan.split, held_out=plan.held_out, gap_px=plan.gap_px, earlier=held_out
+    )
+
+
+def _train_readout(
+    training_set: TrainingSet,
+    plan: TrainingPlan,
+    start: SegmentationModel | None,
+    scheme: ClassScheme | None,
+    renamed: Mapping[str, str] | None,
+    name: str,
+    validation: Sequence[str],
+    device: Device | None,
+) -> Job[FineTuned]:
+    """Train a readout; see `train_job`."""
+    if start is None:
+        raise TrainingError(
+            "A readout sums up what a model sees. Choose a model to start from, such as default "
+            "(--from default), or the method deep for a new network."
+        )
+    plan = continued_plan(plan, start.card)
+    training_set = training_set.with_scheme(scheme or training_set.scheme)
+    training_set.check_teachable()
+    split = _split(training_set, plan, validation, earlier_blocks(start.card))
+    return (yield from train_readout(start, split, plan, name, device, renamed))
 
 
 def _as_it_began(plan: TrainingPlan, checkpoint: Path) -> TrainingPlan:

@@ -21,7 +21,7 @@ _Positive = Annotated[int, Field(ge=1)]
 
 _RETIRED = {"near_px": 0, "label_smoothing": 0}
 """Entry that plans had once -> the value with which it did nothing."""
-_OF_A_CARD = ("steps_done", "start", "earlier_stages")
+_OF_A_CARD = ("steps_done", "start", "earlier_stages", "readout")
 """Entries that stand beside the plan on a model's card and are no part of it."""
 
 
@@ -30,6 +30,20 @@ _OF_A_CARD = ("steps_done", "start", "earlier_stages")
 class TrainingPlan:
     """How a network is trained; with its seed and the hashes of the data it repeats the run."""
 
+    method: Annotated[
+        Literal["deep", "readout"],
+        Field(
+            description="What is learnt: all weights of a network, in minutes (deep), or only how "
+            "what a model sees is summed up, in seconds (readout)."
+        ),
+    ] = "deep"
+    readout_reductions: Annotated[
+        Reductions,
+        Field(
+            description="Scale levels that a readout sees, as reductions: smaller ones show finer "
+            "detail and take longer. Empty means 1 and 2."
+        ),
+    ] = ()
     architecture: Annotated[
         LibraryName,
         Field(description="Kind of a new network, as segmentation-models-pytorch names it."),

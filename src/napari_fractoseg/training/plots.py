@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_loss", "draw_validation"]
 
 _SMOOTH = 0.9
+_LONGEST_NAME = 18
 
 
 def draw_loss(history: Sequence[Mapping[str, float]], ax: Axes, color: str = "0.5") -> None:
@@ -31,8 +32,8 @@ def draw_loss(history: Sequence[Mapping[str, float]], ax: Axes, color: str = "0.
     """
     steps = [row["step"] for row in history if "loss" in row]
     losses = [row["loss"] for row in history if "loss" in row]
-    ax.plot(steps, losses, color=color, alpha=0.3, linewidth=0.7)
-    ax.plot(steps, _running_mean(losses), color=color, linewidth=1.2)
+    ax.plot(steps, losses, color=color, alpha=0.3, linewidth=0.7, label="loss")
+    ax.plot(steps, _running_mean(losses), color=color, linewidth=1.2, label="loss, smoothed")
     ax.set_ylabel("loss")
     ax.set_xlabel("step")
 
@@ -76,12 +77,15 @@ def draw_validation(
                 linewidth=1,
                 marker=".",
                 markersize=3,
-                label=fracture_class.name.replace("$", r"\$"),  # which begins a formula
+                label=_short(fracture_class.name).replace("$", r"\$"),  # which begins a formula
             )
-    if not rows and history:  # nothing was validated yet: the same axis as that of the loss
-        ax.set_xlim(0, max(1, history[-1]["step"]))
     means = [row["mean_iou"] for row in rows]
-    ax.plot(steps, means, color=color, linewidth=1.8, marker="o", markersize=3, label="mean")
+    ax.plot(steps, means, color=color, linewidth=1.8, marker="o", markersize=3, label="mean IoU")
     ax.set_ylim(0, 1)
     ax.set_ylabel("IoU, held out")
     ax.set_xlabel("step")
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for the others in a legend."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

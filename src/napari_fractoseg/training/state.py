@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,13 +16,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_fractoseg.errors import TrainingError
-from napari_fractoseg.evaluation.confusion import Confusion
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, as_part
-from napari_fractoseg.models.card import Inference, Lineage
+from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.text import printable
 from napari_fractoseg.training.checkpoint import Checkpoint, damage_named, pack, unpack
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.data.stream import PatchStream
@@ -35,6 +32,7 @@ from napari_fractoseg.training.optimisers import (
     make_optimiser,
     set_learning_rate,
 )
+from napari_fractoseg.training.outcome import figures_of, lineage_of, validation_report
 from napari_fractoseg.training.plan import TrainingPlan, without_retired
 from napari_fractoseg.training.presets import patches_in_a_step
 
@@ -221,7 +219,7 @@ class TrainingRun:
         current = self.current()
         quick = current.with_card(inference=replace(current.card.inference, flips=False))
         evaluation = yield from self._evaluate(quick, done)
-        figures = _figures(evaluation.pooled)
+        figures = figures_of(evaluation.pooled)
         if figures["mean_iou"] > self.best_score:
             self.best_step, self.best_score = self.n_steps, figures["mean_iou"]
             self.best_weights = copy.deepcopy(self.trained_network.state_dict())
@@ -273,8 +271,11 @@ class TrainingRun:
             model.network.load_state_dict(best)
         else:
             evaluation = yield from self._judge(model, best)
-            metrics = {"validation": self._report(evaluation)}
-        model.card = replace(model.card, lineage=self._lineage(), metrics=metrics)
+            report = validation_report(evaluation, self.best_step, self.before, self.split)
+            metrics = {"validation": report}
+        plan = {**self.plan.to_dict(), "steps_done": self.n_steps}
+        lineage = lineage_of(self.start, self.split, plan)
+        model.card = replace(model.card, lineage=lineage, metrics=metrics)
         model.network.to("cpu").eval().requires_grad_(True)
         return model
 
@@ -286,7 +287,7 @@ class TrainingRun:
         parent = self.start.network.state_dict()
         model.network.load_state_dict(parent)
         before = yield from self._evaluate(model, self.n_steps)
-        self.before = _figures(before.pooled)
+        self.before = figures_of(before.pooled)
         if self.best_step > 0:
             model.network.load_state_dict(best)
             after = yield from self._evaluate(model, self.n_steps)
@@ -295,36 +296,6 @@ class TrainingRun:
             model.network.load_state_dict(parent)
             self.best_step = 0
         return before
-
-    def _report(self, evaluation: Evaluation) -> dict[str, Any]:
-        pooled, counts = evaluation.pooled, evaluation.pooled.counts.sum(axis=1)
-        names = pooled.scheme.names
-        return {
-            "images": tuple(map(printable, evaluation.images)),
-            "step": self.best_step,
-            "mean_iou_before": self.before.get("mean_iou"),
-            "mean_iou": pooled.mean_iou,
-            "classes": {
-                name: {"iou": _number(pooled.iou[name]), "labelled_px": int(px)}
-                for name, px in zip(names, counts, strict=True)
-            },
-            "notes": list(map(printable, self.split.notes)),
-        }
-
-    def _lineage(self) -> Lineage:
-        from napari_fractoseg import __version__
-
-        return Lineage(
-            parent=self.start.digest or None,
-            plan={**self.plan.to_dict(), "steps_done": self.n_steps},
-            data=self.split.learn.digests(),
-            held_out={
-                digest: tuple((b.row0, b.row1, b.column0, b.column1) for b in boxes)
-                for digest, boxes in self.split.held_out.items()
-            },
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            fractoseg_version=__version__,
-        )
 
     # ---- checkpoints --------------------------------------------------------------------
 
@@ -453,12 +424,3 @@ def _numbered(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str, torch.
         number, _, entry = name.partition("/")
         numbered.setdefault(int(number), {})[entry] = tensor
     return numbered
-
-
-def _figures(confusion: Confusion) -> dict[str, float]:
-    ious = {f"iou {name}": value for name, value in confusion.iou.items() if not math.isnan(value)}
-    return {"mean_iou": confusion.mean_iou, **ious}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -17,7 +17,8 @@ from qtpy.QtCore import Qt
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.corrections import is_teachable
 from napari_fractoseg._napari.facets.row import ToolRow
-from napari_fractoseg._napari.layers import is_segmentable
+from napari_fractoseg._napari.layers import is_segmentable, labels_layer
+from napari_fractoseg.classes import DEFAULT_SCHEME
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
@@ -191,13 +192,12 @@ def test_the_tool_ends(viewer, labels, row, qtbot, way):
     if way == "brush":
         qtbot.mouseClick(row.brush_button, Qt.MouseButton.LeftButton)
         assert labels.mode == "paint"
-        assert "[ and ]" in row.hint.text()
     elif way == "napari's brush":
         labels.mode = "paint"
     elif way == "other layer":
         viewer.layers.selection.active = viewer.layers["s17"]
     elif way == "escape":
-        labels.keymap[KeyBinding.from_str("Escape")](labels)
+        press(labels, "Escape")
     else:
         viewer.layers.remove(labels)
     assert not row.facet_button.isChecked()
@@ -260,11 +260,33 @@ def test_without_an_image_a_line_says_why(viewer, row, qtbot):
     assert "no image of the size" in row.hint.text()
 
 
-def test_the_keys_are_shown_where_one_paints(labels, row, qtbot):
+def test_the_keys_are_shown_while_the_tool_is_on(labels, row, qtbot):
     switch_on(row, qtbot)
     assert "Shift + wheel" in row.hint.text()
     qtbot.mouseClick(row.brush_button, Qt.MouseButton.LeftButton)
-    assert "Ctrl + Z" in row.hint.text()
+    assert row.hint.text() == ""
+
+
+def press(layer, key):
+    layer.keymap[KeyBinding.from_str(key)](layer)
+
+
+def test_a_class_key_chooses_the_class_of_the_next_facet(viewer, row, mouse, qtbot):
+    """Background has no colour: it is shown while it is painted, with this tool, too."""
+    viewer.add_image(quarters(), name="s17")
+    layer = labels_layer(np.zeros(SHAPE, np.uint8), DEFAULT_SCHEME, name="painted")
+    viewer.add_layer(layer)
+    switch_on(row, qtbot)
+    press(layer, "3")
+    assert row.facet_button.isChecked()
+    at_quarter(row, mouse)
+    mouse.click(10, 10)
+    assert np.count_nonzero(layer.data == 3) == 2000
+    assert layer.colormap.map(3)[-1] > 0
+    qtbot.mouseClick(row.facet_button, Qt.MouseButton.LeftButton)
+    assert layer.colormap.map(3)[-1] == 0
+    press(layer, "2")
+    assert (layer.mode, layer.selected_label) == ("paint", 2)
 
 
 def test_the_tool_ends_when_its_row_is_closed(viewer, labels, qtbot):

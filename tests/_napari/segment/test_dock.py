@@ -11,7 +11,7 @@ import torch
 import zarr
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QStyle, QStyleOptionComboBox
+from qtpy.QtWidgets import QLabel, QStyle, QStyleOptionComboBox
 
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.jobs import State
@@ -132,18 +132,66 @@ def test_the_result_says_where_it_comes_from(widget, viewer, noise, qtbot, tiny_
     assert (origin["tile_px"], origin["halo_px"]) == (1536, 64)
 
 
+def said(widget):
+    return widget.result_line.text().replace("\u00a0", " ").splitlines()
+
+
 def test_the_result_line_gives_the_fractions(widget, viewer, noise, qtbot):
     from napari_fractoseg.measure.fractions import class_fractions
 
     viewer.add_image(noise(64, 64))
     segment(widget, qtbot)
-    table = class_fractions(widget.result.data, DEFAULT_SCHEME)
-    line = widget.result_line.text().replace("\u00a0", " ")
-    if table.fraction_of_modes.isna().all():
-        assert "No intergranular or transgranular area" in line
-    else:
-        assert f"Intergranular {table.fraction_of_modes[0]:.1%}".replace("%", " %") in line
-        assert line.endswith(" % classified")
+    share = class_fractions(widget.result.data, DEFAULT_SCHEME).fraction_of_modes
+    assert said(widget)[
+        0
+    ] == f"Intergranular {share[0]:.0%}   Transgranular {share[1]:.0%}".replace("%", " %")
+    assert said(widget)[1].endswith(" % that show a fracture mode")
+    assert said(widget)[2].endswith("it was not checked against annotations.")
+
+
+def test_the_result_line_tells_model_and_correction_apart(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(64, 64))
+    segment(widget, qtbot)
+    before = said(widget)
+    click(qtbot, widget.brush_button)
+    widget.result.brush_size = 200
+    widget.result.paint((32, 32), 2)
+    qtbot.waitUntil(lambda: "→ corrected 0 %" in said(widget)[0], timeout=5000)
+    assert said(widget)[0].startswith("Intergranular: model ")
+    widget.result.undo()
+    qtbot.waitUntil(lambda: said(widget) == before, timeout=5000)
+
+
+def test_the_result_line_goes_with_its_layer_and_follows_the_active_one(
+    widget, viewer, noise, qtbot
+):
+    viewer.add_image(noise(64, 64))
+    segment(widget, qtbot)
+    of_result = said(widget)
+    by_hand = viewer.add_labels(np.full((64, 64), 2, np.uint8))
+    assert said(widget) == []
+    click(qtbot, widget.legend.use_button)
+    by_hand.name = "mine"
+    qtbot.waitUntil(lambda: said(widget)[0] == "mine:", timeout=5000)
+    assert said(widget)[1] == "Intergranular 0.0 %   Transgranular 100.0 %"
+    viewer.layers.selection.active = viewer.layers[0]
+    assert said(widget) == [f"{widget.result.name}:", *of_result]
+    viewer.layers.remove(by_hand)
+    qtbot.waitUntil(lambda: said(widget) == of_result, timeout=5000)
+    viewer.layers.clear()
+    assert said(widget) == []
+    assert widget.result_line.isHidden()
+
+
+def test_the_result_line_gives_plane_and_stack(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(3, 48, 64))
+    viewer.dims.set_current_step(0, 1)
+    segment(widget, qtbot)
+    assert said(widget)[0] == "Plane 2 of 3:"
+    assert said(widget)[3].startswith("1 labelled plane of 3: intergranular ")
+    viewer.dims.set_current_step(0, 0)
+    qtbot.waitUntil(lambda: said(widget)[0] == "Plane 1 of 3:", timeout=5000)
+    assert said(widget)[1] == "Nothing is labelled here yet."
 
 
 @pytest.mark.parametrize(
@@ -597,6 +645,81 @@ def test_keys_select_the_class_in_the_dock_and_on_the_canvas(make_napari_viewer,
     keys = {str(key): action for key, action in widget.result.keymap.items()}
     keys["3"](widget.result)
     assert widget.legend.buttons[3].isChecked()
+
+
+def test_a_click_in_the_legend_starts_the_brush_on_the_layer_it_is_about(
+    widget, viewer, noise, qtbot
+):
+    image = viewer.add_image(noise(64, 64))
+    segment(widget, qtbot)
+    viewer.layers.selection.active = image
+    widget.result.visible = False
+    click(qtbot, widget.legend.buttons[2])
+    assert viewer.layers.selection.active is widget.result
+    assert (widget.result.selected_label, widget.result.mode) == (2, "paint")
+    assert widget.result.visible
+
+
+def test_labels_painted_by_hand_get_the_classes_of_the_model(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(64, 64))
+    segment(widget, qtbot)
+    by_hand = viewer.add_labels(np.zeros((64, 64), np.uint8))
+    assert not widget.legend.buttons[1].isEnabled()
+    click(qtbot, widget.legend.use_button)
+    assert scheme_of(by_hand) == DEFAULT_SCHEME
+    click(qtbot, widget.legend.buttons[3])
+    assert (by_hand.selected_label, by_hand.mode) == (3, "paint")
+    assert widget.result.selected_label == 1
+
+
+def test_what_is_changed_of_the_classes_travels_to_the_next_result(
+    widget, viewer, noise, qtbot, tiny_folder
+):
+    image = noise(64, 64)
+    viewer.add_image(image, name="a")
+    segment(widget, qtbot)
+    widget.legend.add_class("dimples")
+    widget.legend.rename_class(1, "grain boundary")
+    widget.legend.recolour_class(2, "#102030")
+    changed = scheme_of(widget.result)
+    segment(widget, qtbot)
+    second = viewer.layers["a · fracture modes [2]"]
+    assert widget.result is second
+    assert scheme_of(second) == changed
+    assert changed.names == ("grain boundary", "transgranular", "background", "dimples")
+    np.testing.assert_array_equal(second.data, labels_of(image, tiny_folder))
+    viewer.layers.clear()
+    assert "grain boundary" in widget.legend.buttons[1].text()
+    again = SegmentWidget(viewer)  # closed, and opened again
+    viewer.window.add_dock_widget(again)
+    again.model.choice.value = str(tiny_folder)
+    assert again.legend.scheme == changed
+    again.model.choice.value = str(bundled_folder() / "fracture-modes")
+    assert again.legend.scheme == DEFAULT_SCHEME
+    qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
+
+
+def test_the_keys_are_listed_where_one_paints(widget, viewer):
+    from napari_fractoseg._napari.train.dock import TrainWidget
+
+    train = TrainWidget(viewer)
+    viewer.window.add_dock_widget(train)
+    for dock in (widget, train):
+        texts = [label.text().replace("\u00a0", " ") for label in dock.findChildren(QLabel)]
+        assert any("1–9 brush of a class · P brush · F fill" in text for text in texts)  # noqa: RUF001
+
+
+def test_a_label_that_is_no_class_says_so_beside_the_legend(widget, viewer, noise, qtbot):
+    viewer.add_image(noise(64, 64))
+    segment(widget, qtbot)
+    click(qtbot, widget.brush_button)
+    widget.result.selected_label = 7
+    assert "label 7, which is no class" in widget.legend.line.text()
+    widget.result.brush_size = 1
+    widget.result.paint((5, 5), 7)
+    qtbot.waitUntil(lambda: "no class (1 px)" in widget.legend.line.text(), timeout=5000)
+    click(qtbot, widget.legend.buttons[1])
+    assert "Labels that are no class: 7 (1 px)" in widget.legend.line.text()
 
 
 def test_a_class_can_be_added_and_is_selected(widget, viewer, noise, qtbot):

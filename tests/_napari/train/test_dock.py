@@ -21,6 +21,7 @@ from napari_fractoseg._napari.train.request import (
     unfinished_trainings,
 )
 from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.inference.predictor import segment
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.readme import kept_text
@@ -142,6 +143,45 @@ def test_a_plane_or_an_area_is_marked_as_correct(widget, viewer, corrected, qtbo
     assert row.taught.n_taught == corrected.data.size
 
 
+def test_a_plane_that_was_called_correct_can_be_taken_back(widget, viewer, noise, qtbot):
+    """Taken back, of the plane is checked what was checked before, and nothing of the others."""
+    viewer.add_image(noise(3, 96, 128), name="z")
+    layer = viewer.add_layer(prediction((3, 96, 128)))
+    plane_button, area_button = widget.learn_from.plane_button, widget.learn_from.area_button
+    (row,) = widget.learn_from.pairs.rows
+    viewer.dims.set_current_step(0, 1)
+    click(qtbot, area_button)
+    area = viewer.layers.selection.active
+    area.data[1, :5, :4] = 1
+    area.data[2, 0, 0] = 1
+    before = area.data.copy()
+    viewer.layers.selection.active = layer
+    assert plane_button.text() == "This plane is correct"
+    click(qtbot, plane_button)
+    assert row.taught.confirmed == 96 * 128 + 1
+    assert plane_button.text() == "Take “correct” back"
+    viewer.dims.set_current_step(0, 2)
+    assert plane_button.text() == "This plane is correct"
+    viewer.dims.set_current_step(0, 1)
+    click(qtbot, plane_button)
+    np.testing.assert_array_equal(area.data, before)
+    assert row.taught.confirmed == 21
+    assert plane_button.text() == "This plane is correct"
+    assert area in viewer.layers
+
+
+def test_taken_back_at_once_it_is_as_if_it_had_never_been_said(widget, viewer, corrected, qtbot):
+    (row,) = widget.learn_from.pairs.rows
+    names = [layer.name for layer in viewer.layers]
+    row.recount()
+    taught = row.taught
+    click(qtbot, widget.learn_from.plane_button)
+    assert row.taught.untouched == 0
+    click(qtbot, widget.learn_from.plane_button)
+    assert row.taught == taught
+    assert [layer.name for layer in viewer.layers] == names
+
+
 def test_labels_without_an_image_of_their_size_are_left_out(widget, viewer, surface):
     viewer.add_image(surface[:40], name="other")
     viewer.add_layer(prediction(surface.shape))
@@ -155,6 +195,7 @@ def test_plain_labels_are_painted_in_the_classes_of_the_start(widget, viewer, su
     labels = np.zeros(surface.shape, int)
     labels[:20, :20], labels[:20, 100:] = 1, 2
     viewer.add_labels(labels, name="strokes")
+    widget.learn_from.pairs.rows[0].use.click()
     request = widget.request()
     assert request.scheme == DEFAULT_SCHEME
     assert request.painted[0].corrections.truth.sum() == labels.sum()
@@ -168,8 +209,16 @@ def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     labels = np.zeros(surface.shape, int)
     labels[:20, :20], labels[:20, 100:] = 1, 77
     viewer.add_labels(labels, name="strokes")
+    assert "The labels of strokes were not painted here" in widget.controls.state_line.text()
+    widget.learn_from.pairs.rows[0].use.click()
     train(widget, qtbot, State.FAILED)
-    assert "77 (560 px)" in widget.controls.state_line.text()
+    said = widget.controls.state_line.text()
+    assert said == (
+        "That did not work. Layer “strokes”: Labels hold values that are no class: 77 (560 px). "
+        "The scheme 'fracture modes' has 1 intergranular, 2 transgranular, 3 background; relabel "
+        "them or add classes."
+    )
+    assert not widget.curves.isVisibleTo(widget)  # there is nothing to draw
 
 
 @pytest.mark.slow
@@ -249,13 +298,38 @@ def test_strokes_make_a_model_that_can_be_used_at_once(widget, viewer, corrected
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
     new = viewer.layers["s17 · fracture modes [2]"]
     assert new.metadata["fractoseg"]["model"] == "my tiny"
-    changes = widget.next_steps.show_changes()
-    np.testing.assert_array_equal(changes.data > 0, new.data != corrected.data)
+    changes, strokes = widget.next_steps.show_changes()
+    truth = corrections_of(viewer, corrected).truth > 0
+    np.testing.assert_array_equal(changes.data > 0, (new.data != corrected.data) & ~truth)
     np.testing.assert_array_equal(changes.data[changes.data > 0], new.data[changes.data > 0])
+    np.testing.assert_array_equal(strokes.data > 0, truth)
     assert len(widget.learn_from.pairs.rows) == 2  # what only shows changes is not learnt from
 
 
 @pytest.mark.slow
+def test_in_seconds_a_model_learns_to_sum_up_what_it_sees(widget, viewer, corrected, qtbot):
+    settings = widget.settings
+    settings.budget.choices = [("seconds", 0.0)]
+    settings.name.value = "quick"
+    click(qtbot, widget.controls.button)
+    qtbot.waitUntil(lambda: widget.controls.state is State.DONE, timeout=LONG)
+    model = SegmentationModel.load(settings.start.entry.folder)
+    assert (model.card.name, model.card.lineage.plan["method"]) == ("quick", "readout")
+    assert "quick</b>: learnt in " in widget.result_line.text()
+    assert widget.curves.isHidden()
+    labels = segment(viewer.layers["s17"].data, model, device="cpu")
+    truth = corrections_of(viewer, corrected).truth
+    assert np.array_equal(labels[truth > 0], truth[truth > 0])
+
+
+def test_a_new_network_takes_more_than_seconds(widget, corrected, qtbot):
+    settings = widget.settings
+    settings.start.choice.value = ""
+    settings.budget.choices = [("seconds", 0.0)]
+    assert not widget.controls.button.isEnabled()
+    assert "takes longer than seconds" in widget.controls.state_line.text()
+
+
 def test_painting_goes_on_while_it_trains(widget, corrected, qtbot):
     truth = corrections_of(widget.viewer, corrected).truth.copy()
     click(qtbot, widget.controls.button)
@@ -436,6 +510,9 @@ def test_the_places_to_paint_next_move_the_camera(widget, viewer, corrected, qtb
     for row in range(places.list.count()):
         places.list.setCurrentRow(row)
         place, layer = places.places[row]
+        marked = [x for x in viewer.layers if x.metadata.get("fractoseg", {}).get("helper")]
+        (box,) = (np.array(layer.data[0]) for layer in marked)
+        np.testing.assert_allclose(box.mean(axis=0), (place.row, place.column), atol=0.5)
         camera = getattr(viewer, "scene", viewer).camera
         assert tuple(camera.center[-2:]) == tuple(layer.data_to_world((place.row, place.column)))
     assert places.list.currentRow() == places.list.count() - 1

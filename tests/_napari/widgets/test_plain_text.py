@@ -128,7 +128,7 @@ def test_the_queue_names_its_runs_as_they_are(make_napari_viewer, qtbot, no_job_
     runs = [Run(fail(), f"<b>{n}</b>") for n in range(2)]
     for run in runs:
         queue.add(run, dock)
-    rows = QueueList(queue)
+    rows = QueueList(queue, Run)
     qtbot.addWidget(rows)
     qtbot.waitUntil(lambda: all(run.state is State.FAILED for run in runs), timeout=10_000)
     rows.refresh()

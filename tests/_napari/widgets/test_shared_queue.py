@@ -69,6 +69,7 @@ def open_train(viewer, qtbot, model, noise):
     dock = TrainWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Train")
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
+    dock.learn_from.pairs.rows[0].use.click()
     settings = dock.settings
     settings.start.choice.value = str(model)
     settings.device.choice.value = "cpu"

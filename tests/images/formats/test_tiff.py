@@ -222,7 +222,7 @@ def test_labels_of_planes_are_no_names_of_channels(tmp_path):
     labels = ["z1 SE", "z1 BSE", "z2 SE", "z2 BSE"]
     metadata = {"axes": "ZCYX", "Labels": labels}
     tifffile.imwrite(tmp_path / "b.tif", stacks, imagej=True, metadata=metadata)
-    with pytest.raises(ImageError, match=r"2, 40, 50\)\. Choose one by .*, 0 to 1, or"):
+    with pytest.raises(ImageError, match=r"2 x 40 x 50\. Choose one by .*, 0 to 1, or"):
         read_image(tmp_path / "b.tif")
 
 

@@ -102,7 +102,7 @@ def test_a_channel_is_chosen_by_number_or_name(tmp_path):
     image = {"axes": [Z, C, Y, X], "level": level}
     path = write_ome(tmp_path / "a.zarr", CHANNELS, image, omero=omero)
     expected = (
-        r"a\.zarr has 3 channels on the axis 'c' of its shape \(2, 3, 30, 40\): SE, BSE, InLens\. "
+        r"a\.zarr has 3 channels on the axis 'c' of its shape 2 x 3 x 30 x 40: SE, BSE, InLens\. "
         r"Choose one by its name or its number, 0 to 2, or save it as an image of its own\.$"
     )
     with pytest.raises(ImageError, match=expected):
@@ -181,7 +181,7 @@ def test_a_channel_of_an_image_that_has_none_is_refused(tmp_path):
     zarr.create_array(flat, data=PLANES[0])
     with pytest.raises(ImageError, match="has no channel axis. Leave the channel out"):
         read_image(named, channel=0)
-    with pytest.raises(ImageError, match=r"does not say which axis of its shape \(2, 30, 40\)"):
+    with pytest.raises(ImageError, match=r"does not say which axis of its shape 2 x 30 x 40"):
         read_image(unnamed, channel=0)
     with pytest.raises(ImageError, match="has no channel axis"):
         read_image(flat, channel="SE")

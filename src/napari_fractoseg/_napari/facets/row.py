@@ -9,6 +9,7 @@ from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.facets.tool import FacetTool, can_have_facets
+from napari_fractoseg._napari.layers import unwrapped
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 
 if TYPE_CHECKING:
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ToolRow"]
 
-_BRUSH_KEYS = "drag: paint · [ and ]: size · Ctrl + Z: undo"
-
 
 class ToolRow(QWidget):
-    """Choice between brush and facets for the labels layer that is selected, with their keys.
+    """Choice between brush and facets for the labels layer that is selected.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ class ToolRow(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.viewer = viewer
+        self.viewer = unwrapped(viewer)
         self.tool = FacetTool(viewer, self)
         self.brush_button = QPushButton("brush")
         self.brush_button.setToolTip("Paint with napari's brush")
@@ -54,7 +53,7 @@ class ToolRow(QWidget):
         self.facet_button.clicked.connect(self.use_facets)
         self.tool.changed.connect(self.refresh)
         self._followed: Any = None
-        viewer.layers.selection.events.active.connect(self._follow)
+        self.viewer.layers.selection.events.active.connect(self._follow)
         self._follow()
 
     @Slot()
@@ -100,5 +99,5 @@ class ToolRow(QWidget):
         self.facet_button.setChecked(self.tool.is_on)
         for button in (self.brush_button, self.facet_button):
             button.setEnabled(layer is not None)
-        self.hint.setText(self.tool.text or (_BRUSH_KEYS if paints else ""))
+        self.hint.setText(self.tool.text)
         self.hint.setVisible(bool(self.hint.text()))

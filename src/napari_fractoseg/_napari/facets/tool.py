@@ -16,10 +16,12 @@ from napari_fractoseg._napari.layer_metadata import METADATA_KEY
 from napari_fractoseg._napari.layers import (
     current_plane,
     images_of,
+    paint_without_brush,
     pixel_at,
     placement,
     stack_of,
     unique_name,
+    unwrapped,
 )
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.annotations.facets import Facet, FacetTree, TreeCache, facet_tree_job
@@ -86,7 +88,7 @@ class FacetTool(QObject):
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.viewer = viewer
+        self.viewer = unwrapped(viewer)  # layers are compared by identity
         self.labels: Labels | None = None
         self.facet: Facet | None = None
         self.text = ""
@@ -103,6 +105,7 @@ class FacetTool(QObject):
         self._double_clicks: list[Callable[..., Any]] = []
         self._is_changing = False
         _tools.add(self)
+        viewer = self.viewer
         viewer.layers.selection.events.active.connect(self._on_active)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -131,6 +134,7 @@ class FacetTool(QObject):
         layer.visible = True
         layer.mode = "pan_zoom"  # a drag moves the view, and no brush paints
         self.labels = layer
+        paint_without_brush(layer, begins=True)
         self._add_outline(layer)
         viewer = self.viewer
         viewer.mouse_move_callbacks.append(self._on_move)
@@ -158,6 +162,7 @@ class FacetTool(QObject):
         viewer.dims.events.current_step.disconnect(self._on_plane)
         layer.events.mode.disconnect(self._on_mode)
         layer.bind_key("Escape", None)
+        paint_without_brush(layer, begins=False)
         self.facet = self._pixel = None
         outline, self._outline = self._outline, None
         if outline is not None and outline in viewer.layers:

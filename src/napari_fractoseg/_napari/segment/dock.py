@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
+from napari_fractoseg._napari.class_changes import class_changes_of
+from napari_fractoseg._napari.corrections import is_teachable
 from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
@@ -25,12 +29,15 @@ from napari_fractoseg._napari.segment.run import (
 )
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
+from napari_fractoseg._napari.widgets.dock import Dock, open_dock
+from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
-from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg._napari.widgets.painting_keys import keys_line
 from napari_fractoseg._napari.widgets.queue_list import QueueList
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.models.registry import ModelEntry
 
@@ -42,12 +49,14 @@ __all__ = ["SegmentWidget", "segment_in_dock"]
 _OPEN_FIRST = (
     "Open an image first: drop a file on the window, or use File > Open Sample > Fractoseg."
 )
+_WHICH_AXIS = "Answer the question above first: which axis of the image is that of its planes?"
 _SAME_WORK = (
     "This is running or waiting already. To add to the queue, choose another image, plane or model."
 )
+_HERE = "Right click a class to rename, recolour or remove it"
 
 
-class SegmentWidget(QWidget):
+class SegmentWidget(Dock):
     """Dock widget that segments an image layer with a model into a labels layer.
 
     Parameters
@@ -57,9 +66,9 @@ class SegmentWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.queue = queue_of(napari_viewer)
+        self.changes = class_changes_of(napari_viewer)
         self.run: SegmentationRun | None = None
         self._preset_for: ModelEntry | None = None
         self._make_controls()
@@ -76,7 +85,7 @@ class SegmentWidget(QWidget):
         self.model = ModelPicker()
         self.device = DeviceLine()
         self.advanced = AdvancedOptions()
-        self.queue_list = QueueList(self.queue)
+        self.queue_list = QueueList(self.queue, SegmentationRun)
         self.controls = RunControls(
             self,
             self.viewer,
@@ -85,10 +94,10 @@ class SegmentWidget(QWidget):
             queue=self.queue,
             below_progress=self.queue_list,
         )
-        self.result_line = plain_label()
+        self.result_line = FractionsLine(self.viewer)
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
-        self.legend = ClassLegend()
+        self.legend = ClassLegend(counts=self._counts_of)
         self.tools = ToolRow(self.viewer)
 
     def _lay_out(self) -> None:
@@ -98,7 +107,7 @@ class SegmentWidget(QWidget):
         self.source.add_to(form)
         form.addRow("Model", self.model)
         form.addRow("Device", self.device)
-        layout = QVBoxLayout(self)
+        layout = self.column
         layout.addLayout(form)
         for widget in (self.advanced, self.controls, self.result_line, self.brush_button):
             layout.addWidget(widget)
@@ -106,8 +115,8 @@ class SegmentWidget(QWidget):
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.legend)
         layout.addWidget(self.tools)
+        layout.addWidget(keys_line(_HERE))
         layout.addStretch(1)
-        self.result_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:
@@ -120,6 +129,9 @@ class SegmentWidget(QWidget):
         controls.changed.connect(self._show_state)
         self.brush_button.clicked.connect(self.correct)
         self.queue.changed.connect(self._on_queue)
+        self.result_line.changed.connect(self.legend.refresh)
+        self.legend.chosen.connect(self._paint_on)
+        self.legend.edited.connect(self._on_classes)
         for value in range(1, 10):  # the canvas has its own: see `apply_scheme`
             key = QShortcut(QKeySequence(str(value)), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -147,13 +159,22 @@ class SegmentWidget(QWidget):
         self._update_legend()
 
     def _on_palette(self, _value: Any = None) -> None:
+        entry = self.model.entry
         if self.run is not None and self.result is not None:
             self.run.shown.recolour(self._palette)
+        if entry is not None:
+            self.changes.recolour(entry.key, self._palette, entry.card.scheme)
         self._update_legend()
 
     @property
     def _palette(self) -> str | None:
         return self.advanced.palette.value or None
+
+    def _scheme_for(self, entry: ModelEntry) -> ClassScheme:
+        """Return the classes for the next result of a model, as the user changed them."""
+        scheme = entry.card.scheme
+        scheme = scheme.with_palette(self._palette) if self._palette else scheme
+        return self.changes.scheme_for(entry.key, scheme)
 
     @property
     def result(self) -> Labels | None:
@@ -167,11 +188,12 @@ class SegmentWidget(QWidget):
         Raises
         ------
         ImageError
-            If no image or model is there, or the image is empty.
+            If no image or model is there, the image is empty, or the order of its axes unsaid.
         """
         layer, entry = self.source.layer, self.model.entry
-        if layer is None or entry is None:
-            raise ImageError(self._missing_text())
+        missing = self._missing_text()
+        if missing or layer is None or entry is None:
+            raise ImageError(missing)
         return Request(
             image=stack_of(layer),
             model=entry,
@@ -180,7 +202,7 @@ class SegmentWidget(QWidget):
             uncertainties=self.advanced.uncertainties,
             flips=bool(self.advanced.flips.value),
             tile_px=self.advanced.tile.value or None,
-            palette=self._palette,
+            classes=self._scheme_for(entry),
             folder=self.advanced.folder,
             source=Path(layer.source.path) if layer.source.path else None,
         )
@@ -188,6 +210,8 @@ class SegmentWidget(QWidget):
     def _missing_text(self) -> str:
         if self.source.layer is None:
             return _OPEN_FIRST
+        if self.source.must_be_asked:
+            return _WHICH_AXIS
         return self.model.missing_text if self.model.entry is None else ""
 
     def _blocked(self) -> str:
@@ -222,7 +246,7 @@ class SegmentWidget(QWidget):
         shown = ShownResult(task, self.viewer, placement(layer), earlier, layer)
         shown.in_background = waits
         if not waits:
-            self.result_line.clear()
+            self.result_line.note("")
         self.controls.start(SegmentationRun(shown))
 
     @Slot()
@@ -242,7 +266,8 @@ class SegmentWidget(QWidget):
     def _on_end(self) -> None:
         run = self.run
         if run is not None and run.state is State.DONE:
-            self.result_line.setText(self.controls.named(run, run.result_text()))
+            text = self.controls.named(run, run.result_text())
+            self.result_line.note(text, run.shown.labels)
         self._update_legend()
 
     # ---- afterwards ---------------------------------------------------------------------
@@ -251,30 +276,50 @@ class SegmentWidget(QWidget):
     def correct(self) -> None:
         """Select the layer of the result and the brush, to correct it."""
         if self.result is not None:
-            self.viewer.layers.selection.active = self.result
-            self.result.visible = True
+            self._paint_on(self.result)
             self.result.mode = "paint"
+
+    @Slot(object)
+    def _paint_on(self, layer: Labels) -> None:
+        """Show a layer, and make it the one that the mouse paints on."""
+        self.viewer.layers.selection.active = layer
+        layer.visible = True
 
     def _on_removed(self, _event: Any = None) -> None:
         self._update_legend()
         self.controls.refresh()
 
-    def _update_legend(self, _event: Any = None) -> None:
+    def _followed(self) -> Labels | None:
+        """Return the layer of legend and fractions: the labels that are selected, or the result."""
         active = self.viewer.layers.selection.active
-        if isinstance(active, Labels):
-            recognise(active)
-        layer = active if scheme_of(active) is not None else self.result
+        return active if active is not None and is_teachable(active) else self.result
+
+    def _update_legend(self, _event: Any = None) -> None:
+        layer, entry = self._followed(), self.model.entry
+        if layer is not None:
+            recognise(layer)
         scheme = scheme_of(layer)
-        if scheme is None and self.model.entry is not None:
-            scheme = self.model.entry.card.scheme
-            scheme = scheme.with_palette(self._palette) if self._palette else scheme
-        self.legend.show_scheme(scheme, layer)
+        if scheme is None:
+            scheme = DEFAULT_SCHEME if entry is None else self._scheme_for(entry)
+        self.legend.show_scheme(scheme, layer, "" if entry is None else entry.key)
+        self.result_line.follow(layer)
+
+    @Slot(object)
+    def _on_classes(self, layer: Labels) -> None:
+        """Keep classes that the user changed for the next result of the same model."""
+        facts, scheme = facts_of(layer), scheme_of(layer)
+        model = facts.get("model") or facts.get("classes_of")
+        if model and scheme is not None:
+            self.changes.remember(str(model), scheme)
+        self.result_line.follow(layer)
+
+    def _counts_of(self, layer: Labels) -> Mapping[int, int] | None:
+        """Return the pixels of each label of the layer that the fractions are about."""
+        return self.result_line.counts() if layer == self.result_line.layer else None
 
     @Slot()
     def _show_state(self) -> None:
-        """Show the controls that fit the state of the run; results of the queue stay in sight."""
-        goes_on = not self.controls.is_idle and bool(self.result_line.text())
-        self.result_line.setVisible(goes_on or self.controls.state is State.DONE)
+        """Show the controls that fit the state of the run."""
         self.brush_button.setVisible(self.controls.is_idle and self.result is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
@@ -284,7 +329,9 @@ class SegmentWidget(QWidget):
         self.source.refresh()
 
 
-def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> SegmentWidget:
+def segment_in_dock(
+    viewer: napari.viewer.Viewer, model: Path, image: Image, beside: QWidget
+) -> SegmentWidget:
     """Open the Segment dock, or the one that is open, and segment an image with a model.
 
     Parameters
@@ -295,11 +342,10 @@ def segment_in_dock(viewer: napari.viewer.Viewer, model: Path, image: Image) -> 
         Folder of the model.
     image : Image
         Layer of the viewer to segment.
+    beside : QWidget
+        Widget of ours in the same window.
     """
-    _, dock = viewer.window.add_plugin_dock_widget(
-        "napari-fractoseg", "Segment fracture modes", tabify=True
-    )
-    assert isinstance(dock, SegmentWidget)  # noqa: S101 - our own manifest
+    dock = open_dock(viewer, SegmentWidget, "Segment fracture modes", beside)
     dock.choose(model, image)
     dock.segment()
     return dock

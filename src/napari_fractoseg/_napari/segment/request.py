@@ -26,8 +26,6 @@ from napari_fractoseg.models.registry import ModelEntry
 from napari_fractoseg.results.record import LabelRecord
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from napari_fractoseg.inference.predictor import Predictor
 
 __all__ = ["Request", "Segmentation"]
@@ -53,8 +51,8 @@ class Request:
         Whether mirror images are segmented, too, and averaged.
     tile_px : int or None
         Edge length of a tile's core in image pixels; None for what suits the device.
-    palette : str or None
-        Name of the colours of the classes, a key of `PALETTES`; None takes those of the model.
+    classes : ClassScheme or None
+        Classes with the names and colours that the user gave them; None takes those of the model.
     folder : Path or None
         Folder that the result is saved in as zarr while it is made; None keeps it in memory.
     source : Path or None
@@ -68,15 +66,14 @@ class Request:
     uncertainties: tuple[str, ...] = ()
     flips: bool = False
     tile_px: int | None = None
-    palette: str | None = None
+    classes: ClassScheme | None = None
     folder: Path | None = None
     source: Path | None = None
 
     @property
     def scheme(self) -> ClassScheme:
-        """Classes of the model, in the colours that are wanted."""
-        scheme = self.model.card.scheme
-        return scheme if self.palette is None else scheme.with_palette(self.palette)
+        """Classes of the result."""
+        return self.model.card.scheme if self.classes is None else self.classes
 
     @property
     def method(self) -> tuple[Any, ...]:
@@ -179,18 +176,13 @@ class Segmentation:
             and not self.labels[request.planes[0]].any()
         )
 
-    def job(self) -> Job[pd.DataFrame]:
+    def job(self) -> Job[None]:
         """Fill the arrays, and make what is finished ready for the brush, however it ends.
 
         Yields
         ------
         Progress
             Work done, as `Predictor` counts it; 0 of 0 while the model is loaded.
-
-        Returns
-        -------
-        DataFrame
-            Area fractions of the classes, as `fractions` returns them.
         """
         request, watch = self.request, ChunkWatch(self.request.image)
         yield Progress(0, 0, "loading the model")
@@ -225,7 +217,6 @@ class Segmentation:
             self.record.take_notes(request.image, watch)
             hashing = self.arrays.keep_job(request.planes)
             self.labels_sha256 = yield from as_part(hashing, 1, 1, "finishing")
-        return self.fractions()
 
     def _save(self, predictor: Predictor) -> None:
         """Keep finished tiles, in the worker's thread, also after a stop or lack of memory."""
@@ -238,13 +229,6 @@ class Segmentation:
         record = self.label_record()
         self.arrays.finish(self.request.scheme, record)
         remember_result(record, self.request.image.shape)
-
-    def fractions(self) -> pd.DataFrame:
-        """Return the area fractions of each class in the planes that this run labelled."""
-        from napari_fractoseg.measure.fractions import fractions_of_planes
-
-        planes = map(self.arrays.plane, self.record.finished)
-        return fractions_of_planes(planes, self.request.model.card.scheme)
 
     def label_record(self) -> LabelRecord:
         """Return the label record of the result: model, image and classes, and planes so far."""

@@ -138,11 +138,8 @@ class ShownResult:
         scheme = scheme_of(self.labels)
         if self.labels is None or scheme is None:
             return
-        model_scheme = self.task.request.model.card.scheme
-        recoloured = (
-            scheme.with_palette(palette) if palette else scheme.with_colors_of(model_scheme)
-        )
-        apply_scheme(self.labels, recoloured)
+        original = self.task.request.model.card.scheme
+        apply_scheme(self.labels, scheme.in_palette(palette, original))
 
     def lost_its_layer(self) -> bool:
         """Tell whether the user removed the labels layer that is being filled."""

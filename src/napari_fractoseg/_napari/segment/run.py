@@ -58,15 +58,14 @@ class SegmentationRun(Run):
         """Finish the layers; a run that was stopped after its last tile counts as done."""
         task = self.shown.task
         if state is State.STOPPED and task.is_complete and not self.shown.lost_its_layer():
-            self.result = task.fractions()
             self._note = "Everything was finished before it could be stopped."
             state = State.DONE
         self.shown.finish()
         return state
 
     def result_text(self) -> str:
-        """Return what a run that is done found, and where it is saved, as lines of text."""
-        lines = result_text(self.result, self.shown.task.record), self.shown.saved_text()
+        """Return what is to be said of a run that is done, and where it is saved."""
+        lines = result_text(self.shown.task.record), self.shown.saved_text()
         return "\n".join(filter(None, lines))
 
     def end_text(self) -> str:

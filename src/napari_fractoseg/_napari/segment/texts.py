@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.result import RunRecord
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["fractions_text", "result_text", "run_title"]
+__all__ = ["result_text", "run_title"]
 
 _MOST_NOTES = 3
 
@@ -35,13 +30,11 @@ def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> st
     return f"{image.name} · {every}{len(planes)} planes"
 
 
-def result_text(table: pd.DataFrame, record: RunRecord) -> str:
-    """Return what a run found, and which planes it left unlabelled.
+def result_text(record: RunRecord) -> str:
+    """Return what is to be said of a run: what it could not read, and what it left unlabelled.
 
     Parameters
     ----------
-    table : DataFrame
-        Area fractions, as `class_fractions` returns them.
     record : RunRecord
         Record of the planes that the run finished and left out.
     """
@@ -49,31 +42,4 @@ def result_text(table: pd.DataFrame, record: RunRecord) -> str:
     if len(notes) > _MOST_NOTES:
         more = len(notes) - _MOST_NOTES
         notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
-    found = [fractions_text(table)] if record.finished else []
-    return "\n".join([*found, *record.notes, *notes])
-
-
-def fractions_text(table: pd.DataFrame) -> str:
-    """Return one line on area fractions: each fracture mode's share of the area of all modes.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Area fractions, as `class_fractions` returns them.
-    """
-    modes = table[table["is_fracture_mode"]]
-    classified = float(modes["fraction_of_image"].sum())
-    if classified == 0:
-        names = " or ".join(modes["class_name"])
-        return f"No {names} area was found."
-    shares = [
-        f"{str(name).capitalize()} {share:.1%}"
-        for name, share in zip(modes["class_name"], modes["fraction_of_modes"], strict=True)
-    ]
-    # Lines break between the parts only.
-    parts = [_unbroken(part) for part in (*shares, f"of {classified:.0%} classified")]
-    return "   ".join(parts)
-
-
-def _unbroken(text: str) -> str:
-    return text.replace("%", " %").replace(" ", "\u00a0")
+    return "\n".join([*record.notes, *notes])

@@ -7,18 +7,28 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.utils.theme import get_theme
+from qtpy.QtGui import QWheelEvent
 
 from napari_fractoseg.jobs import Throttle
 from napari_fractoseg.training.plots import draw_loss, draw_validation
 
 if TYPE_CHECKING:
     import napari.viewer
+    from matplotlib.axes import Axes
 
     from napari_fractoseg.classes import ClassScheme
 
 __all__ = ["TrainingCurves"]
 
-_HEIGHT_PX = 160
+_HEIGHT_PX = 200
+_LEGEND: dict[str, float] = {
+    "ncols": 3,
+    "fontsize": 7,
+    "handlelength": 1.2,
+    "handletextpad": 0.4,
+    "columnspacing": 0.8,
+}
+"""Measures of the legend, so that nine entries fit the width of a dock."""
 _REDRAW_INTERVAL_S = 1.0
 
 
@@ -61,20 +71,37 @@ class TrainingCurves(FigureCanvasQTAgg):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the curves anew."""
+        """Draw the curves anew: those of the loss, and of the validation once there was one."""
         theme = get_theme(str(self._viewer.theme))
         text, back = theme.text.as_hex(), theme.background.as_hex()
         self._figure.clear()
         self._figure.set_facecolor(back)
-        loss, iou = self._figure.subplots(1, 2)
         if self.history and self._scheme is not None:
-            draw_loss(self.history, loss, text)
-            draw_validation(self.history, iou, self._scheme, text)
-        for ax in (loss, iou):
-            ax.set_facecolor(back)
-            ax.tick_params(colors=text, labelsize=6)
-            for label in (ax.xaxis.label, ax.yaxis.label):
-                label.set(color=text, fontsize=7)
-            for spine in ax.spines.values():
-                spine.set_color(text)
+            is_validated = any("mean_iou" in row for row in self.history)
+            axes = self._figure.subplots(1, 1 + is_validated, squeeze=False)[0]
+            draw_loss(self.history, axes[0], text)
+            if is_validated:
+                draw_validation(self.history, axes[1], self._scheme, text)
+            for ax in axes:
+                _in_colors(ax, text, back)
+            self._figure.legend(
+                loc="outside lower center",
+                labelcolor=text,
+                frameon=False,
+                **_LEGEND,
+            )
         self.draw_idle()
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Leave the wheel to the dock, which scrolls."""
+        if event is not None:
+            event.ignore()
+
+
+def _in_colors(ax: Axes, text: str, back: str) -> None:
+    ax.set_facecolor(back)
+    ax.tick_params(colors=text, labelsize=6)
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set(color=text, fontsize=7)
+    for spine in ax.spines.values():
+        spine.set_color(text)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Image
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.train.curves import TrainingCurves
 from napari_fractoseg._napari.train.learn_from import LearnFrom
 from napari_fractoseg._napari.train.next_places import NextPlaces
@@ -20,6 +22,8 @@ from napari_fractoseg._napari.train.settings import TrainingSettings
 from napari_fractoseg._napari.train.texts import result_html, training_text
 from napari_fractoseg._napari.train.unfinished import UnfinishedTraining
 from napari_fractoseg._napari.widgets.controls import small_button
+from napari_fractoseg._napari.widgets.dock import Dock
+from napari_fractoseg._napari.widgets.painting_keys import keys_line
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg._napari.widgets.run_controls import ProgressRow, RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
@@ -37,10 +41,10 @@ _NOTHING_PAINTED = (
     "layer of the image."
 )
 _GOES_ON_ALREADY = "This training is running or waiting already."
-_KEYS = "Keys on the labels layer: 1–9 class · P brush · F fill · E erase · Z move\nHere: N, B next, previous place · Esc stop"  # noqa: RUF001, E501
+_KEYS = "Here: N, B next, previous place · Esc stop"
 
 
-class TrainWidget(QWidget):
+class TrainWidget(Dock):
     """Dock widget that fine-tunes a model on what was painted.
 
     Parameters
@@ -50,8 +54,7 @@ class TrainWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.queue = queue_of(napari_viewer)
         self.run: TrainingRun | None = None
         self._make_controls()
@@ -105,13 +108,6 @@ class TrainWidget(QWidget):
         self.result_line.hide()
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(6, 4, 6, 4)
-        column.setSpacing(4)
-        keys = QLabel(_KEYS)
-        keys.setWordWrap(True)
-        keys.setStyleSheet("font-size: 9pt; color: gray")
         for widget in (
             self.unfinished,
             self.learn_from,
@@ -121,19 +117,11 @@ class TrainWidget(QWidget):
             self.result_line,
             self.next_steps,
             self.places,
-            keys,
+            keys_line(_KEYS),
             self.command_button,
         ):
-            column.addWidget(widget)
-        column.addStretch(1)
-        area = self.area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+            self.column.addWidget(widget)
+        self.column.addStretch(1)
 
     def _connect(self) -> None:
         controls = self.controls
@@ -183,7 +171,7 @@ class TrainWidget(QWidget):
                 scheme = scheme.joined(ClassScheme(layer.scheme.name, new))
         plan = suggested_plan(
             None if entry is None else entry.card,
-            max_minutes=float(settings.budget.value),
+            **settings.limits,
             **settings.options.chosen(),
         )
         return TrainingRequest(
@@ -209,9 +197,7 @@ class TrainWidget(QWidget):
                     "Only one class is painted. Paint at least two, or mark areas that are "
                     "correct, so that they can be told apart."
                 )
-        if not str(self.settings.name.value).strip():
-            return "Give the new model a name."
-        return ""
+        return self.settings.missing_text
 
     def _blocked(self) -> str:
         """Return why no training can be started: something is missing, or one goes on already."""
@@ -246,6 +232,7 @@ class TrainWidget(QWidget):
     def _start(self, task: TrainingTask) -> None:
         self.next_steps.forget()
         self.controls.start(TrainingRun(task))
+        self.bring_into_view(self.controls)
 
     @Slot()
     def _on_queue(self) -> None:
@@ -256,7 +243,6 @@ class TrainWidget(QWidget):
         self.run = run
         self.curves.begin(run.task.request.scheme)
         self.curves.show_history(run.history)
-        self.curves.show()
         if run.state.has_ended:  # while no dock was open
             self._on_end()
         else:
@@ -268,8 +254,13 @@ class TrainWidget(QWidget):
     @Slot()
     def _on_progress(self) -> None:
         progress = None if self.run is None else self.run.progress
-        if progress is not None and progress.metrics:
-            self.curves.add(dict(progress.metrics))
+        if progress is None or not progress.metrics:
+            return
+        is_first = not self.curves.history
+        self.curves.add(dict(progress.metrics))
+        if is_first:
+            self._show_state()
+            self.bring_into_view(self.controls)
 
     @Slot()
     def _on_end(self) -> None:
@@ -284,9 +275,17 @@ class TrainWidget(QWidget):
             self.curves.show_history(trained.result.history)
             self.settings.start_from(trained.folder)  # the next corrections go on from it
             self.result_line.setText(result_html(trained))
-            rows = self.learn_from.pairs.chosen()
-            self.next_steps.offer(trained, [row.image.value for row in rows])
+            self.next_steps.offer(trained, self._images_of(run))
             self.controls.follow(run)  # what is painted meanwhile does not hide what came out
+
+    def _images_of(self, run: TrainingRun) -> list[Image]:
+        """Return the image layers that a training learnt from, as far as they are open.
+
+        Those of a training that was taken up are not known: then the ones that are chosen.
+        """
+        names = [painted.image.name for painted in run.task.request.painted]
+        images = [x for x in self.viewer.layers if is_segmentable(x) and x.name in names]
+        return images or [row.image.value for row in self.learn_from.pairs.chosen()]
 
     # ---- what is shown ------------------------------------------------------------------
 
@@ -305,8 +304,9 @@ class TrainWidget(QWidget):
     @Slot()
     def _show_state(self) -> None:
         """Show the controls that fit the state of the run."""
-        run, state, is_idle = self.run, self.controls.state, self.controls.is_idle
+        run, state, is_idle = self.controls.run, self.controls.state, self.controls.is_idle
         lacks_weights = run is not None and isinstance(run.error, DownloadError)
+        self.curves.setVisible(run is not None and bool(self.curves.history))
         self.result_line.setVisible(state is State.DONE)
         self.random_button.setVisible(state is State.FAILED and lacks_weights)
         self.command_button.setVisible(run is not None and is_idle)
@@ -316,19 +316,5 @@ class TrainWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models and layers again whenever the dock is opened."""
         super().showEvent(event)
-        self._widen()
         self.settings.start.refresh()
         self._offer_unfinished()
-
-    def _widen(self) -> None:
-        """Make the dock so wide that nothing is cut off, with or without a scroll bar.
-
-        The width is known when the dock is shown in its window's style.
-        """
-        inner, bar = self.area.widget(), self.area.verticalScrollBar()
-        if inner is not None and bar is not None:
-            self.area.setMinimumWidth(
-                inner.minimumSizeHint().width()
-                + bar.sizeHint().width()
-                + 2 * self.area.frameWidth()
-            )

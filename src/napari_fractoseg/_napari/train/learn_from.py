@@ -11,7 +11,12 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt, Signal, Slot
 from qtpy.QtWidgets import QLabel, QMenu, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.corrections import mark_checked
+from napari_fractoseg._napari.corrections import (
+    check_plane,
+    is_plane_checked,
+    mark_checked,
+    uncheck_plane,
+)
 from napari_fractoseg._napari.layers import current_plane
 from napari_fractoseg._napari.train.painted import read_painted
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
@@ -29,6 +34,9 @@ __all__ = ["LearnFrom"]
 
 _MENU_LENGTH = 10
 _PAIRS_HEIGHT_PX = 150
+_CORRECT, _TAKE_BACK = "This plane is correct", "Take “correct” back"
+_CORRECT_HINT = "All labels of the plane that is shown teach, as they are now"
+_TAKE_BACK_HINT = "Of the plane that is shown, only what was checked before it was called correct"
 
 
 class LearnFrom(QWidget):
@@ -53,9 +61,7 @@ class LearnFrom(QWidget):
         super().__init__()
         self._viewer, self._scheme = viewer, scheme
         self.pairs = PairsTable(viewer, scheme)
-        self.plane_button = small_button(
-            "This plane is correct", "All labels of the plane that is shown teach, as they are now"
-        )
+        self.plane_button = small_button(_CORRECT, "")
         self.area_button = small_button(
             "Mark correct areas",
             "Paint or outline (polygon tool), on a layer of its own, where the labels are right",
@@ -84,13 +90,28 @@ class LearnFrom(QWidget):
         self.restore_menu.aboutToShow.connect(self.fill_restore_menu)
         self.pairs.changed.connect(self._on_change)
         self._viewer.layers.selection.events.active.connect(self._on_change)
+        self._viewer.dims.events.current_step.connect(self._show_plane)
 
     @Slot()
     def _on_change(self, _event: object = None) -> None:
         """Enable the buttons that make sense now."""
         for button in (self.plane_button, self.area_button):
             button.setEnabled(self._active_row() is not None)
+        self._show_plane()
         self.changed.emit()
+
+    def _show_plane(self, _event: object = None) -> None:
+        """Offer to mark the plane that is shown, or to take that back."""
+        row = self._active_row()
+        is_checked = row is not None and is_plane_checked(
+            self._viewer, row.labels, self._plane_of(row)
+        )
+        self.plane_button.setText(_TAKE_BACK if is_checked else _CORRECT)
+        self.plane_button.setToolTip(_TAKE_BACK_HINT if is_checked else _CORRECT_HINT)
+
+    def _plane_of(self, row: PairRow) -> tuple[int, ...]:
+        dims = self._viewer.dims
+        return current_plane(row.labels, dims.point, getattr(dims, "units", None))
 
     def _active_row(self) -> PairRow | None:
         row = self.pairs.row_of(self._viewer.layers.selection.active)
@@ -98,12 +119,16 @@ class LearnFrom(QWidget):
 
     @Slot()
     def check_plane(self) -> None:
-        """Mark the plane that is shown as checked, so that all its labels teach as they are now."""
+        """Mark the plane that is shown as checked, so that all its labels teach, or take it back.
+
+        Taken back, of the plane is checked what was checked before.
+        """
         row = self._active_row()
         if row is not None:
-            units = getattr(self._viewer.dims, "units", None)
-            plane = current_plane(row.labels, self._viewer.dims.point, units)
-            mark_checked(self._viewer, row.labels, plane).visible = False
+            plane = self._plane_of(row)
+            is_checked = is_plane_checked(self._viewer, row.labels, plane)
+            change = uncheck_plane if is_checked else check_plane
+            change(self._viewer, row.labels, plane)
             self._viewer.layers.selection.active = row.labels
             row.recount(self._scheme(), force=True)
 

@@ -14,6 +14,7 @@ from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import stack_of
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
+from napari_fractoseg._napari.train.place_mark import PlaceMark
 from napari_fractoseg._napari.widgets.controls import side_by_side
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
@@ -136,6 +137,7 @@ class NextPlaces(QWidget):
         self._model, self._device = model, device
         self._search: Run | None = None
         self.places: list[tuple[Suggestion, Image]] = []
+        self._mark = PlaceMark(viewer)
         self.find_button = QPushButton(_FIND)
         self.find_button.setToolTip("The places that the model is least sure about")
         self.find_button.clicked.connect(self.find)
@@ -168,6 +170,10 @@ class NextPlaces(QWidget):
         """Enable the search if there is something to look at and no training goes on."""
         self.find_button.setVisible(is_idle and self._model.entry is not None)
         self.find_button.setEnabled(self._search is None and bool(self._rows()))
+        if not any(layer in self._viewer.layers for _, layer in self.places):
+            self.places = []
+            self.list.clear()
+            self._below.hide()
 
     @Slot()
     def find(self) -> None:
@@ -228,6 +234,7 @@ class NextPlaces(QWidget):
                 printable(f"{number}. {name}? {place.confidence:.0%} sure · {place.image}{plane}")
             )
         self._below.setVisible(bool(self.places))
+        self._mark.remove()
         self.list.setCurrentRow(0 if self.places else -1)
 
     @Slot()
@@ -246,7 +253,8 @@ class NextPlaces(QWidget):
 
     @Slot(int)
     def _go(self, row: int) -> None:
-        """Move sliders and camera to a place."""
+        """Mark a place, and move sliders and camera to it."""
+        self._mark.remove()
         if not 0 <= row < len(self.places):
             return
         place, layer = self.places[row]
@@ -259,3 +267,4 @@ class NextPlaces(QWidget):
         camera = getattr(self._viewer, "scene", self._viewer).camera  # napari 0.9, and before
         camera.center = (0, *map(float, world[-2:]))
         camera.zoom = _CANVAS_PX / (place.size_px * abs(float(layer.scale[-1])) * _VIEW)
+        self._mark.show(place, layer)

@@ -24,7 +24,12 @@ from napari_fractoseg._napari.origin import (
     accept_as_truth,
     changed_since,
     count_taught,
+    is_foreign,
     is_in_doubt,
+    may_teach_unasked,
+    note_new_labels,
+    note_stroke,
+    note_tick,
 )
 from napari_fractoseg._napari.train.painted import PaintedLayer, place_of
 from napari_fractoseg._napari.widgets.controls import narrow
@@ -97,35 +102,54 @@ class PairRow(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_RECOUNT_AFTER_MS)
         self._timer.timeout.connect(self.recount)
-        self._events = (labels.events.paint, labels.events.data, labels.events.labels_update)
-        for event in self._events:
-            event.connect(self.recount_soon)
+        events = labels.events
+        self._connections = (
+            (events.paint, self._on_stroke),
+            (events.data, self._on_new_labels),
+            (events.labels_update, self.recount_soon),
+        )
+        for event, slot in self._connections:
+            event.connect(slot)
         labels.events.name.connect(self._on_name)
         self._on_name()
 
     def forget(self) -> None:
         """Stop following the layer, as it was removed."""
-        for event in self._events:
-            event.disconnect(self.recount_soon)
+        for event, slot in self._connections:
+            event.disconnect(slot)
         self.labels.events.name.disconnect(self._on_name)
         self._timer.stop()
 
     def _on_click(self) -> None:
         self._was_touched = True
+        note_tick(self.labels, self.use.isChecked())
         if self.use.isChecked() and is_in_doubt(self.labels) and not self._teaches:
             self._on_truth()  # there is nothing else that the tick can mean
         else:
+            self._describe()
             self.changed.emit()
 
     @property
     def question(self) -> str:
         """Question to the user before all of the labels teach; empty if there is none."""
-        if self.image.value is None or not is_in_doubt(self.labels):
+        if self.image.value is None:
+            return ""
+        if self._is_left_out:
+            return (
+                f"The labels of {self.labels.name} were not painted here. Tick the layer in the "
+                "list above if they are right, or paint on a labels layer of your own."
+            )
+        if not is_in_doubt(self.labels):
             return ""
         return (
             f"Are the labels of {self.labels.name} truth? They cover most of the image, and a "
             "program may have made them. Say yes in the list above, or correct and check some."
         )
+
+    @property
+    def _is_left_out(self) -> bool:
+        """Whether the labels could teach, but are of others, and the user has not ticked them."""
+        return is_foreign(self.labels) and self._teaches and not self.use.isChecked()
 
     @property
     def _teaches(self) -> bool:
@@ -160,6 +184,14 @@ class PairRow(QWidget):
         """Classes of the layer; None if it is not one of ours."""
         return scheme_of(self.labels)
 
+    def _on_stroke(self, _event: Any = None) -> None:
+        note_stroke(self.labels)
+        self.recount_soon()
+
+    def _on_new_labels(self, _event: Any = None) -> None:
+        note_new_labels(self.labels)
+        self.recount_soon()
+
     def recount_soon(self, _event: Any = None) -> None:
         """Count the pixels that teach when the user pauses painting."""
         self._timer.start()
@@ -179,7 +211,8 @@ class PairRow(QWidget):
             return
         self.taught = count_taught(self._viewer, self.labels)
         if not self._was_touched:
-            self.use.setChecked(self._teaches and self.image.value is not None)
+            may_teach = self._teaches and may_teach_unasked(self.labels)
+            self.use.setChecked(may_teach and self.image.value is not None)
         self._describe()
         self.changed.emit()
 
@@ -190,10 +223,13 @@ class PairRow(QWidget):
             self.counts.setText("no image of its size is open")
         elif self.taught is not None:
             is_prediction = prediction_of(self.labels) is not None
-            text = taught_html(self.taught, self.scheme or self._fallback, is_prediction)
+            scheme, is_painted = self.scheme or self._fallback, not is_foreign(self.labels)
+            text = taught_html(self.taught, scheme, is_prediction, is_painted)
             if is_in_doubt(self.labels):
                 question = doubt_html(self.taught, changed_since(self.labels))
                 text = f"{question}<br>{text}" if self._teaches else question
+            elif self._is_left_out:
+                text = f"<small><b>not painted here: tick it to learn from it</b></small><br>{text}"
             self.counts.setText(text)
 
     def painted(self, fallback: ClassScheme) -> PaintedLayer:
@@ -222,7 +258,9 @@ def doubt_html(taught: TaughtPixels, model: str) -> str:
     return f"<small>{changed}{covered} · <b>is this truth?</b></small>"
 
 
-def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool) -> str:
+def taught_html(
+    taught: TaughtPixels, scheme: ClassScheme | None, is_prediction: bool, is_painted: bool
+) -> str:
     """Return two lines of HTML on how much of a layer teaches, with a swatch for each class."""
     if is_prediction:
         shares = (
@@ -232,7 +270,8 @@ def taught_html(taught: TaughtPixels, scheme: ClassScheme | None, is_prediction:
         )
         first = " · ".join(f"{word}&nbsp;{_percent(px, taught.total)}" for word, px in shares)
     else:
-        first = f"painted&nbsp;{_percent(taught.corrected, taught.total)}"
+        word = "painted" if is_painted else "labelled"
+        first = f"{word}&nbsp;{_percent(taught.corrected, taught.total)}"
     known = () if scheme is None else scheme
     parts = [
         f"<span style='color:{'#888' if c.is_transparent else c.color[:7]}'>"

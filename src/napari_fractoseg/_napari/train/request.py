@@ -15,7 +15,7 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.train.painted import PaintedLayer, write_painted
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.datasets.dataset import TrainingSet, merge_training_sets
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.datasets.export import (
     label_folders,
     training_command,
@@ -23,7 +23,7 @@ from napari_fractoseg.datasets.export import (
 )
 from napari_fractoseg.datasets.sources import read_training_sets
 from napari_fractoseg.datasets.supervision import painted_pairs
-from napari_fractoseg.errors import TrainingError, translated
+from napari_fractoseg.errors import FractosegError, TrainingError, translated
 from napari_fractoseg.files import is_held, read_json, sweep_drafts, write_bytes
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.registry import model_place, user_folder
@@ -245,7 +245,7 @@ class TrainingTask:
         sets = [
             TrainingSet(pairs, layer.scheme)
             for layer in request.painted
-            if (pairs := tuple(painted_pairs(layer.image, layer.corrections, layer.scheme)))
+            if (pairs := _pairs_of(layer))
         ]
         if not sets and not request.sources:
             raise TrainingError(
@@ -266,6 +266,14 @@ class TrainingTask:
             "command": self.command,
         }
         write_bytes(self.folder / _FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _pairs_of(layer: PaintedLayer) -> tuple[TrainingPair, ...]:
+    """Return what was painted on a layer; an error names the layer."""
+    try:
+        return tuple(painted_pairs(layer.image, layer.corrections, layer.scheme))
+    except FractosegError as error:
+        raise error.at(f"Layer “{layer.name}”") from error
 
 
 def _notes(request: TrainingRequest) -> tuple[str, ...]:

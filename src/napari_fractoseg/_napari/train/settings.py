@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from magicgui.widgets import ComboBox, LineEdit
 from qtpy.QtCore import Signal, Slot
@@ -17,7 +18,15 @@ from napari_fractoseg.models.registry import list_models
 
 __all__ = ["TrainingSettings"]
 
-_BUDGETS = (("1 min", 1.0), ("5 min", 5.0), ("15 min", 15.0), ("1 h", 60.0), ("8 h", 480.0))
+_SECONDS = 0.0
+_BUDGETS = (
+    ("seconds", _SECONDS),
+    ("1 min", 1.0),
+    ("5 min", 5.0),
+    ("15 min", 15.0),
+    ("1 h", 60.0),
+    ("8 h", 480.0),
+)
 
 
 class TrainingSettings(QWidget):
@@ -33,7 +42,10 @@ class TrainingSettings(QWidget):
         self.name = LineEdit(name="name")
         self.name.native.setToolTip("Under this name the new model will be in the list of models")
         self.budget = ComboBox(choices=_BUDGETS, value=5.0, name="time")
-        narrow(self.budget).setToolTip("Until it no longer improves, at most this long")
+        narrow(self.budget).setToolTip(
+            "Until it no longer improves, at most this long. In seconds a model only learns to "
+            "sum up anew what it sees"
+        )
         self.device = DeviceLine()
         self.options = TrainingOptions()
         form = QFormLayout()
@@ -50,6 +62,7 @@ class TrainingSettings(QWidget):
         layout.addWidget(self.options)
         self.start.changed.connect(self._on_start)
         self.name.native.textEdited.connect(self._on_name_edited)
+        self.budget.changed.connect(self._on_budget)
         self._on_start()
 
     @property
@@ -57,6 +70,26 @@ class TrainingSettings(QWidget):
         """Classes of the model to start from, for layers without classes; else the default ones."""
         entry = self.start.entry
         return DEFAULT_SCHEME if entry is None else entry.card.scheme
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Entries of `TrainingPlan` for the time that was chosen."""
+        minutes = float(self.budget.value)
+        if minutes == _SECONDS:
+            return {"method": "readout"}
+        return {"max_minutes": minutes}
+
+    @property
+    def missing_text(self) -> str:
+        """What is missing in the choices, in words; empty if they fit together."""
+        if not str(self.name.value).strip():
+            return "Give the new model a name."
+        if self.start.entry is None and "method" in self.limits:
+            return (
+                "A new network takes longer than seconds. Choose a model to start from, or more "
+                "time."
+            )
+        return ""
 
     def start_from(self, folder: Path) -> None:
         """Choose the model in a folder to start from, and a free name for the new one."""
@@ -70,6 +103,9 @@ class TrainingSettings(QWidget):
         self.options.for_start(entry is None)
         if not self._named_by_user:
             self.name.value = _free_name("my model" if entry is None else entry.card.name)
+        self.changed.emit()
+
+    def _on_budget(self, _value: float) -> None:
         self.changed.emit()
 
     @Slot()

@@ -31,9 +31,8 @@ def _parts(progress: Progress, remaining_s: float | None) -> Iterator[str]:
 def result_html(trained: Trained) -> str:
     """Return HTML on a result: mean IoU before and after, IoU of each class, weights kept."""
     result, figures = trained.result, trained.validation
-    steps = len(result.history)
-    took = duration_text(trained.seconds)
-    head = f"<b>{html.escape(trained.folder.name)}</b>: {steps} steps in {took}"
+    steps = f"{len(result.history)} steps" if result.history else "learnt"
+    head = f"<b>{html.escape(trained.folder.name)}</b>: {steps} in {duration_text(trained.seconds)}"
     kept = kept_text(result.model.card)
     if figures is None:
         return f"{head}. {html.escape(' '.join((kept, *trained.notes)))}"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.via.class_table import ClassTable
 from napari_fractoseg._napari.via.layers import layers_job
 from napari_fractoseg._napari.via.run import ViaImportRun
 from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg.annotations.class_mapping import (
@@ -47,7 +48,7 @@ _TYPING_MS = 300
 """Pause in typing, in milliseconds, after which a folder is taken to be complete."""
 
 
-class ViaImportWidget(QWidget):
+class ViaImportWidget(Dock):
     """Dock widget that opens a VIA file as layers, with every choice in the user's hand.
 
     Parameters
@@ -57,8 +58,7 @@ class ViaImportWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._problem = ""
         self._timer = QTimer(self, singleShot=True, interval=_TYPING_MS)
         self.source: AnnotationSource | None = None
@@ -108,7 +108,7 @@ class ViaImportWidget(QWidget):
         below.setContentsMargins(0, 0, 0, 0)
         below.addRow("Overlap", narrow(self.overlap))
         below.addRow("Elsewhere", narrow(self.unannotated))
-        layout = QVBoxLayout(self)
+        layout = self.column
         layout.addLayout(form)
         layout.addWidget(self.table)
         layout.addLayout(below)
@@ -117,7 +117,6 @@ class ViaImportWidget(QWidget):
         layout.addStretch(1)
         for line in (self.file_line, self.preview):
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setMinimumWidth(300)
 
     def _connect(self) -> None:
         self.file.changed.connect(self._on_file)

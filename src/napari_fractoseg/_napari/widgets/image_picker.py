@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from magicgui.widgets import ComboBox, RadioButtons
 from napari.layers import Image, Layer
-from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtCore import QObject, Qt, Signal, Slot
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
-from napari_fractoseg._napari.layers import current_plane, image_text, is_segmentable, stack_of
-from napari_fractoseg._napari.widgets.controls import narrow
+from napari_fractoseg._napari.layers import (
+    current_plane,
+    image_text,
+    is_segmentable,
+    planes_first,
+    stack_of,
+    unwrapped,
+)
+from napari_fractoseg._napari.widgets.controls import narrow, side_by_side, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.text import printable
+from napari_fractoseg.images.axes import may_end_in_planes
+from napari_fractoseg.text import printable, size_text
 
 if TYPE_CHECKING:
     import napari.viewer
 
 __all__ = ["ImagePicker"]
+
+_left_as_they_are: WeakSet[Layer] = WeakSet()
+"""Images whose axes the user said to be right."""
 
 _LINE_LENGTH = 36
 
@@ -46,6 +58,16 @@ class ImagePicker(QObject):
         self.choice = ComboBox(choices=self._choices, name="image")
         self.line = plain_label()
         self.line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.question = plain_label()
+        self.planes_button = small_button("", "A layer of the same data; this one stays as it is")
+        self.right_button = small_button("No, it is right", "Segment it as napari shows it")
+        self.planes_button.clicked.connect(self.add_planes)
+        self.right_button.clicked.connect(self.leave_axes)
+        self._ask = QWidget()
+        ask = QVBoxLayout(self._ask)
+        ask.setContentsMargins(0, 0, 0, 0)
+        ask.addWidget(self.question)
+        ask.addLayout(side_by_side(self.planes_button, self.right_button))
         self.extent = RadioButtons(choices=["current", "all"], orientation="horizontal")
         self.extent.native.setToolTip("The plane that is shown now, or the whole stack")
         self.choice.changed.connect(self._on_choice)
@@ -58,6 +80,7 @@ class ImagePicker(QObject):
         """Add the rows for image and planes to a form."""
         form.addRow("Image", narrow(self.choice))
         form.addRow("", self.line)
+        form.addRow(self._ask)
         form.addRow("Planes", self.extent.native)
         self._form = form
         self._follow()
@@ -67,6 +90,33 @@ class ImagePicker(QObject):
         """Chosen image layer, None if the viewer has none."""
         layer = self.choice.value
         return layer if layer is not None and layer in self._viewer.layers else None
+
+    @property
+    def must_be_asked(self) -> bool:
+        """Whether the user has to say first which axis of the chosen image is that of planes."""
+        layer = self.layer
+        if layer is None or layer.rgb or unwrapped(layer) in _left_as_they_are:
+            return False
+        is_named = str(layer.axis_labels[-1]).casefold() == "x"
+        return not is_named and may_end_in_planes(layer.data.shape)
+
+    @Slot()
+    def add_planes(self) -> None:
+        """Add the chosen image with its planes on the first axis, and choose that layer."""
+        if self.layer is None:
+            return
+        layer = planes_first(self.layer, [x.name for x in self._viewer.layers])
+        self._viewer.add_layer(layer)
+        middle = layer.data_to_world((layer.data.shape[0] // 2, 0, 0))
+        self._viewer.dims.set_point(self._viewer.dims.ndim - 3, float(middle[0]))
+        self._viewer.reset_view()
+
+    @Slot()
+    def leave_axes(self) -> None:
+        """Take the axes of the chosen image as they are."""
+        if self.layer is not None:
+            _left_as_they_are.add(unwrapped(self.layer))
+            self._on_choice()
 
     def planes(self) -> tuple[tuple[int, ...], ...]:
         """Return the planes to segment, as indices on the leading axes."""
@@ -121,9 +171,22 @@ class ImagePicker(QObject):
                 text = textwrap.fill(str(error), _LINE_LENGTH)
         self.line.setText(text)
         self._form.setRowVisible(self.line, bool(text))
+        self._show_question()
         if n_planes != self._n_planes:
             self._n_planes = n_planes
             chosen = self.extent.value or "current"
             self.extent.choices = [("current", "current"), (f"all ({n_planes})", "all")]
             self.extent.value = chosen
         self._form.setRowVisible(self.extent.native, n_planes > 1)
+
+    def _show_question(self) -> None:
+        """Ask for the order of the axes, where it cannot be known."""
+        must_be_asked = self.must_be_asked
+        if must_be_asked and self.layer is not None:
+            *plane, n_planes = shape = self.layer.data.shape
+            self.question.setText(
+                f"Is this a stack of {size_text((n_planes, *plane))}? As it is, it has "
+                f"{size_text(shape)}."
+            )
+            self.planes_button.setText(f"Add it as {n_planes} planes")
+        self._form.setRowVisible(self._ask, must_be_asked)

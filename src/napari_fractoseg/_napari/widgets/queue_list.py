@@ -71,17 +71,19 @@ class _Row(QWidget):
 
 
 class QueueList(QScrollArea):
-    """List of the runs of a queue; hidden as long as there is only one.
+    """List of the runs of a queue; hidden while there is only one, which its dock shows itself.
 
     Parameters
     ----------
     queue : RunQueue
         Queue whose runs are listed.
+    kind : type of Run
+        Kind of the runs that the dock shows; others may go on while their dock is closed.
     """
 
-    def __init__(self, queue: RunQueue) -> None:
+    def __init__(self, queue: RunQueue, kind: type[Run]) -> None:
         super().__init__()
-        self._queue = queue
+        self._queue, self._kind = queue, kind
         self.rows: list[_Row] = []
         content = QWidget()
         self._layout = QVBoxLayout(content)
@@ -113,4 +115,7 @@ class QueueList(QScrollArea):
         if self.rows:
             in_view = min(len(self.rows), _ROWS_IN_VIEW)
             self.setFixedHeight(in_view * (self.rows[0].sizeHint().height() + 2))
-        self.setVisible(len(self.rows) > 1)
+        is_elsewhere = any(
+            not run.state.has_ended and not isinstance(run, self._kind) for run in self._queue.runs
+        )
+        self.setVisible(len(self.rows) > 1 or is_elsewhere)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal, Slot
+from qtpy.QtCore import Qt, Signal, Slot
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.plain_text import plain_label, show_info
 from napari_fractoseg._napari.widgets.progress_text import progress_text
 from napari_fractoseg._napari.widgets.run_queue import RunQueue, main_window
@@ -98,7 +99,7 @@ class RunControls(QWidget):
 
     Parameters
     ----------
-    dock : QWidget
+    dock : Dock
         Dock that has the controls; when it is closed, its run goes on.
     viewer : napari.viewer.Viewer
         Viewer whose theme colours the button.
@@ -125,7 +126,7 @@ class RunControls(QWidget):
 
     def __init__(
         self,
-        dock: QWidget,
+        dock: Dock,
         viewer: napari.viewer.Viewer,
         text: str,
         *,
@@ -151,7 +152,7 @@ class RunControls(QWidget):
         self.progress.cancel_button.clicked.connect(self.cancel)
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         self._escape.activated.connect(self.cancel)
-        dock.installEventFilter(self)
+        dock.closed.connect(self._on_closed)
         viewer.events.theme.connect(self._restyle)
         self._restyle()
         if queue is not None:
@@ -286,11 +287,9 @@ class RunControls(QWidget):
 
     # ---- its dock -----------------------------------------------------------------------
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+    @Slot()
+    def _on_closed(self) -> None:
         """Tell the user that a run goes on when the dock is closed."""
-        is_closing = event is not None and event.type() == QEvent.Type.ParentChange
-        if is_closing and watched is not None and watched.parent() is None:
-            run = self.run
-            if run is not None and run.goes_on and not self.is_idle:
-                show_info(run.goes_on)
-        return False
+        run = self.run
+        if run is not None and run.goes_on and not self.is_idle:
+            show_info(run.goes_on)

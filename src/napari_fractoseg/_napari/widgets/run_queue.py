@@ -9,6 +9,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, Signal, Slot
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.layers import unwrapped
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -146,10 +147,6 @@ def queue_of(viewer: napari.viewer.Viewer) -> RunQueue:
     """Return the queue of a viewer: the one that runs, if a dock was closed and opened again."""
     for queue in _queues:
         # Viewers that look alike are equal, and plugins get the viewer in a wrapper.
-        if _unwrapped(queue.viewer) is _unwrapped(viewer):
+        if unwrapped(queue.viewer) is unwrapped(viewer):
             return queue
     return RunQueue(viewer)
-
-
-def _unwrapped(viewer: napari.viewer.Viewer) -> object:
-    return getattr(viewer, "__wrapped__", viewer)

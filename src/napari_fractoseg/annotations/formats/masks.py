@@ -15,6 +15,7 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, translated
 from napari_fractoseg.files import read_file
 from napari_fractoseg.images import read_mask
+from napari_fractoseg.text import listed
 
 __all__ = [
     "LABEL_SUFFIX",
@@ -136,8 +137,8 @@ def read_label_mask(
         labels[mask == value] = scheme.find(name).value
     if not labels.any():
         raise AnnotationError(
-            f"{path}: none of the mask values {sorted(mask_values)} occurs; the file has "
-            f"{np.unique(mask)[:10].tolist()}. Correct the list of mask values."
+            f"{path}: none of the mask values {listed(sorted(mask_values))} occurs; the file "
+            f"has {listed(np.unique(mask)[:10])}. Correct the list of mask values."
         )
     return labels
 

@@ -214,8 +214,8 @@ def _name(fid: str, file: Mapping[str, Any], source: str) -> str:
     name = re.split(r"[/\\]", uri)[-1] if not uri.startswith("data:") else f"file {fid}"
     if not name:
         raise AnnotationError(
-            f"{source}, file {fid!r}: neither fname nor src says what it is called: "
-            f"{dict(file)!s:.80}. Add a name, or remove the file in VIA."
+            f"{source}, file {fid!r}: neither fname nor src says what it is called. Add "
+            "a name, or remove the file in VIA."
         )
     return name
 

@@ -84,7 +84,7 @@ def choose_channel(source: Source, channel: int | str | None, path: Path) -> Sou
     if len(several) > 1:
         names = " and ".join(f"'{(source.axes or ())[i].name}'" for i in several)
         raise ImageError(
-            f"{path} has {len(several)} channel axes, {names}, its shape is {source.shape}. Save "
+            f"{path} has {len(several)} channel axes, {names}, its shape is {_shape(source)}. Save "
             "the channel to look at as an image of its own."
         )
     if channel is None and several:
@@ -110,7 +110,7 @@ def _not_chosen(source: Source, axis: int, path: Path) -> ImageError:
     names = f": {', '.join(source.channel_names)}" if source.channel_names else ""
     return ImageError(
         f"{path} has {n_channels} channels on the axis '{(source.axes or ())[axis].name}' of its "
-        f"shape {source.shape}{names}. Choose one by its name or its number, 0 to "
+        f"shape {_shape(source)}{names}. Choose one by its name or its number, 0 to "
         f"{n_channels - 1}, or save it as an image of its own.",
         options=("channel",),
     )
@@ -125,7 +125,7 @@ def _no_channel_axis(source: Source, channel: int | str, path: Path) -> str:
         )
     if source.axes is None and len(source.shape) > 2:
         return (
-            f"{path}: {wanted}, but the file does not say which axis of its shape {source.shape} "
+            f"{path}: {wanted}, but the file does not say which axis of its shape {_shape(source)} "
             "holds channels. Name the axes in the file (OME-Zarr, dimension_names, OME-TIFF), or "
             "leave the channel out."
         )
@@ -162,3 +162,7 @@ def _with_rows_and_columns_last(source: Source, path: Path) -> Source:
             "two: ..., y, x. Save it with its axes in this order."
         )
     return replace(source, axes=None) if len({*names}) < len(names) else source
+
+
+def _shape(source: Source) -> str:
+    return " x ".join(map(str, source.shape))

@@ -1,0 +1,331 @@
+"""What a network sees in a plane, on a coarse grid and in few components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from napari_fractoseg.images import Micrograph
+from napari_fractoseg.inference.device_io import transfers_for
+from napari_fractoseg.inference.multiscale import Level, PlaneWindows, levels_of, tile_batches
+from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.models.card import Inference
+from napari_fractoseg.models.devices import Device, choose_device
+from napari_fractoseg.models.model import ScaleLevel, SegmentationModel, enlarged
+from napari_fractoseg.models.optimise import folded
+from napari_fractoseg.models.readout import (
+    ReadoutNetwork,
+    ReadoutShape,
+    on_grid,
+    seen,
+    widths_of,
+)
+from napari_fractoseg.tiling import Box, Tile
+from napari_fractoseg.training.readout.plan import ReadoutPlan
+
+__all__ = ["FeatureReader", "LevelFeatures", "PlaneFeatures", "base_of"]
+
+_TILE_PX = 768
+"""Edge of a core in network pixels: the features of a stage take four times its memory."""
+_BASIS_PLANES, _BASIS_CELLS = 16, 20_000
+"""Planes and cells that the components are found from: more changes nothing but the time."""
+
+
+def base_of(model: SegmentationModel) -> torch.nn.Module:
+    """Return the network of a model whose features are read: for a readout, the one below it."""
+    network = model.network
+    return network.base if isinstance(network, ReadoutNetwork) else network
+
+
+@dataclass(frozen=True, eq=False)
+class LevelFeatures:
+    """Features of a part of a plane at one scale level.
+
+    Parameters
+    ----------
+    values : Tensor of float16, shape (P, y, x)
+        Components at each cell of the grid.
+    grid_px : int
+        Edge of a cell in network pixels.
+    reduction : int
+        Edge in image pixels of a network pixel.
+    """
+
+    values: torch.Tensor
+    grid_px: int
+    reduction: int
+
+    @property
+    def cell_px(self) -> int:
+        """Edge of a cell in image pixels."""
+        return self.grid_px * self.reduction
+
+    def at(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> torch.Tensor:
+        """Return the components at n pixels, interpolated bilinearly: float32, shape (n, P)."""
+        height, width = self.values.shape[-2:]
+        across = [
+            (torch.from_numpy(index) + 0.5) / (n * self.cell_px) * 2 - 1
+            for index, n in ((columns, width), (rows, height))
+        ]
+        places = torch.stack(across, dim=-1).float()[None, None]
+        found = F.grid_sample(
+            self.values.float()[None], places, padding_mode="border", align_corners=False
+        )
+        return found[0, :, 0].T
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneFeatures:
+    """Features of a plane at all scale levels.
+
+    Parameters
+    ----------
+    levels : tuple of LevelFeatures
+        Features at each scale level, the coarsest first.
+    shape : tuple of int
+        Rows and columns of the plane.
+    """
+
+    levels: tuple[LevelFeatures, ...]
+    shape: tuple[int, int]
+
+    def at(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> torch.Tensor:
+        """Return the features at n pixels: float32, shape (n, D), scale level by scale level."""
+        return torch.cat([level.at(rows, columns) for level in self.levels], dim=1)
+
+    def scores(self, weights: torch.Tensor, box: Box | None = None) -> torch.Tensor:
+        """Return the score of each class at the pixels of a box, as a saved readout gives them.
+
+        Parameters
+        ----------
+        weights : Tensor of float32, shape (K, D + 1)
+            Weights of the readout (`fit_readout`).
+        box : Box, optional
+            Part of the plane; by default all of it.
+
+        Returns
+        -------
+        Tensor of float32, shape (K, Y, X)
+            Scores before the softmax.
+        """
+        box = Box(0, self.shape[0], 0, self.shape[1]) if box is None else box
+        total = weights[:, -1][:, None, None]
+        first = 0
+        for level in self.levels:
+            n_components = level.values.shape[0]
+            own = weights[:, first : first + n_components]
+            total = total + _enlarged_scores(own, level, box)
+            first += n_components
+        return total
+
+
+def _enlarged_scores(weights: torch.Tensor, level: LevelFeatures, box: Box) -> torch.Tensor:
+    """Return the scores of a scale level in a box, interpolated bilinearly, shape (K, Y, X)."""
+    cell_px, (height, width) = level.cell_px, level.values.shape[-2:]
+    row0, row1 = _cells(box.row0, box.row1, cell_px, height)
+    column0, column1 = _cells(box.column0, box.column1, cell_px, width)
+    part = level.values[:, row0:row1, column0:column1].float()
+    scores = torch.einsum("kp,pyx->kyx", weights, part)
+    # In two steps, as the network and then the scale levels of a saved readout do it.
+    full = F.interpolate(scores[None], scale_factor=level.grid_px, mode="bilinear")
+    full = enlarged(full, level.reduction)[0]
+    first_row, first_column = box.row0 - row0 * cell_px, box.column0 - column0 * cell_px
+    rows, columns = box.shape
+    return full[:, first_row : first_row + rows, first_column : first_column + columns]
+
+
+def _cells(start: int, stop: int, cell_px: int, n_cells: int) -> tuple[int, int]:
+    """Return the range of cells that a range of pixels needs, with two more on either side."""
+    return max(start // cell_px - 2, 0), min(-(-stop // cell_px) + 2, n_cells)
+
+
+class FeatureReader:
+    """Reads what the network of a model sees in planes.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Model whose network is read; of a readout, that below it.
+    plan : ReadoutPlan
+        Scale levels, number of components and size of the cells.
+    device : Device, optional
+        Device that computes; by default the best one there is.
+
+    Attributes
+    ----------
+    projector : ReadoutNetwork or None
+        Network that gives the components; None until `find_basis` was run.
+    """
+
+    def __init__(
+        self, model: SegmentationModel, plan: ReadoutPlan, device: Device | None = None
+    ) -> None:
+        self.device, self.plan = device or choose_device(), plan
+        self.reductions = tuple(sorted(set(plan.reductions), reverse=True))
+        base = base_of(model)
+        card = model.card.inference
+        halo_px = card.halo_px * self.reductions[-1] // min(card.reductions)
+        inference = Inference(self.reductions, flips=False, halo_px=halo_px)
+        self._seen_by = SegmentationModel(model.card, base).with_card(inference=inference)
+        self.base = folded(base).to(self.device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._transfers = transfers_for(self.device.torch)
+        self.projector: ReadoutNetwork | None = None
+
+    @property
+    def answers(self) -> slice:
+        """Place of the model's log-probabilities among the features of a scale level."""
+        return slice(self._ready.shape.n_outputs - self._ready.shape.widths[-1], None)
+
+    @property
+    def inference(self) -> Inference:
+        """Test-time choices of a readout of these features, without `combine`."""
+        return self._seen_by.card.inference
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Scale levels with their tilers, the coarsest first."""
+        return levels_of(self._seen_by, _TILE_PX * self.reductions[-1])
+
+    # ---- the basis ----------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def find_basis(self, planes: Sequence[Micrograph], seed: int = 0) -> None:
+        """Find the components that features of some planes vary most in.
+
+        Each channel is standardised first. The network's own answer is no part of them: it is
+        kept as it is.
+
+        Parameters
+        ----------
+        planes : sequence of Micrograph
+            Planes to look at, at least one.
+        seed : int
+            Seed of the random choice of cells.
+        """
+        random = torch.Generator().manual_seed(seed)
+        planes = planes[:: -(-len(planes) // _BASIS_PLANES)]
+        share = _BASIS_CELLS // (len(planes) * len(self.reductions))
+        cells = []
+        for plane in planes:
+            windows = PlaneWindows(plane, self._transfers)
+            for level in self.levels:
+                (tile,) = next(tile_batches(level, plane.shape, None, 1))
+                parts = self._parts(windows.of([tile], level.scale.reduction))
+                found = torch.cat([part[0].flatten(1) for part in parts]).cpu()
+                cells.append(found[:, torch.randperm(found.shape[1], generator=random)[:share]])
+        self.projector = self._projector(torch.cat(cells, dim=1))
+
+    def _parts(self, inputs: torch.Tensor) -> list[torch.Tensor]:
+        """Return all that the network sees in a batch of windows, on the grid."""
+        inputs = inputs.to(self.device.torch).contiguous(memory_format=torch.channels_last)
+        size = [length // self.plan.grid_px for length in inputs.shape[-2:]]
+        return [on_grid(part.float(), size) for part in seen(self.base, inputs)]
+
+    def _projector(self, cells: torch.Tensor) -> ReadoutNetwork:
+        """Return the network that gives the components of features, found in samples (C, n)."""
+        widths = widths_of(self.base)
+        n_answers = widths[-1]
+        features = cells[:-n_answers]
+        mean, spread = features.mean(dim=1), features.std(dim=1).clamp(min=1e-6)
+        standardised = (features - mean[:, None]) / spread[:, None]
+        n_components = min(self.plan.n_components, len(features))
+        _, axes = torch.linalg.eigh(standardised @ standardised.T / features.shape[1])
+        axes = axes[:, -n_components:].flip(1).T / spread
+        shape = ReadoutShape(n_components + n_answers, 1, widths, self.plan.grid_px)
+        network = ReadoutNetwork(self.base, shape).to(self.device.torch)
+        weights = torch.zeros(shape.n_outputs, sum(widths))
+        weights[:n_components, :-n_answers] = axes
+        weights[n_components:, -n_answers:] = torch.eye(n_answers)
+        bias = torch.zeros(shape.n_outputs)
+        bias[:n_components] = -axes @ mean
+        network.set_sum(weights, bias)
+        return network.eval()
+
+    # ---- planes -------------------------------------------------------------------------
+
+    def plane_job(self, plane: Micrograph, within: Box | None = None) -> Job[PlaneFeatures]:
+        """Read the features of a plane.
+
+        Parameters
+        ----------
+        plane : Micrograph
+            Plane to read.
+        within : Box, optional
+            Part of the plane that is needed; features elsewhere are 0. By default all of it.
+
+        Yields
+        ------
+        Progress
+            After each tile.
+        """
+        if self.projector is None:
+            self.find_basis([plane])
+        windows = PlaneWindows(plane, self._transfers)
+        tiles = [
+            (number, tile)
+            for number, level in enumerate(self.levels)
+            for tile in level.tiler.tiles(plane.shape, within)
+        ]
+        found = [self._empty(level.scale, plane.shape) for level in self.levels]
+        for done, (number, tile) in enumerate(tiles):
+            yield Progress(done, len(tiles), "reading features")
+            level = self.levels[number]
+            self._read(windows, tile, level.scale, found[number])
+        return PlaneFeatures(tuple(found), plane.shape)
+
+    def _empty(self, scale: ScaleLevel, shape: tuple[int, int]) -> LevelFeatures:
+        cell_px = self.plan.grid_px * scale.reduction
+        rows, columns = (-(-n // scale.stride_px) * scale.stride_px // cell_px for n in shape)
+        n_components = self._ready.shape.n_outputs
+        values = torch.zeros(n_components, rows, columns, dtype=torch.half)
+        return LevelFeatures(values, self.plan.grid_px, scale.reduction)
+
+    @property
+    def _ready(self) -> ReadoutNetwork:
+        assert self.projector is not None  # noqa: S101 - found before
+        return self.projector
+
+    @torch.inference_mode()
+    def _read(
+        self, windows: PlaneWindows, tile: Tile, scale: ScaleLevel, into: LevelFeatures
+    ) -> None:
+        """Write the features of the core of a tile to their cells."""
+        inputs = windows.of([tile], scale.reduction).to(self.device.torch)
+        found = self._ready.on_cells(inputs.contiguous(memory_format=torch.channels_last))[0]
+        cell_px, core, window = into.cell_px, tile.core, tile.window
+        rows, columns = (
+            slice(start // cell_px, -(-stop // cell_px))
+            for start, stop in ((core.row0, core.row1), (core.column0, core.column1))
+        )
+        row, column = window.row0 // cell_px, window.column0 // cell_px
+        own = found[
+            :, rows.start - row : rows.stop - row, columns.start - column : columns.stop - column
+        ]
+        into.values[:, rows, columns] = own.half().cpu()
+
+    # ---- a model ------------------------------------------------------------------------
+
+    def network_of(self, weights: torch.Tensor) -> ReadoutNetwork:
+        """Return the network that gives the scores of a readout of these features.
+
+        Parameters
+        ----------
+        weights : Tensor of float32, shape (K, D + 1)
+            Weights of the readout (`fit_readout`).
+        """
+        projector, n_classes = self._ready, len(weights)
+        n_levels, n_components = len(self.reductions), projector.shape.n_outputs
+        by_level = weights[:, :-1].view(n_classes, n_levels, n_components).transpose(0, 1)
+        by_level = by_level.reshape(n_levels * n_classes, n_components)
+        axes, offset = (tensor.cpu() for tensor in projector.sum_of())
+        bias = by_level @ offset
+        bias[:n_classes] += weights[:, -1]
+        shape = ReadoutShape(n_classes, n_levels, projector.shape.widths, self.plan.grid_px)
+        network = ReadoutNetwork(base_of(self._seen_by), shape)
+        network.set_sum(by_level @ axes, bias)
+        return network.eval()

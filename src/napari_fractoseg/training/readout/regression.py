@@ -1,0 +1,71 @@
+"""Multinomial logistic regression: the linear readout that is fitted to painted pixels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+__all__ = ["fit_readout"]
+
+_MOST_ITERATIONS = 60
+
+
+def fit_readout(
+    features: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor,
+    penalty: float,
+    start: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Fit a linear readout to samples.
+
+    Parameters
+    ----------
+    features : Tensor of float32, shape (n, D)
+        Features of the samples.
+    targets : Tensor of float32, shape (n, K)
+        Probability of each class of each sample.
+    weights : Tensor of float32, shape (n,)
+        How much each sample counts.
+    penalty : float
+        Strength of the regularisation; 0 is none.
+    start : Tensor of float32, shape (K, D + 1), optional
+        Weights to begin with; by default zeros.
+
+    Returns
+    -------
+    Tensor of float32, shape (K, D + 1)
+        Weights of the features for each class; the bias, which is not penalised, is the last.
+
+    Notes
+    -----
+    With :math:`w_i` the weights of the samples, :math:`t_{ik}` the targets and :math:`p_{ik}` the
+    softmax of :math:`W x_i + b`, it minimises
+
+    .. math::
+
+        -\frac{1}{\sum w_i} \sum_{i,k} w_i t_{ik} \log p_{ik} + \frac{\lambda}{2} \lVert W \rVert^2
+
+    by L-BFGS: Liu and Nocedal, Mathematical Programming 45 (1989) 503-528.
+    """
+    n_classes, width = targets.shape[1], features.shape[1]
+    with torch.inference_mode(False), torch.enable_grad():
+        inputs = features.clone()  # made where gradients are known
+        found = torch.zeros(n_classes, width + 1) if start is None else start.clone()
+        found.requires_grad_(True)
+        goals, shares = targets.clone(), (weights / weights.sum()).clone()
+        optimiser = torch.optim.LBFGS(
+            [found], max_iter=_MOST_ITERATIONS, history_size=10, tolerance_grad=1e-5,
+            tolerance_change=1e-7, line_search_fn="strong_wolfe",
+        )  # fmt: skip
+
+        def loss() -> torch.Tensor:
+            optimiser.zero_grad()
+            scores = F.linear(inputs, found[:, :-1], found[:, -1])
+            errors = F.cross_entropy(scores, goals, reduction="none")
+            value = (shares * errors).sum() + penalty / 2 * (found[:, :-1] ** 2).sum()
+            value.backward()  # type: ignore[no-untyped-call]
+            return value
+
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return found.detach()
