@@ -1,3 +1,5 @@
+import pytest
+
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.card import Inference, Lineage, ModelCard
 from napari_fractoseg.models.readme import kept_text, readme_text
@@ -60,3 +62,14 @@ def test_a_card_without_figures_says_so():
     assert "How well it does was not measured." in text
     assert "pixel size: 0.088 µm" in text
     assert "sees the image at full resolution" in text
+
+
+@pytest.mark.parametrize(
+    ("now", "sentence"),
+    [(0.7, "it does better than"), (0.6, "it does as well as"), (0.5, "it does worse than")],
+)
+def test_a_readout_is_compared_with_the_model_that_it_started_from(now, sentence):
+    figures = {"mean_iou_before": 0.6, "mean_iou": now, "step": 1}
+    lineage = Lineage(plan={"method": "readout", "steps_done": 1})
+    text = kept_text(card(metrics={"validation": figures}, lineage=lineage))
+    assert f"On the held-out pixels {sentence} the model that it started from" in text

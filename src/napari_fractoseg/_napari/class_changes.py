@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
+from napari_fractoseg._napari.layers import unwrapped
 from napari_fractoseg.classes import ClassScheme
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ _known: list[tuple[weakref.ref[object], ClassChanges]] = []
 
 def class_changes_of(viewer: napari.viewer.Viewer) -> ClassChanges:
     """Return the changes that were made in a viewer, also with a dock that was closed since."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins get the viewer in a wrapper
+    viewer = unwrapped(viewer)
     _known[:] = [(known, changes) for known, changes in _known if known() is not None]
     for known, changes in _known:
         if known() is viewer:  # viewers that look alike are equal

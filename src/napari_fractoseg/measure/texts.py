@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.card import ModelCard, entries_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,25 +81,21 @@ def fraction_error(card: ModelCard) -> FractionError:
     --------
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
     >>> from napari_fractoseg.measure.texts import fraction_error
-    >>> from napari_fractoseg.models.card import ModelCard
+    >>> from napari_fractoseg.models.card import ModelCard, entries_of
     >>> metrics = {"validation": {"fraction_error": 0.081}}
     >>> card = ModelCard("a", DEFAULT_SCHEME, "Unet", "resnet18", metrics=metrics)
     >>> print(fraction_error(card))
     Model's error on held-out pixels: ± 8 points
     """
-    references = _entries(card.metrics.get("cross_validation")).values()
-    means = [_entries(_entries(reference).get("mean")) for reference in references]
+    references = entries_of(card.metrics.get("cross_validation")).values()
+    means = [entries_of(entries_of(reference).get("mean")) for reference in references]
     errors = [e for mean in means if (e := _fraction(mean.get("fraction_error"))) is not None]
     if errors:
         return FractionError(max(errors), _UNSEEN)
-    error = _fraction(_entries(card.metrics.get("validation")).get("fraction_error"))
+    error = _fraction(entries_of(card.metrics.get("validation")).get("fraction_error"))
     if error is not None:
         return FractionError(error, _HELD_OUT)
     return FractionError(None, "it was not checked against annotations")
-
-
-def _entries(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _fraction(value: object) -> float | None:

@@ -34,6 +34,7 @@ __all__ = [
     "Inference",
     "Lineage",
     "ModelCard",
+    "entries_of",
     "is_model_file",
 ]
 
@@ -203,6 +204,11 @@ class ModelCard:
 
 
 _ADAPTER = TypeAdapter(ModelCard)
+
+
+def entries_of(value: object) -> Mapping[str, Any]:
+    """Return a mapping as it is; an empty one for anything else that a card may hold."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def is_model_file(name: str) -> bool:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-__all__ = ["N_FILTERS", "REDUCTIONS", "filtered"]
+__all__ = ["filtered"]
 
-REDUCTIONS = (1, 2, 4, 8)
+_REDUCTIONS = (1, 2, 4, 8)
 """Reductions, beside that of the input, at which the filters are applied."""
-N_FILTERS = 8
-"""Number of filters at each reduction."""
 _TINY = 1e-12
 
 
@@ -37,7 +35,7 @@ def filtered(inputs: torch.Tensor) -> list[torch.Tensor]:
     -----
     Structure tensor and Hessian as in `skimage.feature`; derivatives are central differences.
     """
-    return [_at_one(F.avg_pool2d(inputs, r) if r > 1 else inputs) for r in REDUCTIONS]
+    return [_at_one(F.avg_pool2d(inputs, r) if r > 1 else inputs) for r in _REDUCTIONS]
 
 
 def _at_one(grey: torch.Tensor) -> torch.Tensor:

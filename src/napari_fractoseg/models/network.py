@@ -30,7 +30,7 @@ from napari_fractoseg.files import read_json
 from napari_fractoseg.images.memory import free_memory
 from napari_fractoseg.models.card import CONFIG, WEIGHTS, ModelCard
 from napari_fractoseg.models.limits import LibraryName
-from napari_fractoseg.models.readout import READOUT, ReadoutNetwork, ReadoutShape
+from napari_fractoseg.models.readout import READOUT, ReadoutNetwork, ReadoutShape, network_below
 from napari_fractoseg.options import refusal
 
 __all__ = [
@@ -221,7 +221,7 @@ def config_of(network: torch.nn.Module) -> dict[str, Any]:
 
     It is that of segmentation-models-pytorch, with an entry for a readout.
     """
-    below = network.base if isinstance(network, ReadoutNetwork) else network
+    below = network_below(network)
     config: dict[str, Any] = {**below.config}  # type: ignore[dict-item]
     config["_model_class"] = type(below).__name__
     if isinstance(network, ReadoutNetwork):

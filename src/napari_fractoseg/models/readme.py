@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from napari_fractoseg.models.card import ModelCard
+from napari_fractoseg.models.card import ModelCard, entries_of
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "readme_text"]
@@ -34,7 +34,7 @@ def kept_text(card: ModelCard) -> str:
         A sentence, such as "Kept: the weights of step 120 of 160, the best on the
         held-out pixels."; empty if the card does not tell.
     """
-    figures = _entries(card.metrics.get("validation"))
+    figures = entries_of(card.metrics.get("validation"))
     if card.lineage.plan.get("method") == "readout":
         return _readout_text(figures)
     steps = card.lineage.plan.get("steps_done")
@@ -53,7 +53,9 @@ def _readout_text(figures: Mapping[str, Any]) -> str:
     before, now = figures.get("mean_iou_before"), figures.get("mean_iou")
     if not (isinstance(before, float) and isinstance(now, float)):
         return ""
-    if now >= before:
+    if now == before:
+        return "On the held-out pixels it does as well as the model that it started from."
+    if now > before:
         return "On the held-out pixels it does better than the model that it started from."
     return (
         "On the held-out pixels it does worse than the model that it started from: paint more, or "
@@ -92,13 +94,13 @@ def _lines(card: ModelCard) -> Iterator[str]:
         colour = "transparent" if c.is_transparent else c.color
         mode = "yes" if c.is_fracture_mode else "no"
         yield f"| {c.value} | {_cell(c.name)} | {colour} | {mode} | {_cell(c.description)} |"
-    validation = _entries(card.metrics.get("cross_validation"))
+    validation = entries_of(card.metrics.get("cross_validation"))
     if validation:
         yield from ("", "## Cross-validation", "", _text(validation.get("method", "")))
         for reference, figures in validation.items():
             if isinstance(figures, Mapping) and "mean" in figures:
                 yield from _table(reference, figures)
-    if found := _entries(card.metrics.get("validation")):
+    if found := entries_of(card.metrics.get("validation")):
         yield from _validation(found, kept_text(card))
     if not card.metrics:
         yield from ("", "How well it does was not measured.")
@@ -126,8 +128,8 @@ def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
     was = "" if before is None else f" (before training {_figure(before)})"
     yield f"On held-out pixels, mean IoU {_figure(figures.get('mean_iou'))}{was}. {kept}".rstrip()
     yield from ("", "| class | IoU | labelled pixels |", "|---|--:|--:|")
-    for name, row in _entries(figures.get("classes")).items():
-        entries = _entries(row)
+    for name, row in entries_of(figures.get("classes")).items():
+        entries = entries_of(row)
         pixels = entries.get("labelled_px")
         labelled = str(pixels) if _is_number(pixels) else "-"
         yield f"| {_cell(name)} | {_figure(entries.get('iou'))} | {labelled} |"
@@ -140,14 +142,9 @@ def _table(reference: str, figures: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f"Reference: {_cell(reference)}", "")
     yield f"| image | {' | '.join(_FIGURES.values())} |"
     yield f"|---|{'--:|' * len(_FIGURES)}"
-    rows = {_cell(name): row for name, row in _entries(figures.get("images")).items()}
+    rows = {_cell(name): row for name, row in entries_of(figures.get("images")).items()}
     for name, row in {**rows, "**mean**": figures["mean"]}.items():
-        yield f"| {name} | {' | '.join(_figure(_entries(row).get(key)) for key in _FIGURES)} |"
-
-
-def _entries(value: object) -> Mapping[str, Any]:
-    """Return a mapping as it is; an empty one for anything else that a card may hold."""
-    return value if isinstance(value, Mapping) else {}
+        yield f"| {name} | {' | '.join(_figure(entries_of(row).get(key)) for key in _FIGURES)} |"
 
 
 def _is_number(value: object) -> bool:

@@ -20,7 +20,15 @@ from torch import nn
 
 from napari_fractoseg.models.filters import filtered
 
-__all__ = ["READOUT", "ReadoutNetwork", "ReadoutShape", "on_grid", "seen", "widths_of"]
+__all__ = [
+    "READOUT",
+    "ReadoutNetwork",
+    "ReadoutShape",
+    "network_below",
+    "on_grid",
+    "seen",
+    "widths_of",
+]
 
 READOUT = "readout"
 """Entry of ``config.json`` that holds a `ReadoutShape`."""
@@ -180,6 +188,11 @@ class ReadoutNetwork(nn.Module):
             moved.append(after.flatten(0, 1))
         other.set_sum(*moved)
         return other
+
+
+def network_below(network: nn.Module) -> nn.Module:
+    """Return the network whose features are read: of a readout the one below it, else itself."""
+    return network.base if isinstance(network, ReadoutNetwork) else network
 
 
 @torch.no_grad()

@@ -192,6 +192,12 @@ def train_job(
                 training_set, plan, start, scheme, renamed, name, validation, device
             )
         )
+    if start is not None and start.card.inference.combine == "sum":
+        raise TrainingError(
+            f"Model {start.card.name!r} is a readout, which was learnt in seconds. Longer training "
+            "cannot go on from it yet: start from the model that it reads, or learn in seconds "
+            "again (method readout)."
+        )
     if start is None:
         training_set = training_set.with_scheme(scheme or training_set.scheme)
         training_set.check_teachable()

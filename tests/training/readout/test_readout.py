@@ -180,6 +180,20 @@ class TestLearning:
         assert figures["mean_iou"] > result.before["mean_iou"] + 0.2
         assert figures["mean_iou_before"] == result.before["mean_iou"]
 
+    def test_its_parent_is_judged_as_it_segments(self, halves, tiny_model):
+        flips = replace(tiny_model.card.inference, flips=True)
+        parent = tiny_model.with_card(inference=flips)
+        labels = nf.segment(halves[0].data, parent, device="cpu")
+        plan = {"split": "auto", "gap_px": 4}
+        result = learn(halves[0], labels, parent, plan=plan)
+        assert result.before["mean_iou"] == 1
+
+    def test_a_scale_level_that_is_named_twice_counts_once(self, halves, tiny_model):
+        twice = learn(*halves, tiny_model, plan={"readout_reductions": (2, 2)}).model
+        once = learn(*halves, tiny_model, plan={"readout_reductions": (2,)}).model
+        for a, b in zip(twice.network.sum_of(), once.network.sum_of(), strict=True):
+            torch.testing.assert_close(a, b)
+
     def test_where_nothing_is_painted_the_answer_of_the_model_counts(self, halves, tiny_model):
         """Two strokes of the model's own answer change nothing."""
         image = halves[0]
@@ -190,6 +204,11 @@ class TestLearning:
             painted[:, 40:60][answer[:, 40:60] == value] = value
         labels = nf.segment(image.data, learn(image, painted, tiny_model).model, device="cpu")
         assert np.mean(labels == answer) > 0.8
+
+    def test_longer_training_does_not_go_on_from_it(self, halves, tiny_model):
+        readout = learn(*halves, tiny_model).model
+        with pytest.raises(TrainingError, match="is a readout"):
+            learn(*halves, readout, plan={"method": "deep"})
 
     def test_it_needs_a_model_to_start_from(self, halves):
         with pytest.raises(TrainingError, match="what a model sees"):

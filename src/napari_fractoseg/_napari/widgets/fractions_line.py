@@ -20,6 +20,7 @@ from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ModelError
+from napari_fractoseg.jobs import drain
 from napari_fractoseg.measure.counts import RunningCounts, count_job
 from napari_fractoseg.measure.fractions import fractions_of_counts
 from napari_fractoseg.measure.texts import (
@@ -248,8 +249,7 @@ class FractionsLine(QWidget):
         in_memory = all(isinstance(counts.labels, np.ndarray) for counts in counted)
         if n_missing and self._run is None:
             if in_memory and n_missing <= _AT_ONCE_PX:
-                for _ in count_job(*counted):
-                    pass
+                drain(count_job(*counted))
             else:
                 self._start(counted)
         self._show_figures()

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.device_io import transfers_for
-from napari_fractoseg.inference.multiscale import Level, PlaneWindows, levels_of, tile_batches
+from napari_fractoseg.inference.multiscale import PlaneWindows, levels_of, tile_batches
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
@@ -21,6 +21,7 @@ from napari_fractoseg.models.optimise import folded
 from napari_fractoseg.models.readout import (
     ReadoutNetwork,
     ReadoutShape,
+    network_below,
     on_grid,
     seen,
     widths_of,
@@ -28,18 +29,12 @@ from napari_fractoseg.models.readout import (
 from napari_fractoseg.tiling import Box, Tile
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 
-__all__ = ["FeatureReader", "LevelFeatures", "PlaneFeatures", "base_of"]
+__all__ = ["FeatureReader", "LevelFeatures", "PlaneFeatures"]
 
 _TILE_PX = 768
 """Edge of a core in network pixels: the features of a stage take four times its memory."""
 _BASIS_PLANES, _BASIS_CELLS = 16, 20_000
 """Planes and cells that the components are found from: more changes nothing but the time."""
-
-
-def base_of(model: SegmentationModel) -> torch.nn.Module:
-    """Return the network of a model whose features are read: for a readout, the one below it."""
-    network = model.network
-    return network.base if isinstance(network, ReadoutNetwork) else network
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,13 +162,14 @@ class FeatureReader:
     ) -> None:
         self.device, self.plan = device or choose_device(), plan
         self.reductions = tuple(sorted(set(plan.reductions), reverse=True))
-        base = base_of(model)
+        base = network_below(model.network)
         card = model.card.inference
         halo_px = card.halo_px * self.reductions[-1] // min(card.reductions)
         inference = Inference(self.reductions, flips=False, halo_px=halo_px)
         self._seen_by = SegmentationModel(model.card, base).with_card(inference=inference)
         self.base = folded(base).to(self.device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._transfers = transfers_for(self.device.torch)
+        self._levels = levels_of(self._seen_by, _TILE_PX * self.reductions[-1])
         self.projector: ReadoutNetwork | None = None
 
     @property
@@ -185,11 +181,6 @@ class FeatureReader:
     def inference(self) -> Inference:
         """Test-time choices of a readout of these features, without `combine`."""
         return self._seen_by.card.inference
-
-    @property
-    def levels(self) -> tuple[Level, ...]:
-        """Scale levels with their tilers, the coarsest first."""
-        return levels_of(self._seen_by, _TILE_PX * self.reductions[-1])
 
     # ---- the basis ----------------------------------------------------------------------
 
@@ -213,16 +204,20 @@ class FeatureReader:
         cells = []
         for plane in planes:
             windows = PlaneWindows(plane, self._transfers)
-            for level in self.levels:
+            for level in self._levels:
                 (tile,) = next(tile_batches(level, plane.shape, None, 1))
-                parts = self._parts(windows.of([tile], level.scale.reduction))
+                parts = self._parts(self._inputs(windows, tile, level.scale))
                 found = torch.cat([part[0].flatten(1) for part in parts]).cpu()
                 cells.append(found[:, torch.randperm(found.shape[1], generator=random)[:share]])
         self.projector = self._projector(torch.cat(cells, dim=1))
 
+    def _inputs(self, windows: PlaneWindows, tile: Tile, scale: ScaleLevel) -> torch.Tensor:
+        """Return the window of a tile as the network takes it, on the device."""
+        inputs = windows.of([tile], scale.reduction).to(self.device.torch)
+        return inputs.contiguous(memory_format=torch.channels_last)
+
     def _parts(self, inputs: torch.Tensor) -> list[torch.Tensor]:
         """Return all that the network sees in a batch of windows, on the grid."""
-        inputs = inputs.to(self.device.torch).contiguous(memory_format=torch.channels_last)
         size = [length // self.plan.grid_px for length in inputs.shape[-2:]]
         return [on_grid(part.float(), size) for part in seen(self.base, inputs)]
 
@@ -266,17 +261,16 @@ class FeatureReader:
         if self.projector is None:
             self.find_basis([plane])
         windows = PlaneWindows(plane, self._transfers)
+        found = tuple(self._empty(level.scale, plane.shape) for level in self._levels)
         tiles = [
-            (number, tile)
-            for number, level in enumerate(self.levels)
+            (tile, level.scale, into)
+            for level, into in zip(self._levels, found, strict=True)
             for tile in level.tiler.tiles(plane.shape, within)
         ]
-        found = [self._empty(level.scale, plane.shape) for level in self.levels]
-        for done, (number, tile) in enumerate(tiles):
+        for done, (tile, scale, into) in enumerate(tiles):
             yield Progress(done, len(tiles), "reading features")
-            level = self.levels[number]
-            self._read(windows, tile, level.scale, found[number])
-        return PlaneFeatures(tuple(found), plane.shape)
+            self._read(windows, tile, scale, into)
+        return PlaneFeatures(found, plane.shape)
 
     def _empty(self, scale: ScaleLevel, shape: tuple[int, int]) -> LevelFeatures:
         cell_px = self.plan.grid_px * scale.reduction
@@ -295,8 +289,7 @@ class FeatureReader:
         self, windows: PlaneWindows, tile: Tile, scale: ScaleLevel, into: LevelFeatures
     ) -> None:
         """Write the features of the core of a tile to their cells."""
-        inputs = windows.of([tile], scale.reduction).to(self.device.torch)
-        found = self._ready.on_cells(inputs.contiguous(memory_format=torch.channels_last))[0]
+        found = self._ready.on_cells(self._inputs(windows, tile, scale))[0]
         cell_px, core, window = into.cell_px, tile.core, tile.window
         rows, columns = (
             slice(start // cell_px, -(-stop // cell_px))
@@ -326,6 +319,6 @@ class FeatureReader:
         bias = by_level @ offset
         bias[:n_classes] += weights[:, -1]
         shape = ReadoutShape(n_classes, n_levels, projector.shape.widths, self.plan.grid_px)
-        network = ReadoutNetwork(base_of(self._seen_by), shape)
+        network = ReadoutNetwork(self._seen_by.network, shape)
         network.set_sum(by_level @ axes, bias)
         return network.eval()

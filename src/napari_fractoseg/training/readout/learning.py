@@ -27,14 +27,18 @@ _NEVER = -1e3
 """Score of a class that no sample has: it is never the answer."""
 
 
-def knows_all(start: ClassScheme, taught: TrainingSet) -> bool:
-    """Whether a model with a scheme knows all classes that are taught.
+def knows_all(
+    start: ClassScheme, taught: TrainingSet, renamed: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a model with a scheme knows all classes that are taught, or did by other names.
 
     Then what is painted corrects its answer, which is worth something where nothing is painted;
     otherwise the task is another one, and its answer says nothing.
     """
     counts = taught.pixel_counts()
-    return all(start.get(name) is not None for name, n_px in counts.items() if n_px)
+    table = _values_of(start, taught.scheme, renamed or {})
+    known = set(table[list(start.values)].tolist())
+    return all(taught.scheme.find(name).value in known for name, n_px in counts.items() if n_px)
 
 
 def fit_samples(
@@ -43,7 +47,6 @@ def fit_samples(
     n_classes: int,
     plan: ReadoutPlan,
     answers: slice,
-    start: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Fit a readout to samples; classes that have none are never the answer.
 
@@ -61,8 +64,6 @@ def fit_samples(
     answers : slice
         Place of the model's log-probabilities among the features of a scale level, of which
         there are as many as `plan` has reductions (`FeatureReader.answers`).
-    start : Tensor of float32, shape (K, D + 1), optional
-        Weights to begin with.
 
     Returns
     -------
@@ -82,18 +83,13 @@ def fit_samples(
     gains.view(len(plan.reductions), -1)[:, answers] = plan.answer_gain if has_prior else 0.0
     goals = torch.cat(targets)
     present = goals.sum(dim=0) > 0
-    begin = None if start is None else _scaled(start[present], 1 / gains.clamp(min=1e-6))
     fitted = fit_readout(
-        torch.cat(features) * gains, goals[:, present], torch.cat(weights), plan.penalty, begin
+        torch.cat(features) * gains, goals[:, present], torch.cat(weights), plan.penalty
     )
     found = torch.zeros(n_classes, fitted.shape[1])
     found[:, -1] = _NEVER
-    found[present] = _scaled(fitted, gains)
+    found[present] = torch.cat([fitted[:, :-1] * gains, fitted[:, -1:]], dim=1)
     return found
-
-
-def _scaled(weights: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
-    return torch.cat([weights[:, :-1] * gains, weights[:, -1:]], dim=1)
 
 
 def as_model(
@@ -154,8 +150,8 @@ def learn_readout(
     random = np.random.default_rng(plan.seed)
     images = _by_image(taught)
     table = _values_of(start.card.scheme, taught.scheme, renamed or {})
-    known = start.card.scheme if not renamed else start.card.scheme.with_names(list(renamed))
-    predictor = Predictor(start, device, flips=False) if knows_all(known, taught) else None
+    knows = knows_all(start.card.scheme, taught, renamed)
+    predictor = Predictor(start, device, flips=False) if knows else None
     painted, prior = [], []
     with translate_out_of_memory(device, "Choose the CPU, or smaller images."):
         reader = FeatureReader(start, plan, device)

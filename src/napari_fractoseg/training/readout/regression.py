@@ -15,7 +15,6 @@ def fit_readout(
     targets: torch.Tensor,
     weights: torch.Tensor,
     penalty: float,
-    start: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Fit a linear readout to samples.
 
@@ -29,8 +28,6 @@ def fit_readout(
         How much each sample counts.
     penalty : float
         Strength of the regularisation; 0 is none.
-    start : Tensor of float32, shape (K, D + 1), optional
-        Weights to begin with; by default zeros.
 
     Returns
     -------
@@ -51,8 +48,7 @@ def fit_readout(
     n_classes, width = targets.shape[1], features.shape[1]
     with torch.inference_mode(False), torch.enable_grad():
         inputs = features.clone()  # made where gradients are known
-        found = torch.zeros(n_classes, width + 1) if start is None else start.clone()
-        found.requires_grad_(True)
+        found = torch.zeros(n_classes, width + 1, requires_grad=True)
         goals, shares = targets.clone(), (weights / weights.sum()).clone()
         optimiser = torch.optim.LBFGS(
             [found], max_iter=_MOST_ITERATIONS, history_size=10, tolerance_grad=1e-5,

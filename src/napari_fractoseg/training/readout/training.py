@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_fractoseg.datasets.dataset import TrainingSet
-from napari_fractoseg.evaluation.evaluate import evaluate_job
+from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device
@@ -29,8 +29,8 @@ _LEARNT, _JUDGED = 70, 15
 def readout_plan(plan: TrainingPlan) -> ReadoutPlan:
     """Return the choices of a readout for a training plan."""
     choices = ReadoutPlan(seed=plan.seed)
-    reductions = plan.readout_reductions or choices.reductions
-    return replace(choices, reductions=reductions)
+    reductions = sorted(set(plan.readout_reductions or choices.reductions))
+    return replace(choices, reductions=tuple(reductions))
 
 
 def train_readout(
@@ -66,8 +66,8 @@ def train_readout(
     Returns
     -------
     FineTuned
-        The readout, whether it does better than its parent or not: `before` has the parent's
-        figures, if it knows all classes.
+        The readout, whether it does better than its parent or not: `before` has the figures of
+        the parent as it segments, mirror images included, if it knows all classes.
     """
     choices = readout_plan(plan)
     job = learn_readout(start, split.learn, choices, device, renamed)
@@ -77,8 +77,7 @@ def train_readout(
     if split.validation is not None:
         evaluation = yield from _judged(model, split.validation, device, _LEARNT)
         if not renamed and knows_all(start.card.scheme, split.validation):
-            unflipped = start.with_flips(False)
-            parent = yield from _judged(unflipped, split.validation, device, _LEARNT + _JUDGED)
+            parent = yield from _judged(start, split.validation, device, _LEARNT + _JUDGED)
             before = figures_of(parent.pooled)
         metrics = {"validation": validation_report(evaluation, 1, before, split)}
     yield Progress(100, 100, "judged")
@@ -94,8 +93,10 @@ def train_readout(
     return FineTuned(result, [], 1, before, split.notes)
 
 
-def _judged(model: SegmentationModel, by: TrainingSet, device: Device | None, done: int) -> Any:
-    job = evaluate_job(model, by.with_scheme(by.scheme), device)
+def _judged(
+    model: SegmentationModel, by: TrainingSet, device: Device | None, done: int
+) -> Job[Evaluation]:
+    job = evaluate_job(model, by, device)
     return (yield from as_part(job, done, 100, "judging", span=_JUDGED))
 
 
