@@ -117,7 +117,6 @@ class SegmentWidget(Dock):
         layout.addWidget(self.tools)
         layout.addWidget(keys_line(_HERE))
         layout.addStretch(1)
-        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         controls = self.controls
