@@ -6,10 +6,10 @@
 For each polygon of the shared annotations, a click at its deepest point; of the levels offered
 there, the best one counts. A polygon is *had* if its IoU with that facet is at least 0.7, without
 a band of 3 px around its outline, as people stop short of the borders. *First* is the level that
-the tool shows first: the one nearest in area to the facet before. Then the same areas
-are painted with a simulated brush of 20 px and the strokes are counted. ``--higra`` compares
-the watershed hierarchy by dynamics of the higra package, if that is installed. Needs the
-shared data.
+the tool shows first: clear edges around it, and about the size of the facets before;
+``--first nearest`` takes the one nearest in area to the facet before. Then the same areas are
+painted with a simulated brush of 20 px and the strokes are counted. ``--higra`` compares the
+watershed hierarchy by dynamics of the higra package, if that is installed. Needs the shared data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from scipy import ndimage
 from strokes import stroke
 
 from napari_fractoseg.annotations import AnnotatedImage, read_via
-from napari_fractoseg.annotations.facets import Facet, FacetTree, facet_tree
+from napari_fractoseg.annotations.facets import Facet, FacetTree, RecentSizes, facet_tree
+from napari_fractoseg.annotations.facets.find import edge_strength, reduced
+from napari_fractoseg.annotations.facets.hierarchy import Hierarchy
+from napari_fractoseg.annotations.facets.regions import Regions
 from napari_fractoseg.annotations.region_pixels import pixels_of
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.images.reading import read_image
@@ -107,10 +110,9 @@ def polygons_of(image: AnnotatedImage, shape: tuple[int, int]) -> list[Polygon]:
     return [Polygon.of(flat, shape) for flat in found if len(flat) >= LEAST_PX]
 
 
-def click(tree: FacetTree, polygon: Polygon, before_px: float) -> Click:
-    """Try all levels at the deepest point of a polygon."""
+def click(tree: FacetTree, polygon: Polygon, first: Facet) -> Click:
+    """Try all levels at the deepest point of a polygon, where one is shown first."""
     areas = tree.areas_px(*polygon.click)
-    first = tree.near(*polygon.click, before_px)
     shown, overlaps = first.level, {first.level: polygon.overlap(first)}
     for level, area in enumerate(areas):
         if polygon.area_px / 4 < area < 8 * polygon.area_px:  # others have no IoU of 0.25
@@ -120,12 +122,18 @@ def click(tree: FacetTree, polygon: Polygon, before_px: float) -> Click:
     return Click(polygon, iou, iou_clear, right, overlaps[shown][1], abs(best - shown), areas[best])
 
 
-def clicks_on(tree: FacetTree, polygons: Sequence[Polygon]) -> list[Click]:
-    """Click on polygons in turn; the size of a facet is kept for the next one."""
-    area, clicks = tree.typical_area_px, []
+def clicks_on(tree: FacetTree, polygons: Sequence[Polygon], nearest: bool) -> list[Click]:
+    """Click on polygons in turn; the sizes of the best facets are kept for the next ones."""
+    sizes, clicks = RecentSizes(), []
+    before_px = tree.typical_area_px
     for polygon in polygons:
-        clicks.append(click(tree, polygon, area))
-        area = clicks[-1].best_px
+        if nearest:
+            first = tree.near(*polygon.click, before_px)
+        else:
+            first = tree.likely(*polygon.click, sizes.next_px(tree.typical_area_px))
+        clicks.append(click(tree, polygon, first))
+        before_px = clicks[-1].best_px
+        sizes.note(before_px)
     return clicks
 
 
@@ -144,16 +152,13 @@ def higra_tree(plane: Micrograph) -> FacetTree:
     """Return the watershed hierarchy by dynamics that higra makes of the same edges."""
     import higra
 
-    from napari_fractoseg.annotations import facets as ours
-
     reduction = -(-max(plane.shape) // 1024)
-    strength = ours._edge_strength(ours._reduced(plane.normalised(), reduction))
+    strength = edge_strength(reduced(plane.normalised(), reduction))
     graph = higra.get_4_adjacency_graph(strength.shape)
     weights = higra.weight_graph(graph, strength, higra.WeightFunction.mean)
     tree, heights = higra.watershed_hierarchy_by_dynamics(graph, weights)
     basins = higra.labelisation_horizontal_cut_from_threshold(tree, heights, 0)
     leaves = np.unique(basins.reshape(strength.shape), return_inverse=True)[1].astype(np.int32)
-    areas = np.bincount(leaves.ravel()).astype(np.int32)
     pixel_parents, is_low = tree.parents(), heights == 0
     node_of: dict[int, int] = {}
     pixels = np.unique(leaves.ravel(), return_index=True)[1]
@@ -166,10 +171,7 @@ def higra_tree(plane: Micrograph) -> FacetTree:
         if not is_low[node]:
             node_of[node] = len(node_of)
     parents = [node_of.get(int(pixel_parents[node]), 0) for node in node_of]
-    boxes = np.array(
-        [(r.start, c.start, r.stop, c.stop) for r, c in ndimage.find_objects(leaves + 1)], np.int32
-    )
-    hierarchy = ours._Hierarchy.of(parents, areas, boxes)
+    hierarchy = Hierarchy.of(parents, Regions.of(leaves, strength))
     return FacetTree(plane.shape, reduction, leaves, (hierarchy,))
 
 
@@ -206,6 +208,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", nargs="*", help="file names; by default all")
     parser.add_argument("--higra", action="store_true", help="compare with higra's hierarchy")
+    parser.add_argument("--first", choices=("likely", "nearest"), default="likely",
+                        help="which level is shown first")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder = DATA / "fracture"
@@ -223,7 +227,7 @@ def main() -> None:
             began = time.monotonic()
             tree = method(plane)
             seconds[name] += time.monotonic() - began
-            clicks[name][image.filename] = clicks_on(tree, polygons)
+            clicks[name][image.filename] = clicks_on(tree, polygons, options.first == "nearest")
     print("method, polygons | number | no band, >= 0.7 | >= 0.7 | of the area | >= 0.5 "
           "| first level >= 0.7 | wheel steps | s a plane")  # fmt: skip
     for name, by_image in clicks.items():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Slot
+from qtpy.QtCore import QEvent, QObject, Slot
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.facets.tool import FacetTool, can_have_facets
 from napari_fractoseg._napari.layers import unwrapped
 from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg._napari.widgets.run_queue import main_window
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -52,6 +53,7 @@ class ToolRow(QWidget):
         self.brush_button.clicked.connect(self.use_brush)
         self.facet_button.clicked.connect(self.use_facets)
         self.tool.changed.connect(self.refresh)
+        self.tool.changed.connect(self._watch_dialogs)
         self._followed: Any = None
         self.viewer.layers.selection.events.active.connect(self._follow)
         self._follow()
@@ -90,6 +92,18 @@ class ToolRow(QWidget):
         super().hideEvent(event)
         if event is not None and not event.spontaneous():
             self.tool.stop()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Take the outline away when a dialog opens, such as one to save all layers."""
+        if event is not None and event.type() == QEvent.Type.WindowBlocked:
+            self.tool.hide_outline()
+        return super().eventFilter(watched, event)
+
+    def _watch_dialogs(self) -> None:
+        window = main_window(self)
+        window.removeEventFilter(self)
+        if self.tool.is_on:
+            window.installEventFilter(self)
 
     def refresh(self, _event: Any = None) -> None:
         """Show which tool is on, and its keys."""

@@ -152,7 +152,7 @@ class Dock(QWidget):
         """Make the dock wider when its column needs more room than before."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest and self.isVisible():
             self._widen()
-        return False
+        return super().eventFilter(watched, event)
 
     def _widen(self) -> None:
         """Give the area the width of its column, with or without a scroll bar.
