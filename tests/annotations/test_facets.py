@@ -11,10 +11,12 @@ from scipy.spatial import cKDTree
 from napari_fractoseg.annotations.facets import (
     Facet,
     FacetTree,
+    RecentSizes,
     TreeCache,
     facet_tree,
     facet_tree_job,
 )
+from napari_fractoseg.annotations.facets.find import edge_strength
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import Micrograph, MicrographStack
 from napari_fractoseg.images.micrograph import LazyPlane
@@ -222,6 +224,14 @@ def test_the_outline_runs_along_the_edges_of_pixels():
     assert lengths.sum() == 12
 
 
+def test_facets_of_the_same_pixels_are_the_same():
+    mask = np.array([[0, 1], [1, 1]], bool)
+    facet = Facet(slice(2, 4), slice(1, 3), mask, 0, 3)
+    assert facet.is_same_as(Facet(slice(2, 4), slice(1, 3), mask.copy(), 4, 3))
+    assert not facet.is_same_as(Facet(slice(2, 4), slice(2, 4), mask, 0, 3))
+    assert not facet.is_same_as(Facet(slice(2, 4), slice(1, 3), np.ones((2, 2), bool), 0, 4))
+
+
 def test_the_cache_forgets_what_was_not_used_for_longest():
     trees = [tree_of(np.random.default_rng(seed).normal(0, 1, (32, 32))) for seed in range(3)]
     cache = TreeCache(trees[0].memory_bytes + trees[1].memory_bytes)
@@ -241,3 +251,53 @@ def test_one_tree_larger_than_the_cache_is_kept():
     cache.put("a", tree)
     assert cache.get("a") is tree
     assert tree.memory_bytes >= tree.leaves.nbytes
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_clearness_of_a_region_is_that_of_its_pixels(seed):
+    """Contrast of the border times compactness, counted pixel by pixel."""
+    plane = np.random.default_rng(seed).normal(0, 1, (30, 40))
+    tree = tree_of(plane)
+    strength = edge_strength(Micrograph(plane).normalised())
+    for hierarchy in tree.hierarchies:
+        for node in range(len(hierarchy.parents) - 1):  # the whole plane has no border
+            inside = np.isin(tree.leaves, hierarchy.members(node))
+            at_border = []
+            for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+                stronger = np.maximum(strength[one], strength[other])
+                at_border.extend(stronger[inside[one] != inside[other]])
+            edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+            outline = len(at_border) + sum(np.count_nonzero(edge) for edge in edges)
+            contrast = np.mean(at_border) / strength[inside].mean()
+            expected = np.log(contrast * np.count_nonzero(inside) / outline**2)
+            assert hierarchy.clearness[node] == pytest.approx(expected, abs=1e-4)
+
+
+def test_clear_edges_count_more_than_the_size_that_is_looked_for():
+    plane = np.random.default_rng(0).normal(100, 5, (100, 100))
+    plane[20:60, 30:70] += 120
+    tree = tree_of(plane)
+    for area in (800, 1600, 3200):
+        facet = tree.likely(40, 50, area)
+        expected = np.zeros(plane.shape, bool)
+        expected[20:60, 30:70] = True
+        assert iou(full(facet, plane.shape), expected) > 0.9, area
+    nearest = tree.near(40, 50, 800)
+    assert nearest.area_px < 1000
+
+
+def test_the_likely_facet_is_refused_outside():
+    with pytest.raises(ImageError, match="row 3, column 100"):
+        tree_of(quarters()).likely(3, 100, 2000)
+
+
+def test_the_likely_facet_of_a_plane_without_edges_is_the_plane():
+    assert tree_of(np.full((30, 40), 7)).likely(3, 4, 10).area_px == 1200
+
+
+def test_the_next_size_is_the_mean_of_the_last_five_and_a_typical_one():
+    sizes = RecentSizes()
+    assert sizes.next_px(100) == 100
+    for area in (1e9, 1, 1, 1, 1, 64):  # the first is forgotten
+        sizes.note(area)
+    assert sizes.next_px(1) == 2

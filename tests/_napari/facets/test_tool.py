@@ -13,6 +13,7 @@ from napari.utils.interactions import (
     mouse_wheel_callbacks,
 )
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialog
 
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.corrections import is_teachable
@@ -323,3 +324,103 @@ def test_a_double_click_does_not_zoom_while_the_tool_is_on(viewer, labels, row, 
     assert np.count_nonzero(labels.data) == 2000
     qtbot.mouseClick(row.facet_button, Qt.MouseButton.LeftButton)
     assert list(viewer.mouse_double_click_callbacks) == before
+
+
+def test_while_a_dialog_is_open_the_outline_is_no_layer_to_save(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(quarters(), name="s17")
+    viewer.add_labels(np.zeros(SHAPE, np.uint8), name="painted")
+    row = ToolRow(viewer)
+    dock = viewer.window.add_dock_widget(row, name="Tools")
+    mouse = Mouse(viewer)
+    switch_on(row, qtbot)
+    at_quarter(row, mouse)
+    dialog = QDialog(dock)
+    qtbot.addWidget(dialog)
+    dialog.setModal(True)
+    dialog.show()
+    assert [layer.name for layer in viewer.layers] == ["s17", "painted"]
+    dialog.close()
+    assert [layer.name for layer in viewer.layers] == ["s17", "painted"]  # saved only now
+    assert row.facet_button.isChecked()
+    at_quarter(row, mouse)
+    assert len(viewer.layers["painted · facet"].data) == 4
+    mouse.click(10, 10)
+    assert np.count_nonzero(viewer.layers["painted"].data) == 2000
+
+
+@pytest.mark.parametrize("view", ["3D", "rolled"])
+def test_in_another_view_than_that_of_planes_a_line_says_why_nothing_is_outlined(
+    viewer, row, mouse, qtbot, view
+):
+    viewer.add_image(np.stack([quarters(), quarters()]), name="stack")
+    labels = viewer.add_labels(np.zeros((2, *SHAPE), np.uint8), name="painted")
+    switch_on(row, qtbot)
+    if view == "3D":
+        viewer.dims.ndisplay = 3
+    else:
+        viewer.dims.order = (1, 2, 0)
+    assert "leave the 3D view" in row.hint.text()
+    mouse.move(10, 10)
+    mouse.click(10, 10)
+    assert not labels.data.any()
+    viewer.dims.ndisplay, viewer.dims.order = 2, (0, 1, 2)
+    wait(qtbot)
+    assert "Shift + wheel" in row.hint.text()
+    at_quarter(row, mouse)
+
+
+def test_other_reactions_to_a_double_click_stay(viewer, labels, row, qtbot):
+    def other(_viewer, _event):
+        """What another plugin does."""
+
+    before = list(viewer.mouse_double_click_callbacks)
+    switch_on(row, qtbot)
+    viewer.mouse_double_click_callbacks.append(other)
+    qtbot.mouseClick(row.facet_button, Qt.MouseButton.LeftButton)
+    assert list(viewer.mouse_double_click_callbacks) == [*before, other]
+
+
+def test_the_sizes_of_painted_facets_are_looked_for_first(viewer, row, mouse, qtbot):
+    """A frame in a frame: both are clear, and the last sizes tell which one is meant."""
+    plane = np.full((200, 200), 40.0)
+    plane[40:160, 40:160] = 200
+    plane[80:120, 80:120] = 250
+    viewer.add_image(plane, name="frames")
+    labels = viewer.add_labels(np.zeros((200, 200), np.uint8), name="painted")
+    switch_on(row, qtbot)
+    place = (100, 100)
+    mouse.move(*place)
+    assert row.tool.facet.area_px == pytest.approx(40**2, rel=0.05)
+    for _ in range(6):
+        while row.tool.facet.area_px < 14000:
+            mouse.wheel(*place, up=True)
+        mouse.click(*place)
+    assert np.count_nonzero(labels.data) >= 14000
+    mouse.move(5, 5)
+    mouse.move(*place)
+    assert row.tool.facet.area_px == pytest.approx(120**2, rel=0.05)
+
+
+def test_a_plane_that_failed_says_so_and_is_tried_again(viewer, row, mouse, qtbot):
+    from napari_fractoseg._napari.jobs import runs_under_way
+
+    stack = np.stack([quarters().astype(np.float32)] * 2)
+    stack[1, 0, 0] = np.nan
+    image = viewer.add_image(stack, name="stack")
+    viewer.add_labels(np.zeros((2, *SHAPE), np.uint8), name="painted")
+    viewer.dims.set_point(0, 0)
+    switch_on(row, qtbot)
+    assert "Shift + wheel" in row.hint.text()
+    viewer.dims.set_point(0, 1)
+    wait(qtbot)
+    assert row.hint.text() == "No facets could be found on this plane."
+    viewer.dims.set_point(0, 0)
+    assert "Shift + wheel" in row.hint.text()
+    viewer.dims.set_point(0, 1)
+    assert row.hint.text() == "No facets could be found on this plane."
+    assert not runs_under_way()
+    image.data[1, 0, 0] = 0
+    qtbot.mouseClick(row.facet_button, Qt.MouseButton.LeftButton)
+    switch_on(row, qtbot)
+    assert "Shift + wheel" in row.hint.text()

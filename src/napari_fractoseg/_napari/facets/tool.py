@@ -85,6 +85,7 @@ class FacetTool(QObject):
         self._facet_plane: tuple[int, ...] = ()
         self._shown_before: tuple[int, ...] = ()
         self._pixel: tuple[int, ...] | None = None
+        self._is_kept = False
         self._double_clicks: list[Callable[..., Any]] = []
         _tools.add(self)
         viewer = self.viewer
@@ -247,7 +248,7 @@ class FacetTool(QObject):
             self._pixel = pixel_at(self.labels, event.position, self._units)
 
     def _show_facet(self) -> None:
-        """Outline the facet under the cursor; the one that is outlined stays while inside it."""
+        """Outline the facet under the cursor; one that was chosen or painted stays while inside."""
         pixel, image = self._pixel, self._image()
         tree = None if pixel is None else self._tree()
         if pixel is None or tree is None or image is None:
@@ -255,10 +256,13 @@ class FacetTool(QObject):
             return
         row, column = pixel[-2:]
         shown = self.facet if self._facet_plane == pixel[:-2] else None
-        if shown is not None and shown.contains(row, column):
+        if self._is_kept and shown is not None and shown.contains(row, column):
             return
+        self._is_kept = False
         area_px = self._finder.sizes(image).next_px(tree.typical_area_px)
-        self._draw(tree.likely(row, column, area_px))
+        facet = tree.likely(row, column, area_px)
+        if shown is None or not facet.is_same_as(shown):
+            self._draw(facet)
 
     def _on_wheel(self, _viewer: Any, event: Any) -> None:
         if "Shift" not in event.modifiers:
@@ -272,6 +276,7 @@ class FacetTool(QObject):
         steps = 1 if float(np.sum(event.delta)) > 0 else -1
         row, column = pixel[-2:]
         self._draw(tree.next_at(row, column, self.facet, steps))
+        self._is_kept = True
 
     def _on_press(self, _viewer: Any, event: Any) -> _MouseEvents:
         """Paint when the left button is released where it was pressed; a drag moves the view."""
@@ -300,6 +305,7 @@ class FacetTool(QObject):
             indices = tuple(axis[is_free] for axis in indices)
         self.labels.data_setitem(indices, self.labels.selected_label)
         self._finder.sizes(image).note(self.facet.region_px)
+        self._is_kept = True
 
     # ---- what is shown ------------------------------------------------------------------
 

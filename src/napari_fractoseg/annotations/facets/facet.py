@@ -43,6 +43,11 @@ class Facet:
         inside = 0 <= row < self.mask.shape[0] and 0 <= column < self.mask.shape[1]
         return inside and bool(self.mask[row, column])
 
+    def is_same_as(self, other: Facet) -> bool:
+        """Tell whether another facet of the plane has the same pixels."""
+        boxes = (self.rows, self.columns), (other.rows, other.columns)
+        return boxes[0] == boxes[1] and np.array_equal(self.mask, other.mask)
+
     def indices(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return rows and columns of the pixels in the plane."""
         rows, columns = np.nonzero(self.mask)
