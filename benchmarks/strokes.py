@@ -10,13 +10,28 @@ from skimage.measure import label, regionprops
 
 Labels = npt.NDArray[np.uint8]
 
-__all__ = ["correct_errors", "paint_strokes"]
+__all__ = ["correct_errors", "paint_strokes", "stroke"]
 
 
-def _stroke(
+def stroke(
     inside: npt.NDArray[np.bool_], rng: np.random.Generator, length_px: int, width_px: int
 ) -> npt.NDArray[np.bool_]:
-    """Paint a straight stroke that begins deep inside an area and never leaves it."""
+    """Paint a straight stroke that begins deep inside an area and never leaves it.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (Y, X)
+        The area, with at least one pixel.
+    rng : numpy.random.Generator
+        Where it begins, and its direction.
+    length_px, width_px : int
+        Of the stroke at most.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+        Pixels under the stroke.
+    """
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     deep = np.argwhere(depth >= min(depth.max(), width_px / 2 + 1) * 0.99)
     start = deep[rng.integers(len(deep))]
@@ -59,13 +74,13 @@ def paint_strokes(
         left = (reference == classes[turn % len(classes)]) & (painted == 0)
         turn += 1
         if left.any():
-            stroke = _stroke(left, rng, 60, width_px)
-            excess = np.count_nonzero(painted) + np.count_nonzero(stroke) - round(wanted)
+            touched = stroke(left, rng, 60, width_px)
+            excess = np.count_nonzero(painted) + np.count_nonzero(touched) - round(wanted)
             if excess > 0:  # the last stroke is cut to the budget
-                stroke.flat[np.flatnonzero(stroke)[-excess:]] = False
-                if not stroke.any():
+                touched.flat[np.flatnonzero(touched)[-excess:]] = False
+                if not touched.any():
                     break
-            painted[stroke] = reference[stroke]
+            painted[touched] = reference[touched]
     return painted
 
 
@@ -98,6 +113,6 @@ def correct_errors(
     for region in sorted(regions, key=lambda r: -r.area)[:count]:
         inside = np.zeros(predicted.shape, dtype=bool)
         inside[region.slice] = region.image
-        stroke = _stroke(inside, rng, length_px, width_px)
-        corrected[stroke] = reference[stroke]
+        touched = stroke(inside, rng, length_px, width_px)
+        corrected[touched] = reference[touched]
     return corrected

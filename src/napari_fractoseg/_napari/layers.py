@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
 
+if TYPE_CHECKING:
+    import napari.viewer
+
 __all__ = [
     "LABELS_OPACITY",
     "PAINTED_COLOR",
@@ -32,9 +36,12 @@ __all__ = [
     "class_features",
     "current_plane",
     "image_text",
+    "images_of",
     "is_segmentable",
     "labels_layer",
     "make_paintable",
+    "paint_without_brush",
+    "pixel_at",
     "pixel_size_um",
     "placement",
     "planes_first",
@@ -202,6 +209,41 @@ def current_plane(
     )
 
 
+def pixel_at(
+    layer: Layer, point: Sequence[float], units: Sequence[Any] | None = None
+) -> tuple[int, ...] | None:
+    """Return the pixel of a layer at a point of the viewer, None outside the layer.
+
+    Parameters
+    ----------
+    layer : Layer
+        Layer of one resolution.
+    point : sequence of float
+        Point in world coordinates, such as the position of a mouse event.
+    units : sequence of pint.Unit, optional
+        Units of `point`, such as ``viewer.dims.units``; by default those of the layer.
+    """
+    position = layer.world_to_data(_in_units_of(layer, point, units))
+    pixel = tuple(round(float(p)) for p in position)
+    inside = all(0 <= p < length for p, length in zip(pixel, layer.data.shape, strict=True))
+    return pixel if inside else None
+
+
+def images_of(viewer: napari.viewer.Viewer, labels: Labels) -> list[Image]:
+    """Return the image layers that have the shape of labels, first the one they are about.
+
+    Then the uppermost comes first, as in napari's layer list.
+    """
+    shape = tuple(labels.data.shape)
+    fitting = [
+        layer
+        for layer in reversed(viewer.layers)
+        if is_segmentable(layer) and stack_of(layer).shape == shape
+    ]
+    wanted = facts_of(labels).get("image")
+    return sorted(fitting, key=lambda layer: layer.name != wanted)
+
+
 def _in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:
     """Return a point with its last coordinates converted to the units of a layer."""
     converted = [float(p) for p in point]
@@ -300,10 +342,27 @@ def make_paintable(layer: Labels) -> None:
     _show_background(layer)
 
 
+_WITHOUT_BRUSH: WeakSet[Labels] = WeakSet()
+"""Layers that are painted on with a tool of ours, in napari's mode to move the view."""
+
+
+def paint_without_brush(layer: Labels, begins: bool) -> None:
+    """Tell that a tool of ours begins to paint on a layer, or ends.
+
+    Meanwhile `start_brush` only chooses the class, and background is shown.
+    """
+    if begins:
+        _WITHOUT_BRUSH.add(unwrapped(layer))
+    else:
+        _WITHOUT_BRUSH.discard(unwrapped(layer))
+    _show_background(layer)
+
+
 def start_brush(layer: Labels, value: int) -> None:
-    """Choose a class by its label value, and the brush to paint it with."""
+    """Choose a class by its label value, and the brush to paint it with, or our tool in use."""
     layer.selected_label = value
-    layer.mode = "paint"
+    if unwrapped(layer) not in _WITHOUT_BRUSH:
+        layer.mode = "paint"
 
 
 def _class_key(value: int) -> Callable[[Labels], Callable[[], None]]:
@@ -349,7 +408,7 @@ def _tool_key(mode: str) -> Callable[[Labels], Callable[[], None]]:
 
 
 def _is_painted_on(layer: Labels) -> bool:
-    return str(layer.mode) not in _LOOKING
+    return str(layer.mode) not in _LOOKING or unwrapped(layer) in _WITHOUT_BRUSH
 
 
 def _on_mode(event: Any) -> None:

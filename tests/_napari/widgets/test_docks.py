@@ -199,6 +199,35 @@ def test_the_wheel_over_a_choice_or_a_plot_scrolls_the_dock(make_napari_viewer, 
         assert bar.value() > 0, widget
 
 
+# ---- width -----------------------------------------------------------------------------------
+
+
+def is_cut_off(dock):
+    """Tell whether something of a dock lies to the right of what is seen of it."""
+    port, inner = dock.area.viewport(), dock.area.widget()
+    right = port.mapTo(dock, QPoint(port.width(), 0)).x()
+    return inner.minimumSizeHint().width() > port.width() or right > dock.width()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_shown_first", [True, False])
+def test_nothing_of_a_dock_is_cut_off_on_a_small_screen(
+    make_napari_viewer, noise, qtbot, kind, is_shown_first
+):
+    viewer = make_napari_viewer(show=is_shown_first)
+    viewer.add_image(noise(96, 128), name="s17")
+    dock = kind(viewer)
+    note = QPushButton("as wide as a longer device or model name may make it")
+    dock.column.addWidget(note)
+    viewer.window.add_dock_widget(dock, name="alone")
+    window_of(dock).resize(1366, 740)
+    window_of(dock).show()
+    qtbot.waitUntil(lambda: dock.isVisible() and not is_cut_off(dock), timeout=2000)
+    note.setText(note.text() + ", and what it says later")
+    qtbot.wait(1)
+    qtbot.waitUntil(lambda: not is_cut_off(dock), timeout=2000)
+
+
 # ---- what is shown of a training -------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.class_changes import class_changes_of
 from napari_fractoseg._napari.corrections import is_teachable
+from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
@@ -97,6 +98,7 @@ class SegmentWidget(Dock):
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
         self.legend = ClassLegend(counts=self._counts_of)
+        self.tools = ToolRow(self.viewer)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -112,9 +114,9 @@ class SegmentWidget(Dock):
         layout.addSpacing(6)
         layout.addWidget(QLabel("Classes"))
         layout.addWidget(self.legend)
+        layout.addWidget(self.tools)
         layout.addWidget(keys_line(_HERE))
         layout.addStretch(1)
-        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         controls = self.controls

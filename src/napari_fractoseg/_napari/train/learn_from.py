@@ -69,6 +69,8 @@ class LearnFrom(QWidget):
         self.source_button = small_button("+ annotations …", "A folder of masks, or a VIA file")
         self.restore_button = QToolButton()
         self.restore_button.setText("Restore painted ▾")
+        # Qt would draw a second arrow over the first.
+        self.restore_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.restore_button.setToolTip("Bring back what was painted before an earlier training")
         self.restore_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.restore_menu = QMenu(self.restore_button)

@@ -19,8 +19,7 @@ from napari_fractoseg._napari.corrections import (
     is_teachable,
     prediction_of,
 )
-from napari_fractoseg._napari.layer_metadata import facts_of
-from napari_fractoseg._napari.layers import is_segmentable, scheme_of, stack_of
+from napari_fractoseg._napari.layers import images_of, scheme_of, stack_of
 from napari_fractoseg._napari.origin import (
     accept_as_truth,
     changed_since,
@@ -171,16 +170,8 @@ class PairRow(QWidget):
         self._viewer.layers.selection.active = self.labels
 
     def _images(self, _widget: Any = None) -> list[tuple[str, Image]]:
-        """Return the images of the shape of the labels, first the one that was segmented."""
-        shape = tuple(self.labels.data.shape)
-        fitting = [
-            layer
-            for layer in reversed(self._viewer.layers)
-            if is_segmentable(layer) and stack_of(layer).shape == shape
-        ]
-        wanted = facts_of(self.labels).get("image")
-        fitting.sort(key=lambda layer: layer.name != wanted)
-        return [(printable(layer.name), layer) for layer in fitting]
+        found = images_of(self._viewer, self.labels)
+        return [(printable(layer.name), layer) for layer in found]
 
     def refresh_images(self) -> None:
         """Offer the images that the viewer has now."""

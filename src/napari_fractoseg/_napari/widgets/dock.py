@@ -32,6 +32,7 @@ _PLUGIN = "napari-fractoseg"
 _MARGINS_PX = 6, 4, 6, 4
 _SPACING_PX = 4
 _LAID_OUT_AFTER_MS = 50
+_LEAST_WIDTH_PX = 340
 
 AnyDock = TypeVar("AnyDock", bound="Dock")
 
@@ -72,6 +73,7 @@ class Dock(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
+        inner.installEventFilter(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area)
@@ -139,18 +141,32 @@ class Dock(QWidget):
     # ---- its width ----------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Make the dock so wide that nothing is cut off, with or without a scroll bar.
+        """Make the dock so wide that nothing is cut off.
 
         The width is known when the dock is shown in its window's style.
         """
         super().showEvent(event)
+        self._widen()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Make the dock wider when its column needs more room than before."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest and self.isVisible():
+            self._widen()
+        return super().eventFilter(watched, event)
+
+    def _widen(self) -> None:
+        """Give the area the width of its column, with or without a scroll bar.
+
+        The dock has no least width of its own: Qt would take it for the area's.
+        """
         inner, bar = self.area.widget(), self.area.verticalScrollBar()
         if inner is not None and bar is not None:
-            self.area.setMinimumWidth(
+            needed = (
                 inner.minimumSizeHint().width()
                 + bar.sizeHint().width()
                 + 2 * self.area.frameWidth()
             )
+            self.area.setMinimumWidth(max(_LEAST_WIDTH_PX, needed))
 
 
 def _are_neighbours(window: QMainWindow, first: QDockWidget, second: QDockWidget) -> bool:
