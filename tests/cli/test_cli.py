@@ -450,6 +450,9 @@ class TestTrain:
         text = run(*train_arguments(data, "other"), "--max-steps", 2)
         figures = nf.load_model(data / "other").card.metrics["validation"]
         assert f"Kept: the weights of step {figures['step']} of 2, the best on the" in text
+        # Without a readout, which does better than this model and would be kept.
+        plan = json.loads((data / "plan.json").read_text())
+        (data / "plan.json").write_text(json.dumps({**plan, "readout_first": False}))
         text = run(*train_arguments(data, "same"), "--max-steps", 1, "--from", model,
                    "--learning-rate", 1e-12)  # fmt: skip
         assert "No step was better than the start on the held-out pixels" in text
