@@ -65,6 +65,24 @@ def web_server(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def shallow_model():
+    """A network with few channels, whose components are found at once; random weights."""
+    import torch
+
+    from napari_fractoseg.classes import DEFAULT_SCHEME
+    from napari_fractoseg.models.card import Inference, ModelCard
+    from napari_fractoseg.models.model import SegmentationModel
+
+    inference = Inference(reductions=(1,), halo_px=64)
+    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "resnet18", inference=inference)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SegmentationModel.create(card, encoder_depth=3, decoder_channels=(16, 8, 8))
+    model.network.eval()
+    return model
+
+
+@pytest.fixture(scope="session")
 def tiny_model():
     """A small network with random weights and the default classes."""
     import torch

@@ -40,6 +40,22 @@ class Box:
         """Slices that cut the box out of an array of shape (Y, X)."""
         return slice(self.row0, self.row1), slice(self.column0, self.column1)
 
+    def overlaps(self, other: Box) -> bool:
+        """Whether any pixel is in both boxes."""
+        return (
+            self.row0 < other.row1
+            and other.row0 < self.row1
+            and self.column0 < other.column1
+            and other.column0 < self.column1
+        )
+
+    def bands(self, most_px: int, multiple: int = 1) -> Iterator[Box]:
+        """Yield bands of rows, about `most_px` pixels each; each starts at a multiple of rows."""
+        rows, columns = self.shape
+        height = max(1, most_px // (columns * multiple)) * multiple
+        for start in range(self.row0, self.row0 + rows, height):
+            yield Box(start, min(start + height, self.row1), self.column0, self.column1)
+
     def relative_to(self, other: Box) -> Box:
         """Return the box in coordinates that start at the upper left corner of `other`."""
         return Box(

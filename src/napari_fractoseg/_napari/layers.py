@@ -46,6 +46,7 @@ __all__ = [
     "placement",
     "planes_first",
     "scheme_of",
+    "shown_plane",
     "stack_of",
     "start_brush",
     "uncertainty_layer",
@@ -242,6 +243,12 @@ def images_of(viewer: napari.viewer.Viewer, labels: Labels) -> list[Image]:
     ]
     wanted = facts_of(labels).get("image")
     return sorted(fitting, key=lambda layer: layer.name != wanted)
+
+
+def shown_plane(viewer: napari.viewer.Viewer, layer: Layer) -> tuple[int, ...]:
+    """Return the plane of a layer that a viewer shows (`current_plane`)."""
+    dims = viewer.dims  # older versions of napari have no units
+    return current_plane(layer, dims.point, getattr(dims, "units", None))
 
 
 def _in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:

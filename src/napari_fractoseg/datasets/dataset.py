@@ -116,6 +116,16 @@ class TrainingSet:
             total += np.bincount(pair.labels.ravel(), minlength=256)
         return {c.name: int(total[c.value]) for c in self.scheme}
 
+    def by_image(self) -> list[list[TrainingPair]]:
+        """Return the pairs of each image: corrections and checked areas may be pairs of their own.
+
+        Images are the same if their grey levels are.
+        """
+        images: dict[str, list[TrainingPair]] = {}
+        for pair in self.pairs:
+            images.setdefault(pair.image_digest, []).append(pair)
+        return list(images.values())
+
     def check_teachable(self, minimum_px: int = 1) -> None:
         """Raise unless at least two classes have `minimum_px` labelled pixels each.
 

@@ -147,9 +147,9 @@ class PlaneWindows:
         two reads are decoded twice.
         """
         parts = []
-        for slab in _bands(window, reduction, _SLAB_BYTES // self._dtype.itemsize):
+        for slab in window.bands(_SLAB_BYTES // self._dtype.itemsize, reduction):
             levels = self._brought(reflected_window(self._plane.data, slab))
-            for band in _bands(slab, reduction):
+            for band in slab.bands(_BAND_PX, reduction):
                 grey = self._normalised(levels[band.relative_to(slab).slices])
                 parts.append(reduced(grey[None, None], reduction))
         return torch.cat(parts, dim=2)
@@ -165,14 +165,6 @@ class PlaneWindows:
         if self._table is None:
             return self._transfers.to_device(self._plane.grey_range.apply(levels))
         return self._table[levels.long()]
-
-
-def _bands(box: Box, multiple: int, most_px: int = _BAND_PX) -> Iterator[Box]:
-    """Yield bands of rows of a box, about `most_px` pixels each; each starts at a multiple."""
-    rows, columns = box.shape
-    height = max(1, most_px // (columns * multiple)) * multiple
-    for start in range(box.row0, box.row0 + rows, height):
-        yield Box(start, min(start + height, box.row1), box.column0, box.column1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +241,7 @@ def label_core(
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
     uncertainty = {kind: torch.empty(core.shape, device=device) for kind in uncertainties}
     total = torch.zeros((), device=device)
-    for band in _bands(core, 1):
+    for band in core.bands(_BAND_PX):
         rows = band.relative_to(core).slices
         mean = model.combined([part.of(band) for part in by_scale])
         highest, channel = mean.max(dim=0)

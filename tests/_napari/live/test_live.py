@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from qtpy.QtCore import Qt
 
 import napari_fractoseg as nf
@@ -17,31 +16,18 @@ from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import labels_layer, scheme_of
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.models.card import Inference, ModelCard
-from napari_fractoseg.models.model import SegmentationModel, load_model
+from napari_fractoseg.models.model import load_model
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
 LONG = 120_000
 
 
-@pytest.fixture(scope="session")
-def shallow():
-    """A network with few channels, whose components are found at once."""
-    inference = Inference(reductions=(1,), halo_px=64)
-    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "resnet18", inference=inference)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = SegmentationModel.create(card, encoder_depth=3, decoder_channels=(16, 8, 8))
-    model.network.eval()
-    return model
-
-
 @pytest.fixture
-def dock(viewer, qtbot, shallow, tmp_path, monkeypatch):
+def dock(viewer, qtbot, shallow_model, tmp_path, monkeypatch):
     """The training dock with the shallow model to start from."""
     monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "models"))
-    folder = shallow.save(tmp_path / "models" / "shallow")
+    folder = shallow_model.save(tmp_path / "models" / "shallow")
     dock = TrainWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Train")
     qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)

@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import choose_device
-from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.live import LiveReadout, RegionLabels
 from napari_fractoseg.training.readout.plan import ReadoutPlan
@@ -32,20 +29,9 @@ def stack():
     return MicrographStack(np.clip(grey, 0, 255).astype(np.uint8), name="halves")
 
 
-@pytest.fixture(scope="module")
-def model():
-    """A network with few channels, whose components are found at once."""
-    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "resnet18")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = SegmentationModel.create(card, encoder_depth=3, decoder_channels=(16, 8, 8))
-    model.network.eval()
-    return model
-
-
 @pytest.fixture
-def live(model, stack):
-    return LiveReadout(model, stack, ReadoutPlan(n_components=8), choose_device("cpu"))
+def live(shallow_model, stack):
+    return LiveReadout(shallow_model, stack, ReadoutPlan(n_components=8), choose_device("cpu"))
 
 
 def painted(*values):
@@ -122,9 +108,9 @@ class TestLiveReadout:
         parts = labelled(live, learnt, left, right)
         assert np.mean(np.hstack([parts[left], parts[right]]) == whole) > 0.99
 
-    def test_features_stay_within_their_budget(self, model, stack):
+    def test_features_stay_within_their_budget(self, shallow_model, stack):
         plan = ReadoutPlan(n_components=8)
-        live = LiveReadout(model, stack, plan, choose_device("cpu"), budget_bytes=1)
+        live = LiveReadout(shallow_model, stack, plan, choose_device("cpu"), budget_bytes=1)
         first, second = Region((0,), WHOLE), Region((1,), WHOLE)
         features = drain(live.read_job(first))
         assert drain(live.read_job(first)) is features

@@ -14,10 +14,10 @@ from napari_fractoseg._napari.corrections import is_teachable
 from napari_fractoseg._napari.facets.finder import FacetFinder
 from napari_fractoseg._napari.facets.outline import FacetOutline
 from napari_fractoseg._napari.layers import (
-    current_plane,
     images_of,
     paint_without_brush,
     pixel_at,
+    shown_plane,
     unwrapped,
 )
 from napari_fractoseg.annotations.facets import Facet, FacetTree
@@ -195,7 +195,7 @@ class FacetTool(QObject):
     def _shown(self) -> tuple[int, ...]:
         """Index of the plane that is shown now on the leading axes of the labels."""
         assert self.labels is not None  # noqa: S101 - asked only while the tool is on
-        return current_plane(self.labels, self.viewer.dims.point, self._units)
+        return shown_plane(self.viewer, self.labels)
 
     @property
     def _units(self) -> Any:

@@ -13,15 +13,12 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.training.readout.regions import Region
+from napari_fractoseg.training.readout.regions import Region, RegionLabels
 
 if TYPE_CHECKING:
     from napari_fractoseg.training.readout.live import Learnt, LiveReadout
 
 __all__ = ["Learner"]
-
-Painted = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-"""What is painted in a region, and the first answer there."""
 
 
 class Learner:
@@ -53,7 +50,7 @@ class Learner:
     def lesson_job(
         self,
         number: int,
-        changed: Mapping[Region, Painted],
+        changed: Mapping[Region, RegionLabels],
         scheme: ClassScheme,
         view: Sequence[Region],
     ) -> Job[None]:
@@ -63,7 +60,7 @@ class Learner:
         ----------
         number : int
             Number of the lesson.
-        changed : mapping of Region to Painted
+        changed : mapping of Region to RegionLabels
             All that is painted in the regions that were painted on since the last lesson.
         scheme : ClassScheme
             Classes of the values.
@@ -80,14 +77,13 @@ class Learner:
             prepare_torch()
         from napari_fractoseg.models.devices import choose_device
         from napari_fractoseg.models.model import load_model
-        from napari_fractoseg.training.readout.live import LiveReadout, RegionLabels
+        from napari_fractoseg.training.readout.live import LiveReadout
 
         if self._live is None:
             device = choose_device(self._device)
             self._live = LiveReadout(load_model(self._model), self._image, device=device)
         live = self._live
-        labels = {region: RegionLabels(*painted) for region, painted in changed.items()}
-        self.learnt = yield from live.learn_job(labels, scheme)
+        self.learnt = yield from live.learn_job(changed, scheme)
         if self.learnt is not None:
             yield from self.label_job(number, view)
             return
@@ -117,6 +113,4 @@ class Learner:
         def deliver(region: Region, labels: npt.NDArray[np.uint8]) -> None:
             self.found.append((number, region, labels))
 
-        for done, region in enumerate(regions):
-            yield Progress(done, len(regions), "labelling the rest")
-            yield from live.label_job(learnt, [region], deliver)
+        yield from live.label_job(learnt, regions, deliver)

@@ -137,14 +137,14 @@ class LivePanel(QWidget):
         """Return the layer to paint on, which is made if there is none, and its image."""
         active = self._viewer.layers.selection.active
         row = self._pairs.row_of(active)
-        if row is None and len(self._pairs.rows) == 1 and not _is_image(active):
+        if row is None and len(self._pairs.rows) == 1 and not is_segmentable(active):
             row = self._pairs.rows[0]
-        if row is None and _is_image(active):
+        if row is None and is_segmentable(active):
             row = next((r for r in self._pairs.rows if r.image.value == active), None)
         if row is not None:
             return row.labels, _image_of(row)
         images = [layer for layer in self._viewer.layers if is_segmentable(layer)]
-        image = active if _is_image(active) else (images[-1] if images else None)
+        image = active if is_segmentable(active) else (images[-1] if images else None)
         if image is None:
             raise TrainingError(_NO_IMAGE)
         return self._new_layer(image), image
@@ -205,11 +205,6 @@ class LivePanel(QWidget):
         self.line.setVisible(session is not None)
         self.buttons.setVisible(session is not None)
         self.model_button.setEnabled(session is not None and session.has_learnt)
-
-
-def _is_image(layer: object) -> bool:
-    """Tell whether a layer is an image that can be painted on."""
-    return isinstance(layer, Image) and is_segmentable(layer)
 
 
 def _image_of(row: PairRow) -> Image:

@@ -17,8 +17,8 @@ from napari_fractoseg._napari.corrections import (
 )
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
-from napari_fractoseg._napari.layers import current_plane, scheme_of, stack_of
-from napari_fractoseg._napari.live.learner import Learner, Painted
+from napari_fractoseg._napari.layers import scheme_of, shown_plane, stack_of
+from napari_fractoseg._napari.live.learner import Learner
 from napari_fractoseg._napari.live.strokes import LiveLabels
 from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
@@ -26,7 +26,12 @@ from napari_fractoseg.datasets.supervision import Corrections
 from napari_fractoseg.errors import FractosegError, TrainingError
 from napari_fractoseg.jobs import Job
 from napari_fractoseg.tiling import Box
-from napari_fractoseg.training.readout.regions import Region, nearest_first, regions_of
+from napari_fractoseg.training.readout.regions import (
+    Region,
+    RegionLabels,
+    nearest_first,
+    regions_of,
+)
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -221,8 +226,7 @@ class LiveSession(QObject):
     # ---- learning -----------------------------------------------------------------------
 
     def _plane(self) -> tuple[int, ...]:
-        dims = self._viewer.dims
-        return current_plane(self.labels, dims.point, getattr(dims, "units", None))
+        return shown_plane(self._viewer, self.labels)
 
     def _regions(self, plane: tuple[int, ...]) -> list[Region]:
         rows, columns = self.labels.data.shape[-2:]
@@ -244,7 +248,7 @@ class LiveSession(QObject):
         self._last_stroke = Box(rows.start, rows.stop, columns.start, columns.stop)
         for index in np.ndindex(*(part.stop - part.start for part in planes)):
             plane = tuple(i + part.start for i, part in zip(index, planes, strict=True))
-            self._dirty |= {r for r in self._regions(plane) if _overlap(r.box, self._last_stroke)}
+            self._dirty |= {r for r in self._regions(plane) if r.box.overlaps(self._last_stroke)}
         self._learn()
 
     def _scheme(self) -> ClassScheme:
@@ -257,12 +261,12 @@ class LiveSession(QObject):
             self._rest.abandon()
             self._rest = None
         self._lesson += 1
-        changed = {region: self._painted_in(region) for region in self._dirty}
+        changed = {region: self._labels_in(region) for region in self._dirty}
         self._dirty = set()
         job = self._learner.lesson_job(self._lesson, changed, self._scheme(), self._first_regions())
         self._run = self._start(job, "learning from strokes", self._on_learnt)
 
-    def _painted_in(self, region: Region) -> Painted:
+    def _labels_in(self, region: Region) -> RegionLabels:
         """Return copies of what is painted or checked in a region, and of its first answer."""
         live, key = self._live, region.key
         painted = live.painted[key].copy()
@@ -270,13 +274,13 @@ class LiveSession(QObject):
         if checked is not None:
             sure = checked & (painted == UNLABELLED)
             painted[sure] = live.labels[key][sure]
-        return painted, live.first[key].copy()
+        return RegionLabels(painted, live.first[key].copy())
 
     def _first_regions(self) -> list[Region]:
         """Return the regions to label at once: seen, and nearest to the last stroke."""
         view = self._view()
         ordered = nearest_first(self._regions(self._plane()), view)
-        seen = [region for region in ordered if _overlap(region.box, view)] or ordered[:1]
+        seen = [region for region in ordered if region.box.overlaps(view)] or ordered[:1]
         return nearest_first(seen, self._last_stroke or view)[:_AT_ONCE]
 
     def _view(self) -> Box:
@@ -388,7 +392,3 @@ def _taken_up(labels: Labels) -> LiveLabels:
     remember_first_answer(labels, first)
     remember_prediction(labels, live.answer)
     return live
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a.row0 < b.row1 and b.row0 < a.row1 and a.column0 < b.column1 and b.column0 < a.column1

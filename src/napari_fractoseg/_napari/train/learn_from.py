@@ -17,7 +17,7 @@ from napari_fractoseg._napari.corrections import (
     mark_checked,
     uncheck_plane,
 )
-from napari_fractoseg._napari.layers import current_plane
+from napari_fractoseg._napari.layers import shown_plane
 from napari_fractoseg._napari.train.painted import read_painted
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
 from napari_fractoseg._napari.train.request import saved_trainings
@@ -112,8 +112,7 @@ class LearnFrom(QWidget):
         self.plane_button.setToolTip(_TAKE_BACK_HINT if is_checked else _CORRECT_HINT)
 
     def _plane_of(self, row: PairRow) -> tuple[int, ...]:
-        dims = self._viewer.dims
-        return current_plane(row.labels, dims.point, getattr(dims, "units", None))
+        return shown_plane(self._viewer, row.labels)
 
     def _active_row(self) -> PairRow | None:
         row = self.pairs.row_of(self._viewer.layers.selection.active)

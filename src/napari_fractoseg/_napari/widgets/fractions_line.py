@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_fractoseg._napari.corrections import first_answer_of, is_teachable
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import facts_of
-from napari_fractoseg._napari.layers import current_plane, scheme_of
+from napari_fractoseg._napari.layers import scheme_of, shown_plane
 from napari_fractoseg._napari.origin import is_in_doubt
 from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg._napari.widgets.plain_text import plain_label
@@ -223,9 +223,8 @@ class FractionsLine(QWidget):
     # ---- counting -----------------------------------------------------------------------
 
     def _current(self) -> tuple[int, ...]:
-        dims = self._viewer.dims
         assert self.layer is not None  # noqa: S101 - who asks has a layer
-        return current_plane(self.layer, dims.point, getattr(dims, "units", None))
+        return shown_plane(self._viewer, self.layer)
 
     def _scheme(self) -> ClassScheme | None:
         """Return the classes to count; None while a run fills the layer, too."""

@@ -12,10 +12,10 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.layers import (
-    current_plane,
     image_text,
     is_segmentable,
     planes_first,
+    shown_plane,
     stack_of,
     unwrapped,
 )
@@ -124,9 +124,7 @@ class ImagePicker(QObject):
             return ()
         indices = tuple(stack_of(self.layer).indices())
         if len(indices) > 1 and self.extent.value == "current":
-            dims = self._viewer.dims
-            units = getattr(dims, "units", None)  # older versions of napari have none
-            return (current_plane(self.layer, dims.point, units),)
+            return (shown_plane(self._viewer, self.layer),)
         return indices
 
     def refresh(self, _event: Any = None) -> None:

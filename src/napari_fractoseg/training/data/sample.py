@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.datasets.dataset import TrainingSet
 
 __all__ = ["few_images"]
 
@@ -27,12 +27,10 @@ def few_images(training_set: TrainingSet, most: int) -> TrainingSet:
     TrainingSet
         The same set if it has no more images than that.
     """
-    images: dict[str, list[TrainingPair]] = {}
-    for pair in training_set.pairs:
-        images.setdefault(pair.image_digest, []).append(pair)
+    images = training_set.by_image()
     if len(images) <= most:
         return training_set
-    sets = [replace(training_set, pairs=tuple(pairs)) for pairs in images.values()]
+    sets = [replace(training_set, pairs=tuple(pairs)) for pairs in images]
     counts = np.array([list(part.pixel_counts().values()) for part in sets])
     chosen = {int(column.argmax()) for column in counts.T if column.any()}
     others = [number for number in range(len(sets)) if number not in chosen]

@@ -97,7 +97,7 @@ def split_training_set(
     if how == "none":
         note = "Nothing is held out: how good the model is was not measured."
         return Split(training_set, None, notes=(note,))
-    images = _by_image(training_set)
+    images = {pairs[0].image_digest: pairs for pairs in training_set.by_image()}
     known = {d: tuple(b) for d, b in (earlier or {}).items() if d in images}
     fresh = {d: pairs for d, pairs in images.items() if d not in known}
     blocks = dict(known)
@@ -114,13 +114,6 @@ def earlier_blocks(card: ModelCard) -> dict[str, tuple[Box, ...]]:
     The keys are the SHA-256 of the images' grey levels.
     """
     return {d: tuple(Box(*b) for b in boxes) for d, boxes in card.lineage.held_out.items()}
-
-
-def _by_image(training_set: TrainingSet) -> dict[str, list[TrainingPair]]:
-    images: dict[str, list[TrainingPair]] = {}
-    for pair in training_set.pairs:
-        images.setdefault(pair.image_digest, []).append(pair)
-    return images
 
 
 def _labelled_inside(images: Mapping[str, list[TrainingPair]], blocks: HeldOut) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
-from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.features import PlaneFeatures
 from napari_fractoseg.training.readout.rehearsal import answers_of
 from napari_fractoseg.training.readout.samples import Samples
@@ -96,12 +95,12 @@ def keeping_cost(
     values = torch.tensor(scheme.values, dtype=torch.uint8)
     painted_px = right_live = right_kept = plane_px = changed = 0
     for features, painted in planes:
-        for box in _bands(features.shape):
+        for box in features.box.bands(_BAND_PX):
             before, after = (
                 values[features.scores(weights, box).argmax(dim=0)].numpy()
                 for weights in (live, kept)
             )
-            truth = painted[box.slices]
+            truth = painted[box.relative_to(features.box).slices]
             painted_px += int(np.count_nonzero(truth != UNLABELLED))
             right_live += int(np.count_nonzero(before == truth))
             right_kept += int(np.count_nonzero(after == truth))
@@ -114,13 +113,6 @@ def keeping_cost(
         np.count_nonzero(answers_of(rehearsed.features, kept).numpy() != rehearsed.channels)
     )
     return KeepingCost(*here, n_images, len(rehearsed), n_changed)
-
-
-def _bands(shape: tuple[int, int]) -> Iterator[Box]:
-    """Yield bands of rows of a plane, whose scores fit into memory."""
-    height = max(1, _BAND_PX // shape[1])
-    for row in range(0, shape[0], height):
-        yield Box(row, min(row + height, shape[0]), 0, shape[1])
 
 
 def _share(part: int, whole: int) -> str:

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
-from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
-from napari_fractoseg.images import Micrograph
+from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
@@ -33,9 +32,10 @@ from napari_fractoseg.training.readout.samples import (
     answer_job,
     painted_samples,
     prior_samples,
+    values_in,
 )
 
-__all__ = ["as_model", "fit_samples", "knows_all", "learn_readout", "values_in"]
+__all__ = ["as_model", "fit_samples", "knows_all", "learn_readout"]
 
 _MOST_COMPARED = 8
 """Images that are kept in memory to tell what rehearsing costs in them."""
@@ -193,7 +193,7 @@ def learn_readout(
     """
     device = device or choose_device()
     random = np.random.default_rng(plan.seed)
-    images = _by_image(taught)
+    images = taught.by_image()
     table = values_in(start.card.scheme, taught.scheme, renamed)
     knows = knows_all(start.card.scheme, taught, renamed)
     predictor = Predictor(start, device, flips=False) if knows else None
@@ -201,10 +201,11 @@ def learn_readout(
     compared: list[tuple[PlaneFeatures, npt.NDArray[np.uint8]]] = []
     with translate_out_of_memory(device, "Choose the CPU, or smaller images."):
         reader = FeatureReader(start, plan, device)
-        reader.find_basis([image for image, _ in images.values()], plan.seed)
+        reader.find_basis([pairs[0].image for pairs in images], plan.seed)
         # For other classes its answers elsewhere say as little as here.
         known = reader.rehearsal if knows else None
-        for number, (image, pairs) in enumerate(images.values()):
+        for number, pairs in enumerate(images):
+            image = pairs[0].image
             job = reader.plane_job(image)
             features = yield from as_part(job, number, len(images), f"looking at {image.name}")
             mask = np.zeros(image.shape, np.uint8)
@@ -234,23 +235,3 @@ def learn_readout(
         tell(keeping_cost(compared, taught.scheme, live, weights, rehearsed, known.form.n_images))
     sample = inherited(reader, weights, found, known, plan.seed)
     return as_model(start, reader, weights, taught.scheme, sample)
-
-
-def _by_image(taught: TrainingSet) -> dict[str, tuple[Micrograph, list[TrainingPair]]]:
-    """Return the pairs of each image: corrections and checked areas may be pairs of their own."""
-    images: dict[str, tuple[Micrograph, list[TrainingPair]]] = {}
-    for pair in taught.pairs:
-        images.setdefault(pair.image_digest, (pair.image, []))[1].append(pair)
-    return images
-
-
-def values_in(
-    before: ClassScheme, after: ClassScheme, renamed: Mapping[str, str] | None = None
-) -> npt.NDArray[np.uint8]:
-    """Return a table: class value in one scheme -> that in another, 0 for unknown ones."""
-    table = np.zeros(256, np.uint8)
-    for fracture_class in after:
-        found = before.get((renamed or {}).get(fracture_class.name, fracture_class.name))
-        if found is not None:
-            table[found.value] = fracture_class.value
-    return table

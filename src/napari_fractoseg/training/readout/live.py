@@ -18,37 +18,27 @@ from napari_fractoseg.images import Micrograph, MicrographStack
 from napari_fractoseg.images.memory import free_memory
 from napari_fractoseg.inference.plane import measured_plane
 from napari_fractoseg.inference.predictor import Predictor
-from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.readout.features import FeatureReader, PlaneFeatures
-from napari_fractoseg.training.readout.learning import fit_samples, values_in
+from napari_fractoseg.training.readout.learning import fit_samples
 from napari_fractoseg.training.readout.plan import ReadoutPlan
-from napari_fractoseg.training.readout.regions import Region
-from napari_fractoseg.training.readout.samples import Samples, painted_samples, prior_samples
+from napari_fractoseg.training.readout.regions import Region, RegionLabels
+from napari_fractoseg.training.readout.samples import (
+    Samples,
+    answer_job,
+    painted_samples,
+    prior_samples,
+    values_in,
+)
 
-__all__ = ["Learnt", "LiveReadout", "RegionLabels"]
+__all__ = ["Learnt", "LiveReadout"]
 
 _SHARE, _MOST_BYTES = 0.25, 2**31
 """Part of the free memory that features may take, and at most how much."""
 _LEAST_PRIOR_PX = 250
 _REMEDY = "Switch off other programs, or choose the CPU."
-
-
-@dataclass(frozen=True, eq=False)
-class RegionLabels:
-    """Labels of a region that a readout learns from.
-
-    Parameters
-    ----------
-    painted : ndarray of uint8, shape of the region
-        Class values where a person painted, 0 elsewhere.
-    answer : ndarray of uint8, same shape, or None
-        Class values that a model gave before anybody painted; None if there are none.
-    """
-
-    painted: npt.NDArray[np.uint8]
-    answer: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,11 +229,11 @@ class LiveReadout:
             return None
         if self._predictor is None:
             self._predictor = Predictor(self._start, self.device, flips=False)
-        labels = np.zeros(self._image.shape, np.uint8)
-        yield from self._predictor.run_into(
-            self._image, labels, planes=[region.plane], within=region.box
-        )
-        found: npt.NDArray[np.uint8] = table[labels[region.key]]
+        plane = self._plane(region.plane)
+        if plane is None:
+            return None
+        labels = yield from answer_job(self._predictor, plane, region.box)
+        found: npt.NDArray[np.uint8] = table[labels]
         return found
 
     # ---- labels -------------------------------------------------------------------------
@@ -274,8 +264,9 @@ class LiveReadout:
         values = torch.tensor(learnt.scheme.values, dtype=torch.uint8)
         regions = list(regions)
         for done, region in enumerate(regions):
-            yield Progress(done, len(regions), "labelling")
-            features = yield from self.read_job(region)
+            text = "labelling the rest"
+            yield Progress(done, len(regions), text)
+            features = yield from as_part(self.read_job(region), done, len(regions), text)
             if features is None:
                 continue
             with torch.inference_mode(), translate_out_of_memory(self.device, _REMEDY):

@@ -9,9 +9,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_fractoseg.tiling import Box
 
-__all__ = ["Region", "nearest_first", "regions_of"]
+__all__ = ["Region", "RegionLabels", "nearest_first", "regions_of"]
 
 _WHOLE_PX, _EDGE_PX = 1344, 1024
 """Longest edge of a plane that is one region, and of a region of larger planes: each is one tile of
@@ -37,6 +40,22 @@ class Region:
     def key(self) -> tuple[int | slice, ...]:
         """Index of the region in an array of shape (..., Y, X)."""
         return (*self.plane, *self.box.slices)
+
+
+@dataclass(frozen=True, eq=False)
+class RegionLabels:
+    """Labels of a region that a readout learns from.
+
+    Parameters
+    ----------
+    painted : ndarray of uint8, shape of the region
+        Class values where a person painted, 0 elsewhere.
+    answer : ndarray of uint8, same shape, or None
+        Class values that a model gave before anybody painted; None if there are none.
+    """
+
+    painted: npt.NDArray[np.uint8]
+    answer: npt.NDArray[np.uint8] | None = None
 
 
 def regions_of(plane: tuple[int, ...], shape: tuple[int, int]) -> list[Region]:

@@ -202,7 +202,7 @@ def rehearsed_samples(
 
 def _some_of(taught: TrainingSet) -> list[Micrograph]:
     """Return the images of a training set, each once, or some of them."""
-    images = list({pair.image_digest: pair.image for pair in taught.pairs}.values())
+    images = [pairs[0].image for pairs in taught.by_image()]
     return images[:: -(-len(images) // MOST_IMAGES)]
 
 

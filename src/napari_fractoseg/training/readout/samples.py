@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,10 @@ from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job
+from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.features import PlaneFeatures
 
-__all__ = ["Samples", "answer_job", "painted_samples", "prior_samples"]
+__all__ = ["Samples", "answer_job", "painted_samples", "prior_samples", "values_in"]
 
 _MOST_PX = 8000
 """Painted pixels of a class in a plane that are sampled; neighbours are nearly the same."""
@@ -125,15 +127,29 @@ def _at(
     return features.at(rows + features.box.row0, columns + features.box.column0)
 
 
-def answer_job(predictor: Predictor, plane: Micrograph) -> Job[npt.NDArray[np.uint8]]:
-    """Segment a plane with the model whose answer is sampled; returns its class values, (Y, X)."""
+def answer_job(
+    predictor: Predictor, plane: Micrograph, within: Box | None = None
+) -> Job[npt.NDArray[np.uint8]]:
+    """Segment a plane, or a part, with the model whose answer is sampled; returns class values."""
     stack = MicrographStack(np.asarray(plane.data[...]), name=plane.name)
     labels = np.zeros(stack.shape, np.uint8)
     known: dict[tuple[int, ...], GreyRange] = {}
     if plane.known_range is not None:
         known[()] = plane.known_range
-    yield from predictor.run_into(stack, labels, known_ranges=known)
-    return labels
+    yield from predictor.run_into(stack, labels, within=within, known_ranges=known)
+    return labels if within is None else labels[within.slices]
+
+
+def values_in(
+    before: ClassScheme, after: ClassScheme, renamed: Mapping[str, str] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Return a table: class value in one scheme -> that in another, 0 for unknown ones."""
+    table = np.zeros(256, np.uint8)
+    for fracture_class in after:
+        found = before.get((renamed or {}).get(fracture_class.name, fracture_class.name))
+        if found is not None:
+            table[found.value] = fracture_class.value
+    return table
 
 
 def _channels(values: npt.NDArray[np.uint8], scheme: ClassScheme) -> npt.NDArray[np.intp]:
