@@ -97,8 +97,7 @@ def keeping_cost(
     for features, painted in planes:
         for box in features.box.bands(_BAND_PX):
             before, after = (
-                values[features.scores(weights, box).argmax(dim=0)].numpy()
-                for weights in (live, kept)
+                values[features.channels(weights, box)].numpy() for weights in (live, kept)
             )
             truth = painted[box.relative_to(features.box).slices]
             painted_px += int(np.count_nonzero(truth != UNLABELLED))

@@ -270,5 +270,4 @@ class LiveReadout:
             if features is None:
                 continue
             with torch.inference_mode(), translate_out_of_memory(self.device, _REMEDY):
-                channels = features.scores(learnt.weights).argmax(dim=0)
-                deliver(region, values[channels].numpy())
+                deliver(region, values[features.channels(learnt.weights)].numpy())

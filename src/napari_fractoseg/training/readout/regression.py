@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 
 __all__ = ["fit_readout"]
 
@@ -49,23 +48,22 @@ def fit_readout(
     by L-BFGS: Liu and Nocedal, Mathematical Programming 45 (1989) 503-528.
     """
     n_classes, width = targets.shape[1], features.shape[1]
-    with torch.inference_mode(False), torch.enable_grad():
-        inputs = features.clone()  # made where gradients are known
+    with torch.inference_mode(False), torch.no_grad():
+        inputs = torch.cat([features, torch.ones(len(features), 1)], dim=1)
         found = torch.zeros(n_classes, width + 1) if begin is None else begin.clone()
-        found.requires_grad_()
-        goals, shares = targets.clone(), (weights / weights.sum()).clone()
+        shares = (weights / weights.sum())[:, None]
         optimiser = torch.optim.LBFGS(
             [found], max_iter=_MOST_ITERATIONS, history_size=10, tolerance_grad=1e-5,
             tolerance_change=1e-7, line_search_fn="strong_wolfe",
         )  # fmt: skip
 
         def loss() -> torch.Tensor:
-            optimiser.zero_grad()
-            scores = F.linear(inputs, found[:, :-1], found[:, -1])
-            errors = F.cross_entropy(scores, goals, reduction="none")
-            value = (shares * errors).sum() + penalty / 2 * (found[:, :-1] ** 2).sum()
-            value.backward()  # type: ignore[no-untyped-call]
-            return value
+            # The slope by hand takes half the time of automatic differentiation.
+            log_p = (inputs @ found.T).log_softmax(dim=1)
+            found.grad = (shares * (log_p.exp() - targets)).T @ inputs
+            found.grad[:, :-1] += penalty * found[:, :-1]
+            errors = -(shares * targets * log_p).sum()
+            return errors + penalty / 2 * (found[:, :-1] ** 2).sum()
 
         optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return found.detach()
+    return found
