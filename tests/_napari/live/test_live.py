@@ -237,5 +237,7 @@ def test_kept_as_model_it_segments_as_shown(viewer, qtbot, dock, live):
     model = load_model("kept")
     assert model.card.inference.combine == "sum"
     assert dock.live.session is not None  # painting goes on
+    assert "Nothing is held out" in dock.result_line.text()
+    assert "validate" not in dock.result_line.text()
     found = nf.segment(surface(), model, device="cpu")
     assert follows(found)

@@ -282,7 +282,8 @@ def _notes(request: TrainingRequest) -> tuple[str, ...]:
     only_corrected = [
         c.predicted is not None and (c.checked is None or not c.checked.any()) for c in layers
     ]
-    if layers and all(only_corrected) and not request.sources:
+    validates = request.plan.split != "none"
+    if validates and layers and all(only_corrected) and not request.sources:
         return (_ONLY_CORRECTIONS,)
     return ()
 
