@@ -8,7 +8,7 @@ from .images.micrograph import MicrographStack
 from .images.reading import read_image
 from .inference.predictor import Predictor, segment
 from .jobs import drain
-from .measure.fractions import class_fractions
+from .measurement.fractions import class_fractions
 from .models.model import load_model
 from .models.registry import list_models
 from .samples.synthetic import synthetic_fracture

@@ -19,7 +19,7 @@ import napari_fractoseg as nf
 from napari_fractoseg import batch
 from napari_fractoseg.errors import ImageError, ModelError, OptionError, OutputExistsError
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measure import overlay
+from napari_fractoseg.measurement import overlay
 from napari_fractoseg.results.record import labels_digest, read_record
 
 

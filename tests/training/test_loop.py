@@ -10,7 +10,7 @@ from napari_fractoseg.errors import OutOfMemoryError, TrainingError
 from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measure.texts import fraction_error
+from napari_fractoseg.measurement.texts import fraction_error
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel

@@ -17,7 +17,7 @@ from napari_fractoseg.batch.journal import RunJournal, journal_path
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.files import file_sha256, resolved, write_bytes
-from napari_fractoseg.measure import class_fractions
+from napari_fractoseg.measurement import class_fractions
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.registry import find_model
 

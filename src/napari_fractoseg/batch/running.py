@@ -43,7 +43,7 @@ from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
-from napari_fractoseg.measure import class_fractions, overlay
+from napari_fractoseg.measurement import class_fractions, overlay
 from napari_fractoseg.results.intact import size_of
 from napari_fractoseg.results.label_writer import restore_old
 from napari_fractoseg.results.record import labels_digest

@@ -137,7 +137,7 @@ def said(widget):
 
 
 def test_the_result_line_gives_the_fractions(widget, viewer, noise, qtbot):
-    from napari_fractoseg.measure.fractions import class_fractions
+    from napari_fractoseg.measurement.fractions import class_fractions
 
     viewer.add_image(noise(64, 64))
     segment(widget, qtbot)

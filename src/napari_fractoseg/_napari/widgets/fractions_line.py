@@ -21,9 +21,9 @@ from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measure.counts import RunningCounts, count_job
-from napari_fractoseg.measure.fractions import fractions_of_counts
-from napari_fractoseg.measure.texts import (
+from napari_fractoseg.measurement.counts import RunningCounts, count_job
+from napari_fractoseg.measurement.fractions import fractions_of_counts
+from napari_fractoseg.measurement.texts import (
     FractionError,
     MeasuredPlanes,
     fraction_error,

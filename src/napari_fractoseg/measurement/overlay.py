@@ -46,7 +46,7 @@ def overlay(
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measure import overlay
+    >>> from napari_fractoseg.measurement import overlay
     >>> image = np.array([[0, 255]], np.uint8)
     >>> overlay(image, np.array([[0, 1]]), DEFAULT_SCHEME, opacity=1).tolist()
     [[[0, 0, 0], [47, 107, 255]]]

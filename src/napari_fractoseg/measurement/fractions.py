@@ -59,7 +59,7 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measure import class_fractions
+    >>> from napari_fractoseg.measurement import class_fractions
     >>> table = class_fractions(np.array([[1, 2, 2, 2], [3, 3, 3, 0]]), DEFAULT_SCHEME)
     >>> table.fraction_of_image.tolist()
     [0.125, 0.375, 0.375]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measure.counts import RunningCounts, count_job
+from napari_fractoseg.measurement.counts import RunningCounts, count_job
 
 
 def counted(labels):

@@ -3,7 +3,7 @@
 For *class, fracture mode, background, unlabelled* see ``docs/reference/glossary.md``.
 """
 
-from napari_fractoseg.measure.fractions import class_fractions
-from napari_fractoseg.measure.overlay import overlay
+from napari_fractoseg.measurement.fractions import class_fractions
+from napari_fractoseg.measurement.overlay import overlay
 
 __all__ = ["class_fractions", "overlay"]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
-from napari_fractoseg.measure import class_fractions
-from napari_fractoseg.measure.texts import (
+from napari_fractoseg.measurement import class_fractions
+from napari_fractoseg.measurement.texts import (
     FractionError,
     MeasuredPlanes,
     fraction_error,

@@ -7,7 +7,7 @@ import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
-from napari_fractoseg.measure import overlay
+from napari_fractoseg.measurement import overlay
 
 BLUE = (47, 107, 255)
 

@@ -80,7 +80,7 @@ def fraction_error(card: ModelCard) -> FractionError:
     Examples
     --------
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measure.texts import fraction_error
+    >>> from napari_fractoseg.measurement.texts import fraction_error
     >>> from napari_fractoseg.models.card import ModelCard, entries_of
     >>> metrics = {"validation": {"fraction_error": 0.081}}
     >>> card = ModelCard("a", DEFAULT_SCHEME, "Unet", "resnet18", metrics=metrics)
@@ -118,7 +118,7 @@ def plane_title(index: tuple[int, ...], shape: tuple[int, ...], name: str = "") 
 
     Examples
     --------
-    >>> from napari_fractoseg.measure.texts import plane_title
+    >>> from napari_fractoseg.measurement.texts import plane_title
     >>> plane_title((2,), (34, 8, 8)), plane_title((0, 1), (2, 3, 8, 8)), plane_title((), (8, 8))
     ('Plane 3 of 34', 'Plane 2 of 6', '')
     >>> plane_title((2,), (34, 8, 8), "s17"), plane_title((), (8, 8), "s17")

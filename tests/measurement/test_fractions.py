@@ -5,7 +5,7 @@ import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import ClassSchemeError
-from napari_fractoseg.measure import class_fractions
+from napari_fractoseg.measurement import class_fractions
 
 
 def test_areas_and_fractions_are_exact():

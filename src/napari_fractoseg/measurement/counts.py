@@ -45,7 +45,7 @@ class RunningCounts:
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.jobs import drain
-    >>> from napari_fractoseg.measure.counts import RunningCounts
+    >>> from napari_fractoseg.measurement.counts import RunningCounts
     >>> labels = np.array([[[1, 2]], [[2, 2]]], np.uint8)
     >>> counts = RunningCounts(labels)
     >>> drain(counts.job())
