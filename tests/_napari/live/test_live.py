@@ -241,3 +241,21 @@ def test_kept_as_model_it_segments_as_shown(viewer, qtbot, dock, live):
     assert "validate" not in dock.result_line.text()
     found = nf.segment(surface(), model, device="cpu")
     assert follows(found)
+
+
+def test_all_that_is_seen_is_looked_at_before_the_first_stroke(viewer, qtbot, dock):
+    random = np.random.default_rng(0)
+    wide = random.integers(0, 255, (64, 3000)).astype(np.uint8)  # three parts that are read apart
+    viewer.add_image(wide, name="wide")
+    layer = labels_layer(
+        np.ones_like(wide), DEFAULT_SCHEME, name="wide · fracture modes", metadata={"image": "wide"}
+    )
+    remember_prediction(layer, layer.data.copy())
+    viewer.add_layer(layer)
+    viewer.reset_view()
+    seen = []
+    dock.live.switch_on()
+    dock.live.session.changed.connect(lambda: seen.append(dock.live.session.text))
+    rest(qtbot, dock)
+    assert any("looking at the image" in text for text in seen)
+    assert any("of 3 …" in text for text in seen)

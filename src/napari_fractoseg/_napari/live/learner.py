@@ -87,9 +87,26 @@ class Learner:
         if self.learnt is not None:
             yield from self.label_job(number, view)
             return
-        for done, region in enumerate(view):
-            yield Progress(done, len(view), "looking at the image")
-            yield from live.read_job(region)
+        yield from self.look_job(view)
+
+    def look_job(self, regions: Sequence[Region]) -> Job[None]:
+        """Read the features of regions, so that strokes on them are learnt from at once.
+
+        Parameters
+        ----------
+        regions : sequence of Region
+            Regions, in the order in which they are read.
+
+        Yields
+        ------
+        Progress
+            Number of regions that are read.
+        """
+        if self._live is None:
+            return
+        for done, region in enumerate(regions):
+            yield Progress(done, len(regions), "looking at the image")
+            yield from self._live.read_job(region)
 
     def label_job(self, number: int, regions: Sequence[Region]) -> Job[None]:
         """Label regions with what the last lesson gave.

@@ -40,6 +40,8 @@ __all__ = ["LiveSession"]
 
 _AT_ONCE = 2
 """Regions that are labelled before anything else: they hold what is seen around the stroke."""
+_AHEAD = 9
+"""Regions that are looked at before the first stroke: more are seen only from far away."""
 _PAINT_TWO = "Paint a second class, so that they can be told apart."
 _PAINT = "Paint on the layer: the answer follows each stroke."
 
@@ -320,13 +322,21 @@ class LiveSession(QObject):
         self.changed.emit()
 
     def _label_rest(self) -> None:
-        """Label what is not labelled by the last lesson: this plane first, then those beside it."""
-        if self._learner.learnt is None or self._is_over:
+        """Label what is not labelled by the last lesson: this plane first, then those beside it.
+
+        Before the first lesson, look at what is seen, so that a stroke there has not to wait.
+        """
+        if self._is_over:
             return
         if self._rest is not None:
             self._rest.abandon()
             self._rest = None
         here, view = self._plane(), self._view()
+        if self._learner.learnt is None:
+            seen = [r for r in nearest_first(self._regions(here), view) if r.box.overlaps(view)]
+            job = self._learner.look_job(seen[:_AHEAD])
+            self._rest = self._start(job, "looking at the image", self._on_rest)
+            return
         planes = sorted(
             np.ndindex(self.labels.data.shape[:-2]),
             key=lambda plane: sum(abs(a - b) for a, b in zip(plane, here, strict=True)),

@@ -63,6 +63,7 @@ def painted_samples(
     painted: npt.NDArray[np.uint8],
     scheme: ClassScheme,
     random: np.random.Generator,
+    most_px: int = _MOST_PX,
 ) -> Samples:
     """Sample the painted pixels of a plane, or of a part of it.
 
@@ -76,11 +77,13 @@ def painted_samples(
         Classes of these values.
     random : numpy.random.Generator
         Chooses among many.
+    most_px : int
+        Pixels of a class that are sampled at most.
     """
     rows, columns = np.nonzero(painted != UNLABELLED)
     channels = _channels(painted[rows, columns], scheme)
     chosen = [
-        random.permutation(found)[:_MOST_PX]
+        random.permutation(found)[:most_px]
         for channel in range(len(scheme))
         if len(found := np.flatnonzero(channels == channel))
     ]
