@@ -6,12 +6,14 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what import
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what train
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what queue
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what live
 
 A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
 model fine-tuned (``--when ready | running | done``). Of the queue, the picture shows a run,
-others that wait, and their end (``--when running | done``). Without the data beside the checkout
-(``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
+others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
+with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). Without the
+data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ import napari
 import numpy as np
 from napari.qt import get_qapp
 from qtpy.QtCore import QEventLoop, QTimer
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtGui import QGuiApplication, QPixmap
+from qtpy.QtWidgets import QWidget
 from scipy import ndimage
 
 from napari_fractoseg._napari.jobs import State
@@ -197,11 +200,43 @@ def train(viewer: napari.Viewer, when: str) -> TrainWidget:
     return widget
 
 
+def live(viewer: napari.Viewer, folder: Path) -> TrainWidget:
+    """Segment an image, switch *Live* on, and paint ten strokes; each is a picture in a folder."""
+    image = read_image(fracture_folder() / "images" / "s4_2.jpg")
+    viewer.add_image(image.data, name=image.name)
+    segmenting = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(segmenting, name="Segment fracture modes", area="right")
+    wait(8000)
+    segmenting.segment()
+    wait_for_end(segmenting)
+    widget = TrainWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Train on corrections", area="right", tabify=True)
+    viewer.layers.selection.active = segmenting.result
+    wait(3000)
+    widget.live.switch.click()
+    session = widget.live.session
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(11):
+        if number:
+            correct(segmenting.result, "s4_2.jpg", count=1)
+        wait(200)
+        while not session.is_at_rest:
+            wait(50)
+        wait(1500)
+        grab(widget).save(str(folder / f"live-{number:02}.png"))
+    return widget
+
+
+def grab(widget: QWidget) -> QPixmap:
+    """Return the pixels of the screen under the window: the canvas is drawn by OpenGL."""
+    return QGuiApplication.primaryScreen().grabWindow(int(widget.window().winId()))
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    pictures = ("segment", "import", "train", "queue")
+    pictures = ("segment", "import", "train", "queue", "live")
     parser.add_argument("--what", choices=pictures, default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
@@ -225,15 +260,15 @@ def main() -> None:
             widget = train(viewer, options.when)
         elif options.what == "queue":
             widget = queue(viewer, options.when)
+        elif options.what == "live":
+            widget = live(viewer, out.parent)
         else:
             widget = import_annotations(viewer, Path(folder))
         viewer.window.resize(width, height)
         viewer.reset_view()
         wait(3000)
         out.parent.mkdir(parents=True, exist_ok=True)
-        # The whole screen's pixels under the window: the canvas is drawn by OpenGL.
-        window = widget.window()
-        screen = QGuiApplication.primaryScreen().grabWindow(int(window.winId()))
+        screen = grab(widget)
         screen.save(str(out))
         print(f"{out}: {screen.width()} x {screen.height()}")
         if isinstance(widget, SegmentWidget):

@@ -94,9 +94,24 @@ def test_the_rest_follows_a_stroke(qtbot, dock, live):
     assert follows(live.data)
     assert dock.live.line.text().startswith("Learnt from 1 stroke in ")
     assert "3 classes" in dock.live.line.text()
-    qtbot.waitUntil(lambda: "→" in dock.live.fractions.text(), timeout=LONG)
+    qtbot.waitUntil(lambda: "nothing is held out" in dock.live.fractions.text(), timeout=LONG)
     assert "Intergranular: model 100" in dock.live.fractions.text()
-    assert "nothing is held out" in dock.live.fractions.text()
+    assert "→" in dock.live.fractions.text()
+
+
+@pytest.mark.parametrize("tool", ["fill", "polygon", "program"])
+def test_tools_without_a_drag_are_strokes(viewer, qtbot, dock, live, tool):
+    viewer.layers.selection.active = viewer.layers["s17"]  # whose changes redraw nothing else
+    if tool == "fill":
+        live.data[40:60, 100:140] = 3
+        live.fill((50, 120), 2)
+    elif tool == "polygon":
+        live.paint_polygon([(40, 100), (60, 100), (60, 140), (40, 140)], 2)
+    else:
+        live.data_setitem((np.repeat([50, 51], 30), np.tile(np.arange(105, 135), 2)), 2)
+    rest(qtbot, dock)
+    assert follows(live.data)
+    assert dock.live.line.text().startswith("Learnt from 1 stroke in ")
 
 
 def test_only_strokes_are_corrections(viewer, qtbot, dock, live):

@@ -88,6 +88,7 @@ class LiveSession(QObject):
         self._labelled_by: dict[Region, int] = {}
         self._lesson = 0
         self._last_stroke: Box | None = None
+        self._strokes: list[tuple[slice, ...]] = []
         self._run: Run | None = None
         self._rest: Run | None = None
         self._is_drawing = self._is_over = False
@@ -126,7 +127,7 @@ class LiveSession(QObject):
     @property
     def is_at_rest(self) -> bool:
         """Whether all that was painted is learnt, and all is labelled."""
-        return self._run is None and self._rest is None and not self._dirty
+        return self._run is None and self._rest is None and not (self._dirty or self._strokes)
 
     # ---- its end ------------------------------------------------------------------------
 
@@ -153,6 +154,8 @@ class LiveSession(QObject):
         if self._is_over:
             return
         self._is_over = True
+        for box in self._strokes:
+            self._live.note_stroke(box)
         for run in (self._run, self._rest):
             if run is not None:
                 run.abandon()
@@ -195,19 +198,24 @@ class LiveSession(QObject):
 
     def _on_paint(self, event: Any) -> None:
         box = stroke_box(event)
-        if box is None:
-            self._look_soon.start()
-            return
-        self._live.note_stroke(box)
-        self._note(box)
+        if box is not None:
+            self._strokes.append(box)
+        # napari tells of a fill, a polygon and of what programs paint before it writes them.
+        self._look_soon.start()
 
     def _on_set_data(self, _event: Any = None) -> None:
         self._look_soon.start()
 
     @Slot()
     def _look(self) -> None:
-        """Find out whether strokes were undone, done again, or painted by a program."""
-        if not self._is_drawing and not self._is_over:
+        """Take note of strokes, or find out whether some were undone, done again, or set."""
+        if self._is_over:
+            return
+        strokes, self._strokes = self._strokes, []
+        for box in strokes:
+            self._live.note_stroke(box)
+            self._note(box)
+        if not strokes and not self._is_drawing:
             box = self._live.note_change(self._plane())
             if box is not None:
                 self._note(box)
