@@ -3,6 +3,7 @@ from .annotations.options import AnnotationOptions
 from .annotations.via import read_via
 from .classes import ClassScheme, FractureClass
 from .errors import FractosegError
+from .evaluation.adjusted_areas import adjusted_areas
 from .evaluation.evaluate import evaluate
 from .images.micrograph import MicrographStack
 from .images.reading import read_image
@@ -26,6 +27,7 @@ __all__ = [
     "Predictor",
     "TrainingPlan",
     "__version__",
+    "adjusted_areas",
     "class_fractions",
     "convert",
     "drain",
