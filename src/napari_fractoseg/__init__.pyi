@@ -10,6 +10,7 @@ from .images.reading import read_image
 from .inference.predictor import Predictor, segment
 from .jobs import drain
 from .measurement.fractions import class_fractions
+from .measurement.measure import measure
 from .models.model import load_model
 from .models.registry import list_models
 from .samples.synthetic import synthetic_fracture
@@ -34,6 +35,7 @@ __all__ = [
     "evaluate",
     "list_models",
     "load_model",
+    "measure",
     "read_image",
     "read_via",
     "segment",

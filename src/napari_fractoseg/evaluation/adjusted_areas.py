@@ -369,7 +369,7 @@ def _estimated(
         matrix=np.einsum("h,hij->ij", sample.weights / sample.n, sample.cube),
         n_points=float(cube.sum()),
         total_px=float(areas.sum()),
-        notes=_notes(sample, [name for name, is_used in zip(strata, used, strict=True) if is_used]),
+        notes=_notes(sample, _those(strata, used)),
     )
 
 
@@ -388,20 +388,24 @@ def _check(cube: _Floats, areas: _Floats, strata: Sequence[str]) -> None:
     n = cube.sum(axis=(1, 2))
     if not areas.sum() > 0:
         raise OptionError("No label has any area. Segment or label the image first.")
-    if missing := [strata[h] for h in np.flatnonzero((n == 0) & (areas > 0))]:
+    if missing := _those(strata, (n == 0) & (areas > 0)):
         raise OptionError(
             f"No point was checked in {listed(missing)}, which have area. Check at least two "
             "points in each."
         )
-    if extra := [strata[h] for h in np.flatnonzero((n > 0) & (areas == 0))]:
+    if extra := _those(strata, (n > 0) & (areas == 0)):
         raise OptionError(
             f"Points were checked in {listed(extra)}, which have no area. If the labels were "
             "changed since the points were drawn, use adjusted_areas_of_points."
         )
 
 
+def _those(names: Sequence[str], are_wanted: npt.NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_wanted in zip(names, are_wanted, strict=True) if is_wanted]
+
+
 def _notes(sample: _Sample, strata: Sequence[str]) -> tuple[str, ...]:
-    alone = [strata[h] for h in np.flatnonzero(sample.n <= 1)]
+    alone = _those(strata, sample.n <= 1)
     if not alone:
         return ()
     return (

@@ -237,11 +237,11 @@ def field_table(
     -------
     DataFrame
         One row for each field: ``image``, ``plane`` and ``field`` (both counted from 1),
-        ``row``, ``column``, ``height_px``, ``width_px``, ``field_px``, ``excluded_px``,
-        ``unlabelled_px``, ``analysed_px``, with a pixel size ``analysed_um2``; and for each
-        class ``area_px_NAME``, ``fraction_of_analysed_NAME``, and if it is a fracture mode
-        ``fraction_of_modes_NAME``, such as i / (i + t). Fractions are NaN where their
-        denominator is 0.
+        ``plane_px``, ``row``, ``column``, ``height_px``, ``width_px``, ``field_px``,
+        ``excluded_px``, ``unlabelled_px``, ``analysed_px``, with a pixel size
+        ``analysed_um2``; and for each class ``area_px_NAME``, ``fraction_of_analysed_NAME``,
+        and if it is a fracture mode ``fraction_of_modes_NAME``, such as i / (i + t).
+        Fractions are NaN where their denominator is 0.
 
     Raises
     ------
@@ -286,7 +286,8 @@ def field_table(
             counts, excluded_px = _counts(labels, index, field, mask)
             scheme.check_counts(counts)
             areas = _areas(counts, excluded_px, field, scheme, pixel_size_um)
-            rows.append({"image": image, "plane": number, "field": place, **areas})
+            where = {"image": image, "plane": number, "field": place}
+            rows.append({**where, "plane_px": math.prod(shape[-2:]), **areas})
     return pd.DataFrame(rows)
 
 

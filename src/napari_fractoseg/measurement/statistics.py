@@ -228,10 +228,11 @@ class Estimate:
     def __str__(self) -> str:
         if not self.n:
             return f"not known (no {self.unit})"
-        mean = f"{100 * self.mean:.1f} %"
+        decimals = 1 if 0.01 <= self.mean <= 0.99 else 2
+        mean = f"{100 * self.mean:.{decimals}f} %"
         if self.no_interval:
             return f"{mean} (no interval: {self.no_interval})"
-        low, high = (f"{100 * limit:.1f}" for limit in self.shown)
+        low, high = (f"{100 * limit:.{decimals}f}" for limit in self.shown)
         level = f"{100 * self.confidence:g} %"
         return f"{mean} ({level} interval {low} to {high} %; n = {self.n} {self.unit})"
 
