@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
-from napari_fractoseg.measurement.fractions import fractions_of_counts
+from napari_fractoseg.measurement.fractions import parts_of
 from napari_fractoseg.text import size_text
 
 __all__ = ["EACH", "Field", "FieldLayout", "field_table", "parse_fields"]
@@ -280,15 +281,31 @@ def field_table(
     scheme.check_labels(np.zeros(0, labels.dtype))  # whole numbers
     mask = _mask(exclude, shape, image)
     fields = layout.fields(shape[-2:], pixel_size_um)
-    rows = []
+    places = list(enumerate(fields, start=1))
+    rows, counted = [], []
     for number, index in enumerate(np.ndindex(shape[:-2]), start=1):
-        for place, field in enumerate(fields, start=1):
+        for place, field in places:
             counts, excluded_px = _counts(labels, index, field, mask)
             scheme.check_counts(counts)
-            areas = _areas(counts, excluded_px, field, scheme, pixel_size_um)
-            where = {"image": image, "plane": number, "field": place}
-            rows.append({**where, "plane_px": math.prod(shape[-2:]), **areas})
-    return pd.DataFrame(rows)
+            rows.append((number, place, *astuple(field), excluded_px, counts[UNLABELLED]))
+            counted.append([counts[value] for value in scheme.values])
+    table = pd.DataFrame(
+        rows,
+        columns=[
+            "plane",
+            "field",
+            "row",
+            "column",
+            "height_px",
+            "width_px",
+            "excluded_px",
+            "unlabelled_px",
+        ],
+    )
+    table.insert(0, "image", image)
+    table.insert(3, "plane_px", math.prod(shape[-2:]))
+    table.insert(8, "field_px", table["height_px"] * table["width_px"])
+    return table.join(_areas(np.array(counted, np.int64), scheme, pixel_size_um))
 
 
 def _mask(exclude: Any, shape: tuple[int, ...], image: str) -> Any:
@@ -327,32 +344,23 @@ def _bands(field: Field) -> Iterator[slice]:
 
 
 def _areas(
-    counts: Mapping[int, int],
-    excluded_px: int,
-    field: Field,
-    scheme: ClassScheme,
-    pixel_size_um: float | None,
-) -> dict[str, Any]:
-    field_px = field.height_px * field.width_px
-    unlabelled_px = counts.get(UNLABELLED, 0)
-    analysed_px = field_px - excluded_px - unlabelled_px
-    row: dict[str, Any] = {
-        "row": field.row,
-        "column": field.column,
-        "height_px": field.height_px,
-        "width_px": field.width_px,
-        "field_px": field_px,
-        "excluded_px": excluded_px,
-        "unlabelled_px": unlabelled_px,
-        "analysed_px": analysed_px,
-    }
+    areas: npt.NDArray[np.int64], scheme: ClassScheme, pixel_size_um: float | None
+) -> pd.DataFrame:
+    """Return the columns of the classes, from the pixels of each field (row) and class (column)."""
+    analysed_px = areas.sum(axis=1)
+    columns: dict[str, Any] = {"analysed_px": analysed_px}
     if pixel_size_um is not None:
-        row["analysed_um2"] = analysed_px * pixel_size_um**2
-    fractions = fractions_of_counts(counts, analysed_px, scheme)
-    for entry in fractions.to_dict("records"):
-        name = entry["class_name"]
-        row[f"area_px_{name}"] = entry["area_px"]
-        row[f"fraction_of_analysed_{name}"] = entry["fraction_of_image"]
-        if entry["is_fracture_mode"]:
-            row[f"fraction_of_modes_{name}"] = entry["fraction_of_modes"]
-    return row
+        columns["analysed_um2"] = analysed_px * pixel_size_um**2
+    is_mode = np.array([c.is_fracture_mode for c in scheme])
+    modes_px = areas[:, is_mode].sum(axis=1, keepdims=True)
+    for title, values, names in (
+        ("area_px", areas, scheme.names),
+        ("fraction_of_analysed", parts_of(areas, analysed_px[:, None]), scheme.names),
+        (
+            "fraction_of_modes",
+            parts_of(areas[:, is_mode], modes_px),
+            [mode.name for mode in scheme.fracture_modes],
+        ),
+    ):
+        columns |= {f"{title}_{name}": values[:, k] for k, name in enumerate(names)}
+    return pd.DataFrame(columns)
