@@ -230,3 +230,13 @@ def test_users_accuracy_of_labels_that_are_the_strata_has_the_interval_of_wilson
     found = adjusted_areas([[8, 2], [35, 15]], [300, 700])
     assert (found.users[0].low, found.users[0].high) == pytest.approx((0.49016, 0.94332), abs=5e-6)
     assert (found.users[1].low, found.users[1].high) == pytest.approx((0.19104, 0.43750), abs=5e-6)
+
+
+def test_a_point_on_a_border_counts_half_for_each_class():
+    found = adjusted_areas_of_points(
+        "AAAABBB", "iiiittt", "iiittti", {"A": 300, "B": 700}, weights=[1, 1, 0.5, 0.5, 1, 1, 1]
+    )
+    halves = adjusted_areas([[2.5, 0.5], [1, 2]], [300, 700], ["i", "t"])
+    assert found.to_dict() == halves.to_dict()
+    assert found.areas[0].value == pytest.approx(0.3 * 2.5 / 3 + 0.7 / 3)
+    assert found.n_points == 6

@@ -256,6 +256,7 @@ def adjusted_areas_of_points(
     classes: Sequence[Hashable] | None = None,
     *,
     modes: Sequence[Hashable] | None = None,
+    weights: Iterable[float] | None = None,
     confidence: float = CONFIDENCE,
 ) -> AdjustedAreas:
     r"""Correct area fractions by points that were drawn in strata which are not the labels.
@@ -273,6 +274,9 @@ def adjusted_areas_of_points(
         Classes in the order of the result; by default all of labels and references, sorted.
     modes : sequence, optional
         Classes that are fracture modes, for `AdjustedAreas.of_modes`; by default all of them.
+    weights : iterable of float, optional
+        How much each entry counts; by default 1. A point on a border is two entries that
+        count half, one for each class.
     confidence : float
         Confidence of the intervals.
 
@@ -330,8 +334,9 @@ def adjusted_areas_of_points(
             f"{listed(names)}."
         )
     cube = np.zeros((len(names), len(order), len(order)))
-    for stratum, label, reference in points:
-        cube[names.index(stratum), order.index(label), order.index(reference)] += 1
+    counts = [1.0] * len(points) if weights is None else list(weights)
+    for (stratum, label, reference), count in zip(points, counts, strict=True):
+        cube[names.index(stratum), order.index(label), order.index(reference)] += count
     sizes = {str(name): float(stratum_px[name]) for name in names}
     shown = None if modes is None else list(map(str, modes))
     return _estimated(cube, sizes, list(map(str, order)), shown, confidence)
