@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 from napari_fractoseg.errors import OptionError
 
@@ -33,7 +33,7 @@ def check_confidence(confidence: float) -> None:
 def normal_quantile(confidence: float = CONFIDENCE) -> float:
     """Return how many standard errors a two-sided interval is wide to each side; 1.96 for 95 %."""
     check_confidence(confidence)
-    return float(norm.ppf((1 + confidence) / 2))
+    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def wilson_interval(

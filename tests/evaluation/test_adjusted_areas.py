@@ -240,3 +240,23 @@ def test_a_point_on_a_border_counts_half_for_each_class():
     assert found.to_dict() == halves.to_dict()
     assert found.areas[0].value == pytest.approx(0.3 * 2.5 / 3 + 0.7 / 3)
     assert found.n_points == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("weights", "true", "n"),
+    [
+        ((0.3, 0.7), (0.85, 0.1), (100, 200)),
+        ((0.025, 0.975), (0.7, 0.0025), (50, 150)),
+        ((0.02, 0.98), (0.8, 0.005), (100, 400)),
+    ],
+)
+def test_the_interval_that_is_shown_holds_the_truth_as_often_as_it_says(weights, true, n):
+    """Of each label a part is truly of the first class."""
+    rng = np.random.default_rng(0)
+    truth = float(np.dot(weights, true))
+    held = 0
+    for hits in rng.binomial(n, true, (1000, 2)):
+        area = adjusted_areas(np.column_stack([hits, n - hits]), weights).areas[0]
+        held += area.low <= truth <= area.high
+    assert 930 <= held <= 970

@@ -1,6 +1,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,3 +104,16 @@ def test_bootstrap_of_blocks_is_the_same_each_time_and_near_the_interval_of_stud
 @pytest.mark.parametrize("values", [[], [0.2], [0.2, 0.3], [0.1] * 9, [0, 0, 0, 1, math.nan]])
 def test_bootstrap_needs_blocks_that_differ(values):
     assert block_bootstrap(values) is None
+
+
+@pytest.mark.parametrize("p", [0.02, 0.3])
+def test_the_interval_that_is_shown_holds_the_truth_as_often_as_it_says(p):
+    """25 fields of 64 facets of unlike size, each of the class with the probability p."""
+    rng = np.random.default_rng(0)
+    n_runs, held = 1000, 0
+    areas = rng.gamma(3.6, size=(n_runs, 25, 64))  # as those of Voronoi cells are spread
+    values = (areas * (rng.random(areas.shape) < p)).sum(axis=2) / areas.sum(axis=2)
+    for fields in values:
+        low, high = Estimate.of(fields).shown
+        held += low <= p <= high
+    assert 930 <= held <= 970
