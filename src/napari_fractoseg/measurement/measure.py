@@ -289,7 +289,8 @@ def measure(
 
     Examples
     --------
-    >>>     >>> import napari_fractoseg as nf
+    >>> import numpy as np
+    >>> import napari_fractoseg as nf
     >>> labels = {"s1_a": np.array([[1, 1, 1, 2]]), "s1_b": np.array([[1, 2, 2, 3]])}
     >>> labels["s2_a"] = np.array([[2, 2, 2, 1]])
     >>> found = nf.measure(labels, specimens=r"^(s\d)")
