@@ -3,12 +3,14 @@ from .annotations.options import AnnotationOptions
 from .annotations.via import read_via
 from .classes import ClassScheme, FractureClass
 from .errors import FractosegError
+from .evaluation.adjusted_areas import adjusted_areas
 from .evaluation.evaluate import evaluate
 from .images.micrograph import MicrographStack
 from .images.reading import read_image
 from .inference.predictor import Predictor, segment
 from .jobs import drain
 from .measurement.fractions import class_fractions
+from .measurement.measure import measure
 from .models.model import load_model
 from .models.registry import list_models
 from .samples.synthetic import synthetic_fracture
@@ -26,12 +28,14 @@ __all__ = [
     "Predictor",
     "TrainingPlan",
     "__version__",
+    "adjusted_areas",
     "class_fractions",
     "convert",
     "drain",
     "evaluate",
     "list_models",
     "load_model",
+    "measure",
     "read_image",
     "read_via",
     "segment",

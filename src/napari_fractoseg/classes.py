@@ -411,9 +411,24 @@ class ClassScheme:
                 f"Labels are of type {labels.dtype}; they must be whole numbers. Convert them "
                 "with astype('uint8')."
             )
+        self.check_counts(value_counts(labels))
+
+    def check_counts(self, counts: Mapping[int, int]) -> None:
+        """Raise unless every label value that was counted is 0 or that of a class.
+
+        Parameters
+        ----------
+        counts : mapping of int to int
+            Label value -> number of pixels.
+
+        Raises
+        ------
+        ClassSchemeError
+            If there are other values; lists them with their pixel counts.
+        """
         unknown = {
             value: n
-            for value, n in value_counts(labels).items()
+            for value, n in counts.items()
             if value != UNLABELLED and value not in self.values
         }
         if unknown:

@@ -14,7 +14,7 @@ import pandas as pd
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import ClassScheme
 
-__all__ = ["class_fractions", "fractions_of_counts", "fractions_of_planes"]
+__all__ = ["class_fractions", "fractions_of_counts", "fractions_of_planes", "parts_of"]
 
 
 def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
@@ -123,11 +123,17 @@ def fractions_of_counts(counts: Mapping[int, int], n_px: int, scheme: ClassSchem
             "class_name": scheme.names,
             "is_fracture_mode": is_mode,
             "area_px": area_px,
-            "fraction_of_image": _parts(area_px, n_px),
-            "fraction_of_modes": np.where(is_mode, _parts(area_px, area_px[is_mode].sum()), np.nan),
+            "fraction_of_image": parts_of(area_px, n_px),
+            "fraction_of_modes": np.where(
+                is_mode, parts_of(area_px, area_px[is_mode].sum()), np.nan
+            ),
         }
     )
 
 
-def _parts(areas: npt.NDArray[np.int64], whole: int) -> npt.NDArray[np.float64]:
-    return areas / whole if whole else np.full(areas.shape, np.nan)
+def parts_of(areas: npt.NDArray[np.int64], whole: Any) -> npt.NDArray[np.float64]:
+    """Return areas as parts of a whole, or each row of areas of its own; NaN where that is 0."""
+    wholes = np.broadcast_to(np.asarray(whole, np.float64), areas.shape)
+    parts = np.full(areas.shape, np.nan)
+    np.divide(areas, wholes, out=parts, where=wholes > 0)
+    return parts

@@ -19,6 +19,7 @@ __all__ = [
     "MeasuredPlanes",
     "fraction_error",
     "fractions_text",
+    "percent_text",
     "plane_title",
     "stack_title",
 ]
@@ -198,17 +199,17 @@ def _of_plane(plane: MeasuredPlanes, decimals: int) -> Iterator[str]:
     as_it_was = []
     for name, was, share in _both(plane):
         if was == share:
-            as_it_was.append(f"{_capital(name)} {_percent(share, decimals)}")
+            as_it_was.append(f"{_capital(name)} {percent_text(share, decimals)}")
         else:
             yield f"{_capital(name)}: model {_change(was, share, decimals)}"
     yield from filter(None, ["   ".join(part.replace(" ", "\u00a0") for part in as_it_was)])
-    yield f"of the {_percent(classified, 0)} that show a fracture mode"
+    yield f"of the {percent_text(classified, 0)} that show a fracture mode"
 
 
 def _of_stack(stack: MeasuredPlanes, decimals: int) -> str:
     texts = []
     for name, was, share in _both(stack):
-        before, now = _percent(was, decimals), _percent(share, decimals)
+        before, now = percent_text(was, decimals), percent_text(share, decimals)
         texts.append(f"{name} {now}" if before == now else f"{name} {before} → {now}")
     return ", ".join(texts)
 
@@ -222,7 +223,7 @@ def _both(measured: MeasuredPlanes) -> Iterator[tuple[str, float, float]]:
 
 def _change(was: float, share: float, decimals: int) -> str:
     """Return a text on a part before and after; where the digits hide it, with the difference."""
-    first, second = _percent(was, decimals), _percent(share, decimals)
+    first, second = percent_text(was, decimals), percent_text(share, decimals)
     points = f"{100 * (share - was):+.1f}".replace("-", "\u2212")
     hidden = first == second and float(f"{abs(100 * (share - was)):.1f}") > 0
     return f"{first} → corrected {second}{f' ({points})' if hidden else ''}"
@@ -233,8 +234,15 @@ def _parts(table: pd.DataFrame) -> dict[str, float]:
     return dict(zip(modes["class_name"], map(float, modes["fraction_of_modes"]), strict=True))
 
 
-def _percent(share: float, decimals: int) -> str:
-    """Return a part as percent; one that is neither nothing nor all is never shown as such."""
+def percent_text(share: float, decimals: int) -> str:
+    """Return a part as percent; one that is neither nothing nor all is never shown as such.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.measurement.texts import percent_text
+    >>> percent_text(0.1234, 1), percent_text(0.00001, 1), percent_text(0.99999, 0)
+    ('12.3 %', '< 0.1 %', '> 99 %')
+    """
     if math.isnan(share):
         return "none"
     step = 10.0**-decimals
