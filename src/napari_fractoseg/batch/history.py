@@ -21,9 +21,9 @@ from napari_fractoseg.batch.journal import JournalledRun, journal_path, read_jou
 from napari_fractoseg.batch.outputs import remove_result
 from napari_fractoseg.files import read_json_object
 from napari_fractoseg.results.intact import is_intact, size_of
-from napari_fractoseg.text import from_spreadsheet, printable, spreadsheet_safe
+from napari_fractoseg.text import from_spreadsheet, printable
 
-__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of", "table_text"]
+__all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of"]
 
 FRACTIONS, RUN = "fractions.csv", "run.json"
 _NOT_DECIDING = ("model", "device", "max_memory_gb", "precision")
@@ -45,20 +45,6 @@ def stem_of(name: str | Path) -> str:
     """
     text = printable(name.name if isinstance(name, Path) else name)
     return PurePosixPath(text).stem.casefold()
-
-
-def table_text(table: pd.DataFrame) -> str:
-    """Return a table of fractions as the text of ``fractions.csv``.
-
-    What is unprintable in texts of others is escaped, and what a spreadsheet program would
-    compute begins with an apostrophe.
-    """
-    texts = {
-        name: table[name].map(lambda text: spreadsheet_safe(printable(text)))
-        for name in _TEXTS
-        if name in table
-    }
-    return str(table.assign(**texts).to_csv(index=False, lineterminator="\n"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of, table_text
+from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.batch.journal import RunJournal, journal_path
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.files import file_sha256, resolved, write_bytes
 from napari_fractoseg.measurement import class_fractions
+from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.models.card import WEIGHTS, ModelCard
 from napari_fractoseg.models.registry import find_model
 
@@ -84,7 +85,7 @@ class FileResult:
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""
-        return self.to_dict(), "" if self.fractions is None else table_text(self.fractions)
+        return self.to_dict(), "" if self.fractions is None else csv_text(self.fractions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry in ``run.json`` as plain JSON types, without fractions and options."""
@@ -218,7 +219,7 @@ def complete_report(out: Path, name: str | None = None) -> None:
 def _write(paths: tuple[Path, Path], table: pd.DataFrame, content: Mapping[str, Any]) -> None:
     """Write ``fractions.csv`` and ``run.json``, which take up the journal."""
     fractions, report = paths
-    write_bytes(fractions, table_text(table).encode(), overwrite=True)
+    write_bytes(fractions, csv_text(table).encode(), overwrite=True)
     write_bytes(report, f"{json.dumps(content, indent=2)}\n".encode(), overwrite=True)
     journal_path(report).unlink(missing_ok=True)
 

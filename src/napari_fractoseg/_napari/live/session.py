@@ -216,9 +216,9 @@ class LiveSession(QObject):
             self._live.note_stroke(box)
             self._note(box)
         if not strokes and not self._is_drawing:
-            box = self._live.note_change(self._plane())
-            if box is not None:
-                self._note(box)
+            changed = self._live.note_change(self._plane())
+            if changed is not None:
+                self._note(changed)
 
     def _on_other_data(self, _event: Any = None) -> None:
         """End, as the layer has another array: the strokes are not those of these labels."""
