@@ -332,6 +332,7 @@ def test_a_new_network_takes_more_than_seconds(widget, corrected, qtbot):
 
 def test_painting_goes_on_while_it_trains(widget, corrected, qtbot):
     truth = corrections_of(widget.viewer, corrected).truth.copy()
+    widget.settings.budget.choices = [("1 s", 0.02)]
     click(qtbot, widget.controls.button)
     corrected.data[:] = 2
     qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
