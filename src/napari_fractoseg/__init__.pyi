@@ -8,6 +8,7 @@ from .images.micrograph import MicrographStack
 from .images.reading import read_image
 from .inference.predictor import Predictor, segment
 from .jobs import drain
+from .measurement.facets import facets
 from .measurement.fractions import class_fractions
 from .models.model import load_model
 from .models.registry import list_models
@@ -30,6 +31,7 @@ __all__ = [
     "convert",
     "drain",
     "evaluate",
+    "facets",
     "list_models",
     "load_model",
     "read_image",
