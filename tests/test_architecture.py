@@ -28,6 +28,8 @@ def modules_after(code):
         "from napari_fractoseg import ClassScheme, read_via, list_models, read_image",
         "from napari_fractoseg import synthetic_fracture; synthetic_fracture(1, (32, 32))",
         "from napari_fractoseg.measurement.fractions import class_fractions",
+        "from napari_fractoseg import facets",
+        "from napari_fractoseg.measurement import boundary, sizes",
         "import napari_fractoseg._napari.via.reader",
         "import napari_fractoseg._napari.samples",
         "import napari_fractoseg.cli",
