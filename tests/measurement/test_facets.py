@@ -274,3 +274,12 @@ def test_wrong_labels_are_refused():
         facets(np.ones((2, 2)), DEFAULT_SCHEME)
     with pytest.raises(OptionError, match="one plane"):
         facets(np.ones((2, 2, 2), np.uint8), DEFAULT_SCHEME)
+
+
+def test_moments_of_planes_beyond_64_bits_stay_exact():
+    labels = np.ones((1, 2**21 + 2), np.uint8)
+    labels[0, -2:] = 2
+    table = facets(labels, DEFAULT_SCHEME, block_px=8192, largest_box_px=100).table
+    assert table.area_px.tolist() == [2**21, 2]
+    assert table.column.tolist() == [(2**21 - 1) / 2, 2**21 + 0.5]
+    assert table.axis_major_px.tolist() == pytest.approx([4 * np.sqrt((2**42 - 1) / 12), 2])

@@ -122,3 +122,5 @@ def test_what_does_not_fit_is_refused():
         size_distributions([one, bars([1, 2], connectivity=2)])
     with pytest.raises(OptionError, match="no facets of any image"):
         size_distributions([])
+    with pytest.raises(OptionError, match="between 0 and 1; 95 is not"):
+        size_distributions(one, level=95)

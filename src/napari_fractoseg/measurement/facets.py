@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -305,7 +304,6 @@ class _Frame:
 
     def add(self, box: Box) -> None:
         if self._source.exclude is None:
-            analysed = np.ones((1, 1), bool)
             self.n_px += math.prod(box.shape)
             self._low, self._high = np.zeros(2, np.intp), np.array(self._source.shape)
             return
@@ -337,9 +335,8 @@ def _facets(
     settings: _Settings,
     written: Any,
 ) -> Facets:
-    counts: Counter[int] = Counter()
-    for value in source.scheme.values:
-        counts[value] = int(merged.table["area"][merged.table["value"] == value].sum())
+    area, values = merged.table["area"], merged.table["value"]
+    counts = {value: int(area[values == value].sum()) for value in source.scheme.values}
     regions = {name: column[is_facet] for name, column in merged.table.items()}
     table = _facet_table(source, regions, settings)
     if settings.weights:
@@ -351,7 +348,7 @@ def _facets(
         frame.n_px,
         math.prod(source.shape) - frame.n_px,
         int((~is_facet).sum()),
-        int(merged.table["area"][~is_facet].sum()),
+        int(area[~is_facet].sum()),
         int(table.touches_border.sum()),
         int(np.isnan(regions["perimeter"]).sum()),
         settings.connectivity,
@@ -366,7 +363,7 @@ def _facet_table(
 ) -> pd.DataFrame:
     size, unit, square = settings.pixel_size_um, "um", "um2"
     if size is None:
-        size, unit, square = 1, "px", "px"
+        size, unit, square = 1, "px", "px"  # areas stay whole numbers
     area = regions["area"].astype(np.int64)
     centre, axes, orientation = _ellipses(regions)
     names = {c.value: c.name for c in source.scheme}

@@ -67,7 +67,7 @@ class Source:
         for name, array in others.items():
             if array is not None and tuple(array.shape) != self.shape:
                 raise OptionError(
-                    f"The {name} has shape {tuple(array.shape)}, the labels {self.shape}. "
+                    f"The array of {name} has shape {tuple(array.shape)}, the labels {self.shape}. "
                     "Pass arrays of the same plane."
                 )
 

@@ -45,9 +45,9 @@ def size_distributions(
         Size, a column of the table without its unit, such as ``"equivalent_diameter"``,
         ``"feret_max"``, ``"area"`` or ``"solidity"``. Facets whose size is not known are left out.
     quantiles : sequence of float
-        Quantiles that are measured, each 0-1.
+        Quantiles that are measured, each between 0 and 1.
     level : float
-        Level of the intervals, 0-1.
+        Level of the intervals, between 0 and 1.
     n_resamples : int
         Number of times that facets or images are drawn again.
     seed : int
@@ -66,7 +66,8 @@ def size_distributions(
     Raises
     ------
     OptionError
-        If there are no facets at all, no such size, or images of different units or settings.
+        If there is no image, no such size, a quantile out of range, or if images differ in unit
+        or settings.
 
     Notes
     -----
@@ -74,9 +75,10 @@ def size_distributions(
     1), the weights are :math:`w_i = m_i` by number and :math:`w_i = m_i a_i` by area; the mean is
     :math:`\sum w_i x_i / \sum w_i`, a quantile `q` the smallest size up to which facets have at
     least `q` of all weight. Intervals are percentiles of the bootstrap [1]_, by
-    `scipy.stats.bootstrap`, over facets of a single image: they hold within this image only. Of several images whole images
-    are drawn, since facets of one image are no independent observations. With fewer than 10 facets,
-    or fewer than 5 images of several, there is no interval.
+    `scipy.stats.bootstrap`, over facets of a single image: they hold within this image only. Of
+    several images whole images are drawn, since facets of one image are no independent
+    observations. With fewer than 10 facets, or fewer than 5 images of several, there is no
+    interval.
 
     References
     ----------
@@ -91,10 +93,13 @@ def size_distributions(
     >>> labels = np.zeros((7, 9), int)
     >>> labels[2, 2], labels[4:6, 4:7] = 1, 1
     >>> table = size_distributions(facets(labels, DEFAULT_SCHEME), "area", quantiles=[0.5])
-    >>> table[["weighting", "statistic", "value", "n_facets", "reason"]]
-      weighting statistic     value  n_facets                            reason
-    0    number      mean  3.500000         2  2 facets, fewer than the 10 it takes
+    >>> table.loc[:0, ["weighting", "statistic", "value", "n_facets", "reason"]]
+      weighting statistic  value  n_facets                                reason
+    0    number      mean    3.5         2  2 facets, fewer than the 10 it takes
     """
+    outside = [q for q in (level, *quantiles) if not 0 < q < 1]
+    if outside:
+        raise OptionError(f"Quantiles and level are between 0 and 1; {outside[0]:g} is not.")
     images = [found] if isinstance(found, Facets) else list(found)
     column = _column(images, size)
     pooled = pd.concat([f.table.assign(image=i) for i, f in enumerate(images)], ignore_index=True)
