@@ -274,6 +274,14 @@ def test_wrong_labels_are_refused():
         facets(np.ones((2, 2)), DEFAULT_SCHEME)
     with pytest.raises(OptionError, match="one plane"):
         facets(np.ones((2, 2, 2), np.uint8), DEFAULT_SCHEME)
+    with pytest.raises(OptionError, match="no pixel"):
+        facets(np.ones((0, 2), np.uint8), DEFAULT_SCHEME)
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.int64, np.uint64])
+def test_labels_of_any_whole_numbers_are_measured(kind):
+    table = facets(np.array([[1, 1, 0], [0, 0, 1]]).astype(kind), DEFAULT_SCHEME).table
+    assert table.area_px.tolist() == [2, 1]
 
 
 def test_moments_of_planes_beyond_64_bits_stay_exact():

@@ -62,6 +62,11 @@ class Source:
                 f"Labels have shape {tuple(self.labels.shape)}; facets are those of one plane "
                 "(rows, columns). Pass the planes of a stack one at a time."
             )
+        if 0 in self.labels.shape:
+            raise OptionError(
+                f"Labels have shape {tuple(self.labels.shape)}: there is no pixel to measure. "
+                "Pass a plane that has some."
+            )
         self.scheme.check_labels(np.zeros(0, np.dtype(self.labels.dtype)))
         others = {**self.values, "excluded area": self.exclude}
         for name, array in others.items():
@@ -80,12 +85,11 @@ class Source:
     def read(self, box: Box) -> npt.NDArray[Any]:
         """Return the labels in a box; 0 where the plane is excluded."""
         labels = np.asarray(self.labels[box.slices])
-        labels = labels.astype(np.uint8) if labels.dtype == bool else labels
-        values = np.unique(labels)
-        if not set(values.tolist()) <= {UNLABELLED, *self.scheme.values}:
+        if not set(np.unique(labels).tolist()) <= {UNLABELLED, *self.scheme.values}:
             self.scheme.check_labels(labels)
+        labels = labels.astype(np.uint8, copy=False)
         if self.exclude is not None:
-            labels = np.where(self._excluded(box), labels.dtype.type(UNLABELLED), labels)
+            labels = np.where(self._excluded(box), np.uint8(UNLABELLED), labels)
         return labels
 
     def analysed(self, box: Box) -> npt.NDArray[np.bool_]:
