@@ -68,11 +68,10 @@ def test_only_modes_side_by_side_have_a_boundary():
     assert table.length_per_area_per_px[0] == table.length_px[0] / 300
 
 
-def test_blocks_make_no_difference(monkeypatch):
+def test_blocks_make_no_difference():
     labels = np.random.default_rng(0).integers(0, 4, (40, 31)).astype(np.uint8)
     whole = boundary_lengths(labels, DEFAULT_SCHEME)
-    monkeypatch.setattr("napari_fractoseg.measurement.boundary._BLOCK_PX", 7)
-    assert boundary_lengths(labels, DEFAULT_SCHEME).equals(whole)
+    assert boundary_lengths(labels, DEFAULT_SCHEME, block_px=7).equals(whole)
 
 
 def test_each_pair_of_modes_has_a_row():

@@ -31,6 +31,7 @@ def boundary_lengths(
     *,
     pixel_size_um: float | None = None,
     exclude: Any = None,
+    block_px: int = _BLOCK_PX,
 ) -> pd.DataFrame:
     r"""Measure the length of the boundary between each two fracture modes, per analysed area.
 
@@ -45,6 +46,8 @@ def boundary_lengths(
     exclude : array of shape (Y, X), optional
         Not zero where the plane is not analysed. Neither it nor the border of the image is a
         boundary.
+    block_px : int
+        Edge of the blocks that are read.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def boundary_lengths(
         )
     source = Source(labels, scheme, exclude)
     weighted: dict[tuple[int, int], float] = {}
-    n_px, counts = _count(source)
+    n_px, counts = _count(source, block_px)
     for direction, counted in counts.items():
         for pair, n in counted.items():
             weighted[pair] = weighted.get(pair, 0) + _DIRECTIONS[direction] * n * math.pi / 8
@@ -116,12 +119,12 @@ def boundary_lengths(
     )
 
 
-def _count(source: Source) -> tuple[int, dict[tuple[int, int], _Counts]]:
+def _count(source: Source, block_px: int) -> tuple[int, dict[tuple[int, int], _Counts]]:
     """Return the number of analysed pixels, and of neighbours of two values, by direction."""
     counts: dict[tuple[int, int], _Counts] = {step: Counter() for step in _DIRECTIONS}
     n_px = 0
     rows, columns = source.shape
-    for box in grid(source.shape, _BLOCK_PX):
+    for box in grid(source.shape, block_px):
         n_px += int(source.analysed(box).sum())
         wide = Box(
             box.row0,
