@@ -30,6 +30,8 @@ def modules_after(code):
         "from napari_fractoseg.measurement.fractions import class_fractions",
         "import numpy, napari_fractoseg as nf; nf.measure(numpy.ones((4, 4), int))",
         "import napari_fractoseg as nf; nf.adjusted_areas([[9, 1], [1, 9]], [5, 5])",
+        "from napari_fractoseg import facets",
+        "from napari_fractoseg.measurement import boundary, sizes",
         "import napari_fractoseg._napari.via.reader",
         "import napari_fractoseg._napari.samples",
         "import napari_fractoseg.cli",

@@ -9,6 +9,7 @@ from .images.micrograph import MicrographStack
 from .images.reading import read_image
 from .inference.predictor import Predictor, segment
 from .jobs import drain
+from .measurement.facets import facets
 from .measurement.fractions import class_fractions
 from .measurement.measure import measure
 from .models.model import load_model
@@ -33,6 +34,7 @@ __all__ = [
     "convert",
     "drain",
     "evaluate",
+    "facets",
     "list_models",
     "load_model",
     "measure",

@@ -31,7 +31,7 @@ def test_a_file_that_fails_is_told_and_the_others_are_measured(tmp_path):
     iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
     iio.imwrite(tmp_path / "b.png", np.full((4, 8), 9, np.uint8))
     text = run(tmp_path, "-o", tmp_path / "out", code=1)
-    assert "Intergranular 100.00 % (no interval: 1 image, and it takes two)" in text
+    assert "Intergranular 100.00 % (no interval: 1 field, and it takes two)" in text
     assert "failed: " in text
     assert "9" in text.split("failed: ")[1]
 

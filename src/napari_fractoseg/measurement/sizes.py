@@ -1,0 +1,255 @@
+"""Size distributions of facets, by number and by area, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from napari_fractoseg.errors import OptionError
+from napari_fractoseg.measurement.facets import Facets
+
+__all__ = ["size_distributions"]
+
+_FEWEST_FACETS = 10
+_FEWEST_IMAGES = 5
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+_AT_ONCE = 2**20
+
+_Floats = npt.NDArray[np.float64]
+
+
+def size_distributions(
+    found: Facets | Sequence[Facets],
+    size: str = "equivalent_diameter",
+    *,
+    quantiles: Sequence[float] = _QUANTILES,
+    level: float = 0.95,
+    n_resamples: int = 999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    r"""Measure the distribution of a size of facets for each class, by number and by area.
+
+    Facets that touch the border or the excluded area are left out. Where facets have weights of
+    Miles and Lantuéjoul, these are used.
+
+    Parameters
+    ----------
+    found : Facets or sequence of Facets
+        Facets of one image, or of several, measured with the same settings.
+    size : str
+        Size, a column of the table without its unit, such as ``"equivalent_diameter"``,
+        ``"feret_max"``, ``"area"`` or ``"solidity"``. Facets whose size is not known are left out.
+    quantiles : sequence of float
+        Quantiles that are measured, each between 0 and 1.
+    level : float
+        Level of the intervals, between 0 and 1.
+    n_resamples : int
+        Number of times that facets or images are drawn again.
+    seed : int
+        Seed of these draws: the same one gives the same intervals.
+
+    Returns
+    -------
+    DataFrame
+        For each class that has facets, weighting (``"number"``, ``"area"``) and statistic
+        (``"mean"``, ``"q0.5"``): ``class_value``, ``class_name``, ``size`` (the column),
+        ``weighting``, ``statistic``, ``value``, ``low``, ``high``, ``n_facets``, ``n_images``,
+        ``n_border`` (left out at the border), ``n_unknown`` (left out, size not known),
+        ``resampled`` (``"facets"``, ``"images"`` or ``""``) and ``reason`` why there is no
+        interval. Without one, ``low`` and ``high`` are NaN.
+
+    Raises
+    ------
+    OptionError
+        If there is no image, no such size, a quantile out of range, or if images differ in unit
+        or settings.
+
+    Notes
+    -----
+    With sizes :math:`x_i`, areas :math:`a_i` and weights of Miles and Lantuéjoul :math:`m_i` (else
+    1), the weights are :math:`w_i = m_i` by number and :math:`w_i = m_i a_i` by area; the mean is
+    :math:`\sum w_i x_i / \sum w_i`, a quantile `q` the smallest size up to which facets have at
+    least `q` of all weight. Intervals are percentiles of the bootstrap [1]_, by
+    `scipy.stats.bootstrap`, over facets of a single image: they hold within this image only. Of
+    several images whole images are drawn, since facets of one image are no independent
+    observations. With fewer than 10 facets, or fewer than 5 images of several, there is no
+    interval.
+
+    References
+    ----------
+    .. [1] B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.classes import DEFAULT_SCHEME
+    >>> from napari_fractoseg.measurement.facets import facets
+    >>> from napari_fractoseg.measurement.sizes import size_distributions
+    >>> labels = np.zeros((7, 9), int)
+    >>> labels[2, 2], labels[4:6, 4:7] = 1, 1
+    >>> table = size_distributions(facets(labels, DEFAULT_SCHEME), "area", quantiles=[0.5])
+    >>> table.loc[:0, ["weighting", "statistic", "value", "n_facets", "reason"]]
+      weighting statistic  value  n_facets                                reason
+    0    number      mean    3.5         2  2 facets, fewer than the 10 it takes
+    """
+    outside = [q for q in (level, *quantiles) if not 0 < q < 1]
+    if outside:
+        raise OptionError(f"Quantiles and level are between 0 and 1; {outside[0]:g} is not.")
+    images = [found] if isinstance(found, Facets) else list(found)
+    column = _column(images, size)
+    pooled = pd.concat([f.table.assign(image=i) for i, f in enumerate(images)], ignore_index=True)
+    area = f"area_{'px' if images[0].unit == 'px' else 'um2'}"
+    rows = []
+    for (value, name), of_class in pooled.groupby(["class_value", "class_name"], sort=True):
+        inside = of_class[~of_class.touches_border]
+        known = inside[inside[column].notna()]
+        about = {
+            "n_facets": len(known),
+            "n_images": len(images),
+            "n_border": len(of_class) - len(inside),
+            "n_unknown": len(inside) - len(known),
+        }
+        number = known["weight"].to_numpy() if "weight" in known else np.ones(len(known))
+        for weighting, weights in (("number", number), ("area", number * known[area].to_numpy())):
+            sample = _Sample(
+                known[column].to_numpy(float), weights, known.image.to_numpy(), quantiles
+            )
+            for measured in _measured(sample, len(images), level, n_resamples, seed):
+                rows.append(
+                    {
+                        "class_value": value,
+                        "class_name": name,
+                        "size": column,
+                        "weighting": weighting,
+                        **measured,
+                        **about,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _column(images: list[Facets], size: str) -> str:
+    """Return the column of a size, which the tables of all images must have."""
+    if not images:
+        raise OptionError("There are no facets of any image. Pass those of one image at least.")
+    units = {"px" if f.unit == "px" else "µm" for f in images}
+    if len(units) > 1:
+        raise OptionError(
+            "Some images have a pixel size and some have none, so that their facets are in µm and "
+            "in pixels. Give all of them a pixel size, or none."
+        )
+    settings = {(f.connectivity, f.min_area_px, "weight" in f.table) for f in images}
+    if len(settings) > 1:
+        raise OptionError(
+            "The facets were measured with different settings (connectivity, smallest area in "
+            f"pixels, weights): {sorted(settings)}. Measure all images with the same ones."
+        )
+    table = images[0].table
+    endings = ("", "_px", "_um", "_um2")
+    column = next((size + end for end in endings if size + end in table), None)
+    if column is None or not pd.api.types.is_numeric_dtype(table[column]):
+        raise OptionError(
+            f"Facets have no size {size!r}. Choose one of the columns of numbers of their table, "
+            "such as 'equivalent_diameter', 'feret_max' or 'area'."
+        )
+    return column
+
+
+class _Sample:
+    """Sizes of facets in order, with weights, and to which image each facet belongs."""
+
+    def __init__(
+        self, sizes: _Floats, weights: _Floats, images: npt.NDArray[Any], quantiles: Sequence[float]
+    ) -> None:
+        order = np.argsort(sizes, kind="stable")
+        self.sizes, self.images = sizes[order], images[order]
+        self._weights, self._quantiles = weights[order], quantiles
+        self.names = ["mean", *(f"q{q:g}" for q in quantiles)]
+
+    def statistics(self, times: npt.NDArray[Any]) -> _Floats:
+        """Return mean and quantiles where each facet is there a number of times (..., facet)."""
+        weights = self._weights * times
+        if not self.sizes.size:
+            return np.full((len(self.names), *weights.shape[:-1]), np.nan)
+        up_to = weights.cumsum(axis=-1)
+        total = up_to[..., -1]
+        with np.errstate(invalid="ignore"):
+            found = [(weights * self.sizes).sum(axis=-1) / total]
+        for q in self._quantiles:
+            enough = up_to >= (q * total * (1 - 1e-12))[..., None]  # but for rounding
+            found.append(np.where(total > 0, self.sizes[enough.argmax(axis=-1)], np.nan))
+        return np.asarray(found)
+
+
+def _measured(
+    sample: _Sample, n_images: int, level: float, n_resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return the statistics of a sample, each with its interval, or why there is none."""
+    values = sample.statistics(np.ones(len(sample.sizes)))
+    low = high = np.full(len(values), np.nan)
+    n_facets, resampled = len(sample.sizes), ""
+    reason = _reason(n_facets, n_images)
+    if not reason:
+        resampled = "facets" if n_images == 1 else "images"
+        units = np.arange(n_facets) if n_images == 1 else sample.images
+        low, high = _interval(
+            sample, units, n_facets if n_images == 1 else n_images, level, n_resamples, seed
+        )
+        if np.isnan(low).any():
+            reason, resampled = "too few images have facets of this class", ""
+            low = high = np.full(len(values), np.nan)
+    return [
+        {
+            "statistic": name,
+            "value": float(values[i]),
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "resampled": resampled,
+            "reason": reason,
+        }
+        for i, name in enumerate(sample.names)
+    ]
+
+
+def _reason(n_facets: int, n_images: int) -> str:
+    """Return why there are too few observations for an interval; empty if there are enough."""
+    if n_facets < _FEWEST_FACETS:
+        facets = "1 facet" if n_facets == 1 else f"{n_facets} facets"
+        return f"{facets}, fewer than the {_FEWEST_FACETS} it takes"
+    if 1 < n_images < _FEWEST_IMAGES:
+        return f"{n_images} images, fewer than the {_FEWEST_IMAGES} it takes"
+    return ""
+
+
+def _interval(
+    sample: _Sample,
+    units: npt.NDArray[Any],
+    n_units: int,
+    level: float,
+    n_resamples: int,
+    seed: int,
+) -> tuple[_Floats, _Floats]:
+    """Return the limits of each statistic where units, facets or images, are drawn again."""
+
+    def statistics(drawn: npt.NDArray[Any], axis: int) -> _Floats:  # noqa: ARG001
+        lines = drawn.reshape(-1, n_units)
+        places = lines + n_units * np.arange(len(lines))[:, None]
+        times = np.bincount(places.reshape(-1), minlength=lines.size).reshape(drawn.shape)
+        return sample.statistics(times[..., units])
+
+    found = stats.bootstrap(
+        (np.arange(n_units),),
+        statistics,
+        n_resamples=n_resamples,
+        batch=max(1, _AT_ONCE // len(sample.sizes)),
+        vectorized=True,
+        confidence_level=level,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    )
+    return found.confidence_interval.low, found.confidence_interval.high
