@@ -29,6 +29,7 @@ from qtpy.QtWidgets import QOpenGLWidget, QWidget
 
 import napari_fractoseg as nf
 from napari_fractoseg._napari.corrections import remember_prediction
+from napari_fractoseg._napari.jobs import runs_under_way
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -154,6 +155,7 @@ def strokes(size: int, count: int, plane: np.ndarray, labels: np.ndarray) -> Wat
         wait(PAUSE_MS)
     dock.live.keep_labels()
     get_qapp().removeEventFilter(watch)
+    wait_until(lambda: not runs_under_way())
     viewer.close()
     return watch
 

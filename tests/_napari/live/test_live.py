@@ -274,3 +274,17 @@ def test_all_that_is_seen_is_looked_at_before_the_first_stroke(viewer, qtbot, do
     rest(qtbot, dock)
     assert any("looking at the image" in text for text in seen)
     assert any("of 3 …" in text for text in seen)
+
+
+def test_it_comes_to_rest_where_a_plane_shows_nothing(viewer, qtbot, dock):
+    planes = surface(3)
+    planes[1] = 128
+    viewer.add_image(planes, name="s17")
+    layer = viewer.add_layer(result(3))
+    viewer.dims.set_current_step(0, 0)
+    dock.live.switch_on()
+    rest(qtbot, dock)
+    stroke(qtbot, dock, layer, (0, 50, 120), 2)
+    assert follows(layer.data[0])
+    assert follows(layer.data[2])
+    np.testing.assert_array_equal(layer.data[1], 1)

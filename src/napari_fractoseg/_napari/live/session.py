@@ -42,6 +42,8 @@ _AT_ONCE = 2
 """Regions that are labelled before anything else: they hold what is seen around the stroke."""
 _AHEAD = 9
 """Regions that are looked at before the first stroke: more are seen only from far away."""
+_PAUSE_MS = 1500
+"""Pause after a stroke before what is not seen is labelled, so that the next one need not wait."""
 _PAINT_TWO = "Paint a second class, so that they can be told apart."
 _PAINT = "Paint on the layer: the answer follows each stroke."
 
@@ -87,6 +89,7 @@ class LiveSession(QObject):
         self._started_with = bool(self._dirty)
         self._labelled_by: dict[Region, int] = {}
         self._lesson = 0
+        self._asked: list[Region] = []
         self._last_stroke: Box | None = None
         self._strokes: list[tuple[slice, ...]] = []
         self._run: Run | None = None
@@ -95,6 +98,8 @@ class LiveSession(QObject):
         self.error: FractosegError | None = None
         self._look_soon = QTimer(self, singleShot=True, interval=0)
         self._look_soon.timeout.connect(self._look)
+        self._rest_soon = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._rest_soon.timeout.connect(self._label_rest)
         self._follow()
         self._learn()
 
@@ -127,7 +132,8 @@ class LiveSession(QObject):
     @property
     def is_at_rest(self) -> bool:
         """Whether all that was painted is learnt, and all is labelled."""
-        return self._run is None and self._rest is None and not (self._dirty or self._strokes)
+        waits = self._dirty or self._strokes or self._rest_soon.isActive()
+        return self._run is None and self._rest is None and not waits
 
     # ---- its end ------------------------------------------------------------------------
 
@@ -165,6 +171,7 @@ class LiveSession(QObject):
         if self._note_drawing in self.labels.mouse_drag_callbacks:
             self.labels.mouse_drag_callbacks.remove(self._note_drawing)
         self._look_soon.stop()
+        self._rest_soon.stop()
 
     def _fail(self, error: FractosegError | None) -> None:
         self.error = error
@@ -267,6 +274,7 @@ class LiveSession(QObject):
     def _learn(self) -> None:
         if self._run is not None or self._is_over:
             return  # what is painted meanwhile is learnt from next
+        self._rest_soon.stop()
         if self._rest is not None:
             self._rest.abandon()
             self._rest = None
@@ -325,12 +333,38 @@ class LiveSession(QObject):
         self._show()
         if self._dirty:
             self._learn()
-        else:
+        elif self._learner.learnt is None:
             self._label_rest()
+        else:
+            self._go_on()
         self.changed.emit()
 
+    def _go_on(self) -> None:
+        """Label what is seen at once, and the rest after a pause."""
+        left, view, here = self._left_to_label(), self._view(), self._plane()
+        seen = [r for r in left if r.plane == here and r.box.overlaps(view)][:_AHEAD]
+        if seen:
+            self._label(seen)
+        elif left:
+            self._rest_soon.start()
+
+    def _left_to_label(self) -> list[Region]:
+        """Return what the last lesson did not label: this plane first, then those beside it."""
+        here, view = self._plane(), self._view()
+        planes = sorted(
+            np.ndindex(self.labels.data.shape[:-2]),
+            key=lambda plane: sum(abs(a - b) for a, b in zip(plane, here, strict=True)),
+        )
+        return [
+            region
+            for plane in planes
+            for region in nearest_first(self._regions(plane), view)
+            if self._labelled_by.get(region) != self._lesson
+        ]
+
+    @Slot()
     def _label_rest(self) -> None:
-        """Label what is not labelled by the last lesson: this plane first, then those beside it.
+        """Label what is not labelled by the last lesson.
 
         Before the first lesson, look at what is seen, so that a stroke there has not to wait.
         """
@@ -345,18 +379,12 @@ class LiveSession(QObject):
             job = self._learner.look_job(seen[:_AHEAD])
             self._rest = self._start(job, "looking at the image", self._on_rest)
             return
-        planes = sorted(
-            np.ndindex(self.labels.data.shape[:-2]),
-            key=lambda plane: sum(abs(a - b) for a, b in zip(plane, here, strict=True)),
-        )
-        regions = [
-            region
-            for plane in planes
-            for region in nearest_first(self._regions(plane), view)
-            if self._labelled_by.get(region) != self._lesson
-        ]
+        self._label(self._left_to_label())
+
+    def _label(self, regions: list[Region]) -> None:
         if regions:
             job = self._learner.label_job(self._lesson, regions)
+            self._asked = regions
             self._rest = self._start(job, "labelling the rest", self._on_rest)
 
     @Slot()
@@ -365,6 +393,11 @@ class LiveSession(QObject):
         self._show()
         if run is not None and run.state is State.FAILED:
             self._fail(run.error)
+        elif self._learner.learnt is not None and self._run is None and not self._is_over:
+            for region in self._asked:  # planes that show nothing get no labels
+                self._labelled_by[region] = self._lesson
+            self._asked = []
+            self._go_on()
         self.changed.emit()
 
     # ---- labels -------------------------------------------------------------------------
