@@ -1,4 +1,4 @@
-"""Statistics of arrays of any size, block by block: counts, percentiles, non-finite values."""
+"""Statistics of arrays of any size, block by block, and figures as JSON takes them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = [
     "percentiles",
     "ranked",
     "value_counts",
+    "without_nan",
 ]
 
 _BLOCK_PX = 2**22
@@ -178,3 +179,17 @@ def _of_key(key: int, kind: np.dtype[Any]) -> float:
 def _native(kind: np.dtype[Any]) -> np.dtype[Any]:
     """Return a type in native byte order, with 64 bits at most."""
     return np.dtype(np.float64) if kind.itemsize > 8 else kind.newbyteorder("=")
+
+
+def without_nan(value: Any) -> Any:
+    """Return a number, or the values of a dictionary, with None instead of NaN, as JSON has none.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.arrays import without_nan
+    >>> without_nan({"a": 0.5, "b": float("nan"), "c": {"n": 3}})
+    {'a': 0.5, 'b': None, 'c': {'n': 3}}
+    """
+    if isinstance(value, dict):
+        return {k: without_nan(v) for k, v in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.intervals import CONFIDENCE, normal_quantile, wilson_interval
 from napari_fractoseg.text import listed
@@ -67,7 +68,8 @@ class Proportion:
             "low": self.low,
             "high": self.high,
         }
-        return {name: None if math.isnan(value) else value for name, value in figures.items()}
+        found: dict[str, float | None] = without_nan(figures)
+        return found
 
     def __str__(self) -> str:
         if math.isnan(self.value):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.intervals import CONFIDENCE, normal_quantile
 
@@ -60,7 +61,7 @@ class Agreement:
             "high": self.high,
             "agreement": self.agreement,
         }
-        known = {name: None if math.isnan(value) else value for name, value in figures.items()}
+        known = without_nan(figures)
         return {"n": self.n, "confidence": self.confidence, **known, "not_known": self.not_known}
 
     def __str__(self) -> str:

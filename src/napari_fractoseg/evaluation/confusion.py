@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import contingency_table
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 
 __all__ = ["Confusion"]
@@ -144,14 +145,9 @@ class Confusion:
             "fraction_error": self.fraction_error,
             "confusion_matrix": self.counts.tolist(),
         }
-        return {name: _without_nan(value) for name, value in figures.items()}
+        found: dict[str, Any] = without_nan(figures)
+        return found
 
 
 def _ratio(part: Any, whole: Any) -> float:
     return float(part) / float(whole) if whole else float("nan")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value

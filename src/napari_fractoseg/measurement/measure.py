@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
 from napari_fractoseg.intervals import CONFIDENCE
@@ -110,8 +111,8 @@ class ClassEstimate:
             "class_name": self.class_name,
             "of": self.of,
             **self.sampling.to_dict(),
-            "pooled": None if math.isnan(self.pooled) else self.pooled,
-            "within_spread": None if math.isnan(self.within_spread) else self.within_spread,
+            "pooled": without_nan(self.pooled),
+            "within_spread": without_nan(self.within_spread),
             "bootstrap_low": None if self.bootstrap is None else self.bootstrap[0],
             "bootstrap_high": None if self.bootstrap is None else self.bootstrap[1],
         }
@@ -434,9 +435,7 @@ def _estimate(
     pooled = _pooled(table, name, of, modes)
     if units.name == "fields":
         bootstrap = block_bootstrap(fractions, confidence)
-        return ClassEstimate(
-            name, of, estimate, _pooled(table, name, of, modes), math.nan, bootstrap
-        )
+        return ClassEstimate(name, of, estimate, pooled, math.nan, bootstrap)
     freedom = (grouped.count() - 1).clip(lower=0)
     squares = float((freedom * grouped.var().fillna(0)).sum())
     within = math.sqrt(squares / freedom.sum()) if freedom.sum() else math.nan

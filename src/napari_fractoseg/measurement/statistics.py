@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.intervals import CONFIDENCE, check_confidence, wilson_interval
 
@@ -222,7 +223,7 @@ class Estimate:
             "high": high,
             "relative_accuracy_percent": self.relative_accuracy_percent,
         }
-        known = {name: None if math.isnan(value) else value for name, value in figures.items()}
+        known = without_nan(figures)
         return {"n": self.n, "unit": self.unit, **known, "no_interval": self.no_interval}
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.evaluation.confusion import Confusion
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
@@ -54,9 +55,9 @@ def validation_report(
         "step": step,
         "mean_iou_before": before.get("mean_iou"),
         "mean_iou": pooled.mean_iou,
-        "fraction_error": _number(pooled.fraction_error),
+        "fraction_error": without_nan(pooled.fraction_error),
         "classes": {
-            name: {"iou": _number(pooled.iou[name]), "labelled_px": int(px)}
+            name: {"iou": without_nan(pooled.iou[name]), "labelled_px": int(px)}
             for name, px in zip(names, counts, strict=True)
         },
         "notes": list(map(printable, split.notes)),
@@ -89,7 +90,7 @@ class PaintedShare:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry ``painted`` of a card's metrics."""
-        return {**asdict(self), "right": _number(self.right)}
+        return {**asdict(self), "right": without_nan(self.right)}
 
 
 def painted_job(
@@ -151,7 +152,3 @@ def lineage_of(start: SegmentationModel, split: Split, plan: Mapping[str, Any]) 
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         fractoseg_version=__version__,
     )
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

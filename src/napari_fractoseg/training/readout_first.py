@@ -9,12 +9,12 @@ kept, so that a long training is never worse than the short one.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, as_part
@@ -230,5 +230,4 @@ def _entry(kept: str, by: str, figures: Mapping[str, float | None]) -> dict[str,
     figures : mapping of str to float or None
         This figure of each candidate; None if no step of a training did better than its start.
     """
-    known = {k: None if v is None or math.isnan(v) else v for k, v in figures.items()}
-    return {"kept": kept, "by": by, "figures": known}
+    return {"kept": kept, "by": by, "figures": without_nan(dict(figures))}

@@ -274,10 +274,7 @@ class LiveSession(QObject):
     def _learn(self) -> None:
         if self._run is not None or self._is_over:
             return  # what is painted meanwhile is learnt from next
-        self._rest_soon.stop()
-        if self._rest is not None:
-            self._rest.abandon()
-            self._rest = None
+        self._leave_the_rest()
         self._lesson += 1
         changed = {region: self._labels_in(region) for region in self._dirty}
         self._dirty = set()
@@ -297,9 +294,14 @@ class LiveSession(QObject):
     def _first_regions(self) -> list[Region]:
         """Return the regions to label at once: seen, and nearest to the last stroke."""
         view = self._view()
-        ordered = nearest_first(self._regions(self._plane()), view)
-        seen = [region for region in ordered if region.box.overlaps(view)] or ordered[:1]
+        seen = self._seen_regions() or nearest_first(self._regions(self._plane()), view)[:1]
         return nearest_first(seen, self._last_stroke or view)[:_AT_ONCE]
+
+    def _seen_regions(self) -> list[Region]:
+        """Return the regions of the plane that are seen, those in the middle first."""
+        view = self._view()
+        ordered = nearest_first(self._regions(self._plane()), view)
+        return [region for region in ordered if region.box.overlaps(view)]
 
     def _view(self) -> Box:
         """Return the pixels of the plane that are seen."""
@@ -341,12 +343,15 @@ class LiveSession(QObject):
 
     def _go_on(self) -> None:
         """Label what is seen at once, and the rest after a pause."""
-        left, view, here = self._left_to_label(), self._view(), self._plane()
-        seen = [r for r in left if r.plane == here and r.box.overlaps(view)][:_AHEAD]
+        seen = [region for region in self._seen_regions() if not self._is_labelled(region)]
         if seen:
-            self._label(seen)
-        elif left:
+            self._label(seen[:_AHEAD])
+        elif self._left_to_label():
             self._rest_soon.start()
+
+    def _is_labelled(self, region: Region) -> bool:
+        """Whether a region was labelled by the last lesson."""
+        return self._labelled_by.get(region) == self._lesson
 
     def _left_to_label(self) -> list[Region]:
         """Return what the last lesson did not label: this plane first, then those beside it."""
@@ -359,7 +364,7 @@ class LiveSession(QObject):
             region
             for plane in planes
             for region in nearest_first(self._regions(plane), view)
-            if self._labelled_by.get(region) != self._lesson
+            if not self._is_labelled(region)
         ]
 
     @Slot()
@@ -370,16 +375,19 @@ class LiveSession(QObject):
         """
         if self._is_over:
             return
-        if self._rest is not None:
-            self._rest.abandon()
-            self._rest = None
-        here, view = self._plane(), self._view()
+        self._leave_the_rest()
         if self._learner.learnt is None:
-            seen = [r for r in nearest_first(self._regions(here), view) if r.box.overlaps(view)]
-            job = self._learner.look_job(seen[:_AHEAD])
+            job = self._learner.look_job(self._seen_regions()[:_AHEAD])
             self._rest = self._start(job, "looking at the image", self._on_rest)
             return
         self._label(self._left_to_label())
+
+    def _leave_the_rest(self) -> None:
+        """Stop labelling what is not seen, as there is something more urgent."""
+        self._rest_soon.stop()
+        if self._rest is not None:
+            self._rest.abandon()
+            self._rest = None
 
     def _label(self, regions: list[Region]) -> None:
         if regions:
