@@ -228,3 +228,9 @@ def test_what_does_not_fit_is_refused_with_the_name_of_the_image():
         nf.measure(SPECIMENS, specimens=r"(x)")
     with pytest.raises(OptionError, match="pixel size is not known"):
         nf.measure(FOUR, fields="grid:10um")
+
+
+@pytest.mark.parametrize("size_um", [0, -1, float("nan"), float("inf")])
+def test_an_impossible_pixel_size_is_refused(size_um):
+    with pytest.raises(OptionError, match="it must be more than 0"):
+        nf.measure(np.ones((4, 4), int), pixel_size_um=size_um)

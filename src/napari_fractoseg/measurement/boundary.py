@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import OptionError
+from napari_fractoseg.measurement.fields import check_pixel_size
 from napari_fractoseg.measurement.regions import Source
 from napari_fractoseg.tiling import Box, grid
 
@@ -90,11 +90,7 @@ def boundary_lengths(
     >>> boundary_lengths(labels, DEFAULT_SCHEME).length_px.round(1).tolist()
     [94.3]
     """
-    if pixel_size_um is not None and not (math.isfinite(pixel_size_um) and pixel_size_um > 0):
-        raise OptionError(
-            f"The pixel size is {pixel_size_um} µm; it must be more than 0. Leave it out if it is "
-            "not known."
-        )
+    check_pixel_size(pixel_size_um)
     source = Source(labels, scheme, exclude)
     weighted: dict[tuple[int, int], float] = {}
     n_px, counts = _count(source, block_px)

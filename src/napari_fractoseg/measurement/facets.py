@@ -13,6 +13,7 @@ import pandas as pd
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.measurement.fields import check_pixel_size
 from napari_fractoseg.measurement.fractions import fractions_of_counts
 from napari_fractoseg.measurement.regions import Merged, Pieces, Source
 from napari_fractoseg.tiling import Box, grid
@@ -90,12 +91,7 @@ class _Settings:
         for name in ("min_area_px", "block_px", "largest_box_px"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
-        size = self.pixel_size_um
-        if size is not None and not (math.isfinite(size) and size > 0):
-            raise OptionError(
-                f"The pixel size is {size} µm; it must be more than 0. Leave it out if it is not "
-                "known."
-            )
+        check_pixel_size(self.pixel_size_um)
 
 
 def facets(

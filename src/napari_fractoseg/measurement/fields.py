@@ -23,7 +23,7 @@ from napari_fractoseg.errors import ImageError, OptionError
 from napari_fractoseg.measurement.fractions import parts_of
 from napari_fractoseg.text import size_text
 
-__all__ = ["EACH", "Field", "FieldLayout", "field_table", "parse_fields"]
+__all__ = ["EACH", "Field", "FieldLayout", "check_pixel_size", "field_table", "parse_fields"]
 
 _GRID = re.compile(r"grid:(\d+(?:\.\d+)?|\.\d+)(px|um|µm|μm)")
 _BAND_PX = 2**22
@@ -112,7 +112,8 @@ class FieldLayout:
         """
         if self.size is None or self.unit == "px":
             return None if self.size is None else int(self.size)
-        if pixel_size_um is None or not 0 < pixel_size_um < math.inf:
+        check_pixel_size(pixel_size_um)
+        if pixel_size_um is None:
             raise OptionError(
                 f"Fields of {self.size:g} µm cannot be laid out, for the pixel size is not known. "
                 "Give the pixel size, or the size of the fields in pixels, such as grid:320px.",
@@ -168,6 +169,22 @@ class FieldLayout:
         """Return how many pixels of a plane are in no field, for their square would be cut."""
         fields = self.fields(shape, pixel_size_um)
         return math.prod(shape) - sum(field.height_px * field.width_px for field in fields)
+
+
+def check_pixel_size(pixel_size_um: float | None) -> None:
+    """Raise unless a pixel size is possible, or not known.
+
+    Raises
+    ------
+    OptionError
+        If it is not more than 0.
+    """
+    if pixel_size_um is not None and not 0 < pixel_size_um < math.inf:
+        raise OptionError(
+            f"The pixel size is {pixel_size_um} µm; it must be more than 0. Leave it out if it is "
+            "not known.",
+            options=("pixel_size_um",),
+        )
 
 
 EACH = FieldLayout()
@@ -251,7 +268,7 @@ def field_table(
     ImageError
         If labels are no plane, or the excluded area is of another size.
     OptionError
-        If the fields do not fit.
+        If the fields do not fit, or the pixel size is not more than 0.
 
     Notes
     -----
@@ -279,6 +296,7 @@ def field_table(
     if len(shape) < 2 or 0 in shape:
         raise ImageError(f"{image}: labels of {size_text(shape)} have no plane to measure.")
     scheme.check_labels(np.zeros(0, labels.dtype))  # whole numbers
+    check_pixel_size(pixel_size_um)
     mask = _mask(exclude, shape, image)
     fields = layout.fields(shape[-2:], pixel_size_um)
     places = list(enumerate(fields, start=1))
