@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import FractosegError, ImageError, OptionError
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.measurement.files import find_label_files, measure_files_job
@@ -64,8 +64,6 @@ def test_a_bad_file_is_a_row_and_the_others_count(folder, tmp_path):
 
 
 def test_other_classes_are_not_mixed(folder):
-    from napari_fractoseg.classes import ClassScheme
-
     other = ClassScheme("other", DEFAULT_SCHEME.classes[:2])
     labels = np.ones((4, 8), np.uint8)
     record = LabelRecord("m", "0", "z", other, labels_digest(labels))
@@ -108,3 +106,17 @@ def test_micrometres_need_a_pixel_size(tmp_path):
     assert len(found.measurement.fields) == 4
     with pytest.raises(OptionError, match="not understood"):
         drain(measure_files_job([tmp_path / "a.tif"], fields="nine"))
+
+
+def test_the_error_of_the_model_is_said_only_of_labels_that_nobody_changed(tmp_path):
+    labels = np.ones((4, 8), np.uint8)
+    record = LabelRecord(
+        "fracture modes", "0", "a", DEFAULT_SCHEME, labels_digest(labels), model="default"
+    )
+    write_tiff(tmp_path / "a.tif", labels, scheme=DEFAULT_SCHEME, record=record)
+    found = drain(measure_files_job([tmp_path / "a.tif"])).measurement
+    assert any("Model's error on unseen images: ± " in caveat for caveat in found.caveats)
+    labels[0, 0] = 2
+    write_tiff(tmp_path / "b.tif", labels, scheme=DEFAULT_SCHEME, record=record)
+    found = drain(measure_files_job([tmp_path / "a.tif", tmp_path / "b.tif"])).measurement
+    assert any("How wrong the labels are is not known" in caveat for caveat in found.caveats)

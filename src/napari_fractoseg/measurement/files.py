@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table, 
 from napari_fractoseg.measurement.measure import Measurement, measurement_of_fields
 from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
-from napari_fractoseg.results.record import read_record
+from napari_fractoseg.measurement.texts import FractionError, error_of_model
+from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
 
 __all__ = ["FilesMeasured", "find_label_files", "measure_files_job"]
 
@@ -179,22 +180,30 @@ def measure_files_job(
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
     excluded = None if exclude is None else read_mask(exclude)
-    chosen = scheme or _recorded_scheme(paths)
+    records = [read_record(path) for path in paths]
+    chosen = scheme or next((record.scheme for record in records if record), DEFAULT_SCHEME)
+    origins: list[tuple[LabelRecord | None, Origin]] = []
     tables: list[pd.DataFrame] = []
     rows = []
-    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+    for number, (path, name, record) in enumerate(zip(paths, names, records, strict=True)):
         yield Progress(number, len(paths), f"measuring {name}")
         row: dict[str, Any] = {"file": str(path), "image": name}
         rows.append(row)
         try:
-            labels, own_um = _labels(path, chosen)
-            size_um = pixel_size_um or own_um
-            row |= _facts(path, size_um, "given" if pixel_size_um else "the file")
+            labels, own_um = _labels(path, record, chosen)
+            size_um = own_um if pixel_size_um is None else pixel_size_um
+            row |= {
+                "sha256": "" if path.is_dir() else file_sha256(path),
+                "model": "" if record is None else record.model_name,
+                "pixel_size_um": size_um,
+                "pixel_size_from": _size_from(pixel_size_um, own_um),
+            }
             tables.append(
                 field_table(
                     labels, chosen, layout, image=name, pixel_size_um=size_um, exclude=excluded
                 )
             )
+            origins.append((record, origin_of(labels, record)))
             row["error"] = ""
         except FractosegError as error:
             row["error"] = str(error)
@@ -206,18 +215,32 @@ def measure_files_job(
     table = pd.concat(tables, ignore_index=True)
     if specimens is not None:
         specimens = specimens[specimens["image"].isin(table["image"])]
-    measurement = measurement_of_fields(table, chosen, layout, specimens=specimens)
+    measurement = measurement_of_fields(
+        table, chosen, layout, specimens=specimens, classification=_error(origins)
+    )
     return FilesMeasured(measurement, files)
 
 
-def _recorded_scheme(paths: Iterable[Path]) -> ClassScheme:
-    records = (read_record(path) for path in paths)
-    return next((record.scheme for record in records if record), DEFAULT_SCHEME)
+def _error(origins: Sequence[tuple[LabelRecord | None, Origin]]) -> FractionError | None:
+    """Return the error of the labels, where one model gave them all and nobody changed any."""
+    models = {(record.model, record.model_digest) for record, _ in origins if record}
+    untouched = all(origin is Origin.PREDICTION for _, origin in origins)
+    if len(models) != 1 or not untouched:
+        return None
+    ((model, _),) = models
+    return error_of_model(model)
 
 
-def _labels(path: Path, scheme: ClassScheme) -> tuple[Any, float | None]:
+def _size_from(given_um: float | None, own_um: float | None) -> str:
+    if given_um is not None:
+        return "given"
+    return "" if own_um is None else "the file"
+
+
+def _labels(
+    path: Path, record: LabelRecord | None, scheme: ClassScheme
+) -> tuple[Any, float | None]:
     """Return labels, read in parts where they are large, and the pixel size the file tells."""
-    record = read_record(path)
     if record is not None and record.scheme.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
             f"Its classes ({record.scheme.name}: {', '.join(record.scheme.names)}) are not those "
@@ -229,13 +252,3 @@ def _labels(path: Path, scheme: ClassScheme) -> tuple[Any, float | None]:
     if np.dtype(stack.data.dtype).kind not in "iu":
         raise ImageError(f"Its values are of type {stack.data.dtype}, not class values.")
     return stack.data, stack.pixel_size_um
-
-
-def _facts(path: Path, size_um: float | None, size_from: str) -> Mapping[str, Any]:
-    record = read_record(path)
-    return {
-        "sha256": "" if path.is_dir() else file_sha256(path),
-        "model": "" if record is None else record.model_name,
-        "pixel_size_um": size_um,
-        "pixel_size_from": "" if size_um is None else size_from,
-    }

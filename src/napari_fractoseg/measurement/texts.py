@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import ModelCard, entries_of
+from napari_fractoseg.models.registry import find_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FractionError",
     "MeasuredPlanes",
+    "error_of_model",
     "fraction_error",
     "fractions_text",
     "percent_text",
@@ -82,7 +85,9 @@ def fraction_error(card: ModelCard) -> FractionError:
     --------
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
     >>> from napari_fractoseg.measurement.texts import fraction_error
-    >>> from napari_fractoseg.models.card import ModelCard, entries_of
+    >>> from napari_fractoseg.errors import ModelError
+    from napari_fractoseg.models.card import ModelCard, entries_of
+    from napari_fractoseg.models.registry import find_model
     >>> metrics = {"validation": {"fraction_error": 0.081}}
     >>> card = ModelCard("a", DEFAULT_SCHEME, "Unet", "resnet18", metrics=metrics)
     >>> print(fraction_error(card))
@@ -97,6 +102,20 @@ def fraction_error(card: ModelCard) -> FractionError:
     if error is not None:
         return FractionError(error, _HELD_OUT)
     return FractionError(None, "it was not checked against annotations")
+
+
+def error_of_model(model: str) -> FractionError:
+    """Return the error of the fractions of a model that is given by name or folder.
+
+    Parameters
+    ----------
+    model : str
+        Name or folder by which the model was chosen.
+    """
+    try:
+        return fraction_error(ModelCard.read(find_model(model or "?")))
+    except ModelError:
+        return FractionError(None, "the model is not on this computer")
 
 
 def _fraction(value: object) -> float | None:

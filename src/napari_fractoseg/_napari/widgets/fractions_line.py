@@ -19,20 +19,17 @@ from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import ModelError
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.measurement.counts import RunningCounts, count_job
 from napari_fractoseg.measurement.fractions import fractions_of_counts
 from napari_fractoseg.measurement.texts import (
     FractionError,
     MeasuredPlanes,
-    fraction_error,
+    error_of_model,
     fractions_text,
     plane_title,
     stack_title,
 )
-from napari_fractoseg.models.card import ModelCard
-from napari_fractoseg.models.registry import find_model
 from napari_fractoseg.results.editable_labels import SavedArray
 
 if TYPE_CHECKING:
@@ -336,7 +333,4 @@ def _error_of(layer: Labels) -> FractionError | None:
     began_as_prediction = bool(facts.get("model_name")) or first_answer_of(layer) is not None
     if not began_as_prediction or is_in_doubt(layer) or facts.get("is_truth"):
         return None
-    try:
-        return fraction_error(ModelCard.read(find_model(str(facts.get("model") or "?"))))
-    except ModelError:
-        return FractionError(None, "the model is not on this computer")
+    return error_of_model(str(facts.get("model") or ""))
