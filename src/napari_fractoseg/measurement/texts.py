@@ -85,9 +85,7 @@ def fraction_error(card: ModelCard) -> FractionError:
     --------
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
     >>> from napari_fractoseg.measurement.texts import fraction_error
-    >>> from napari_fractoseg.errors import ModelError
-    from napari_fractoseg.models.card import ModelCard, entries_of
-    from napari_fractoseg.models.registry import find_model
+    >>> from napari_fractoseg.models.card import ModelCard
     >>> metrics = {"validation": {"fraction_error": 0.081}}
     >>> card = ModelCard("a", DEFAULT_SCHEME, "Unet", "resnet18", metrics=metrics)
     >>> print(fraction_error(card))
