@@ -164,10 +164,11 @@ class ManualFraction:
         if math.isnan(self.value):
             return "not known"
         level = f"{100 * self.confidence:g} %"
+        points = f"{self.n_points:g} point{'s' * (self.n_points != 1)}"
         fields = "" if self.fields is None else f" in {self.fields.n} {self.fields.unit}"
         return (
             f"{100 * self.value:.1f} % ({level} interval {100 * self.low:.1f} to "
-            f"{100 * self.high:.1f} %; {self.n_points:g} points{fields})"
+            f"{100 * self.high:.1f} %; {points}{fields})"
         )
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.audit.agreement import agreement_of, shares_of
 from napari_fractoseg.audit.caveats import audit_caveats
-from napari_fractoseg.audit.correction import NO_LABEL, confusion_of, corrected_areas
+from napari_fractoseg.audit.correction import (
+    NO_LABEL,
+    confusion_of,
+    corrected_areas,
+    labelled_areas,
+)
 from napari_fractoseg.audit.manual import ManualFraction, judged_points, manual_fractions
 from napari_fractoseg.audit.planes import labels_at_points
 from napari_fractoseg.audit.points import BORDER, CANT_TELL, PointCount
@@ -48,6 +54,9 @@ class AuditResult:
     adjusted : AdjustedAreas or None
         Fractions that are corrected for the errors of the labels, and the accuracy of the
         labels; None where too few points are told.
+    labelled : mapping of str to float
+        Class -> fraction of the analysed area that has its label. It is exact for the labels of
+        the plan, and an estimate from the points where labels were changed since.
     agreement : Agreement
         Cohen's kappa of operator and labels.
     caveats : tuple of str
@@ -63,6 +72,7 @@ class AuditResult:
     manual: tuple[ManualFraction, ...]
     confusion: pd.DataFrame
     adjusted: AdjustedAreas | None
+    labelled: Mapping[str, float]
     agreement: Agreement
     caveats: tuple[str, ...]
 
@@ -106,17 +116,10 @@ class AuditResult:
         return None if math.isnan(found.value) else found
 
     def labelled_fraction(self, class_name: str, of: str = MODES) -> float:
-        """Return the fraction of a class by the labels, not corrected; NaN if it is not known.
-
-        It is exact where the labels are those of the plan, with points in each class; else it is
-        an estimate from the points.
-        """
-        if self.adjusted is None:
-            return math.nan
-        mapped = dict(zip(self.adjusted.classes, self.adjusted.mapped, strict=True))
+        """Return the fraction of a class by the labels, not corrected; NaN if it is not known."""
         names = [found.class_name for found in self.manual if found.of == of]
-        whole = sum(mapped[name] for name in names) if of == MODES else 1.0
-        return mapped.get(class_name, math.nan) / whole if whole else math.nan
+        whole = sum(self.labelled[name] for name in names) if of == MODES else 1.0
+        return self.labelled.get(class_name, math.nan) / whole if whole else math.nan
 
     def points_needed(self, half_width: float) -> int | None:
         """Return how many answered points it takes for a half-width, by what was found.
@@ -182,6 +185,7 @@ class AuditResult:
                 "points": self.confusion.to_numpy().tolist(),
             },
             "adjusted": None if self.adjusted is None else self.adjusted.to_dict(),
+            "labelled": without_nan(dict(self.labelled)),
             "agreement": self.agreement.to_dict(),
             "caveats": list(self.caveats),
         }
@@ -196,12 +200,14 @@ class AuditResult:
         return " ".join([text, *self._of_labels(known[0])])
 
     def _of_labels(self, first: ManualFraction) -> Iterable[str]:
-        corrected = self.adjusted_fraction(first.class_name, first.of)
-        if corrected is not None and self.adjusted is not None:
-            labelled = self.labelled_fraction(first.class_name, first.of)
+        labelled = self.labelled_fraction(first.class_name, first.of)
+        if self.adjusted is not None and not math.isnan(labelled):
+            corrected = self.adjusted_fraction(first.class_name, first.of)
+            is_other = corrected is not None and self.design != "stratified"
             yield (
-                f"The labels say {first.class_name} {percent_text(labelled, 1)}, corrected by the "
-                f"points {corrected}; they are right in {self.adjusted.overall} of the area."
+                f"The labels say {first.class_name} {percent_text(labelled, 1)}"
+                f"{f', corrected by the points {corrected}' if is_other else ''}; they are right "
+                f"in {self.adjusted.overall} of the area."
             )
         yield f"Operator and labels: {self.agreement}."
 
@@ -283,6 +289,7 @@ def audit_result(
         manual=manual,
         confusion=confusion_of(count, judged),
         adjusted=adjusted,
+        labelled=labelled_areas(count, now, adjusted),
         agreement=agreement_of(count, classes_now, shares_of(count, operator), confidence),
         caveats=audit_caveats(count, operator, manual, judged, labels, reasons),
     )
