@@ -227,8 +227,8 @@ def _error(origins: Sequence[tuple[LabelRecord | None, Origin]]) -> FractionErro
     untouched = all(origin is Origin.PREDICTION for _, origin in origins)
     if len(models) != 1 or not untouched:
         return None
-    ((model, _),) = models
-    return error_of_model(model)
+    ((model, digest),) = models
+    return error_of_model(model, digest)
 
 
 def _size_from(given_um: float | None, own_um: float | None) -> str:
