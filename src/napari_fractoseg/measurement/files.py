@@ -153,7 +153,7 @@ def measure_files_job(
         Classes of their values; by default those recorded with the first file that has a
         record, or intergranular, transgranular and background.
     fields : str or FieldLayout
-        ``each``, ``grid:512um`` or ``grid:320px``.
+        ``each``, ``grid:512um``, ``grid:320px`` or ``grid:4x4``.
     pixel_size_um : float, optional
         Edge of a pixel in micrometres, of all files; by default what each file says, if it does.
     group_by : str or Path, optional
