@@ -30,7 +30,8 @@ def test_fields_are_read_as_users_write_them_and_written_back(text, layout, said
 
 
 @pytest.mark.parametrize(
-    "text", ["", "grid", "grid:320", "grid:-3px", "grid:0px", "grid:2.5px", "grid:3mm", "all", "grid:3x4"]
+    "text",
+    ["", "grid", "grid:320", "grid:-3px", "grid:0px", "grid:2.5px", "grid:3mm", "all", "grid:3x4"],
 )
 def test_other_fields_are_refused_with_an_example(text):
     with pytest.raises(OptionError, match="grid:320px"):
@@ -46,9 +47,10 @@ def test_a_grid_has_whole_squares_only_and_says_what_it_leaves_out():
 
 
 def test_a_plane_is_divided_into_as_many_fields_along_each_side_that_cover_all_of_it():
-    places = [(f.row, f.column, f.height_px, f.width_px) for f in FieldLayout(parts=2).fields((5, 8))]
+    halves = FieldLayout(parts=2)
+    places = [(f.row, f.column, f.height_px, f.width_px) for f in halves.fields((5, 8))]
     assert places == [(0, 0, 2, 4), (0, 4, 2, 4), (2, 0, 3, 4), (2, 4, 3, 4)]
-    assert FieldLayout(parts=2).left_out_px((5, 8)) == 0
+    assert halves.left_out_px((5, 8)) == 0
     with pytest.raises(OptionError, match=r"6 x 6 fields do not fit into a plane of 8 x 5 px"):
         FieldLayout(parts=6).fields((5, 8))
     with pytest.raises(OptionError, match=r"grid of 0 x 0 fields is not possible"):

@@ -85,6 +85,19 @@ class Areas:
             "modes_px": self.modes_px,
         }
 
+    def __str__(self) -> str:
+        if not self.planes_px:
+            return "Nothing was measured."
+        analysed = percent_text(self.analysed_px / self.planes_px, 1)
+        parts = (
+            ("background in it", self.background_px),
+            ("unlabelled", self.unlabelled_px),
+            ("excluded", self.excluded_px),
+            ("in no field", self.left_out_px),
+        )
+        rest = [f"{what} {percent_text(px / self.planes_px, 1)}" for what, px in parts]
+        return f"Analysed {analysed} of {self.planes_px} px: {listed(rest)}."
+
 
 @dataclass(frozen=True)
 class ClassEstimate:
