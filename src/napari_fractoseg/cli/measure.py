@@ -34,7 +34,8 @@ def measure(
         str,
         typer.Option(
             "--fields",
-            help="each: a plane is a field; grid:512um or grid:320px: squares of a grid in each.",
+            help="each: a plane is a field; grid:512um or grid:320px: squares of a grid in each; "
+            "grid:4x4: as many fields along each side.",
         ),
     ] = "each",
     group_by: Annotated[

@@ -22,7 +22,7 @@ from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table, 
 from napari_fractoseg.measurement.measure import Measurement, measurement_of_fields
 from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
-from napari_fractoseg.measurement.texts import FractionError, error_of_model
+from napari_fractoseg.measurement.texts import labels_error
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
 
 __all__ = ["FilesMeasured", "find_label_files", "measure_files_job"]
@@ -153,7 +153,7 @@ def measure_files_job(
         Classes of their values; by default those recorded with the first file that has a
         record, or intergranular, transgranular and background.
     fields : str or FieldLayout
-        ``each``, ``grid:512um`` or ``grid:320px``.
+        ``each``, ``grid:512um``, ``grid:320px`` or ``grid:4x4``.
     pixel_size_um : float, optional
         Edge of a pixel in micrometres, of all files; by default what each file says, if it does.
     group_by : str or Path, optional
@@ -216,19 +216,9 @@ def measure_files_job(
     if specimens is not None:
         specimens = specimens[specimens["image"].isin(table["image"])]
     measurement = measurement_of_fields(
-        table, chosen, layout, specimens=specimens, classification=_error(origins)
+        table, chosen, layout, specimens=specimens, classification=labels_error(origins)
     )
     return FilesMeasured(measurement, files)
-
-
-def _error(origins: Sequence[tuple[LabelRecord | None, Origin]]) -> FractionError | None:
-    """Return the error of the labels, where one model gave them all and nobody changed any."""
-    models = {(record.model, record.model_digest) for record, _ in origins if record}
-    untouched = all(origin is Origin.PREDICTION for _, origin in origins)
-    if len(models) != 1 or not untouched:
-        return None
-    ((model, _),) = models
-    return error_of_model(model)
 
 
 def _size_from(given_um: float | None, own_um: float | None) -> str:
