@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +30,6 @@ from napari_fractoseg.reporting.tables import (
     fields_table,
     files_table,
     groups_table,
-    mapping_table,
     sizes_table,
 )
 from napari_fractoseg.reporting.wording import facet_caveats, methods_text, reported_items
@@ -164,13 +163,22 @@ class Report:
         return (*self.measurement.caveats, *facet_caveats(self))
 
     @cached_property
+    def mode_facets(self) -> tuple[Facets, ...]:
+        """Facets of the fracture modes, of each plane that has any."""
+        modes = [mode.name for mode in self.scheme.fracture_modes]
+        of_modes = (
+            replace(f, table=f.table[f.table["class_name"].isin(modes)]) for f in self.facets
+        )
+        return tuple(found for found in of_modes if len(found.table))
+
+    @cached_property
     def size_distributions(self) -> pd.DataFrame | None:
-        """Size distributions of the facets; None where there are none, or they cannot be made."""
+        """Size distributions of facets of the modes; None where there are none to be had."""
         if self.sizes is not None:
-            return self.sizes
-        found = [plane for plane in self.facets if len(plane.table)]
+            modes = [mode.name for mode in self.scheme.fracture_modes]
+            return self.sizes[self.sizes["class_name"].isin(modes)]
         try:
-            return size_distributions(found) if found else None
+            return size_distributions(self.mode_facets) if self.mode_facets else None
         except OptionError:  # some planes have a pixel size and some have none
             return None
 
@@ -182,7 +190,7 @@ class Report:
         groups = self.measurement.groups()
         if rows and len(groups) > 1:
             found["groups"] = (_WIDTH, 1.2 + 0.2 * min(len(groups), 40))
-        if self.size_distributions is not None:
+        if self.mode_facets and self.size_distributions is not None:
             found["sizes"] = (_WIDTH, 3.0)
         return found
 
@@ -213,11 +221,10 @@ class Report:
         figure.legend(loc="outside lower center", ncols=3)
 
     def _draw_sizes(self, figure: Figure) -> None:
-        found = [plane for plane in self.facets if len(plane.table)]
         both = figure.subplots(1, len(WEIGHTINGS), sharex=True)
         for axes, weighting in zip(both, reversed(WEIGHTINGS), strict=True):
             sizes = self.size_distributions
-            draw_sizes(axes, found, self.scheme, weighting=weighting, sizes=sizes)
+            draw_sizes(axes, self.mode_facets, self.scheme, weighting=weighting, sizes=sizes)
         handles = both[0].get_legend_handles_labels()
         if handles[0]:
             figure.legend(*handles, loc="outside lower center", ncols=3)
@@ -278,7 +285,6 @@ class Report:
             files=None if self.files is None else files_table(self.files),
             sizes=self._sizes_table(),
             boundary=None if self.boundary is None else boundary_table(self.boundary),
-            settings=mapping_table("Settings", self.settings) if self.settings else None,
             pictures=[
                 (picture.name, picture_uri(picture.rgb, is_photograph=picture.shows_image))
                 for picture in self.pictures
