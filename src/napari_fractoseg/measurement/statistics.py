@@ -220,6 +220,21 @@ class Estimate:
         wanted = wanted_ra_percent * (1 + _ROUNDING) / 100 * self.mean
         return smallest(2, lambda n: self._t_of(n) * self.s / math.sqrt(n) <= wanted)
 
+    def accuracy_text(self, wanted_ra_percent: float = 10) -> str:
+        """Return the %RA and how many observations a wanted %RA takes; empty without an interval.
+
+        Examples
+        --------
+        >>> from napari_fractoseg.measurement.statistics import Estimate
+        >>> Estimate.of([0.2, 0.3, 0.4]).accuracy_text()
+        '%RA 82.8; fields for 10 %RA: 46'
+        """
+        needed = None if self.no_interval else self.fields_needed(wanted_ra_percent)
+        if needed is None:
+            return ""
+        accuracy = f"%RA {self.relative_accuracy_percent:.3g}"
+        return f"{accuracy}; {self.unit} for {wanted_ra_percent:g} %RA: {needed}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON types; what is not known is None."""
         low, high = self.shown
