@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from napari_fractoseg.arrays import without_nan
@@ -217,6 +218,7 @@ def audit_result(
     operator: str,
     labels: Any = None,
     *,
+    labels_px: int | None = None,
     confidence: float = CONFIDENCE,
 ) -> AuditResult:
     """Compute what the points of an operator say of the area, and of labels.
@@ -230,6 +232,9 @@ def audit_result(
     labels : mapping of str to array, array, or Series, optional
         Labels as they are now: name of an image -> class values, or those of the only image; or
         the class at each point (`labels_at_points`). By default those of the plan.
+    labels_px : int, optional
+        Number of pixels of all labels, to say if they are of other images than the plan; by
+        default that of the mapping.
     confidence : float
         Confidence of the intervals.
 
@@ -291,7 +296,15 @@ def audit_result(
         adjusted=adjusted,
         labelled=labelled_areas(count, now, adjusted),
         agreement=agreement_of(count, classes_now, shares_of(count, operator), confidence),
-        caveats=audit_caveats(count, operator, manual, judged, labels, reasons),
+        caveats=audit_caveats(
+            count,
+            manual,
+            judged,
+            answers=answers,
+            is_of_plan=labels is None,
+            labels_px=_size_of(labels) if labels_px is None else labels_px,
+            reasons=reasons,
+        ),
     )
 
 
@@ -301,3 +314,10 @@ def _labels_now(count: PointCount, labels: Any) -> dict[int, str]:
         return {int(point): str(stratum) for point, stratum in pairs}
     found = labels if isinstance(labels, pd.Series) else labels_at_points(count, labels)
     return {int(point): str(name) for point, name in found.items()}  # type: ignore[call-overload]
+
+
+def _size_of(labels: Any) -> int | None:
+    """Return the number of pixels of labels of some images."""
+    if not isinstance(labels, Mapping):
+        return None
+    return sum(math.prod(np.shape(array)) for array in labels.values())
