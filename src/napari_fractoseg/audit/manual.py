@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from napari_fractoseg.arrays import without_nan
@@ -36,8 +37,9 @@ def judged_points(count: PointCount, operator: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``point``, ``image``, ``plane``, ``stratum``, ``class_name`` and ``weight``: 1, or twice
-        a half for a point on a border. Points that the operator could not tell are left out.
+        ``point``, ``image``, ``plane``, ``field`` (number of the plane of all images),
+        ``stratum``, ``class_name`` and ``weight``: 1, or twice a half for a point on a border.
+        Points that the operator could not tell are left out.
     """
     rows = [
         (point, found.name, 1 / len(classes))
@@ -46,6 +48,8 @@ def judged_points(count: PointCount, operator: str) -> pd.DataFrame:
     ]
     told = pd.DataFrame(rows, columns=["point", "class_name", "weight"])
     places = count.points[["point", "image", "plane", "stratum"]]
+    fields = places.groupby(["image", "plane"], sort=False).ngroup()
+    places = places.assign(field=fields)
     return told.merge(places, on="point", how="left")
 
 
@@ -173,7 +177,11 @@ class ManualFraction:
 
 
 def manual_fractions(
-    count: PointCount, operator: str, confidence: float = CONFIDENCE
+    count: PointCount,
+    operator: str,
+    confidence: float = CONFIDENCE,
+    *,
+    judged: pd.DataFrame | None = None,
 ) -> tuple[ManualFraction, ...]:
     r"""Estimate the fractions from the points of an operator alone.
 
@@ -185,6 +193,8 @@ def manual_fractions(
         Name of the operator.
     confidence : float
         Confidence of the intervals.
+    judged : DataFrame, optional
+        What the operator told, if it is known already (`judged_points`).
 
     Returns
     -------
@@ -212,12 +222,11 @@ def manual_fractions(
     ASTM E562, "Standard test method for determining volume fraction by systematic manual point
     count". Cochran, W. G., "Sampling Techniques", 3rd ed. (1977), chapter 6 (ratios).
     """
-    judged = judged_points(count, operator)
+    told = judged_points(count, operator) if judged is None else judged
     modes = [mode.name for mode in count.scheme.fracture_modes]
     wanted = [(name, ANALYSED) for name in count.scheme.names] + [(name, MODES) for name in modes]
     return tuple(
-        _fraction(count, _Sample.of_class(judged, name, of, modes), confidence)
-        for name, of in wanted
+        _fraction(count, _Sample.of_class(told, name, of, modes), confidence) for name, of in wanted
     )
 
 
@@ -277,11 +286,11 @@ def _by_points(found: ManualFraction) -> ManualFraction:
 
 def _of_fields(sample: _Sample, confidence: float) -> Estimate | None:
     """Return the estimate of the fields; None where they are too few, or all alike."""
-    keys = [sample.judged["image"], sample.judged["plane"]]
-    y, x = (each.groupby(keys).sum().to_numpy() for each in (sample.hits, sample.whole))
-    if len(x) < _LEAST_FIELDS:
+    fields, place = np.unique(sample.judged["field"], return_inverse=True)
+    if len(fields) < _LEAST_FIELDS:
         return None
-    is_stack = sample.judged["image"].nunique() < len(x)
+    y, x = (np.bincount(place, each) for each in (sample.hits, sample.whole))
+    is_stack = sample.judged["image"].nunique() < len(fields)
     ratio = sample.value
     values = ratio + (y - ratio * x) / x.mean()
     found = Estimate.of(values, "planes" if is_stack else "images", confidence)

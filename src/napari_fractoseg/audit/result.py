@@ -281,7 +281,7 @@ def audit_result(
     judged = judged_points(count, operator)
     judged["label"] = judged["point"].map(now).replace("", NO_LABEL)
     answers = count.answers(operator)
-    manual = manual_fractions(count, operator, confidence)
+    manual = manual_fractions(count, operator, confidence, judged=judged)
     adjusted, reasons = corrected_areas(count, judged, confidence)
     classes_now = {point: {name: 1.0} for point, name in now.items() if name}
     return AuditResult(
