@@ -12,7 +12,12 @@ import pandas as pd
 
 from napari_fractoseg.audit.point_files import PLACES, point_text, read_points
 from napari_fractoseg.classes import ClassScheme, FractureClass, class_name
-from napari_fractoseg.errors import ClassSchemeError, OptionError, OutputExistsError
+from napari_fractoseg.errors import (
+    ClassSchemeError,
+    FractosegError,
+    OptionError,
+    OutputExistsError,
+)
 from napari_fractoseg.files import write_bytes
 from napari_fractoseg.text import listed
 
@@ -408,7 +413,10 @@ class PointCount:
                 _checked_answer(path, point, answer, scheme)
                 for point, answer in zip(points["point"], points[title], strict=True)
             ]
-        return cls(points, scheme, **plan)
+        try:
+            return cls(points, scheme, **plan)
+        except FractosegError as error:
+            raise error.at(path) from error
 
 
 def _operator(operator: str) -> str:
