@@ -23,7 +23,7 @@ from napari_fractoseg.measurement.sizes import WEIGHTINGS, size_distributions
 from napari_fractoseg.reporting.audit_tables import audit_tables, other_entries
 from napari_fractoseg.reporting.figures import draw_fractions, draw_groups, draw_sizes
 from napari_fractoseg.reporting.models_used import ModelUsed, models_used
-from napari_fractoseg.reporting.pictures import data_uri, figure_bytes, picture_uri
+from napari_fractoseg.reporting.pictures import data_uri, drawn, figure_bytes, picture_uri
 from napari_fractoseg.reporting.tables import (
     ReportTable,
     boundary_table,
@@ -247,7 +247,13 @@ class Report:
         kind : {"png", "svg", "pdf"}
             Kind of file.
         """
-        return figure_bytes(lambda figure: self.draw(name, figure), self.figures[name], kind)
+        if name not in self._drawn:
+            self._drawn[name] = drawn(lambda figure: self.draw(name, figure), self.figures[name])
+        return figure_bytes(self._drawn[name], kind)
+
+    @cached_property
+    def _drawn(self) -> dict[str, Figure]:
+        return {}
 
     def write_figures(self, folder: Path, *, overwrite: bool = False) -> list[Path]:
         """Write all figures as PNG, SVG and PDF into a folder.
