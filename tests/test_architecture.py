@@ -32,6 +32,7 @@ def modules_after(code):
         "import napari_fractoseg as nf; nf.adjusted_areas([[9, 1], [1, 9]], [5, 5])",
         "from napari_fractoseg import facets",
         "from napari_fractoseg.measurement import boundary, sizes",
+        "import napari_fractoseg.reporting.report",
         "import napari_fractoseg._napari.via.reader",
         "import napari_fractoseg._napari.samples",
         "import napari_fractoseg.cli",
