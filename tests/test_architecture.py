@@ -33,6 +33,7 @@ def modules_after(code):
         "import numpy, napari_fractoseg as nf; nf.plan_points(numpy.ones((4, 4), int), n_points=2)",
         "from napari_fractoseg import PointCount, audit_result, facets",
         "from napari_fractoseg.measurement import boundary, sizes",
+        "import napari_fractoseg.reporting.report",
         "import napari_fractoseg._napari.via.reader",
         "import napari_fractoseg._napari.samples",
         "import napari_fractoseg.cli",

@@ -162,7 +162,7 @@ def test_plans_that_are_not_possible_are_refused():
         (np.zeros((4, 4), int), {}, ImageError, "no labelled pixel"),
         (np.ones((4, 4), int), {"n_points": 17}, OptionError, "17 points .* 16 analysed pixels"),
         (np.ones((4, 4), int), {"n_points": 0}, OptionError, "at least 1"),
-        (np.full((4, 4), 7), {}, ClassSchemeError, "values that are no class"),
+        (np.full((4, 4), 7), {}, ClassSchemeError, "^image: Labels hold values"),
         (np.ones(4, int), {}, ImageError, "no plane"),
         (np.ones((9, 9), int), {"exclude": np.ones((2, 2))}, ImageError, "excluded area has 2 x 2"),
         ({"a": np.ones((9, 9), int)}, {"exclude": {"b": np.ones((9, 9))}}, OptionError, "areas of"),

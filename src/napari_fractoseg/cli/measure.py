@@ -188,7 +188,7 @@ def measure(
     if audit is not None:
         written.append(audit.write(out, overwrite=overwrite))
     if found.measurement is not None:
-        _print(found.measurement)
+        _print(found.measurement, is_checked=audit is not None)
         _print_audit(audit)
         if report:
             page = Report.of_files(found, audit=checked)
@@ -264,7 +264,9 @@ def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
         say(f"{found.measurement}\nReport: {path}")
 
 
-def _print(measurement: Measurement) -> None:
+def _print(measurement: Measurement, *, is_checked: bool) -> None:
+    from napari_fractoseg.measurement.measure import NOT_CHECKED
+
     columns = ("class", "of", "mean and interval", "%RA", "needed for 10 %RA")
     rows = [
         (
@@ -279,4 +281,5 @@ def _print(measurement: Measurement) -> None:
     make_console().print(table_of(columns, rows))
     say(str(measurement))
     for caveat in measurement.caveats:
-        say(f"- {caveat}")
+        if not (is_checked and caveat == NOT_CHECKED):  # how wrong the labels are follows
+            say(f"- {caveat}")

@@ -36,6 +36,11 @@ __all__ = [
 
 ANALYSED, MODES = "analysed area", "area that shows a fracture mode"
 _COLUMN = {ANALYSED: "fraction_of_analysed", MODES: "fraction_of_modes"}
+NOT_CHECKED = (
+    "Intervals are of the sampling only. How wrong the labels are is not known: check points to "
+    "correct the fractions for it."
+)
+"""Caveat on labels whose error nobody knows."""
 _PICTURE = ["image", "plane"]
 _STEPS = 100
 """Steps of the progress for each image."""
@@ -558,10 +563,7 @@ def _areas(table: pd.DataFrame, modes: list[str]) -> Areas:
 
 def _classification_caveat(error: FractionError | None) -> str:
     if error is None:
-        return (
-            "Intervals are of the sampling only. How wrong the labels are is not known: check "
-            "points to correct the fractions for it."
-        )
+        return NOT_CHECKED
     return f"Intervals are of the sampling only. {str(error).rstrip('.')}."
 
 

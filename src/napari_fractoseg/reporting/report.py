@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.files import refuse_existing, write_bytes
 from napari_fractoseg.measurement.facets import Facets
 from napari_fractoseg.measurement.files import FilesMeasured, Picture
-from napari_fractoseg.measurement.measure import ANALYSED, Measurement
+from napari_fractoseg.measurement.measure import ANALYSED, NOT_CHECKED, Measurement
 from napari_fractoseg.measurement.sizes import WEIGHTINGS, size_distributions
+from napari_fractoseg.reporting.audit_tables import audit_tables, other_entries
 from napari_fractoseg.reporting.figures import draw_fractions, draw_groups, draw_sizes
 from napari_fractoseg.reporting.models_used import ModelUsed, models_used
-from napari_fractoseg.reporting.pictures import data_uri, figure_bytes, picture_uri
+from napari_fractoseg.reporting.pictures import data_uri, drawn, figure_bytes, picture_uri
 from napari_fractoseg.reporting.tables import (
     ReportTable,
     boundary_table,
@@ -48,6 +48,10 @@ _CAPTIONS = {
     "groups": "Fraction in each specimen or image.",
     "sizes": "Cumulative sizes of the facets that do not touch the border, by area and by number.",
 }
+_CHECKED = (
+    "Intervals are of the sampling only. How wrong the labels are, and what the fractions are when "
+    "corrected for it, is told by the point count."
+)
 _WIDTH = 6.7
 """Width of a figure in inches, that of the text on A4."""
 
@@ -160,7 +164,10 @@ class Report:
     @property
     def caveats(self) -> tuple[str, ...]:
         """Sentences that belong beside the numbers."""
-        return (*self.measurement.caveats, *facet_caveats(self))
+        known = (
+            _CHECKED if self.audit and c == NOT_CHECKED else c for c in self.measurement.caveats
+        )
+        return (*known, *facet_caveats(self))
 
     @cached_property
     def mode_facets(self) -> tuple[Facets, ...]:
@@ -239,7 +246,13 @@ class Report:
         kind : {"png", "svg", "pdf"}
             Kind of file.
         """
-        return figure_bytes(lambda figure: self.draw(name, figure), self.figures[name], kind)
+        if name not in self._drawn:
+            self._drawn[name] = drawn(lambda figure: self.draw(name, figure), self.figures[name])
+        return figure_bytes(self._drawn[name], kind)
+
+    @cached_property
+    def _drawn(self) -> dict[str, Figure]:
+        return {}
 
     def write_figures(self, folder: Path, *, overwrite: bool = False) -> list[Path]:
         """Write all figures as PNG, SVG and PDF into a folder.
@@ -284,6 +297,8 @@ class Report:
             fields=fields_table(measurement),
             files=None if self.files is None else files_table(self.files),
             sizes=self._sizes_table(),
+            audit_tables=audit_tables(self.audit or {}),
+            audit_entries=other_entries(self.audit or {}),
             boundary=None if self.boundary is None else boundary_table(self.boundary),
             pictures=[
                 (picture.name, picture_uri(picture.rgb, is_photograph=picture.shows_image))
@@ -305,6 +320,8 @@ class Report:
         overwrite : bool
             Whether a file of that name is replaced.
         """
+        if not overwrite:
+            refuse_existing(path, replaceable=True)
         return write_bytes(path, self.html().encode(), overwrite=overwrite)
 
 
@@ -325,4 +342,4 @@ def _shown(value: Any) -> Any:
     """Return what a page shows of a value: text of others without what is unprintable."""
     if value is None:
         return "-"
-    return value if isinstance(value, Markup) else printable(value)
+    return value if hasattr(value, "__html__") else printable(value)

@@ -16,12 +16,15 @@ from napari_fractoseg.measurement.measure import ClassEstimate, Measurement
 from napari_fractoseg.measurement.texts import percent_text
 
 __all__ = [
+    "NO_FIGURE",
     "ReportTable",
     "boundary_table",
     "estimates_table",
     "fields_table",
     "files_table",
+    "fraction_text",
     "groups_table",
+    "interval_text",
     "number_text",
     "sizes_table",
 ]
@@ -32,7 +35,8 @@ FOLDED_ROWS = 15
 """Rows beyond which a table is folded."""
 _STATISTICS = ("mean", "q0.1", "q0.5", "q0.9")
 """Statistics of sizes that are shown, where they were measured."""
-_NONE = "-"
+NO_FIGURE = "-"
+"""What stands for a number that is not known."""
 _NUMBER = re.compile(r"-|[<>]? ?[\d.e+-]+(\u00a0%)?")
 
 
@@ -110,27 +114,27 @@ class ReportTable:
 
 def _text(cell: Any) -> str:
     if isinstance(cell, str):
-        return cell.replace(" %", "\u00a0%").replace(" to ", "\u00a0to\u00a0") or _NONE
+        return cell.replace(" %", "\u00a0%").replace(" to ", "\u00a0to\u00a0") or NO_FIGURE
     if isinstance(cell, float):
         return number_text(cell)
-    return _NONE if cell is None or cell is pd.NA else str(cell)
+    return NO_FIGURE if cell is None or cell is pd.NA else str(cell)
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
     """Return a number with as many digits as matter; a dash where it is not known."""
     if value is None or math.isnan(value):
-        return _NONE
+        return NO_FIGURE
     rounded = float(f"{value:.{digits}g}")
     return f"{rounded:.0f}" if abs(rounded) >= 10 ** (digits - 1) else f"{rounded:.{digits}g}"
 
 
 def _percents(fractions: Sequence[float], decimals: int = 1) -> list[str]:
-    return [_NONE if math.isnan(f) else percent_text(float(f), decimals) for f in fractions]
+    return [NO_FIGURE if math.isnan(f) else percent_text(float(f), decimals) for f in fractions]
 
 
 def _points(fraction: float) -> str:
     """Return a spread of fractions, in points of percent."""
-    return _NONE if math.isnan(fraction) else f"{100 * fraction:.2f}"
+    return NO_FIGURE if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
 def estimates_table(title: str, estimates: Sequence[ClassEstimate]) -> ReportTable:
@@ -139,20 +143,20 @@ def estimates_table(title: str, estimates: Sequence[ClassEstimate]) -> ReportTab
     columns: dict[str, list[Any]] = {"class": [e.class_name for e in estimates]}
     shown = [e.sampling.shown for e in estimates]
     columns |= {
-        "mean": [_decimal_percent(e.sampling.mean) for e in estimates],
-        f"{_level(estimates)} interval": [_interval_text(*limits) for limits in shown],
+        "mean": [fraction_text(e.sampling.mean) for e in estimates],
+        f"{_level(estimates)} interval": [interval_text(*limits) for limits in shown],
         "n": [e.sampling.n for e in estimates],
         "s": [_points(e.sampling.s) for e in estimates],
         "t·s/√n": [_points(e.sampling.half_width) for e in estimates],
         "%RA": [number_text(e.sampling.relative_accuracy_percent, 3) for e in estimates],
         "n for 10 %RA": [_whole(e.sampling.fields_needed(10)) for e in estimates],
-        "pooled": [_decimal_percent(e.pooled) for e in estimates],
+        "pooled": [fraction_text(e.pooled) for e in estimates],
     }
     if any(not math.isnan(e.within_spread) for e in estimates):
         columns["s within"] = [_points(e.within_spread) for e in estimates]
     if any(e.bootstrap is not None for e in estimates):
         limits = [e.bootstrap or (math.nan, math.nan) for e in estimates]
-        columns["block bootstrap"] = [_interval_text(*each) for each in limits]
+        columns["block bootstrap"] = [interval_text(*each) for each in limits]
     return ReportTable.of(f"{title} (n: {unit})", columns, file="fractions.csv")
 
 
@@ -161,18 +165,20 @@ def _level(estimates: Sequence[ClassEstimate]) -> str:
 
 
 def _whole(number: int | None) -> str:
-    return _NONE if number is None else str(number)
+    return NO_FIGURE if number is None else str(number)
 
 
-def _decimal_percent(fraction: float) -> str:
+def fraction_text(fraction: float) -> str:
+    """Return a fraction as percent, with two decimals near 0 and 1; a dash if it is not known."""
     if math.isnan(fraction):
-        return _NONE
+        return NO_FIGURE
     return percent_text(fraction, 1 if 0.01 <= fraction <= 0.99 else 2)
 
 
-def _interval_text(low: float, high: float) -> str:
+def interval_text(low: float, high: float) -> str:
+    """Return the interval of a fraction as percent; a dash if there is none."""
     if math.isnan(low):
-        return _NONE
+        return NO_FIGURE
     decimals = 2 if low < 0.01 or high > 0.99 else 1
     return f"{100 * low:.{decimals}f} to {100 * high:.{decimals}f} %"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -54,7 +54,7 @@ def methods_text(report: Report) -> str:
     sentences = [
         _images_sentence(measurement, report.version),
         *_labels_sentences(report),
-        _pixel_size_sentence(report.files),
+        _pixel_size_sentence(measurement.fields),
         _denominator_sentence(measurement),
         _fields_sentence(measurement),
         _interval_sentence(measurement),
@@ -122,17 +122,16 @@ def _part(some: int, n: int) -> str:
     return f"{some} of {n} images"
 
 
-def _pixel_size_sentence(files: pd.DataFrame | None) -> str:
-    if files is None or "pixel_size_um" not in files:
-        return ""
-    sizes = files.loc[files["error"] == "", "pixel_size_um"]
-    known = pd.to_numeric(sizes).dropna()
-    if known.empty:
+def _pixel_size_sentence(fields: pd.DataFrame) -> str:
+    first = fields[fields["analysed_px"] > 0].drop_duplicates("image")
+    if "analysed_um2" not in first or first["analysed_um2"].isna().all():
         return "The pixel size is not known, so lengths are in pixels."
-    low, high = float(known.min()), float(known.max())
-    size = f"{low:.4g} µm" if low == high else f"{low:.4g} to {high:.4g} µm"
-    rest = len(sizes) - len(known)
-    return f"The pixel size was {size}{f' (not known of {rest} images)' if rest else ''}."
+    sizes = (first["analysed_um2"] / first["analysed_px"]) ** 0.5
+    low, high = (f"{size:.4g}" for size in (sizes.min(), sizes.max()))
+    size = f"{low} µm" if low == high else f"{low} to {high} µm"
+    n_unknown = int(sizes.isna().sum())
+    rest = f", not known of {_counted(n_unknown, 'image')}" if n_unknown else ""
+    return f"The pixel size was {size}{rest}."
 
 
 def _denominator_sentence(measurement: Measurement) -> str:
@@ -146,7 +145,7 @@ def _denominator_sentence(measurement: Measurement) -> str:
         ("excluded", areas.excluded_px),
         ("in no field", areas.left_out_px),
     )
-    rest = [f"{percent_text(area / areas.planes_px, 1)} {what}" for what, area in parts if area > 0]
+    rest = [f"{what} {percent_text(px / areas.planes_px, 1)}" for what, px in parts if px > 0]
     left_out = f" Not part of it are, of the area of all images: {listed(rest)}." if rest else ""
     return (
         "The fraction of a fracture mode is its projected area by that of all fracture modes "
@@ -281,13 +280,21 @@ def reported_items(report: Report) -> tuple[ReportedItem, ...]:
         ReportedItem(_UNKNOWN_PREPARATION.capitalize()),
         ReportedItem("Orientation of the surface, and place of the images on it"),
         ReportedItem("Microscope, detector, voltage and magnification"),
-        ReportedItem("Pixel size", _pixel_size_sentence(report.files)),
+        ReportedItem("Pixel size", _pixel_size_sentence(measurement.fields)),
         ReportedItem(
             "Grid of points",
-            "none: each pixel is counted. The number of pixels is not the n of the interval.",
+            _points_text(report.audit or {}),
         ),
         ReportedItem("Array of fields and their spacing", _array(measurement)),
     )
+
+
+def _points_text(audit: Mapping[str, Any]) -> str:
+    text = "none: each pixel is counted. The number of pixels is not the n of the interval."
+    if audit.get("n_points"):
+        design = f", {audit['design']}" if audit.get("design") else ""
+        text += f" The labels were checked at {audit['n_points']} points{design}."
+    return text
 
 
 def _per_section(fields: pd.DataFrame) -> str:
