@@ -14,17 +14,36 @@ from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
 from napari_fractoseg.intervals import CONFIDENCE
-from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table, parse_fields
+from napari_fractoseg.jobs import Job, as_part, drain
+from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table_job, parse_fields
 from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap, design_effect
 from napari_fractoseg.measurement.texts import FractionError, percent_text
 from napari_fractoseg.text import listed
 
-__all__ = ["Areas", "ClassEstimate", "Measurement", "measure", "measurement_of_fields"]
+__all__ = [
+    "ANALYSED",
+    "MODES",
+    "Areas",
+    "ClassEstimate",
+    "Measurement",
+    "measure",
+    "measure_job",
+    "measurement_of_fields",
+    "of_image",
+    "refuse_unknown",
+]
 
 ANALYSED, MODES = "analysed area", "area that shows a fracture mode"
 _COLUMN = {ANALYSED: "fraction_of_analysed", MODES: "fraction_of_modes"}
+NOT_CHECKED = (
+    "Intervals are of the sampling only. How wrong the labels are is not known: check points to "
+    "correct the fractions for it."
+)
+"""Caveat on labels whose error nobody knows."""
 _PICTURE = ["image", "plane"]
+_STEPS = 100
+"""Steps of the progress for each image."""
 _PROJECTED = (
     "Fractions are of the projected area, as the microscope shows it, not of the rough surface: "
     "tilted facets are larger than they look."
@@ -75,6 +94,19 @@ class Areas:
             "modes_px": self.modes_px,
         }
 
+    def __str__(self) -> str:
+        if not self.planes_px:
+            return "Nothing was measured."
+        analysed = percent_text(self.analysed_px / self.planes_px, 1)
+        parts = (
+            ("background in it", self.background_px),
+            ("unlabelled", self.unlabelled_px),
+            ("excluded", self.excluded_px),
+            ("in no field", self.left_out_px),
+        )
+        rest = [f"{what} {percent_text(px / self.planes_px, 1)}" for what, px in parts]
+        return f"Analysed {analysed} of {self.planes_px} px: {listed(rest)}."
+
 
 @dataclass(frozen=True)
 class ClassEstimate:
@@ -104,6 +136,11 @@ class ClassEstimate:
     pooled: float
     within_spread: float = math.nan
     bootstrap: tuple[float, float] | None = None
+
+    @property
+    def column(self) -> str:
+        """Column of this fraction in the tables of the fields and of the groups."""
+        return f"{_COLUMN[self.of]}_{self.class_name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON types; what is not known is None."""
@@ -139,6 +176,8 @@ class Measurement:
         there is none.
     caveats : tuple of str
         Sentences that belong beside the number.
+    classification : FractionError or None
+        Error of the labels, as far as it is known; None where nobody knows it.
     """
 
     fields: pd.DataFrame
@@ -147,6 +186,7 @@ class Measurement:
     layout: FieldLayout
     scope: str
     caveats: tuple[str, ...]
+    classification: FractionError | None = None
 
     def estimate(self, class_name: str, of: str = MODES) -> ClassEstimate:
         """Return the estimate of a class.
@@ -185,7 +225,7 @@ class Measurement:
         deviation. Without specimens a row is a plane of an image.
         """
         keys = ["specimen"] if (self.fields["specimen"] != "").any() else _PICTURE
-        fractions = [f"{_COLUMN[found.of]}_{found.class_name}" for found in self.estimates]
+        fractions = [found.column for found in self.estimates]
         grouped = self.fields.groupby(keys, sort=False)
         table = pd.DataFrame(grouped[fractions].mean())
         table.insert(0, "n_fields", grouped.size())
@@ -243,7 +283,8 @@ def measure(
     pixel_size_um : float or mapping of str to float, optional
         Edge of a pixel in micrometres, of all images or by image; None where it is not known.
     fields : str or FieldLayout
-        ``each``: each plane is a field; ``grid:512um`` or ``grid:320px``: squares of a grid.
+        ``each``: each plane is a field; ``grid:512um`` or ``grid:320px``: squares of a grid;
+        ``grid:4x4``: a plane is divided into as many fields along each side.
     specimens : str, Path, mapping or DataFrame, optional
         Which specimen each image is of, see `specimens_of`: a regular expression with one
         group, a CSV file or table with the columns ``image`` and ``specimen``, or a mapping.
@@ -301,25 +342,60 @@ def measure(
     >>> round(found.estimate("intergranular").sampling.mean, 4)
     0.3958
     """
+    return drain(
+        measure_job(
+            labels,
+            scheme,
+            name=name,
+            pixel_size_um=pixel_size_um,
+            fields=fields,
+            specimens=specimens,
+            exclude=exclude,
+            classification=classification,
+            confidence=confidence,
+        )
+    )
+
+
+def measure_job(
+    labels: Any,
+    scheme: ClassScheme = DEFAULT_SCHEME,
+    *,
+    name: str = "image",
+    pixel_size_um: float | Mapping[str, float | None] | None = None,
+    fields: str | FieldLayout = EACH,
+    specimens: str | Path | Mapping[str, str] | pd.DataFrame | None = None,
+    exclude: Any = None,
+    classification: FractionError | None = None,
+    confidence: float = CONFIDENCE,
+) -> Job[Measurement]:
+    """Measure the fractions of the classes as a job; parameters and result are those of `measure`.
+
+    Yields
+    ------
+    Progress
+        Parts of all images that are counted.
+    """
     layout = parse_fields(fields)
     images = dict(labels) if isinstance(labels, Mapping) else {name: labels}
     if not images:
         raise ImageError("There are no labels to measure. Give those of one image at least.")
-    _refuse_unknown(images, pixel_size_um, "pixel sizes")
-    _refuse_unknown(images, exclude, "excluded areas")
+    refuse_unknown(images, pixel_size_um, "pixel sizes")
+    refuse_unknown(images, exclude, "excluded areas")
     if specimens is not None:  # before the work
         specimens = specimens_of(images, specimens)
-    tables = [
-        field_table(
+    tables = []
+    for number, (image, each) in enumerate(images.items()):
+        job = field_table_job(
             each,
             scheme,
             layout,
             image=image,
-            pixel_size_um=_of_image(pixel_size_um, image),
-            exclude=_of_image(exclude, image),
+            pixel_size_um=of_image(pixel_size_um, image),
+            exclude=of_image(exclude, image),
         )
-        for image, each in images.items()
-    ]
+        done, total = _STEPS * number, _STEPS * len(images)
+        tables.append((yield from as_part(job, done, total, "", span=_STEPS)))
     table = pd.concat(tables, ignore_index=True)
     return measurement_of_fields(
         table,
@@ -331,7 +407,8 @@ def measure(
     )
 
 
-def _refuse_unknown(images: Mapping[str, Any], values: Any, what: str) -> None:
+def refuse_unknown(images: Mapping[str, Any], values: Any, what: str) -> None:
+    """Raise if there are values, such as pixel sizes, of images that are not measured."""
     if isinstance(values, Mapping) and (unknown := [name for name in values if name not in images]):
         raise OptionError(
             f"There are {what} of images that are not measured: {listed(unknown)}. The images are "
@@ -339,7 +416,8 @@ def _refuse_unknown(images: Mapping[str, Any], values: Any, what: str) -> None:
         )
 
 
-def _of_image(value: Any, image: str) -> Any:
+def of_image(value: Any, image: str) -> Any:
+    """Return the value of an image, where values are given by image or as one of all images."""
     return value.get(image) if isinstance(value, Mapping) else value
 
 
@@ -388,7 +466,7 @@ def measurement_of_fields(
         *_field_caveats(table, modes),
         *_area_caveats(areas),
     )
-    return Measurement(table, estimates, areas, layout, units.scope, caveats)
+    return Measurement(table, estimates, areas, layout, units.scope, caveats, classification)
 
 
 def _with_specimens(
@@ -485,10 +563,7 @@ def _areas(table: pd.DataFrame, modes: list[str]) -> Areas:
 
 def _classification_caveat(error: FractionError | None) -> str:
     if error is None:
-        return (
-            "Intervals are of the sampling only. How wrong the labels are is not known: check "
-            "points to correct the fractions for it."
-        )
+        return NOT_CHECKED
     return f"Intervals are of the sampling only. {str(error).rstrip('.')}."
 
 
