@@ -128,6 +128,11 @@ class ClassEstimate:
     within_spread: float = math.nan
     bootstrap: tuple[float, float] | None = None
 
+    @property
+    def column(self) -> str:
+        """Column of this fraction in the tables of the fields and of the groups."""
+        return f"{_COLUMN[self.of]}_{self.class_name}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON types; what is not known is None."""
         return {
@@ -208,7 +213,7 @@ class Measurement:
         deviation. Without specimens a row is a plane of an image.
         """
         keys = ["specimen"] if (self.fields["specimen"] != "").any() else _PICTURE
-        fractions = [f"{_COLUMN[found.of]}_{found.class_name}" for found in self.estimates]
+        fractions = [found.column for found in self.estimates]
         grouped = self.fields.groupby(keys, sort=False)
         table = pd.DataFrame(grouped[fractions].mean())
         table.insert(0, "n_fields", grouped.size())
