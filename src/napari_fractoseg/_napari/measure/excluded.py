@@ -57,9 +57,7 @@ class DrawnArea:
         return mask.reshape(shape)
 
 
-def excluded_area(
-    layer: Layer, labels: Labels, *, on_all_planes: bool, units: Any = None
-) -> DrawnArea | Any:
+def excluded_area(layer: Layer, labels: Labels, *, on_all_planes: bool) -> DrawnArea | Any:
     """Return the area that is excluded from labels: an array that is not 0 there, or shapes.
 
     Parameters
@@ -70,8 +68,6 @@ def excluded_area(
         Layer that is measured.
     on_all_planes : bool
         Whether shapes count on all planes, rather than on that which they were drawn on.
-    units : sequence of pint.Unit, optional
-        Units of the world coordinates; by default those of each layer.
 
     Raises
     ------

@@ -19,13 +19,14 @@ from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.measurement.facets import Facets, facets_job
 from napari_fractoseg.measurement.fields import FieldLayout
-from napari_fractoseg.measurement.local_fractions import local_fractions_job
+from napari_fractoseg.measurement.local_fractions import local_fractions_job, window_for
 from napari_fractoseg.measurement.measure import Measurement, measure_job
 from napari_fractoseg.measurement.sizes import size_distributions
 from napari_fractoseg.measurement.texts import labels_error, plane_title
 from napari_fractoseg.results.record import LabelRecord, Origin, digest_job
 
 __all__ = [
+    "FacetRegions",
     "FacetSettings",
     "LabelledImage",
     "LocalMap",
@@ -33,7 +34,6 @@ __all__ = [
     "MeasuredLabels",
     "Request",
     "all_facets_job",
-    "digestible",
     "facet_regions_job",
     "local_map_job",
     "measured_job",
@@ -152,11 +152,14 @@ class Request:
         How planes are divided into fields.
     specimens : str
         Pattern of the specimens in the names of images; empty for none.
+    excluded : tuple of array
+        Arrays of labels layers that say what is excluded, to be hashed as well.
     """
 
     images: tuple[LabelledImage, ...]
     layout: FieldLayout
     specimens: str = ""
+    excluded: tuple[Any, ...] = ()
 
     @property
     def scheme(self) -> ClassScheme:
@@ -175,17 +178,13 @@ class MeasuredLabels:
     measurement : Measurement
         Fractions, fields, areas and caveats.
     digests : tuple of str
-        Hash of the measured labels of each image, empty where they are too large for it.
+        Hash of the measured labels of each image, then of the excluded labels; empty where they
+        are too large for it.
     """
 
     request: Request
     measurement: Measurement
     digests: tuple[str, ...]
-
-
-def digestible(labels: Any) -> bool:
-    """Tell whether labels are so few that they are hashed."""
-    return math.prod(labels.shape) <= _MOST_HASHED_PX
 
 
 def measured_job(request: Request) -> Job[MeasuredLabels]:
@@ -200,11 +199,10 @@ def measured_job(request: Request) -> Job[MeasuredLabels]:
     total = 2 * _STEPS
     for number, image in enumerate(request.images):
         done = _STEPS * number // len(request.images)
-        digest = ""
-        if digestible(image.measured):
-            digest = yield from as_part(digest_job(image.measured), done, total, "")
-        digests.append(digest)
-        origins.append((image.record, (yield from _origin_job(image, digest, done, total))))
+        digests.append((yield from as_part(_digest_job(image.measured), done, total, "")))
+        origins.append((image.record, (yield from _origin_job(image, digests[-1], done, total))))
+    for excluded in request.excluded:
+        digests.append((yield from as_part(_digest_job(excluded), _STEPS, total, "")))
     measurement = yield from as_part(
         measure_job(
             {image.title: image.measured for image in request.images},
@@ -223,12 +221,21 @@ def measured_job(request: Request) -> Job[MeasuredLabels]:
     return MeasuredLabels(request, measurement, tuple(digests))
 
 
+def _digest_job(labels: Any) -> Job[str]:
+    """Return the hash of labels, empty for very many."""
+    if math.prod(labels.shape) > _MOST_HASHED_PX:
+        return ""
+    return (yield from digest_job(labels))
+
+
 def _origin_job(image: LabelledImage, digest: str, done: int, total: int) -> Job[Origin]:
     """Return whether labels are as the model gave them; those of all planes are compared."""
-    if image.record is None or not image.record.labels_sha256 or not digestible(image.labels):
+    if image.record is None or not image.record.labels_sha256:
         return Origin.UNKNOWN
     if image.plane is not None:
-        digest = yield from as_part(digest_job(image.labels), done, total, "")
+        digest = yield from as_part(_digest_job(image.labels), done, total, "")
+    if not digest:
+        return Origin.UNKNOWN
     is_same = digest == image.record.labels_sha256
     return Origin.PREDICTION if is_same else Origin.CHANGED
 
@@ -256,6 +263,18 @@ class MeasuredFacets:
     facets: tuple[Facets, ...]
     titles: tuple[str, ...]
     sizes: pd.DataFrame
+
+    def caption(self) -> str:
+        """Return a sentence on how many facets there are, and which ones the sizes are about."""
+        n = sum(len(found.table) for found in self.facets)
+        border = sum(found.n_border for found in self.facets)
+        small = sum(found.n_small for found in self.facets)
+        share = "an edge" if self.settings.connectivity == 1 else "a corner"
+        least = f"{small} smaller than {self.settings.min_area_px} px are none. " if small else ""
+        return (
+            f"{n} facets, connected where pixels share {share}; the {border} at the border are "
+            f"not in the sizes. {least}Sizes of facets are no grain sizes."
+        )
 
     def table(self) -> pd.DataFrame:
         """Return one table of all facets, with the image and plane that each lies in."""
@@ -288,11 +307,7 @@ def all_facets_job(request: Request, settings: FacetSettings) -> Job[MeasuredFac
         )
         title = plane_title(plane, image.shape, image.name)
         found.append(
-            (
-                yield from as_part(
-                    job, _STEPS * number, _STEPS * len(parts), title, span=_STEPS
-                )
-            )
+            (yield from as_part(job, _STEPS * number, _STEPS * len(parts), title, span=_STEPS))
         )
         titles.append(title)
     return MeasuredFacets(settings, tuple(found), tuple(titles), size_distributions(found))
@@ -395,6 +410,8 @@ class LocalMap:
         Edge of the window.
     values : array of float32, shape (..., Y, X)
         Fraction, 0-1; NaN where the window shows no fracture mode. Of one plane or of all.
+    title : str
+        Name of the image, and of the plane where it is one of several.
     plane : tuple of int or None
         Index of the plane; None for all of them.
     """
@@ -402,13 +419,16 @@ class LocalMap:
     mode: str
     window_px: int
     values: Any
+    title: str
     plane: tuple[int, ...] | None = None
 
 
 def local_map_job(
-    image: LabelledImage, mode: str, window_px: int, plane: tuple[int, ...] | None
+    image: LabelledImage, mode: str, window_px: int | None, plane: tuple[int, ...] | None
 ) -> Job[LocalMap]:
     """Measure the local fraction of a fracture mode in a plane, or in all that are measured.
+
+    Without `window_px` the window has the size of `window_for`.
 
     Yields
     ------
@@ -421,6 +441,7 @@ def local_map_job(
         If there is no memory for the map.
     """
     shape = image.shape if plane is None else image.shape[-2:]
+    window_px = window_for(image.shape) if window_px is None else window_px
     refuse_if_too_large(array_bytes(shape, np.float32), f"The map of {image.name}")
     values = np.full(shape, np.nan, np.float32)
     planes = image.planes if plane is None else (plane,)
@@ -436,4 +457,5 @@ def local_map_job(
         )
         title = plane_title(index, image.shape, image.name)
         yield from as_part(job, _STEPS * number, _STEPS * len(planes), title, span=_STEPS)
-    return LocalMap(mode, window_px, values, plane)
+    title = image.name if plane is None else plane_title(plane, image.shape, image.name)
+    return LocalMap(mode, window_px, values, title, plane)

@@ -1,0 +1,61 @@
+"""Lines on a measurement: the mark that it is old, the sentence, the denominator, caveats."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg._napari.widgets.style import MARK_STYLE
+from napari_fractoseg.measurement.measure import Measurement
+
+__all__ = ["ResultLines"]
+
+_SMALLER = 0.85
+
+
+class ResultLines(QWidget):
+    """Lines on a measurement, which are marked when it is not that of what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.old = plain_label()
+        self.old.setStyleSheet(MARK_STYLE)
+        self.sentence, self.areas, self.caveats = plain_label(), plain_label(), plain_label()
+        for label in (self.areas, self.caveats):
+            _make_smaller(label)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        for label in (self.old, self.sentence, self.areas, self.caveats):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            layout.addWidget(label)
+        self.hide()
+
+    def show_measurement(self, measurement: Measurement | None) -> None:
+        """Show the sentence and all that belongs beside it; nothing without a measurement."""
+        self.setVisible(measurement is not None)
+        if measurement is None:
+            self.mark("")
+            return
+        self.sentence.setText(str(measurement))
+        accuracies = [
+            f"{found.class_name}: {text}"
+            for found in measurement.mode_estimates
+            if (text := found.sampling.accuracy_text())
+        ]
+        self.areas.setText("\n".join([*accuracies, str(measurement.areas)]))
+        self.caveats.setText("\n".join(f"· {caveat}" for caveat in measurement.caveats))
+
+    def mark(self, text: str) -> None:
+        """Say why the numbers are old, and show them in grey; an empty text takes that back."""
+        self.old.setText(text)
+        self.old.setVisible(bool(text))
+        for label in (self.sentence, self.areas, self.caveats):
+            label.setEnabled(not text)
+
+
+def _make_smaller(label: QLabel) -> None:
+    font = label.font()
+    font.setPointSizeF(font.pointSizeF() * _SMALLER)
+    label.setFont(font)
