@@ -202,6 +202,13 @@ class Measurement:
         """Fractions of the fracture modes in the area that shows one, such as i / (i + t)."""
         return tuple(found for found in self.estimates if found.of == MODES)
 
+    def pooled_text(self) -> str:
+        """Return the parts of the fracture modes in all fields as one area; empty for one field."""
+        if len(self.fields) < 2:
+            return ""
+        parts = listed(f"{e.class_name} {percent_text(e.pooled, 1)}" for e in self.mode_estimates)
+        return f"All fields as one area: {parts}."
+
     def table(self) -> pd.DataFrame:
         """Return the estimates as a table, a row for each."""
         return pd.DataFrame([found.to_dict() for found in self.estimates])

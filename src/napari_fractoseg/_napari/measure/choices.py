@@ -38,6 +38,7 @@ _EACH, _PARTS, _PX, _UM = "each", "parts", "px", "um"
 _NONE, _FIRST_PART, _PATTERN = "none", "first part", "pattern"
 _UP_TO_UNDERSCORE = r"^([^_]+)_"
 _LARGEST = 10**6
+_NUMBER_PX = 84
 
 
 class PixelSize(QWidget):
@@ -54,11 +55,10 @@ class PixelSize(QWidget):
         self.edit.setValidator(QDoubleValidator(0.0, 1e9, 9))
         self.line = plain_label()
         self.edit.textChanged.connect(self._on_text)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(1)
-        layout.addWidget(self.edit)
-        layout.addWidget(self.line)
+        self.edit.setFixedWidth(_NUMBER_PX)
+        layout = in_a_row(self.edit, self.line)
+        layout.setStretch(1, 1)
+        self.setLayout(layout)
 
     @property
     def given_um(self) -> float | None:
@@ -90,15 +90,17 @@ class PixelSize(QWidget):
         known = {size for size in self._of_layers if size is not None}
         says = " and ".join(f"{size:.4g}" for size in sorted(known)) or "nothing"
         layers = "layers say" if len(self._of_layers) > 1 else "layer says"
-        self.edit.setPlaceholderText(says if known else "not known")
+        self.edit.setPlaceholderText(says if len(known) == 1 else "")
         if self.given_um is not None:
-            text = f"µm, given by hand (the {layers} {says})"
+            text = f"µm, by hand ({layers} {says})"
         elif not known:
-            text = "not known: sizes are in pixels"
+            text = "not known: sizes in pixels"
         elif None in self._of_layers:
-            text = f"the {layers} {says} µm, or nothing"
+            text = f"µm, the {layers} {says}, or nothing"
+        elif len(known) > 1:
+            text = f"µm, as each layer says: {says}"
         else:
-            text = f"{says} µm, from the layer (scale and units)"
+            text = "µm, as the layer says"
         self.line.setText(text)
 
 
@@ -182,9 +184,9 @@ class FieldsChoice(QWidget):
         self.kind = ComboBox(
             choices=[
                 ("each plane", _EACH),
-                ("grid, as many along each side", _PARTS),
-                ("grid of squares, px", _PX),
-                ("grid of squares, µm", _UM),
+                ("grid n x n", _PARTS),
+                ("squares of … px", _PX),
+                ("squares of … µm", _UM),
             ],
             name="fields",
         )
@@ -208,6 +210,10 @@ class FieldsChoice(QWidget):
         for number in self._numbers.values():
             number.valueChanged.connect(self._on_change)
         self._show()
+
+    def divide(self) -> None:
+        """Choose as many fields along each side as the box says."""
+        self.kind.value = _PARTS
 
     def layout_of_fields(self) -> FieldLayout:
         """Return how planes are divided into fields."""

@@ -13,7 +13,7 @@ from magicgui.widgets import ComboBox, RadioButtons
 from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import Slot
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFormLayout, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFormLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from napari_fractoseg._napari.layers import images_of, pixel_size_um, shown_plane, unwrapped
 from napari_fractoseg._napari.measure.choices import (
@@ -128,6 +128,10 @@ class MeasureWidget(Dock):
         self.watch = LabelsWatch(viewer, self)
         self.controls = RunControls(self, viewer, "Measure", blocked=self._blocked)
         self.lines = ResultLines()
+        self.divide_button = QPushButton("Divide it into 4 x 4 fields, for an interval")
+        self.divide_button.setToolTip(
+            "The interval is about this image only, and fields must be larger than the facets"
+        )
         self.plots = ResultPlots(viewer)
         self.facets_button = small_button(
             "Facets as a layer", "Numbered facets with napari's table: a click on a row goes there"
@@ -170,7 +174,9 @@ class MeasureWidget(Dock):
         self.below.setLayout(buttons)
         layout = self.column
         layout.addLayout(form)
-        for widget in (self.facet_options, self.controls, self.lines, self.plots, self.below):
+        for widget in (self.facet_options, self.controls, self.lines):
+            layout.addWidget(widget)
+        for widget in (self.divide_button, self.plots, self.below):
             layout.addWidget(widget)
         layout.addStretch(1)
 
@@ -189,6 +195,7 @@ class MeasureWidget(Dock):
         controls.button.clicked.connect(self.measure)
         controls.changed.connect(self._show_state)
         self.plots.wanted.connect(self._on_wanted)
+        self.divide_button.clicked.connect(self.divide)
         self.facets_button.clicked.connect(self.add_facets)
         self.map_button.clicked.connect(self.add_map)
         self.closed.connect(self._on_close)
@@ -338,6 +345,12 @@ class MeasureWidget(Dock):
         self._show_result(None)
         self._start(measured_job(request), "measuring", self._take_result)
 
+    @Slot()
+    def divide(self) -> None:
+        """Divide the image into fields, and measure it again."""
+        self.fields.divide()
+        self.measure()
+
     def _watched(self, request: Request, layers: tuple[Labels, ...]) -> list[Watched]:
         watched = [
             Watched(layer, image.labels, image.measured)
@@ -393,6 +406,7 @@ class MeasureWidget(Dock):
         self.plots.setVisible(has_result)
         self.below.setVisible(has_result)
         self.plots.setEnabled(not outdated)
+        self.divide_button.setVisible(self._is_one_field() and not outdated)
         can_go_on = has_result and not outdated and self.controls.is_idle
         for button in (self.facets_button, self.map_button, self.copy_button):
             button.setEnabled(can_go_on)
@@ -401,6 +415,9 @@ class MeasureWidget(Dock):
             self.plots.say_missing(outdated or (_GOES_ON if not self.controls.is_idle else ""))
         if can_go_on:
             self.fill_tab()
+
+    def _is_one_field(self) -> bool:
+        return self.result is not None and len(self.result.measurement.fields) == 1
 
     def _old_facets(self, outdated: str) -> str:
         """Return a sentence on layers of facets that are of labels as they were before."""

@@ -167,10 +167,10 @@ class ResultPlots(QWidget):
         canvas.add_legend(axes)
 
     def _caption(self) -> str:
-        if self.tab == SIZES and self.facets is not None:
-            return self.facets.caption()
+        if self.tab == SIZES and self.facets is not None and self.result is not None:
+            return self.facets.caption(self.result.request.scheme)
         if self.tab == MAP and self.map is not None:
-            return f"{self.map.title}, window {self.map.window_px} px. Not where nothing is near."
+            return f"{self.map.title}, window {self.map.window_px} px."
         return ""
 
     @Slot()

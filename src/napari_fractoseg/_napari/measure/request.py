@@ -24,6 +24,7 @@ from napari_fractoseg.measurement.measure import Measurement, measure_job
 from napari_fractoseg.measurement.sizes import size_distributions
 from napari_fractoseg.measurement.texts import labels_error, plane_title
 from napari_fractoseg.results.record import LabelRecord, Origin, digest_job
+from napari_fractoseg.text import listed
 
 __all__ = [
     "FacetRegions",
@@ -264,16 +265,21 @@ class MeasuredFacets:
     titles: tuple[str, ...]
     sizes: pd.DataFrame
 
-    def caption(self) -> str:
+    def caption(self, scheme: ClassScheme) -> str:
         """Return a sentence on how many facets there are, and which ones the sizes are about."""
-        n = sum(len(found.table) for found in self.facets)
-        border = sum(found.n_border for found in self.facets)
+        table = self.table()
+        counts = [
+            f"{int((table['class_name'] == mode.name).sum())} {mode.name}"
+            for mode in scheme.fracture_modes
+        ]
+        of_modes = table["class_name"].isin([mode.name for mode in scheme.fracture_modes])
+        border = int((of_modes & table["touches_border"]).sum())
         small = sum(found.n_small for found in self.facets)
         share = "an edge" if self.settings.connectivity == 1 else "a corner"
         least = f"{small} smaller than {self.settings.min_area_px} px are none. " if small else ""
         return (
-            f"{n} facets, connected where pixels share {share}; the {border} at the border are "
-            f"not in the sizes. {least}Sizes of facets are no grain sizes."
+            f"Facets (pixels that share {share}): {listed(counts)}; {border} at the border are not "
+            f"in the sizes. {least}Sizes of facets are no grain sizes."
         )
 
     def table(self) -> pd.DataFrame:

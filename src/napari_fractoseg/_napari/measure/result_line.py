@@ -44,7 +44,8 @@ class ResultLines(QWidget):
             for found in measurement.mode_estimates
             if (text := found.sampling.accuracy_text())
         ]
-        self.areas.setText("\n".join([*accuracies, str(measurement.areas)]))
+        lines = (*accuracies, measurement.pooled_text(), str(measurement.areas))
+        self.areas.setText("\n".join(filter(None, lines)))
         self.caveats.setText("\n".join(f"· {caveat}" for caveat in measurement.caveats))
 
     def mark(self, text: str) -> None:
