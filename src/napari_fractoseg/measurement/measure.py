@@ -32,6 +32,8 @@ __all__ = [
 
 ANALYSED, MODES = "analysed area", "area that shows a fracture mode"
 _COLUMN = {ANALYSED: "fraction_of_analysed", MODES: "fraction_of_modes"}
+SAMPLING_ONLY = "Intervals are of the sampling only."
+"""Beginning of the caveat on how wrong the labels are."""
 _PICTURE = ["image", "plane"]
 _STEPS = 100
 """Steps of the progress for each image."""
@@ -549,10 +551,10 @@ def _areas(table: pd.DataFrame, modes: list[str]) -> Areas:
 def _classification_caveat(error: FractionError | None) -> str:
     if error is None:
         return (
-            "Intervals are of the sampling only. How wrong the labels are is not known: check "
-            "points to correct the fractions for it."
+            f"{SAMPLING_ONLY} How wrong the labels are is not known: check points to correct the "
+            "fractions for it."
         )
-    return f"Intervals are of the sampling only. {str(error).rstrip('.')}."
+    return f"{SAMPLING_ONLY} {str(error).rstrip('.')}."
 
 
 def _sampling_caveats(units: _Units, estimates: Iterable[ClassEstimate]) -> Iterable[str]:
