@@ -268,7 +268,8 @@ def draw_sizes(
         label = f"{figure_text(curve.class_name)}, {len(curve.sizes)} facets"
         axes.step(curve.sizes[few], 100 * curve.parts[few], where="post", color=color, label=label)
         if sizes is not None:
-            _draw_quantiles(axes, sizes, curve.class_name, weighting, color)
+            of_size = sizes[sizes["size"] == curve.size]
+            _draw_quantiles(axes, of_size, curve.class_name, weighting, color)
     if drawn:
         if drawn[0].size.endswith(("_px", "_um", "_um2")):
             axes.set_xscale("log")

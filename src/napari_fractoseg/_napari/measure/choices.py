@@ -23,9 +23,9 @@ from superqt import QCollapsible
 
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import pixel_size_um
-from napari_fractoseg._napari.measure.request import FacetSettings
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
 from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg.measurement.facet_tables import FacetSettings
 from napari_fractoseg.measurement.fields import EACH, FieldLayout
 from napari_fractoseg.text import printable
 

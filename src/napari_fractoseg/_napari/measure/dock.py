@@ -35,8 +35,9 @@ from napari_fractoseg._napari.measure.request import (
     Request,
     all_facets_job,
     facet_regions_job,
-    local_map_job,
     measured_job,
+    plane_map_job,
+    whole_map_job,
 )
 from napari_fractoseg._napari.measure.result_line import ResultLines
 from napari_fractoseg._napari.measure.run import MeasureRun
@@ -353,7 +354,7 @@ class MeasureWidget(Dock):
 
     def _watched(self, request: Request, layers: tuple[Labels, ...]) -> list[Watched]:
         watched = [
-            Watched(layer, image.labels, image.measured)
+            Watched(layer, image.whole, image.labels)
             for layer, image in zip(layers, request.images, strict=True)
         ]
         excluded = self.excluded.layer
@@ -453,7 +454,7 @@ class MeasureWidget(Dock):
             wanted = mode, window, image, plane
             self._try(
                 (MAP, wanted),
-                partial(local_map_job, image, str(mode), window, plane),
+                partial(plane_map_job, image, str(mode), window, plane),
                 "mapping",
                 partial(self._take_map, image, wanted),
             )
@@ -468,12 +469,12 @@ class MeasureWidget(Dock):
 
     def _facets_job(self) -> Job[MeasuredFacets]:
         assert self.result is not None  # noqa: S101 - who asks has measured
-        return all_facets_job(self.result.request, self.facet_options.settings())
+        return all_facets_job(self.result, self.facet_options.settings())
 
     def _shown_image(self) -> tuple[LabelledImage, tuple[int, ...]]:
         """Return the image of the map, that whose labels are selected or the first; its plane."""
         image, layer = self._image_and_layer()
-        return image, image.plane or shown_plane(self.viewer, layer)
+        return image, () if image.plane is not None else shown_plane(self.viewer, layer)
 
     def _image_and_layer(self) -> tuple[LabelledImage, Labels]:
         assert self.result is not None  # noqa: S101 - who asks has measured
@@ -516,7 +517,7 @@ class MeasureWidget(Dock):
         if self._is_current():
             image, layer = self._image_and_layer()
             mode = str(self.plots.mode.value)
-            job = local_map_job(image, mode, self._window_px(), None)
+            job = whole_map_job(image, mode, self._window_px())
             self._start(job, "mapping", partial(self._take_map_layer, layer))
 
     def _take_map_layer(self, labels: Labels, found: LocalMap) -> None:
@@ -552,16 +553,20 @@ class MeasureWidget(Dock):
 
     def _copy(self, table: str) -> None:
         found = self._table(table)
+        if found is None:
+            facets = self.plots.facets
+            self.controls.say("" if facets is None else facets.no_sizes)
+            return
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(tsv_text(found))
         self.controls.say(f"Copied {len(found)} rows of {table}, with headers.")
 
-    def _table(self, table: str) -> pd.DataFrame:
+    def _table(self, table: str) -> pd.DataFrame | None:
         assert self.result is not None  # noqa: S101 - who copies has measured
         measurement, facets = self.result.measurement, self.plots.facets
         if facets is not None and table in _OF_FACETS:
-            return facets.sizes if table == "sizes" else facets.table()
+            return facets.tables.table() if table == "facets" else facets.sizes
         if table == "fields":
             return measurement.fields
         return measurement.groups() if table == "groups" else measurement.table()

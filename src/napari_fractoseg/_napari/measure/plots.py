@@ -155,7 +155,7 @@ class ResultPlots(QWidget):
             draw_fractions(axes, result.measurement, result.request.scheme, color=color)
         elif self.tab == SIZES and self.facets is not None:
             facets = self.facets
-            draw_sizes(axes, facets.facets, result.request.scheme, sizes=facets.sizes)
+            draw_sizes(axes, facets.tables.facets, result.request.scheme, sizes=facets.sizes)
         elif self.map is not None:
             draw_local_map(
                 axes,

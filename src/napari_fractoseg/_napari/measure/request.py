@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,24 @@ from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, as_part
-from napari_fractoseg.measurement.facets import Facets, facets_job
+from napari_fractoseg.measurement.facet_tables import (
+    FacetSettings,
+    FacetTables,
+    facet_arguments,
+    facets_of_planes_job,
+    plane_of_mask,
+    sizes_of,
+)
+from napari_fractoseg.measurement.facets import facets_job
 from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.local_fractions import local_fractions_job, window_for
 from napari_fractoseg.measurement.measure import Measurement, measure_job
-from napari_fractoseg.measurement.sizes import size_distributions
 from napari_fractoseg.measurement.texts import labels_error, plane_title
 from napari_fractoseg.results.record import LabelRecord, Origin, digest_job
 from napari_fractoseg.text import listed
 
 __all__ = [
     "FacetRegions",
-    "FacetSettings",
     "LabelledImage",
     "LocalMap",
     "MeasuredFacets",
@@ -36,8 +41,9 @@ __all__ = [
     "Request",
     "all_facets_job",
     "facet_regions_job",
-    "local_map_job",
     "measured_job",
+    "plane_map_job",
+    "whole_map_job",
 ]
 
 _STEPS = 1000
@@ -52,31 +58,36 @@ class LabelledImage:
     Parameters
     ----------
     name : str
-        Name of the image, which no other one has.
+        Name of the image, with the plane where it is one of several; no other one has it.
     labels : array of int, shape (..., Y, X)
-        Labels of all planes; read in parts, and never changed.
+        Labels that are measured; read in parts, and never changed.
+    whole : array of int, shape (..., Y, X)
+        Labels of all planes.
     scheme : ClassScheme
         Classes of the labels.
     plane : tuple of int or None
-        Index of the one plane that is measured, on the leading axes; None for all of them.
+        Index on the leading axes of the one plane that is measured; None for all of them.
     pixel_size_um : float or None
         Edge of a pixel in micrometres, if it is known.
     pixel_size_from : str
         Where that is known from; empty if it is not.
     exclude : array, DrawnArea or None
-        Area that is not measured.
+        Area of all planes that is not measured.
     image : MicrographStack or None
-        Image, for the grey levels.
+        Image of the shape of `labels`, for the grey levels.
     confidence : MicrographStack or None
-        How sure the model was.
+        How sure the model was, of the shape of `labels`.
     record : LabelRecord or None
         Record of the model that gave the labels.
     file : Path or None
-        File of the labels, if they have one.
+        File that the labels were opened from; those that are measured may be newer.
+    image_file : Path or None
+        File of the image.
     """
 
     name: str
     labels: Any
+    whole: Any
     scheme: ClassScheme
     plane: tuple[int, ...] | None = None
     pixel_size_um: float | None = None
@@ -86,59 +97,16 @@ class LabelledImage:
     confidence: MicrographStack | None = None
     record: LabelRecord | None = None
     file: Path | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the labels of all planes."""
-        return tuple(int(n) for n in self.labels.shape)
-
-    @property
-    def title(self) -> str:
-        """Name of the image, with the plane where it is one of several."""
-        return self.name if self.plane is None else plane_title(self.plane, self.shape, self.name)
-
-    @property
-    def planes(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the planes that are measured."""
-        return tuple(np.ndindex(self.shape[:-2])) if self.plane is None else (self.plane,)
-
-    @property
-    def measured(self) -> Any:
-        """Labels that are measured."""
-        return self.labels if self.plane is None else LazyPlane(self.labels, self.plane)
-
-    def labels_of(self, plane: tuple[int, ...]) -> Any:
-        """Return the labels of a plane, read when they are sliced."""
-        return LazyPlane(self.labels, plane)
+    image_file: Path | None = None
 
     def mask(self) -> Any:
         """Return the mask of the excluded area, None without one; see `DrawnArea.mask`."""
-        return self.exclude.mask() if isinstance(self.exclude, DrawnArea) else self.exclude
+        mask = self.exclude.mask() if isinstance(self.exclude, DrawnArea) else self.exclude
+        return mask if self.plane is None else plane_of_mask(mask, self.plane)
 
-    def mask_of(self, mask: Any, plane: tuple[int, ...]) -> Any:
-        """Return the part of the mask that is about a plane."""
-        if mask is None or len(mask.shape) == 2:
-            return mask
-        return LazyPlane(mask, plane)
-
-
-@dataclass(frozen=True)
-class FacetSettings:
-    """How facets are found.
-
-    Parameters
-    ----------
-    connectivity : int
-        1 where pixels are connected that share an edge, 2 where a corner is enough.
-    min_area_px : int
-        Area of the smallest facet.
-    weights : bool
-        Whether facets weigh by Miles and Lantuéjoul.
-    """
-
-    connectivity: int = 1
-    min_area_px: int = 1
-    weights: bool = False
+    def in_whole(self, values: Any) -> Any:
+        """Return the part of an array of the shape of `whole` that is measured."""
+        return values if self.plane is None else values[self.plane]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,12 +123,15 @@ class Request:
         Pattern of the specimens in the names of images; empty for none.
     excluded : tuple of array
         Arrays of labels layers that say what is excluded, to be hashed as well.
+    excluded_by : str
+        Name of the layer that says what is excluded; empty if nothing is.
     """
 
     images: tuple[LabelledImage, ...]
     layout: FieldLayout
     specimens: str = ""
     excluded: tuple[Any, ...] = ()
+    excluded_by: str = ""
 
     @property
     def scheme(self) -> ClassScheme:
@@ -181,11 +152,14 @@ class MeasuredLabels:
     digests : tuple of str
         Hash of the measured labels of each image, then of the excluded labels; empty where they
         are too large for it.
+    origins : tuple of Origin
+        Of the labels of each image, whether they are as the model gave them.
     """
 
     request: Request
     measurement: Measurement
     digests: tuple[str, ...]
+    origins: tuple[Origin, ...]
 
 
 def measured_job(request: Request) -> Job[MeasuredLabels]:
@@ -200,26 +174,27 @@ def measured_job(request: Request) -> Job[MeasuredLabels]:
     total = 2 * _STEPS
     for number, image in enumerate(request.images):
         done = _STEPS * number // len(request.images)
-        digests.append((yield from as_part(_digest_job(image.measured), done, total, "")))
-        origins.append((image.record, (yield from _origin_job(image, digests[-1], done, total))))
+        digests.append((yield from as_part(_digest_job(image.labels), done, total, "")))
+        origins.append((yield from _origin_job(image, digests[-1], done, total)))
     for excluded in request.excluded:
         digests.append((yield from as_part(_digest_job(excluded), _STEPS, total, "")))
+    records = [image.record for image in request.images]
     measurement = yield from as_part(
         measure_job(
-            {image.title: image.measured for image in request.images},
+            {image.name: image.labels for image in request.images},
             request.scheme,
-            pixel_size_um={image.title: image.pixel_size_um for image in request.images},
+            pixel_size_um={image.name: image.pixel_size_um for image in request.images},
             fields=request.layout,
             specimens=request.specimens or None,
-            exclude={i.title: i.mask_of(i.mask(), i.plane or ()) for i in request.images},
-            classification=labels_error(origins),
+            exclude={image.name: image.mask() for image in request.images},
+            classification=labels_error(zip(records, origins, strict=True)),
         ),
         _STEPS,
         total,
         "",
         span=_STEPS,
     )
-    return MeasuredLabels(request, measurement, tuple(digests))
+    return MeasuredLabels(request, measurement, tuple(digests), tuple(origins))
 
 
 def _digest_job(labels: Any) -> Job[str]:
@@ -234,7 +209,7 @@ def _origin_job(image: LabelledImage, digest: str, done: int, total: int) -> Job
     if image.record is None or not image.record.labels_sha256:
         return Origin.UNKNOWN
     if image.plane is not None:
-        digest = yield from as_part(_digest_job(image.labels), done, total, "")
+        digest = yield from as_part(_digest_job(image.whole), done, total, "")
     if not digest:
         return Origin.UNKNOWN
     is_same = digest == image.record.labels_sha256
@@ -250,96 +225,65 @@ class MeasuredFacets:
 
     Parameters
     ----------
-    settings : FacetSettings
-        How they were found.
-    facets : tuple of Facets
-        Of each image and plane, in their order.
-    titles : tuple of str
-        Name of the image and plane of each.
-    sizes : DataFrame
-        Distributions of the equivalent diameter, as `size_distributions` returns them.
+    tables : FacetTables
+        Facets of each image and plane.
+    sizes : DataFrame or None
+        Distributions of their sizes.
+    no_sizes : str
+        Why there are none.
+    boundary : DataFrame
+        Lengths of the boundaries between the modes in each plane.
     """
 
-    settings: FacetSettings
-    facets: tuple[Facets, ...]
-    titles: tuple[str, ...]
-    sizes: pd.DataFrame
+    tables: FacetTables
+    sizes: pd.DataFrame | None
+    no_sizes: str
+    boundary: pd.DataFrame
 
     def caption(self, scheme: ClassScheme) -> str:
         """Return a sentence on how many facets there are, and which ones the sizes are about."""
-        table = self.table()
-        counts = [
-            f"{int((table['class_name'] == mode.name).sum())} {mode.name}"
-            for mode in scheme.fracture_modes
-        ]
-        of_modes = table["class_name"].isin([mode.name for mode in scheme.fracture_modes])
-        border = int((of_modes & table["touches_border"]).sum())
-        small = sum(found.n_small for found in self.facets)
-        share = "an edge" if self.settings.connectivity == 1 else "a corner"
-        least = f"{small} smaller than {self.settings.min_area_px} px are none. " if small else ""
+        found = [plane.table for plane in self.tables.facets]
+        names = pd.concat([table["class_name"] for table in found])
+        borders = pd.concat([table["touches_border"] for table in found]).astype(bool)
+        modes = [mode.name for mode in scheme.fracture_modes]
+        counts = listed(f"{int((names == mode).sum())} {mode}" for mode in modes)
+        border = int((names.isin(modes) & borders).sum())
         return (
-            f"Facets (pixels that share {share}): {listed(counts)}; {border} at the border are not "
-            f"in the sizes. {least}Sizes of facets are no grain sizes."
+            f"Facets ({self.tables.settings}): {counts}; {border} at the border are not in the "
+            "sizes. Sizes of facets are no grain sizes."
         )
 
-    def table(self) -> pd.DataFrame:
-        """Return one table of all facets, with the image and plane that each lies in."""
-        tables = [f.table.assign(image=t) for f, t in zip(self.facets, self.titles, strict=True)]
-        table = pd.concat(tables, ignore_index=True)
-        table.insert(0, "image", table.pop("image"))
-        return table
 
-
-def all_facets_job(request: Request, settings: FacetSettings) -> Job[MeasuredFacets]:
-    """Measure the facets of all planes, and the distribution of their sizes.
+def all_facets_job(result: MeasuredLabels, settings: FacetSettings) -> Job[MeasuredFacets]:
+    """Measure the facets of all planes, and the distributions of their sizes.
 
     Yields
     ------
     Progress
-        Planes that are measured.
+        Images and planes that are measured.
     """
-    parts = list(_planes(request.images))
-    found, titles = [], []
-    masks: dict[int, Any] = {}
-    for number, (image, plane) in enumerate(parts):
-        if id(image) not in masks:
-            masks = {id(image): image.mask()}
-        job = facets_job(
-            image.labels_of(plane),
+    tables = FacetTables(settings)
+    boundaries = []
+    fields, images = result.measurement.fields, result.request.images
+    specimens = dict(zip(fields["image"], fields["specimen"], strict=True))
+    for number, image in enumerate(images):
+        job = facets_of_planes_job(
+            image.labels,
             image.scheme,
-            exclude=image.mask_of(masks[id(image)], plane),
+            settings,
+            name=image.name,
             pixel_size_um=image.pixel_size_um,
-            **_arguments(image, plane, settings),
+            exclude=image.mask(),
+            image=image.image,
+            confidence=image.confidence,
         )
-        title = plane_title(plane, image.shape, image.name)
-        found.append(
-            (yield from as_part(job, _STEPS * number, _STEPS * len(parts), title, span=_STEPS))
-        )
-        titles.append(title)
-    return MeasuredFacets(settings, tuple(found), tuple(titles), size_distributions(found))
-
-
-def _planes(images: Sequence[LabelledImage]) -> Iterator[tuple[LabelledImage, tuple[int, ...]]]:
-    for image in images:
-        for plane in image.planes:
-            yield image, plane
-
-
-def _arguments(
-    image: LabelledImage, plane: tuple[int, ...], settings: FacetSettings
-) -> dict[str, Any]:
-    given = {"image": image.image, "confidence": image.confidence}
-    values = {
-        name: LazyPlane(stack.data, plane, stack.rgb)
-        for name, stack in given.items()
-        if stack is not None and stack.shape == image.shape
-    }
-    return {
-        "connectivity": settings.connectivity,
-        "min_area_px": settings.min_area_px,
-        "weights": settings.weights,
-        **values,
-    }
+        total = _STEPS * len(images)
+        found = yield from as_part(job, _STEPS * number, total, image.name, span=_STEPS)
+        for plane, facets in enumerate(found.facets, start=1):
+            tables.add(facets, image=image.name, plane=plane, specimen=specimens[image.name])
+        boundaries.append(found.boundary)
+    sizes, no_sizes = sizes_of(tables)
+    return MeasuredFacets(tables, sizes, no_sizes, pd.concat(boundaries, ignore_index=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,33 +316,33 @@ def facet_regions_job(image: LabelledImage, settings: FacetSettings) -> Job[Face
     ImageError
         If there is no memory for the numbers.
     """
-    refuse_if_too_large(array_bytes(image.shape, np.int32), f"The facets of {image.name}")
-    regions = np.zeros(image.shape, np.int32)
+    shape = tuple(image.whole.shape)
+    refuse_if_too_large(array_bytes(shape, np.int32), f"The facets of {image.name}")
+    whole = np.zeros(shape, np.int32)
+    regions = image.in_whole(whole)
+    planes = list(np.ndindex(regions.shape[:-2]))
     tables: list[pd.DataFrame] = []
     mask, n = image.mask(), 0
-    for number, plane in enumerate(image.planes):
+    for done, plane in enumerate(planes):
         job = facets_job(
-            image.labels_of(plane),
+            LazyPlane(image.labels, plane),
             image.scheme,
-            exclude=image.mask_of(mask, plane),
+            exclude=plane_of_mask(mask, plane),
             pixel_size_um=image.pixel_size_um,
             regions=regions[plane],
-            **_arguments(image, plane, settings),
+            **facet_arguments(settings, plane, image.image, image.confidence),
         )
-        title = plane_title(plane, image.shape, image.name)
-        total = _STEPS * len(image.planes)
-        found = yield from as_part(job, _STEPS * number, total, title, span=_STEPS)
-        table = found.table
-        if n:
-            shown = regions[plane]
-            np.add(shown, n, out=shown, where=shown > 0)
-            table = table.assign(index=table["index"] + n)
-        if len(image.shape) > 2:
-            at = int(np.ravel_multi_index(plane, image.shape[:-2])) + 1
-            table.insert(1, "plane", at)
+        total = _STEPS * len(planes)
+        found = yield from as_part(job, _STEPS * done, total, image.name, span=_STEPS)
+        table = found.table.assign(index=found.table["index"] + n)
+        shown = regions[plane]
+        np.add(shown, n, out=shown, where=shown > 0)
+        if len(shape) > 2:
+            index = plane if image.plane is None else image.plane
+            table.insert(1, "plane", int(np.ravel_multi_index(index, shape[:-2])) + 1)
         tables.append(table)
         n += len(table)
-    return FacetRegions(regions, pd.concat(tables, ignore_index=True))
+    return FacetRegions(whole, pd.concat(tables, ignore_index=True))
 
 
 # ---- map ---------------------------------------------------------------------------------
@@ -414,27 +358,62 @@ class LocalMap:
         Name of the fracture mode.
     window_px : int
         Edge of the window.
-    values : array of float32, shape (..., Y, X)
-        Fraction, 0-1; NaN where the window shows no fracture mode. Of one plane or of all.
+    values : array of float32
+        Fraction, 0-1; NaN where the window shows no fracture mode, and where nothing was
+        measured. Of one plane, or of all planes of the labels.
     title : str
         Name of the image, and of the plane where it is one of several.
-    plane : tuple of int or None
-        Index of the plane; None for all of them.
     """
 
     mode: str
     window_px: int
     values: Any
     title: str
-    plane: tuple[int, ...] | None = None
 
 
-def local_map_job(
-    image: LabelledImage, mode: str, window_px: int | None, plane: tuple[int, ...] | None
+def plane_map_job(
+    image: LabelledImage, mode: str, window_px: int | None, plane: tuple[int, ...]
 ) -> Job[LocalMap]:
-    """Measure the local fraction of a fracture mode in a plane, or in all that are measured.
+    """Measure the local fraction of a fracture mode in a plane.
 
-    Without `window_px` the window has the size of `window_for`.
+    Parameters
+    ----------
+    image : LabelledImage
+        Image with its labels.
+    mode : str
+        Name of the fracture mode.
+    window_px : int or None
+        Edge of the window; None for `window_for`.
+    plane : tuple of int
+        Index of the plane among those that are measured.
+
+    Yields
+    ------
+    Progress
+        Blocks that are measured.
+
+    Raises
+    ------
+    ImageError
+        If there is no memory for the map.
+    """
+    shape = tuple(image.labels.shape)
+    refuse_if_too_large(array_bytes(shape[-2:], np.float32), f"The map of {image.name}")
+    window = window_px or window_for(shape)
+    exclude = plane_of_mask(image.mask(), plane)
+    values = yield from local_fractions_job(
+        LazyPlane(image.labels, plane), image.scheme, mode, window, exclude=exclude
+    )
+    return LocalMap(mode, window, values, plane_title(plane, shape, image.name))
+
+
+def whole_map_job(image: LabelledImage, mode: str, window_px: int | None) -> Job[LocalMap]:
+    """Measure the local fraction of a fracture mode in all planes that are measured.
+
+    Parameters
+    ----------
+    image, mode, window_px
+        As of `plane_map_job`.
 
     Yields
     ------
@@ -446,22 +425,20 @@ def local_map_job(
     ImageError
         If there is no memory for the map.
     """
-    shape = image.shape if plane is None else image.shape[-2:]
-    window_px = window_for(image.shape) if window_px is None else window_px
+    shape = tuple(image.whole.shape)
     refuse_if_too_large(array_bytes(shape, np.float32), f"The map of {image.name}")
-    values = np.full(shape, np.nan, np.float32)
-    planes = image.planes if plane is None else (plane,)
-    mask = image.mask()
-    for number, index in enumerate(planes):
+    whole = np.full(shape, np.nan, np.float32)
+    values, mask = image.in_whole(whole), image.mask()
+    window = window_px or window_for(shape)
+    planes = list(np.ndindex(values.shape[:-2]))
+    for done, plane in enumerate(planes):
         job = local_fractions_job(
-            image.labels_of(index),
+            LazyPlane(image.labels, plane),
             image.scheme,
             mode,
-            window_px,
-            exclude=image.mask_of(mask, index),
-            out=values[index] if plane is None else values,
+            window,
+            exclude=plane_of_mask(mask, plane),
+            out=values[plane],
         )
-        title = plane_title(index, image.shape, image.name)
-        yield from as_part(job, _STEPS * number, _STEPS * len(planes), title, span=_STEPS)
-    title = image.name if plane is None else plane_title(plane, image.shape, image.name)
-    return LocalMap(mode, window_px, values, title, plane)
+        yield from as_part(job, _STEPS * done, _STEPS * len(planes), image.name, span=_STEPS)
+    return LocalMap(mode, window, whole, image.name)

@@ -21,7 +21,10 @@ from napari_fractoseg._napari.measure.request import LabelledImage
 from napari_fractoseg._napari.origin import is_in_doubt
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ImageError
+from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.inference.result import CONFIDENCE
+from napari_fractoseg.measurement.texts import plane_title
 from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.text import listed
 
@@ -112,29 +115,47 @@ def labelled_images(
     """
     found: list[LabelledImage] = []
     for layer in layers:
-        labels = labels_of(layer)
+        whole = labels_of(layer)
+        shape = tuple(int(n) for n in whole.shape)
+        plane = shown_plane(viewer, layer) if only_shown_plane and len(shape) > 2 else None
+        name = image_name(layer) if plane is None else plane_title(plane, shape, image_name(layer))
         size_um, size_from = size_of(layer)
         its_image = image if len(layers) == 1 else next(iter(_images(viewer, layer)), None)
-        is_stack = len(labels.shape) > 2
-        confidence = _confidence_of(viewer, layer)
+        exclude = None
+        if excluded is not None:
+            exclude = excluded_area(excluded, layer, on_all_planes=on_all_planes)
         found.append(
             LabelledImage(
-                name=unique_name(image_name(layer), [each.name for each in found]),
-                labels=labels,
+                name=unique_name(name, [each.name for each in found]),
+                labels=whole if plane is None else LazyPlane(whole, plane),
+                whole=whole,
                 scheme=classes_of(layer),
-                plane=shown_plane(viewer, layer) if is_stack and only_shown_plane else None,
+                plane=plane,
                 pixel_size_um=size_um,
                 pixel_size_from=size_from,
-                exclude=None
-                if excluded is None
-                else excluded_area(excluded, layer, on_all_planes=on_all_planes),
-                image=None if its_image is None else stack_of(its_image),
-                confidence=None if confidence is None else stack_of(confidence),
+                exclude=exclude,
+                image=_stack(its_image, plane),
+                confidence=_stack(_confidence_of(viewer, layer), plane),
                 record=_record_of(layer),
-                file=Path(layer.source.path) if layer.source.path else None,
+                file=_file_of(layer),
+                image_file=_file_of(its_image),
             )
         )
     return tuple(found)
+
+
+def _stack(layer: Image | None, plane: tuple[int, ...] | None) -> MicrographStack | None:
+    """Return an image layer as a stack, or the one plane of it that is measured."""
+    if layer is None:
+        return None
+    stack = stack_of(layer)
+    if plane is None:
+        return stack
+    return MicrographStack(LazyPlane(stack.data, plane, stack.rgb), name=stack.name)
+
+
+def _file_of(layer: Layer | None) -> Path | None:
+    return Path(layer.source.path) if layer is not None and layer.source.path else None
 
 
 def _images(viewer: napari.viewer.Viewer, layer: Labels) -> list[Image]:
