@@ -204,6 +204,11 @@ class Measurement:
         """Fractions of the fracture modes in the area that shows one, such as i / (i + t)."""
         return tuple(found for found in self.estimates if found.of == MODES)
 
+    @property
+    def error_sentence(self) -> str:
+        """The caveat that says how wrong the labels may be, which belongs beside the interval."""
+        return next((c for c in self.caveats if c.startswith(SAMPLING_ONLY)), "")
+
     def pooled_text(self) -> str:
         """Return the parts of the fracture modes in all fields as one area; empty for one field."""
         if len(self.fields) < 2:

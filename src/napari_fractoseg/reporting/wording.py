@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from napari_fractoseg.measurement.fields import FieldLayout
-from napari_fractoseg.measurement.measure import SAMPLING_ONLY, Measurement
+from napari_fractoseg.measurement.measure import Measurement
 from napari_fractoseg.measurement.texts import percent_text
 from napari_fractoseg.results.record import Origin
 from napari_fractoseg.text import listed, size_text
@@ -56,7 +56,7 @@ def methods_text(report: Report) -> str:
         _denominator_sentence(measurement),
         _fields_sentence(measurement),
         _interval_sentence(measurement),
-        next((c for c in measurement.caveats if c.startswith(SAMPLING_ONLY)), ""),
+        measurement.error_sentence,
         *_facet_sentences(report),
         str((report.audit or {}).get("sentence", "")),
     ]

@@ -6,14 +6,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from magicgui.widgets import ComboBox, RadioButtons
 from napari.layers import Image, Labels, Layer, Shapes
-from qtpy.QtCore import Slot
+from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFormLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_fractoseg._napari.layers import images_of, pixel_size_um, shown_plane, unwrapped
 from napari_fractoseg._napari.measure.choices import (
@@ -41,6 +50,7 @@ from napari_fractoseg._napari.measure.request import (
 )
 from napari_fractoseg._napari.measure.result_line import ResultLines
 from napari_fractoseg._napari.measure.run import MeasureRun
+from napari_fractoseg._napari.measure.save import refuse_folder, save_job
 from napari_fractoseg._napari.measure.sources import (
     classes_of,
     labelled_images,
@@ -65,6 +75,7 @@ __all__ = ["TITLE", "MeasureWidget", "measure_in_dock"]
 TITLE = "Measure fracture modes"
 """Title of the dock in the menu."""
 _OF_FACETS = ("sizes", "facets")
+_SAVED = ("report.html", "measurement.json", "tables (CSV)")
 
 _NO_LABELS = "Segment an image first, or open its labels: there is no labels layer to measure."
 _NO_TICK = "Tick the labels that are to be measured."
@@ -140,6 +151,9 @@ class MeasureWidget(Dock):
         self.map_button = small_button(
             "Map as a layer", "Fraction of the mode in a window around each pixel, from 0 to 1"
         )
+        self.save_button = small_button(
+            "Save report …", "Tables (CSV), all figures (JSON), figures and a report, in a folder"
+        )
         self.copy_button = QToolButton()
         self.copy_button.setText("Copy table ▾")
         # Qt would draw a second arrow over the first.
@@ -156,6 +170,7 @@ class MeasureWidget(Dock):
             ("Facets", "facets"),
         ):
             self.copy_menu.addAction(text, partial(self.copy, table))
+        self.buttons = (self.facets_button, self.map_button, self.save_button, self.copy_button)
         self.below = QWidget()
 
     def _lay_out(self) -> None:
@@ -170,14 +185,15 @@ class MeasureWidget(Dock):
         form.addRow("Excluded", self.excluded)
         form.addRow("Fields", self.fields)
         form.addRow("Specimen", self.specimens)
-        buttons = side_by_side(self.facets_button, self.map_button, self.copy_button)
+        buttons = QVBoxLayout(self.below)
         buttons.setContentsMargins(0, 0, 0, 0)
-        self.below.setLayout(buttons)
+        buttons.addLayout(side_by_side(self.facets_button, self.map_button))
+        buttons.addLayout(side_by_side(self.save_button, self.copy_button))
         layout = self.column
         layout.addLayout(form)
         for widget in (self.facet_options, self.controls, self.lines):
             layout.addWidget(widget)
-        for widget in (self.divide_button, self.plots, self.below):
+        for widget in (self.divide_button, self.plots, self.below, self.lines.caveats):
             layout.addWidget(widget)
         layout.addStretch(1)
 
@@ -199,6 +215,7 @@ class MeasureWidget(Dock):
         self.divide_button.clicked.connect(self.divide)
         self.facets_button.clicked.connect(self.add_facets)
         self.map_button.clicked.connect(self.add_map)
+        self.save_button.clicked.connect(self.ask_for_folder)
         self.closed.connect(self._on_close)
 
     # ---- what is chosen -----------------------------------------------------------------
@@ -311,7 +328,9 @@ class MeasureWidget(Dock):
             only_shown_plane=self.planes.value == "current",
         )
         arrays = () if not isinstance(excluded, Labels) else (labels_of(excluded),)
-        return Request(images, self.fields.layout_of_fields(), self.specimens.text(), arrays)
+        name = "" if excluded is None else str(excluded.name)
+        layout = self.fields.layout_of_fields()
+        return Request(images, layout, self.specimens.text(), arrays, name)
 
     def _blocked(self) -> str:
         """Return why nothing can be measured now."""
@@ -364,14 +383,15 @@ class MeasureWidget(Dock):
             watched.append(Watched(excluded))
         return watched
 
-    def _start(self, job: Job[Any], title: str, take: Callable[[Any], None]) -> None:
+    def _start(self, job: Job[Any], title: str, take: Callable[[Any], str]) -> None:
         self.controls.start(MeasureRun(job, title, take))
 
-    def _take_result(self, result: MeasuredLabels) -> None:
+    def _take_result(self, result: MeasuredLabels) -> str:
         self.watch.measured(result.digests)
         self._state_number += 1
         self._show_result(result)
         self.bring_into_view(self.below)
+        return ""
 
     def _show_result(self, result: MeasuredLabels | None) -> None:
         self.result = result
@@ -409,7 +429,7 @@ class MeasureWidget(Dock):
         self.plots.setEnabled(not outdated)
         self.divide_button.setVisible(self._is_one_field() and not outdated)
         can_go_on = has_result and not outdated and self.controls.is_idle
-        for button in (self.facets_button, self.map_button, self.copy_button):
+        for button in self.buttons:
             button.setEnabled(can_go_on)
         self.controls.call_button("Measure again" if outdated else "Measure", bool(outdated))
         if has_result and not self.plots.is_drawn:
@@ -460,7 +480,7 @@ class MeasureWidget(Dock):
             )
 
     def _try(
-        self, key: Any, make: Callable[[], Job[Any]], title: str, take: Callable[[Any], None]
+        self, key: Any, make: Callable[[], Job[Any]], title: str, take: Callable[[Any], str]
     ) -> None:
         """Start a run, unless the same was started last: then it failed, or was cancelled."""
         if key != self._tried:
@@ -491,12 +511,14 @@ class MeasureWidget(Dock):
         wanted = self.plots.mode.value, self._window_px(), *self._shown_image()
         return found is not None and self._map_of == wanted
 
-    def _take_facets(self, found: MeasuredFacets) -> None:
+    def _take_facets(self, found: MeasuredFacets) -> str:
         self.plots.show_facets(found)
+        return found.no_sizes
 
-    def _take_map(self, image: LabelledImage, wanted: Any, found: LocalMap) -> None:
+    def _take_map(self, image: LabelledImage, wanted: Any, found: LocalMap) -> str:
         self._map_of = wanted
         self.plots.show_map(found, image.pixel_size_um)
+        return ""
 
     @Slot()
     def add_facets(self) -> None:
@@ -506,10 +528,11 @@ class MeasureWidget(Dock):
             job = facet_regions_job(image, self.facet_options.settings())
             self._start(job, "finding the facets", partial(self._take_regions, layer))
 
-    def _take_regions(self, labels: Labels, found: FacetRegions) -> None:
+    def _take_regions(self, labels: Labels, found: FacetRegions) -> str:
         _refuse_gone(self.viewer, labels)
         layer = add_facets(self.viewer, labels, found)
         self._facet_layers.append((layer, self._state_number))
+        return f"{len(found.table)} facets: click a row of the table to go to one."
 
     @Slot()
     def add_map(self) -> None:
@@ -520,9 +543,10 @@ class MeasureWidget(Dock):
             job = whole_map_job(image, mode, self._window_px())
             self._start(job, "mapping", partial(self._take_map_layer, layer))
 
-    def _take_map_layer(self, labels: Labels, found: LocalMap) -> None:
+    def _take_map_layer(self, labels: Labels, found: LocalMap) -> str:
         _refuse_gone(self.viewer, labels)
         add_map(self.viewer, labels, found)
+        return ""
 
     # ---- tables -------------------------------------------------------------------------
 
@@ -545,22 +569,21 @@ class MeasureWidget(Dock):
             job = self._facets_job()
             self._start(job, "finding the facets", partial(self._take_and_copy, table))
         else:
-            self._copy(table)
+            self.controls.say(self._copy(table))
 
-    def _take_and_copy(self, table: str, found: MeasuredFacets) -> None:
+    def _take_and_copy(self, table: str, found: MeasuredFacets) -> str:
         self._take_facets(found)
-        self._copy(table)
+        return self._copy(table)
 
-    def _copy(self, table: str) -> None:
+    def _copy(self, table: str) -> str:
+        """Copy a table, and return what is to be said of it."""
         found = self._table(table)
         if found is None:
-            facets = self.plots.facets
-            self.controls.say("" if facets is None else facets.no_sizes)
-            return
+            return "" if self.plots.facets is None else self.plots.facets.no_sizes
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(tsv_text(found))
-        self.controls.say(f"Copied {len(found)} rows of {table}, with headers.")
+        return f"Copied {len(found)} rows of {table}, with headers."
 
     def _table(self, table: str) -> pd.DataFrame | None:
         assert self.result is not None  # noqa: S101 - who copies has measured
@@ -570,6 +593,35 @@ class MeasureWidget(Dock):
         if table == "fields":
             return measurement.fields
         return measurement.groups() if table == "groups" else measurement.table()
+
+    # ---- files --------------------------------------------------------------------------
+
+    @Slot()
+    def ask_for_folder(self) -> QFileDialog:
+        """Open a dialog that asks for the folder of the report."""
+        dialog = QFileDialog(self, "Folder for the report and the tables")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(self.save)
+        dialog.open()
+        return dialog
+
+    @Slot(str)
+    def save(self, folder: str) -> None:
+        """Save tables, figures and report in a folder; an earlier measurement stays as it is."""
+        if not self._is_current() or self.result is None:
+            return
+        try:
+            refuse_folder(Path(folder))
+        except FractosegError as error:
+            self.controls.refuse(error)
+            return
+        job = save_job(self.result, self.plots.facets, self.facet_options.settings(), Path(folder))
+        self._start(job, "saving", self._take_saved)
+
+    def _take_saved(self, paths: list[Path]) -> str:
+        return f"Saved in {paths[0].parent}: {listed(_SAVED)} and figures."
 
     # ---- the end ------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.style import MARK_STYLE
@@ -11,34 +11,44 @@ from napari_fractoseg.measurement.measure import Measurement
 
 __all__ = ["ResultLines"]
 
-_SMALLER = 0.85
+_SMALL_STYLE = "font-size: 9pt"
 
 
 class ResultLines(QWidget):
-    """Lines on a measurement, which are marked when it is not that of what is shown."""
+    """Lines on a measurement, which are marked when it is not that of what is shown.
+
+    Attributes
+    ----------
+    caveats : QLabel
+        Line with what limits the number, for the dock to put below the figures.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.old = plain_label()
         self.old.setStyleSheet(MARK_STYLE)
-        self.sentence, self.areas, self.caveats = plain_label(), plain_label(), plain_label()
+        self.sentence, self.error, self.areas, self.caveats = (plain_label() for _ in range(4))
         for label in (self.areas, self.caveats):
-            _make_smaller(label)
+            label.setStyleSheet(_SMALL_STYLE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        for label in (self.old, self.sentence, self.areas, self.caveats):
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        for label in (self.old, self.sentence, self.error, self.areas):
             layout.addWidget(label)
+        for label in (self.old, self.sentence, self.error, self.areas, self.caveats):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.hide()
+        self.caveats.hide()
 
     def show_measurement(self, measurement: Measurement | None) -> None:
         """Show the sentence and all that belongs beside it; nothing without a measurement."""
         self.setVisible(measurement is not None)
+        self.caveats.setVisible(measurement is not None)
         if measurement is None:
             self.mark("")
             return
         self.sentence.setText(str(measurement))
+        self.error.setText(measurement.error_sentence)
         accuracies = [
             f"{found.class_name}: {text}"
             for found in measurement.mode_estimates
@@ -46,17 +56,12 @@ class ResultLines(QWidget):
         ]
         lines = (*accuracies, measurement.pooled_text(), str(measurement.areas))
         self.areas.setText("\n".join(filter(None, lines)))
-        self.caveats.setText("\n".join(f"· {caveat}" for caveat in measurement.caveats))
+        others = [c for c in measurement.caveats if c != measurement.error_sentence]
+        self.caveats.setText("\n".join(f"· {caveat}" for caveat in others))
 
     def mark(self, text: str) -> None:
         """Say why the numbers are old, and show them in grey; an empty text takes that back."""
         self.old.setText(text)
         self.old.setVisible(bool(text))
-        for label in (self.sentence, self.areas, self.caveats):
+        for label in (self.sentence, self.error, self.areas, self.caveats):
             label.setEnabled(not text)
-
-
-def _make_smaller(label: QLabel) -> None:
-    font = label.font()
-    font.setPointSizeF(font.pointSizeF() * _SMALLER)
-    label.setFont(font)

@@ -21,15 +21,21 @@ class MeasureRun(Run):
     title : str
         Name of the run.
     take : callable
-        Function that is called with the result; what it raises makes the run fail.
+        Function that is called with the result, and returns what is to be said of it; what it
+        raises makes the run fail.
     """
 
-    def __init__(self, job: Job[Any], title: str, take: Callable[[Any], None]) -> None:
+    def __init__(self, job: Job[Any], title: str, take: Callable[[Any], str]) -> None:
         super().__init__(job, title)
         self._take = take
+        self._text = ""
 
     def conclude(self, state: State) -> State:
         """Hand the result over."""
         if state is State.DONE:
-            self._take(self.result)
+            self._text = self._take(self.result)
         return state
+
+    def end_text(self) -> str:
+        """Return what is to be said of the result, or how the run ended without one."""
+        return self._text if self.state is State.DONE else super().end_text()
