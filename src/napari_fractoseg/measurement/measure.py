@@ -95,9 +95,10 @@ class Areas:
             ("background in it", self.background_px),
             ("unlabelled", self.unlabelled_px),
             ("excluded", self.excluded_px),
-            ("in no field", self.left_out_px),
         )
         rest = [f"{what} {percent_text(px / self.planes_px, 1)}" for what, px in parts]
+        if self.left_out_px:
+            rest.append(f"in no field {percent_text(self.left_out_px / self.planes_px, 1)}")
         return f"Analysed {analysed} of {self.planes_px} px: {listed(rest)}."
 
 

@@ -38,7 +38,7 @@ _EACH, _PARTS, _PX, _UM = "each", "parts", "px", "um"
 _NONE, _FIRST_PART, _PATTERN = "none", "first part", "pattern"
 _UP_TO_UNDERSCORE = r"^([^_]+)_"
 _LARGEST = 10**6
-_NUMBER_PX = 84
+_NUMBER_PX = 68
 
 
 class PixelSize(QWidget):

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -33,7 +34,7 @@ from napari_fractoseg._napari.measure.choices import (
     SpecimenChoice,
 )
 from napari_fractoseg._napari.measure.labels_list import LabelsList
-from napari_fractoseg._napari.measure.layers import add_facets, add_map
+from napari_fractoseg._napari.measure.layers import add_facets, add_map, open_table
 from napari_fractoseg._napari.measure.plots import MAP, SIZES, ResultPlots
 from napari_fractoseg._napari.measure.request import (
     FacetRegions,
@@ -159,6 +160,7 @@ class MeasureWidget(Dock):
         # Qt would draw a second arrow over the first.
         self.copy_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.copy_button.setToolTip("With headers, to paste into a spreadsheet")
+        self.copy_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.copy_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.copy_menu = QMenu(self.copy_button)
         self.copy_button.setMenu(self.copy_menu)
@@ -532,6 +534,7 @@ class MeasureWidget(Dock):
         _refuse_gone(self.viewer, labels)
         layer = add_facets(self.viewer, labels, found)
         self._facet_layers.append((layer, self._state_number))
+        open_table(self.viewer, self)
         return f"{len(found.table)} facets: click a row of the table to go to one."
 
     @Slot()

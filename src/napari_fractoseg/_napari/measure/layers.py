@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from napari.layers import Image, Labels, Layer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_fractoseg._napari.layer_metadata import facts_of, metadata_with
 from napari_fractoseg._napari.layers import placement, unique_name
 from napari_fractoseg._napari.measure.request import FacetRegions, LocalMap
 from napari_fractoseg._napari.widgets.plain_text import plain_text
+from napari_fractoseg._napari.widgets.run_queue import main_window
 
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["FACETS", "add_facets", "add_map", "facet_features", "follow_table"]
+__all__ = ["FACETS", "add_facets", "add_map", "facet_features", "open_table"]
 
 FACETS = "facets"
 """Word for what a layer of facets shows (`LayerFacts`)."""
@@ -37,6 +39,7 @@ _COLUMNS = (
 """Columns of the features table, without their units: the status bar of napari shows them all."""
 _UNITS = ("", "_px", "_um", "_um2")
 _ROUNDED = 4
+_TABLE = "Features table widget"
 _CANVAS_PX, _VIEW = 500, 5
 """Height of a canvas, about, and how many times that of a facet is seen on it."""
 
@@ -87,11 +90,33 @@ def add_facets(viewer: napari.viewer.Viewer, labels: Labels, found: FacetRegions
     )
     layer.editable = False
     viewer.add_layer(layer)
-    follow_table(viewer, layer, found.table)
+    _follow_table(viewer, layer, found.table)
     return layer
 
 
-def follow_table(viewer: napari.viewer.Viewer, layer: Labels, table: pd.DataFrame) -> None:
+def open_table(viewer: napari.viewer.Viewer, beside: QWidget) -> None:
+    """Open napari's features table as a tab of a dock, if it is not open yet.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer in whose window it is opened.
+    beside : QWidget
+        Widget of the dock.
+    """
+    is_open = any(_TABLE in name for name in viewer.window.dock_widgets)
+    try:
+        dock, _ = viewer.window.add_plugin_dock_widget("napari", _TABLE)
+    except (KeyError, ValueError):  # napari before 0.6.2 has none
+        return
+    window, ours = main_window(beside), beside.parent()
+    if not is_open and isinstance(window, QMainWindow) and isinstance(ours, QDockWidget):
+        window.tabifyDockWidget(ours, dock)
+    dock.show()
+    dock.raise_()
+
+
+def _follow_table(viewer: napari.viewer.Viewer, layer: Labels, table: pd.DataFrame) -> None:
     """Move sliders and camera to the facet whose row is chosen in the features table."""
     place = table[["row", "column", "row0", "row1", "column0", "column1"]].to_numpy(float)
     planes = table["plane"].to_numpy() - 1 if "plane" in table else np.zeros(len(table), int)

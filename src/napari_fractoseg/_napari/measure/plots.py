@@ -20,6 +20,7 @@ from napari_fractoseg._napari.measure.request import (
 )
 from napari_fractoseg._napari.widgets.controls import narrow
 from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg._napari.widgets.style import SMALL_STYLE
 from napari_fractoseg.reporting.figures import draw_fractions, draw_local_map, draw_sizes
 from napari_fractoseg.text import printable
 
@@ -67,6 +68,7 @@ class ResultPlots(QWidget):
         self.canvas.setFixedHeight(_HEIGHT_PX)
         self.canvas.setToolTip("Click to see it large")
         self.caption = plain_label()
+        self.caption.setStyleSheet(SMALL_STYLE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -142,7 +144,6 @@ class ResultPlots(QWidget):
         if self.is_drawn:
             self._draw(self.canvas)
         self.canvas.finish()
-        self.canvas.setVisible(self.is_drawn)
         self.caption.setText(self._caption() if self.is_drawn else self._missing)
         self.caption.setVisible(bool(self.caption.text()))
 
@@ -156,6 +157,8 @@ class ResultPlots(QWidget):
         elif self.tab == SIZES and self.facets is not None:
             facets = self.facets
             draw_sizes(axes, facets.tables.facets, result.request.scheme, sizes=facets.sizes)
+            if canvas is self.canvas:  # the whole text is longer than the axis
+                axes.set_ylabel("% by area, up to")
         elif self.map is not None:
             draw_local_map(
                 axes,
@@ -164,6 +167,8 @@ class ResultPlots(QWidget):
                 pixel_size_um=self._map_size_um,
                 color=color,
             )
+            if canvas is self.canvas:
+                canvas.figure.axes[-1].set_ylabel("%")
         canvas.add_legend(axes)
 
     def _caption(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg._napari.measure.excluded import DrawnArea
@@ -304,7 +305,7 @@ class FacetRegions:
 
 
 def facet_regions_job(image: LabelledImage, settings: FacetSettings) -> Job[FacetRegions]:
-    """Measure the facets of an image, numbered over all planes that are measured.
+    """Measure the facets of the fracture modes, numbered over all planes that are measured.
 
     Yields
     ------
@@ -334,15 +335,23 @@ def facet_regions_job(image: LabelledImage, settings: FacetSettings) -> Job[Face
         )
         total = _STEPS * len(planes)
         found = yield from as_part(job, _STEPS * done, total, image.name, span=_STEPS)
-        table = found.table.assign(index=found.table["index"] + n)
-        shown = regions[plane]
-        np.add(shown, n, out=shown, where=shown > 0)
+        table = _only_modes(found.table, regions[plane], image.scheme, n)
         if len(shape) > 2:
             index = plane if image.plane is None else image.plane
             table.insert(1, "plane", int(np.ravel_multi_index(index, shape[:-2])) + 1)
         tables.append(table)
         n += len(table)
     return FacetRegions(whole, pd.concat(tables, ignore_index=True))
+
+
+def _only_modes(
+    table: pd.DataFrame, regions: npt.NDArray[np.int32], scheme: ClassScheme, n: int
+) -> pd.DataFrame:
+    """Leave out regions of classes that are no fracture mode, and count on from `n`."""
+    kept = table["class_name"].isin([mode.name for mode in scheme.fracture_modes]).to_numpy()
+    numbers = np.concatenate([[0], np.where(kept, n + np.cumsum(kept), 0)]).astype(np.int32)
+    np.take(numbers, regions, out=regions, mode="clip")
+    return table[kept].assign(index=numbers[1:][kept]).reset_index(drop=True)
 
 
 # ---- map ---------------------------------------------------------------------------------

@@ -6,12 +6,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.widgets.plain_text import plain_label
-from napari_fractoseg._napari.widgets.style import MARK_STYLE
+from napari_fractoseg._napari.widgets.style import MARK_STYLE, SMALL_STYLE
 from napari_fractoseg.measurement.measure import Measurement
 
 __all__ = ["ResultLines"]
-
-_SMALL_STYLE = "font-size: 9pt"
 
 
 class ResultLines(QWidget):
@@ -28,8 +26,8 @@ class ResultLines(QWidget):
         self.old = plain_label()
         self.old.setStyleSheet(MARK_STYLE)
         self.sentence, self.error, self.areas, self.caveats = (plain_label() for _ in range(4))
-        for label in (self.areas, self.caveats):
-            label.setStyleSheet(_SMALL_STYLE)
+        for label in (self.error, self.areas, self.caveats):
+            label.setStyleSheet(SMALL_STYLE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)

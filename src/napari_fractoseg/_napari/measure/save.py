@@ -15,6 +15,7 @@ from napari_fractoseg._napari.measure.request import (
     MeasuredLabels,
     all_facets_job,
 )
+from napari_fractoseg.errors import OutputExistsError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, Progress, as_part
@@ -33,7 +34,13 @@ _MOST_PICTURES = 24
 
 def refuse_folder(folder: Path) -> None:
     """Raise an error if a folder has files of an earlier measurement, or cannot be written to."""
-    refuse_measured(folder, (REPORT, FIGURES))
+    try:
+        refuse_measured(folder, (REPORT, FIGURES))
+    except OutputExistsError as error:
+        raise OutputExistsError(
+            f"{folder} has files of an earlier measurement, which are not replaced. Choose another "
+            "folder."
+        ) from error
 
 
 def save_job(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from napari.utils.theme import get_theme
 
-__all__ = ["MARK_STYLE", "primary_style"]
+__all__ = ["MARK_STYLE", "SMALL_STYLE", "primary_style"]
 
 _MARK = "#8a5a00"
 MARK_STYLE = f"background: {_MARK}; color: white; font-weight: bold; padding: 3px;"
 """Style of a line that must not be overlooked."""
+SMALL_STYLE = "font-size: 9pt"
+"""Style of what belongs beside a number, in small letters."""
 
 
 def primary_style(theme_name: str, *, stands_out: bool = False) -> str:
