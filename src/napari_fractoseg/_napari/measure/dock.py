@@ -113,6 +113,7 @@ class MeasureWidget(Dock):
         self.result: MeasuredLabels | None = None
         self._of: tuple[_Choices, tuple[Labels, ...], tuple[Any, ...]] | None = None
         self._followed: list[tuple[Any, Any]] = []
+        self._is_image_by_hand = False
         self._tried: Any = None
         self._map_of: Any = None
         self._facet_layers: list[tuple[Labels, int]] = []
@@ -237,7 +238,8 @@ class MeasureWidget(Dock):
     def _on_labels(self) -> None:
         """Show what belongs to the layers that are ticked now, and follow them."""
         layers = self.labels.ticked()
-        self.image.reset_choices()
+        self._is_image_by_hand = False
+        self._offer_images()
         self._form.setRowVisible(self.image.native, len(layers) < 2)
         n_planes = max((_n_planes(layer) for layer in layers), default=1)
         self._form.setRowVisible(self.planes.native, n_planes > 1)
@@ -259,11 +261,19 @@ class MeasureWidget(Dock):
         self._on_choice()
 
     def _on_layers(self, _event: Any = None) -> None:
-        self.image.reset_choices()
+        self._offer_images()
         self._on_choice()
+
+    def _offer_images(self) -> None:
+        """Offer the images that fit; the first one is chosen, unless the user chose."""
+        with self.image.changed.blocked():
+            self.image.reset_choices()
+            if not self._is_image_by_hand:
+                self.image.value = self.image.choices[0]
 
     def _on_image(self, _value: Any = None) -> None:
         """Forget what the grey levels are in; the fractions are the same."""
+        self._is_image_by_hand = True
         self.plots.show_facets(None)
         self._on_choice()
 

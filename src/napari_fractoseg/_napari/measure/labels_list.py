@@ -77,8 +77,10 @@ class LabelsList(QListWidget):
     def refresh(self, _event: Any = None) -> None:
         """List the layers that the viewer has now."""
         self._layers = [x for x in reversed(self._viewer.layers) if is_teachable(x)]
-        self._ticked = [layer for layer in self._ticked if layer in self._layers]
-        self._is_by_hand = self._is_by_hand and bool(self._ticked)
+        left = [layer for layer in self._ticked if layer in self._layers]
+        if self._ticked and not left:  # all of them were removed
+            self._is_by_hand = False
+        self._ticked = left
         if not self._is_by_hand and not self._ticked and self._layers:
             self._ticked = [self._layers[0]]
         with self._silent():
