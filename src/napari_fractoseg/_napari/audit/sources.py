@@ -66,13 +66,16 @@ class _Row(QWidget):
         self.use.clicked.connect(self.changed)
         self.image = ComboBox(choices=self._images, nullable=False)
         narrow(self.image).setToolTip("The image that the labels are of")
-        self.image.changed.connect(self.changed)
+        self.image.changed.connect(self._on_image)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.use, 1)
         layout.addWidget(self.image.native, 1)
         labels.events.name.connect(self.refresh)
         self.refresh()
+
+    def _on_image(self, _value: object = None) -> None:
+        self.changed.emit()
 
     def _images(self, _widget: Any = None) -> list[tuple[str, Image]]:
         return [(printable(x.name), x) for x in images_of(self._viewer, self.labels)]
