@@ -3,6 +3,7 @@ from .annotations.options import AnnotationOptions
 from .annotations.via import read_via
 from .audit.plan import plan_points
 from .audit.points import PointCount
+from .audit.result import audit_result
 from .classes import ClassScheme, FractureClass
 from .errors import FractosegError
 from .evaluation.adjusted_areas import adjusted_areas
@@ -33,6 +34,7 @@ __all__ = [
     "TrainingPlan",
     "__version__",
     "adjusted_areas",
+    "audit_result",
     "class_fractions",
     "convert",
     "drain",

@@ -12,21 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_fractoseg.audit.planes import bands, plane_at
 from napari_fractoseg.audit.point_files import PLACES
 from napari_fractoseg.audit.points import DESIGNS, PointCount, check_class_names, plane_text
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
-from napari_fractoseg.images.lazy import at_index
 from napari_fractoseg.measurement.fields import field_table
 from napari_fractoseg.measurement.measure import of_image, refuse_unknown
 from napari_fractoseg.measurement.regions import Source
 from napari_fractoseg.text import listed, printable
-from napari_fractoseg.tiling import Box
 
 __all__ = ["allocated", "grid_lines", "plan_points"]
 
-_BAND_PX = 1024
-"""Number of rows that are read at once: those of a chunk of our zarr files."""
 _MOST_SEED = 2**32
 
 _Ints = npt.NDArray[np.int64]
@@ -226,12 +223,6 @@ class _Plane:
     source: Source
     class_px: Mapping[str, int]
 
-    def bands(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-        """Yield first row and labels of bands of rows; excluded pixels are 0."""
-        rows, columns = self.source.shape
-        for row in range(0, rows, _BAND_PX):
-            yield row, self.source.read(Box(row, min(row + _BAND_PX, rows), 0, columns))
-
     def rows_of(self, places: Iterable[tuple[int, int, int]]) -> Iterator[_Row]:
         """Yield the rows of the table for rows, columns and label values of pixels."""
         for row, column, value in places:
@@ -261,7 +252,7 @@ class _Frame:
             excluded_px += int(fields["excluded_px"].sum())
             unlabelled_px += int(fields["unlabelled_px"].sum())
             for row, index in enumerate(np.ndindex(tuple(array.shape[:-2]))):
-                source = Source(_at(array, index), scheme, _mask_at(mask, index))
+                source = Source(plane_at(array, index), scheme, _mask_at(mask, index))
                 areas = {c: int(fields[f"area_px_{c}"].iloc[row]) for c in scheme.names}
                 planes.append(_Plane(printable(name), index, source, areas))
         frame = cls(tuple(planes), scheme, excluded_px, unlabelled_px)
@@ -321,23 +312,16 @@ class _Frame:
         return found
 
 
-def _at(array: Any, index: tuple[int, ...]) -> Any:
-    """Return a plane of an array, which is not read yet if it is on disk."""
-    for number in index:
-        array = at_index(array, 0, number)
-    return array
-
-
 def _mask_at(mask: Any, index: tuple[int, ...]) -> Any:
     if mask is None:
         return None
     array = mask if hasattr(mask, "dtype") else np.asarray(mask)
-    return _at(array, index[: len(array.shape) - 2])  # one mask may be that of all planes
+    return plane_at(array, index[: len(array.shape) - 2])  # one mask may be that of all planes
 
 
 def _at_lines(plane: _Plane, rows: _Ints, columns: _Ints) -> Iterator[tuple[int, int, int]]:
     """Yield row, column and label value where rows and columns cross in the analysed area."""
-    for first, band in plane.bands():
+    for first, band in bands(plane.source, rows):
         own = rows[(rows >= first) & (rows < first + len(band))]
         values = band[np.ix_(own - first, columns)]
         for at_row, at_column in np.argwhere(values != UNLABELLED):
@@ -348,7 +332,7 @@ def _at_lines(plane: _Plane, rows: _Ints, columns: _Ints) -> Iterator[tuple[int,
 def _of_ranks(plane: _Plane, values: Sequence[int], ranks: _Ints) -> Iterator[tuple[int, int, int]]:
     """Yield row, column and label value of some pixels, by their rank among those of a kind."""
     seen = 0
-    for first, band in plane.bands():
+    for first, band in bands(plane.source):
         where = np.flatnonzero(np.isin(band, list(values)))
         own = ranks[(ranks >= seen) & (ranks < seen + len(where))] - seen
         seen += len(where)

@@ -21,6 +21,8 @@ from napari_fractoseg.measurement.texts import FractionError, percent_text
 from napari_fractoseg.text import listed
 
 __all__ = [
+    "ANALYSED",
+    "MODES",
     "Areas",
     "ClassEstimate",
     "Measurement",
