@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Slot
+from qtpy.QtCore import Qt, QTimer, Slot
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QPushButton, QWidget
 
 from napari_fractoseg._napari.audit.answer_panel import AnswerPanel
@@ -59,6 +59,8 @@ class AuditWidget(Dock):
         self.count: PointCount | None = None
         self.path: Path | None = None
         self._planning: Path | None = None
+        # Not at once: napari removes layers one by one, until none is left.
+        self._layers_soon = QTimer(self, singleShot=True, interval=0)
         self._make_controls()
         self._lay_out()
         self._connect()
@@ -80,7 +82,9 @@ class AuditWidget(Dock):
         self.file_line = plain_label()
         self.go_on_button = QPushButton()
         self.open_button = small_button("Open points …", "Go on with points that were saved")
-        self.new_button = small_button("New points …", "Close these, which are saved, and plan others")
+        self.new_button = small_button(
+            "New points …", "Close these, which are saved, and plan others"
+        )
         self.line = plain_label()
         self.panel = AnswerPanel()
         self.panel.make_shortcuts(self)
@@ -116,6 +120,7 @@ class AuditWidget(Dock):
 
     def _connect(self) -> None:
         self.sources.changed.connect(self._on_sources)
+        self.sources.painted.connect(self._show_result)
         self.form.changed.connect(self.controls.choice_changed)
         self.operator.editTextChanged.connect(self._on_operator)
         self.controls.button.clicked.connect(self.start)
@@ -124,7 +129,8 @@ class AuditWidget(Dock):
         self.new_button.clicked.connect(self.close_points)
         self.panel.stopped.connect(self.stop)
         self.panel.asked.connect(self.show_result)
-        self.view.changed.connect(self._on_layers)
+        self.view.changed.connect(self._layers_soon.start)
+        self._layers_soon.timeout.connect(self._on_session)
         self.closed.connect(self.stop)
         self.viewer.events.theme.connect(self._restyle)
         self._restyle()
@@ -296,11 +302,6 @@ class AuditWidget(Dock):
         self._show_session(problem)
         self._show_result()
 
-    @Slot()
-    def _on_layers(self) -> None:
-        """Go to the point again, as layers were added, removed, shown or hidden."""
-        self._on_session()
-
     def _show_session(self, problem: str) -> None:
         shown = self.view.shown_against()
         if shown:
@@ -324,7 +325,9 @@ class AuditWidget(Dock):
     def _show_result(self) -> None:
         chosen = self.sources.chosen()
         labels = None if chosen is None else chosen.arrays()
-        self.result.show_count(self.count, self.path, self._asked_operator, labels)
+        self.result.show_count(
+            self.count, self.path, self._asked_operator, labels, goes_on=self.session is not None
+        )
 
     @property
     def _asked_operator(self) -> str:
@@ -368,6 +371,8 @@ class AuditWidget(Dock):
         self.file_line.setToolTip(plain_text(path))
         name = self.operator_name
         n_done = told.get(name, 0)
-        text = f"Go on as {name} ({n_done} of {len(count)})" if n_done else f"Count as {name}, blind"
+        text = (
+            f"Go on as {name} ({n_done} of {len(count)})" if n_done else f"Count as {name}, blind"
+        )
         self.go_on_button.setText(button_text(text))
         self.go_on_button.setEnabled(bool(name))

@@ -123,8 +123,6 @@ def _folder_of(image: Image) -> Path:
         folder = Path(printable(source)).parent
         if folder.is_dir() and os.access(folder, os.W_OK):
             return folder
-    documents = QStandardPaths.writableLocation(
-        QStandardPaths.StandardLocation.DocumentsLocation
-    )
+    documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
     folder = Path(documents) if documents else Path.home()
     return folder if folder.is_dir() else Path.home()

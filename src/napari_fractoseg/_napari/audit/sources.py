@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
-from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtCore import Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.corrections import is_teachable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["AuditSources", "ChosenLabels"]
 
 _MOST_HEIGHT_PX = 130
+_PAINTED_AFTER_MS = 400
 _OPEN_FIRST = "Open an image with its labels first, or segment one."
 _TICK = "Tick the labels to be checked."
 
@@ -58,6 +59,7 @@ class _Row(QWidget):
     """Row of a labels layer: whether it is audited, and its image."""
 
     changed = Signal()
+    painted = Signal()
 
     def __init__(self, viewer: napari.viewer.Viewer, labels: Labels) -> None:
         super().__init__()
@@ -72,6 +74,8 @@ class _Row(QWidget):
         layout.addWidget(self.use, 1)
         layout.addWidget(self.image.native, 1)
         labels.events.name.connect(self.refresh)
+        for event in (labels.events.paint, labels.events.data):
+            event.connect(self._on_paint)
         self.refresh()
 
     def _on_image(self, _value: object = None) -> None:
@@ -95,6 +99,12 @@ class _Row(QWidget):
     def forget(self) -> None:
         """Stop following the layer, as it was removed."""
         self.labels.events.name.disconnect(self.refresh)
+        for event in (self.labels.events.paint, self.labels.events.data):
+            event.disconnect(self._on_paint)
+
+    def _on_paint(self, _event: Any = None) -> None:
+        if self.use.isChecked():
+            self.painted.emit()
 
 
 class AuditSources(QWidget):
@@ -108,12 +118,16 @@ class AuditSources(QWidget):
 
     changed = Signal()
     """Signal that other labels, or another image, are chosen."""
+    painted = Signal()
+    """Signal that ticked labels were changed a moment ago."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self.rows: list[_Row] = []
         self._was_touched = False
+        self._painted_soon = QTimer(self, singleShot=True, interval=_PAINTED_AFTER_MS)
+        self._painted_soon.timeout.connect(self.painted)
         inner = QWidget()
         self._column = QVBoxLayout(inner)
         self._column.setContentsMargins(2, 2, 2, 2)
@@ -165,11 +179,15 @@ class AuditSources(QWidget):
         recognise(labels)
         row = _Row(self._viewer, labels)
         row.changed.connect(self._on_row)
+        row.painted.connect(self._on_painted)
         return row
 
     def _on_row(self) -> None:
         self._was_touched = True
         self._show()
+
+    def _on_painted(self) -> None:
+        self._painted_soon.start()
 
     def _on_active(self, _event: Any = None) -> None:
         """Tick labels that are selected in the layer list, until the user has ticked some."""
