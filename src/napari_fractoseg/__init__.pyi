@@ -1,6 +1,9 @@
 from .annotations.conversion.convert import convert
 from .annotations.options import AnnotationOptions
 from .annotations.via import read_via
+from .audit.plan import plan_points
+from .audit.points import PointCount
+from .audit.result import audit_result
 from .classes import ClassScheme, FractureClass
 from .errors import FractosegError
 from .evaluation.adjusted_areas import adjusted_areas
@@ -26,10 +29,12 @@ __all__ = [
     "FractosegError",
     "FractureClass",
     "MicrographStack",
+    "PointCount",
     "Predictor",
     "TrainingPlan",
     "__version__",
     "adjusted_areas",
+    "audit_result",
     "class_fractions",
     "convert",
     "drain",
@@ -38,6 +43,7 @@ __all__ = [
     "list_models",
     "load_model",
     "measure",
+    "plan_points",
     "read_image",
     "read_via",
     "segment",

@@ -22,12 +22,16 @@ from napari_fractoseg.measurement.texts import FractionError, percent_text
 from napari_fractoseg.text import listed
 
 __all__ = [
+    "ANALYSED",
+    "MODES",
     "Areas",
     "ClassEstimate",
     "Measurement",
     "measure",
     "measure_job",
     "measurement_of_fields",
+    "of_image",
+    "refuse_unknown",
 ]
 
 ANALYSED, MODES = "analysed area", "area that shows a fracture mode"
@@ -382,8 +386,8 @@ def measure_job(
     images = dict(labels) if isinstance(labels, Mapping) else {name: labels}
     if not images:
         raise ImageError("There are no labels to measure. Give those of one image at least.")
-    _refuse_unknown(images, pixel_size_um, "pixel sizes")
-    _refuse_unknown(images, exclude, "excluded areas")
+    refuse_unknown(images, pixel_size_um, "pixel sizes")
+    refuse_unknown(images, exclude, "excluded areas")
     if specimens is not None:  # before the work
         specimens = specimens_of(images, specimens)
     tables = []
@@ -393,8 +397,8 @@ def measure_job(
             scheme,
             layout,
             image=image,
-            pixel_size_um=_of_image(pixel_size_um, image),
-            exclude=_of_image(exclude, image),
+            pixel_size_um=of_image(pixel_size_um, image),
+            exclude=of_image(exclude, image),
         )
         done, total = _STEPS * number, _STEPS * len(images)
         tables.append((yield from as_part(job, done, total, "", span=_STEPS)))
@@ -409,7 +413,8 @@ def measure_job(
     )
 
 
-def _refuse_unknown(images: Mapping[str, Any], values: Any, what: str) -> None:
+def refuse_unknown(images: Mapping[str, Any], values: Any, what: str) -> None:
+    """Raise if there are values, such as pixel sizes, of images that are not measured."""
     if isinstance(values, Mapping) and (unknown := [name for name in values if name not in images]):
         raise OptionError(
             f"There are {what} of images that are not measured: {listed(unknown)}. The images are "
@@ -417,7 +422,8 @@ def _refuse_unknown(images: Mapping[str, Any], values: Any, what: str) -> None:
         )
 
 
-def _of_image(value: Any, image: str) -> Any:
+def of_image(value: Any, image: str) -> Any:
+    """Return the value of an image, where values are given by image or as one of all images."""
     return value.get(image) if isinstance(value, Mapping) else value
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from napari_fractoseg.errors import OptionError, translated
-from napari_fractoseg.text import from_spreadsheet, listed
+from napari_fractoseg.errors import OptionError
+from napari_fractoseg.measurement.tables import read_texts
+from napari_fractoseg.text import listed
 
 __all__ = ["specimens_of"]
 
@@ -57,7 +58,8 @@ def specimens_of(
         group_by = pd.DataFrame(list(group_by.items()), columns=list(_COLUMNS))
     if isinstance(group_by, pd.DataFrame):
         return _by_table(names, group_by, "the table of specimens")
-    return _by_table(names, _read(Path(group_by)), str(group_by))
+    table = read_texts(Path(group_by), "a table of specimens").map(str.strip)
+    return _by_table(names, table, str(group_by))
 
 
 def _by_pattern(names: Sequence[str], pattern: str) -> pd.DataFrame:
@@ -75,16 +77,6 @@ def _by_pattern(names: Sequence[str], pattern: str) -> pd.DataFrame:
     found = {name: match[1] for name in names if (match := expression.search(name)) and match[1]}
     _refuse_missing(names, found, f"the pattern {pattern!r}")
     return pd.DataFrame({"image": names, "specimen": [found[name] for name in names]})
-
-
-def _read(path: Path) -> pd.DataFrame:
-    with translated(OptionError, f"{path} cannot be read as a table of specimens"):
-        first = path.read_text(encoding="utf-8-sig").partition("\n")[0]
-        separator = ";" if ";" in first and "," not in first else ","
-        table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    return table.map(lambda text: from_spreadsheet(text.strip()))
 
 
 def _by_table(names: Sequence[str], table: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.intervals import CONFIDENCE, check_confidence, wilson_interval
 
-__all__ = ["Estimate", "block_bootstrap"]
+__all__ = ["Estimate", "block_bootstrap", "smallest"]
 
 _NEAR_BOUND = 0.05
 """Means that are as near to 0 or 1 have the interval that is not symmetric."""
@@ -207,7 +207,7 @@ class Estimate:
         if self.no_interval or not self.mean > 0:
             return None
         wanted = wanted_ra_percent * (1 + _ROUNDING) / 100 * self.mean
-        return _smallest(2, lambda n: self._t_of(n) * self.s / math.sqrt(n) <= wanted)
+        return smallest(2, lambda n: self._t_of(n) * self.s / math.sqrt(n) <= wanted)
 
     def accuracy_text(self, wanted_ra_percent: float = 10) -> str:
         """Return the %RA and how many observations a wanted %RA takes; empty without an interval.
@@ -253,7 +253,7 @@ class Estimate:
         return f"{mean} ({level} interval {low} to {high} %; n = {self.n} {self.unit})"
 
 
-def _smallest(first: int, is_enough: Callable[[int], bool]) -> int | None:
+def smallest(first: int, is_enough: Callable[[int], bool]) -> int | None:
     """Return the smallest number that is enough, if all larger ones are enough as well."""
     high = first
     while not is_enough(high):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+import re
+from pathlib import Path
+from typing import Any
 
-from napari_fractoseg.text import printable, spreadsheet_safe
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from napari_fractoseg.errors import OptionError, translated
+from napari_fractoseg.files import read_file
+from napari_fractoseg.text import from_spreadsheet, printable, spreadsheet_safe
 
-__all__ = ["csv_text", "tsv_text"]
+__all__ = ["csv_text", "read_texts", "tsv_text"]
+
+_SEPARATOR = re.compile("[,;\t]")
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -57,3 +63,37 @@ def _with_safe_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 def _safe(value: Any) -> Any:
     return spreadsheet_safe(printable(value)) if isinstance(value, str) else value
+
+
+def read_texts(path: Path, what: str) -> pd.DataFrame:
+    """Read a CSV file of ours or of others, each cell as the text that `csv_text` was given.
+
+    Parameters
+    ----------
+    path : Path
+        File in UTF-8 with a line of titles. The separator is the first of comma, semicolon and
+        tab in it: some spreadsheet programs write semicolons.
+    what : str
+        What the file should be, such as "a table of specimens".
+
+    Returns
+    -------
+    DataFrame
+        Texts; those of empty cells are empty.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read as a table.
+    """
+    with translated(OptionError, f"{path} cannot be read as {what}"):
+        text = read_file(path).decode("utf-8-sig")
+        separator = _SEPARATOR.search(text.partition("\n")[0])
+        table = pd.read_csv(
+            io.StringIO(text),
+            sep=separator[0] if separator else ",",
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+        )
+    return table.astype(object).map(from_spreadsheet)

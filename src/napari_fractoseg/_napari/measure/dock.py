@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fractoseg._napari.audit.dock import AuditWidget
 from napari_fractoseg._napari.layers import images_of, pixel_size_um, shown_plane, unwrapped
 from napari_fractoseg._napari.measure.choices import (
     ExcludedChoice,
@@ -156,6 +157,9 @@ class MeasureWidget(Dock):
         self.save_button = small_button(
             "Save report …", "Tables (CSV), all figures (JSON), figures and a report, in a folder"
         )
+        self.audit_button = small_button(
+            "Audit by point count …", "Look at points by eye: how right are the labels?"
+        )
         self.copy_button = QToolButton()
         self.copy_button.setText("Copy table ▾")
         # Qt would draw a second arrow over the first.
@@ -192,6 +196,7 @@ class MeasureWidget(Dock):
         buttons.setContentsMargins(0, 0, 0, 0)
         buttons.addLayout(side_by_side(self.facets_button, self.map_button))
         buttons.addLayout(side_by_side(self.save_button, self.copy_button))
+        buttons.addWidget(self.audit_button)
         layout = self.column
         layout.addLayout(form)
         for widget in (self.facet_options, self.controls, self.lines):
@@ -219,6 +224,7 @@ class MeasureWidget(Dock):
         self.facets_button.clicked.connect(self.add_facets)
         self.map_button.clicked.connect(self.add_map)
         self.save_button.clicked.connect(self.ask_for_folder)
+        self.audit_button.clicked.connect(self.audit)
         self.closed.connect(self._on_close)
 
     # ---- what is chosen -----------------------------------------------------------------
@@ -635,6 +641,11 @@ class MeasureWidget(Dock):
 
     def _take_saved(self, paths: list[Path]) -> str:
         return f"Saved in {paths[0].parent}: {listed(_SAVED)} and figures."
+
+    @Slot()
+    def audit(self) -> AuditWidget:
+        """Open the dock in which a person looks at points, to tell how right the labels are."""
+        return open_dock(self.viewer, AuditWidget, "Audit by point count", self)
 
     # ---- the end ------------------------------------------------------------------------
 
