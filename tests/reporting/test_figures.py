@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -116,7 +117,9 @@ def test_sizes_are_cumulative():
 def test_quantiles_of_sizes_have_their_intervals():
     found = facets(squares([1, 2, 3] * 5), DEFAULT_SCHEME)
     ax = axes()
-    draw_sizes(ax, found, sizes=size_distributions(found, quantiles=[0.5]), weighting="number")
+    names = ("equivalent_diameter", "area")
+    sizes = pd.concat([size_distributions(found, name, quantiles=[0.5]) for name in names])
+    draw_sizes(ax, found, sizes=sizes, weighting="number")
     (marks,) = ax.containers
     assert marks.lines[0].get_ydata().tolist() == [50]
     assert marks.lines[0].get_xdata() == pytest.approx([2 * np.sqrt(4 / np.pi)])

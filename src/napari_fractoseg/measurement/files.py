@@ -40,7 +40,7 @@ from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.measurement.texts import labels_error, plane_title
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
-from napari_fractoseg.text import size_text
+from napari_fractoseg.text import listed, size_text
 
 __all__ = [
     "FilesMeasured",
@@ -347,7 +347,7 @@ def measure_files_job(
         chosen,
         tuple(found.record for found in done if found.record is not None),
         pictures=tuple(pictures),
-        settings=_settings(layout, pixel_size_um, group_by, exclude, facets),
+        settings=_settings(chosen, layout, pixel_size_um, group_by, exclude, facets),
     )
     if not done:
         return measured
@@ -503,6 +503,7 @@ class _OneFile:
 
 
 def _settings(
+    scheme: ClassScheme,
     layout: FieldLayout,
     pixel_size_um: float | None,
     group_by: str | Path | None,
@@ -510,7 +511,8 @@ def _settings(
     facets: FacetSettings | None,
 ) -> dict[str, str]:
     """Return how files are measured, in words; files that are used are told with their hash."""
-    settings = {"fields": str(layout)}
+    classes = (f"{c.value} {c.name}{'' if c.is_fracture_mode else ' (no mode)'}" for c in scheme)
+    settings = {"fields": str(layout), "classes": listed(classes)}
     if pixel_size_um is not None:
         settings["pixel size"] = f"{pixel_size_um:g} µm, given"
     if group_by is not None:

@@ -36,8 +36,11 @@ __all__ = [
 
 ANALYSED, MODES = "analysed area", "area that shows a fracture mode"
 _COLUMN = {ANALYSED: "fraction_of_analysed", MODES: "fraction_of_modes"}
-SAMPLING_ONLY = "Intervals are of the sampling only."
-"""Beginning of the caveat on how wrong the labels are."""
+NOT_CHECKED = (
+    "Intervals are of the sampling only. How wrong the labels are is not known: check points to "
+    "correct the fractions for it."
+)
+"""Caveat on labels whose error nobody knows."""
 _PICTURE = ["image", "plane"]
 _STEPS = 100
 """Steps of the progress for each image."""
@@ -174,6 +177,8 @@ class Measurement:
         there is none.
     caveats : tuple of str
         Sentences that belong beside the number.
+    classification : FractionError or None
+        Error of the labels, as far as it is known; None where nobody knows it.
     """
 
     fields: pd.DataFrame
@@ -182,6 +187,7 @@ class Measurement:
     layout: FieldLayout
     scope: str
     caveats: tuple[str, ...]
+    classification: FractionError | None = None
 
     def estimate(self, class_name: str, of: str = MODES) -> ClassEstimate:
         """Return the estimate of a class.
@@ -212,7 +218,7 @@ class Measurement:
     @property
     def error_sentence(self) -> str:
         """The caveat that says how wrong the labels may be, which belongs beside the interval."""
-        return next((c for c in self.caveats if c.startswith(SAMPLING_ONLY)), "")
+        return _classification_caveat(self.classification)
 
     def pooled_text(self) -> str:
         """Return the parts of the fracture modes in all fields as one area; empty for one field."""
@@ -472,7 +478,7 @@ def measurement_of_fields(
         *_field_caveats(table, modes),
         *_area_caveats(areas),
     )
-    return Measurement(table, estimates, areas, layout, units.scope, caveats)
+    return Measurement(table, estimates, areas, layout, units.scope, caveats, classification)
 
 
 def _with_specimens(
@@ -562,11 +568,8 @@ def _areas(table: pd.DataFrame, modes: list[str]) -> Areas:
 
 def _classification_caveat(error: FractionError | None) -> str:
     if error is None:
-        return (
-            f"{SAMPLING_ONLY} How wrong the labels are is not known: check points to correct the "
-            "fractions for it."
-        )
-    return f"{SAMPLING_ONLY} {str(error).rstrip('.')}."
+        return NOT_CHECKED
+    return f"Intervals are of the sampling only. {str(error).rstrip('.')}."
 
 
 def _sampling_caveats(units: _Units, estimates: Iterable[ClassEstimate]) -> Iterable[str]:

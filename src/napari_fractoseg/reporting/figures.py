@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.measurement.facets import Facets
-from napari_fractoseg.measurement.sizes import cumulative_sizes
+from napari_fractoseg.measurement.sizes import CumulativeSizes, cumulative_sizes
 from napari_fractoseg.text import figure_text
 
 if TYPE_CHECKING:
@@ -268,8 +268,7 @@ def draw_sizes(
         label = f"{figure_text(curve.class_name)}, {len(curve.sizes)} facets"
         axes.step(curve.sizes[few], 100 * curve.parts[few], where="post", color=color, label=label)
         if sizes is not None:
-            of_size = sizes[sizes["size"] == curve.size]
-            _draw_quantiles(axes, of_size, curve.class_name, weighting, color)
+            _draw_quantiles(axes, sizes[sizes["size"] == curve.size], curve, weighting, color)
     if drawn:
         if drawn[0].size.endswith(("_px", "_um", "_um2")):
             axes.set_xscale("log")
@@ -284,10 +283,10 @@ def _few(n: int) -> npt.NDArray[np.intp]:
 
 
 def _draw_quantiles(
-    axes: Axes, sizes: pd.DataFrame, class_name: str, weighting: str, color: str
+    axes: Axes, sizes: pd.DataFrame, curve: CumulativeSizes, weighting: str, color: str
 ) -> None:
     is_quantile = sizes["statistic"].str.startswith("q")
-    of_class = (sizes["class_name"] == class_name) & (sizes["weighting"] == weighting)
+    of_class = (sizes["class_name"] == curve.class_name) & (sizes["weighting"] == weighting)
     rows = sizes[is_quantile & of_class & sizes["low"].notna()]
     if rows.empty:
         return

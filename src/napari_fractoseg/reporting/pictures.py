@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import matplotlib.style
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
-__all__ = ["data_uri", "figure_bytes", "picture_uri"]
+__all__ = ["data_uri", "drawn", "figure_bytes", "picture_uri"]
 
 _STYLE = {
     "axes.labelsize": 8,
@@ -34,10 +35,16 @@ _NO_TIME = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 _TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}
 
 
-def figure_bytes(
-    draw: Callable[[Figure], object], size_inches: tuple[float, float], kind: str
-) -> bytes:
-    """Draw a figure and return it as a file, without the time and whatever the user's style is.
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """Draw in our style whatever the user's is, and a box for letters that the font has not."""
+    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def drawn(draw: Callable[[Figure], object], size_inches: tuple[float, float]) -> Figure:
+    """Return a figure that is laid out once, whatever files are made of it.
 
     Parameters
     ----------
@@ -45,15 +52,27 @@ def figure_bytes(
         Function that draws into an empty figure.
     size_inches : tuple of float
         Width and height.
+    """
+    with _own_style():
+        figure = Figure(figsize=size_inches, layout="constrained")
+        draw(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    return figure
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file, in which no time is written.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure of `drawn`.
     kind : {"png", "svg", "pdf"}
         Kind of file.
     """
     file = io.BytesIO()
-    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
-        # Names may have letters that the font has not; a box stands for them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=size_inches, layout="constrained")
-        draw(figure)
+    with _own_style():
         figure.savefig(file, format=kind, metadata=_NO_TIME[kind])
     return file.getvalue()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,11 +18,12 @@ from napari_fractoseg.errors import OptionError
 from napari_fractoseg.files import refuse_existing, write_bytes
 from napari_fractoseg.measurement.facets import Facets
 from napari_fractoseg.measurement.files import FilesMeasured, Picture
-from napari_fractoseg.measurement.measure import ANALYSED, Measurement
+from napari_fractoseg.measurement.measure import ANALYSED, NOT_CHECKED, Measurement
 from napari_fractoseg.measurement.sizes import WEIGHTINGS, size_distributions
+from napari_fractoseg.reporting.audit_tables import audit_tables, other_entries
 from napari_fractoseg.reporting.figures import draw_fractions, draw_groups, draw_sizes
 from napari_fractoseg.reporting.models_used import ModelUsed, models_used
-from napari_fractoseg.reporting.pictures import data_uri, figure_bytes, picture_uri
+from napari_fractoseg.reporting.pictures import data_uri, drawn, figure_bytes, picture_uri
 from napari_fractoseg.reporting.tables import (
     ReportTable,
     boundary_table,
@@ -30,7 +31,6 @@ from napari_fractoseg.reporting.tables import (
     fields_table,
     files_table,
     groups_table,
-    mapping_table,
     sizes_table,
 )
 from napari_fractoseg.reporting.wording import facet_caveats, methods_text, reported_items
@@ -49,6 +49,10 @@ _CAPTIONS = {
     "groups": "Fraction in each specimen or image.",
     "sizes": "Cumulative sizes of the facets that do not touch the border, by area and by number.",
 }
+_CHECKED = (
+    "Intervals are of the sampling only. How wrong the labels are, and what the fractions are when "
+    "corrected for it, is told by the point count."
+)
 _WIDTH = 6.7
 """Width of a figure in inches, that of the text on A4."""
 
@@ -161,16 +165,28 @@ class Report:
     @property
     def caveats(self) -> tuple[str, ...]:
         """Sentences that belong beside the numbers."""
-        return (*self.measurement.caveats, *facet_caveats(self))
+        known = (
+            _CHECKED if self.audit and c == NOT_CHECKED else c for c in self.measurement.caveats
+        )
+        return (*known, *facet_caveats(self))
+
+    @cached_property
+    def mode_facets(self) -> tuple[Facets, ...]:
+        """Facets of the fracture modes, of each plane that has any."""
+        modes = [mode.name for mode in self.scheme.fracture_modes]
+        of_modes = (
+            replace(f, table=f.table[f.table["class_name"].isin(modes)]) for f in self.facets
+        )
+        return tuple(found for found in of_modes if len(found.table))
 
     @cached_property
     def size_distributions(self) -> pd.DataFrame | None:
-        """Size distributions of the facets; None where there are none, or they cannot be made."""
+        """Size distributions of facets of the modes; None where there are none to be had."""
         if self.sizes is not None:
-            return self.sizes
-        found = [plane for plane in self.facets if len(plane.table)]
+            modes = [mode.name for mode in self.scheme.fracture_modes]
+            return self.sizes[self.sizes["class_name"].isin(modes)]
         try:
-            return size_distributions(found) if found else None
+            return size_distributions(self.mode_facets) if self.mode_facets else None
         except OptionError:  # some planes have a pixel size and some have none
             return None
 
@@ -182,7 +198,7 @@ class Report:
         groups = self.measurement.groups()
         if rows and len(groups) > 1:
             found["groups"] = (_WIDTH, 1.2 + 0.2 * min(len(groups), 40))
-        if self.size_distributions is not None:
+        if self.mode_facets and self.size_distributions is not None:
             found["sizes"] = (_WIDTH, 3.0)
         return found
 
@@ -213,11 +229,10 @@ class Report:
         figure.legend(loc="outside lower center", ncols=3)
 
     def _draw_sizes(self, figure: Figure) -> None:
-        found = [plane for plane in self.facets if len(plane.table)]
         both = figure.subplots(1, len(WEIGHTINGS), sharex=True)
         for axes, weighting in zip(both, reversed(WEIGHTINGS), strict=True):
             sizes = self.size_distributions
-            draw_sizes(axes, found, self.scheme, weighting=weighting, sizes=sizes)
+            draw_sizes(axes, self.mode_facets, self.scheme, weighting=weighting, sizes=sizes)
         handles = both[0].get_legend_handles_labels()
         if handles[0]:
             figure.legend(*handles, loc="outside lower center", ncols=3)
@@ -232,7 +247,13 @@ class Report:
         kind : {"png", "svg", "pdf"}
             Kind of file.
         """
-        return figure_bytes(lambda figure: self.draw(name, figure), self.figures[name], kind)
+        if name not in self._drawn:
+            self._drawn[name] = drawn(lambda figure: self.draw(name, figure), self.figures[name])
+        return figure_bytes(self._drawn[name], kind)
+
+    @cached_property
+    def _drawn(self) -> dict[str, Figure]:
+        return {}
 
     def write_figures(self, folder: Path, *, overwrite: bool = False) -> list[Path]:
         """Write all figures as PNG, SVG and PDF into a folder.
@@ -277,8 +298,9 @@ class Report:
             fields=fields_table(measurement),
             files=None if self.files is None else files_table(self.files),
             sizes=self._sizes_table(),
+            audit_tables=audit_tables(self.audit or {}),
+            audit_entries=other_entries(self.audit or {}),
             boundary=None if self.boundary is None else boundary_table(self.boundary),
-            settings=mapping_table("Settings", self.settings) if self.settings else None,
             pictures=[
                 (picture.name, picture_uri(picture.rgb, is_photograph=picture.shows_image))
                 for picture in self.pictures
@@ -299,6 +321,8 @@ class Report:
         overwrite : bool
             Whether a file of that name is replaced.
         """
+        if not overwrite:
+            refuse_existing(path, replaceable=True)
         return write_bytes(path, self.html().encode(), overwrite=overwrite)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from napari_fractoseg.measurement.facets import Facets
 from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.measure import Measurement
 from napari_fractoseg.measurement.texts import percent_text
@@ -16,6 +17,7 @@ from napari_fractoseg.results.record import Origin
 from napari_fractoseg.text import listed, size_text
 
 if TYPE_CHECKING:
+    from napari_fractoseg.reporting.models_used import ModelUsed
     from napari_fractoseg.reporting.report import Report
 
 __all__ = ["ReportedItem", "facet_caveats", "methods_text", "reported_items"]
@@ -52,11 +54,11 @@ def methods_text(report: Report) -> str:
     sentences = [
         _images_sentence(measurement, report.version),
         *_labels_sentences(report),
-        _pixel_size_sentence(report.files),
+        _pixel_size_sentence(measurement.fields),
         _denominator_sentence(measurement),
         _fields_sentence(measurement),
         _interval_sentence(measurement),
-        measurement.error_sentence,
+        _classification_sentence(report),
         *_facet_sentences(report),
         str((report.audit or {}).get("sentence", "")),
     ]
@@ -84,9 +86,7 @@ def _labels_sentences(report: Report) -> Iterator[str]:
     names = listed(report.scheme.names)
     yield f"Each pixel has one of the classes {names}, or none."
     models = [
-        f"{model.name}"
-        + (f" ({model.card.architecture}, {model.card.encoder})" if model.card else "")
-        + (f", SHA-256 of the weights {model.digest[:16]}" if model.digest else "")
+        f"{model.name} ({listed(filter(None, (_network(model), _weights(model))))})"
         for model in report.models
     ]
     which = f"model{'s' * (len(models) > 1)} {'; '.join(models)}"
@@ -108,23 +108,30 @@ def _labels_sentences(report: Report) -> Iterator[str]:
         yield f"How the labels of {_part(unknown, n)} came about is not recorded with them."
 
 
+def _network(model: ModelUsed) -> str:
+    return "" if model.card is None else f"{model.card.architecture} with {model.card.encoder}"
+
+
+def _weights(model: ModelUsed) -> str:
+    return f"SHA-256 of its weights {model.digest[:16]}" if model.digest else "weights not known"
+
+
 def _part(some: int, n: int) -> str:
     if some == n:
         return "the image" if n == 1 else f"all {n} images"
     return f"{some} of {n} images"
 
 
-def _pixel_size_sentence(files: pd.DataFrame | None) -> str:
-    if files is None or "pixel_size_um" not in files:
-        return ""
-    sizes = files.loc[files["error"] == "", "pixel_size_um"]
-    known = pd.to_numeric(sizes).dropna()
-    if known.empty:
+def _pixel_size_sentence(fields: pd.DataFrame) -> str:
+    first = fields[fields["analysed_px"] > 0].drop_duplicates("image")
+    if "analysed_um2" not in first or first["analysed_um2"].isna().all():
         return "The pixel size is not known, so lengths are in pixels."
-    low, high = float(known.min()), float(known.max())
-    size = f"{low:.4g} µm" if low == high else f"{low:.4g} to {high:.4g} µm"
-    rest = len(sizes) - len(known)
-    return f"The pixel size was {size}{f' (not known of {rest} images)' if rest else ''}."
+    sizes = (first["analysed_um2"] / first["analysed_px"]) ** 0.5
+    low, high = (f"{size:.4g}" for size in (sizes.min(), sizes.max()))
+    size = f"{low} µm" if low == high else f"{low} to {high} µm"
+    n_unknown = int(sizes.isna().sum())
+    rest = f", not known of {_counted(n_unknown, 'image')}" if n_unknown else ""
+    return f"The pixel size was {size}{rest}."
 
 
 def _denominator_sentence(measurement: Measurement) -> str:
@@ -133,13 +140,13 @@ def _denominator_sentence(measurement: Measurement) -> str:
     if not areas.planes_px:
         return ""
     parts = (
-        ("no fracture mode", areas.background_px),
-        ("no label", areas.unlabelled_px),
+        ("classes that are no fracture mode", areas.background_px),
+        ("unlabelled", areas.unlabelled_px),
         ("excluded", areas.excluded_px),
         ("in no field", areas.left_out_px),
     )
-    rest = [f"{percent_text(area / areas.planes_px, 1)} {what}" for what, area in parts if area > 0]
-    left_out = f" What is left out: {listed(rest)} (of the area of all images)." if rest else ""
+    rest = [f"{what} {percent_text(px / areas.planes_px, 1)}" for what, px in parts if px > 0]
+    left_out = f" Not part of it are, of the area of all images: {listed(rest)}." if rest else ""
     return (
         "The fraction of a fracture mode is its projected area by that of all fracture modes "
         f"({modes}).{left_out}"
@@ -147,14 +154,16 @@ def _denominator_sentence(measurement: Measurement) -> str:
 
 
 def _fields_sentence(measurement: Measurement) -> str:
-    return f"Fields: {_layout_text(measurement.layout)}."
+    if str(measurement.layout) == "each":
+        return "Each whole plane is a field."
+    return f"The fields are {_layout_text(measurement.layout)}."
 
 
 def _layout_text(layout: FieldLayout) -> str:
     if layout.parts is not None:
         return f"{layout.parts} x {layout.parts} rectangles that cover each plane, edge to edge"
     if layout.size is None:
-        return "each whole plane is one"
+        return "whole planes"
     unit = "px" if layout.unit == "px" else "µm"
     size = f"{layout.size:g}"
     return (
@@ -169,7 +178,7 @@ def _interval_sentence(measurement: Measurement) -> str:
     if not with_interval:
         return ""
     one = with_interval[0]
-    first = "" if one.unit == "fields" else " (the mean of the fields of each)"
+    first = "" if one.unit == "fields" else " (of each the mean of its fields)"
     limits = [each.shown != (each.low, each.high) for each in with_interval]
     bounded = (
         " Where the mean is below 5 or above 95 %, or the interval would leave 0 to 100 %, it is "
@@ -178,10 +187,23 @@ def _interval_sentence(measurement: Measurement) -> str:
         else ""
     )
     return (
-        f"Given is the mean over {one.n} {one.unit}{first} with its {100 * one.confidence:g} % "
+        f"The result is the mean of {one.n} {one.unit}{first} with its {100 * one.confidence:g} % "
         f"interval by Student's t with {one.n - 1} degrees of freedom, in the manner of ASTM E562 "
         f"and E1245.{bounded}"
     )
+
+
+def _classification_sentence(report: Report) -> str:
+    error = report.measurement.classification
+    if error is not None and error.error is not None:
+        points = 100 * error.error
+        return (
+            f"The interval is of the sampling only: {error.where}, fractions of the model are off "
+            f"by {points:.{0 if points >= 1 else 1}f} percentage points on average."
+        )
+    if report.audit:
+        return "The interval is of the sampling only."
+    return "The interval is of the sampling only; the error of the labels was not measured."
 
 
 def _facet_sentences(report: Report) -> Iterator[str]:
@@ -189,15 +211,15 @@ def _facet_sentences(report: Report) -> Iterator[str]:
         return
     one = report.facets[0]
     shared = "an edge" if one.connectivity == 1 else "an edge or a corner"
-    n = sum(len(found.table) for found in report.facets)
-    border = sum(found.n_border for found in report.facets)
+    tables = [found.table for found in report.mode_facets]
+    n, border = sum(map(len, tables)), sum(int(table.touches_border.sum()) for table in tables)
     weights = (
         ", and the others have the weights of Miles and Lantuéjoul" if "weight" in one.table else ""
     )
     yield (
         f"Facets are connected regions of one class (pixels that share {shared}, at least "
-        f"{one.min_area_px} px); {border} of {n} touch the border or the excluded area: they are "
-        f"in the fractions and not in the sizes{weights}."
+        f"{one.min_area_px} px); {border} of {n} of the fracture modes touch the border or the "
+        f"excluded area: they are in the fractions and not in the sizes{weights}."
     )
 
 
@@ -216,20 +238,20 @@ def facet_caveats(report: Report) -> Iterator[str]:
         "grains, are one facet, and parts behind an edge are not seen. Their size is no grain "
         "size."
     )
-    areas = [found.table.get("area_px") for found in report.facets if found.unit == "px"]
-    small = sum(int((area < _SMALL_FACET_PX).sum()) for area in areas if area is not None)
-    small += sum(
-        int((found.table["area_um2"] < _SMALL_FACET_PX * (found.pixel_size_um or 1) ** 2).sum())
-        for found in report.facets
-        if found.unit == "um"
-    )
+    areas = [_areas_px(found) for found in report.mode_facets]
+    small, n = sum(int((each < _SMALL_FACET_PX).sum()) for each in areas), sum(map(len, areas))
     if small:
-        n = sum(len(found.table) for found in report.facets)
         yield (
-            f"{small} of {n} facets are smaller than {_SMALL_FACET_PX} px, mostly specks of the "
-            "segmentation: they make sizes by number small. Look at those by area, or measure "
-            "facets from a smallest area on."
+            f"{small} of {n} facets of the fracture modes are smaller than {_SMALL_FACET_PX} px, "
+            "mostly specks of the segmentation: they make sizes by number small. Look at those "
+            "by area, or measure facets from a smallest area on."
         )
+
+
+def _areas_px(found: Facets) -> pd.Series[float]:
+    if found.pixel_size_um is None:
+        return found.table["area_px"]
+    return (found.table["area_um2"] / found.pixel_size_um**2).round()
 
 
 def reported_items(report: Report) -> tuple[ReportedItem, ...]:
@@ -258,13 +280,21 @@ def reported_items(report: Report) -> tuple[ReportedItem, ...]:
         ReportedItem(_UNKNOWN_PREPARATION.capitalize()),
         ReportedItem("Orientation of the surface, and place of the images on it"),
         ReportedItem("Microscope, detector, voltage and magnification"),
-        ReportedItem("Pixel size", _pixel_size_sentence(report.files)),
+        ReportedItem("Pixel size", _pixel_size_sentence(measurement.fields)),
         ReportedItem(
             "Grid of points",
-            "none: each pixel is counted. The number of pixels is not the n of the interval.",
+            _points_text(report.audit or {}),
         ),
         ReportedItem("Array of fields and their spacing", _array(measurement)),
     )
+
+
+def _points_text(audit: Mapping[str, Any]) -> str:
+    text = "none: each pixel is counted. The number of pixels is not the n of the interval."
+    if audit.get("n_points"):
+        design = f", {audit['design']}" if audit.get("design") else ""
+        text += f" The labels were checked at {audit['n_points']} points{design}."
+    return text
 
 
 def _per_section(fields: pd.DataFrame) -> str:
@@ -287,4 +317,4 @@ def _array(measurement: Measurement) -> str:
     shapes = measurement.fields[["height_px", "width_px"]].drop_duplicates()
     sizes = [size_text(shape) for shape in shapes.to_numpy().tolist()]
     shown = listed(sizes[:5]) + (f" and {len(sizes) - 5} other sizes" if len(sizes) > 5 else "")
-    return f"{_layout_text(measurement.layout)} ({shown}). The first begins in the first pixel."
+    return f"{_layout_text(measurement.layout)} (each of {shown})"
