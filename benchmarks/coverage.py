@@ -31,6 +31,7 @@ from scipy.spatial import cKDTree
 
 from napari_fractoseg.audit.plan import plan_points
 from napari_fractoseg.audit.result import audit_result
+from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.evaluation.adjusted_areas import adjusted_areas
 from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.measure import measure

@@ -66,6 +66,7 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
         "import napari_fractoseg._napari.segment.dock",
         "import napari_fractoseg._napari.train.dock",
         "import napari_fractoseg._napari.measure.dock",
+        "import napari_fractoseg._napari.audit.dock",
     ],
 )
 def test_nothing_that_opens_at_once_waits_for_torch(code):

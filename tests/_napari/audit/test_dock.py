@@ -226,7 +226,7 @@ def test_keys_answer_on_the_canvas_whichever_layer_is_selected_and_are_given_bac
 
 
 def test_of_exactly_two_classes_a_border_is_one_key(qtbot, viewer, dock, start):
-    scheme = DEFAULT_SCHEME.without_class(3)
+    scheme = DEFAULT_SCHEME.without(3)
     viewer.add_image(np.zeros(SHAPE, np.uint8), name="s17")
     viewer.add_layer(labels_layer(halves(), scheme, name="l", metadata={"image": "s17"}))
     start()
@@ -375,7 +375,7 @@ def test_a_second_operator_sees_nothing_of_what_the_first_said(qtbot, viewer, do
     press(qtbot, dock, *"1122")
     dock.show_result()
     dock.operator.setEditText("B")
-    assert dock.go_on_button.text() == "Count as B, blind"
+    assert dock.go_on_button.text() == "Count blind as B"
     assert not dock.result.isVisible()
     qtbot.mouseClick(dock.go_on_button, Qt.MouseButton.LeftButton)
     assert dock.session.point == 1

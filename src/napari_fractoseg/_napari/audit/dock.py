@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QWidget
 
 from napari_fractoseg._napari.audit.answer_panel import AnswerPanel
 from napari_fractoseg._napari.audit.keys import CanvasKeys
@@ -80,7 +80,7 @@ class AuditWidget(Dock):
             self, self.viewer, "Start the count", blocked=self._blocked, queue=None
         )
         self.file_line = plain_label()
-        self.go_on_button = QPushButton()
+        self.go_on_button = small_button("", "Answer the points that are still open")
         self.open_button = small_button("Open points …", "Go on with points that were saved")
         self.new_button = small_button(
             "New points …", "Close these, which are saved, and plan others"
@@ -129,6 +129,7 @@ class AuditWidget(Dock):
         self.new_button.clicked.connect(self.close_points)
         self.panel.stopped.connect(self.stop)
         self.panel.asked.connect(self.show_result)
+        self.result.save_button.clicked.connect(self._on_saved)
         self.view.changed.connect(self._layers_soon.start)
         self._layers_soon.timeout.connect(self._on_session)
         self.closed.connect(self.stop)
@@ -210,9 +211,9 @@ class AuditWidget(Dock):
     @Slot()
     def ask_for_points(self) -> None:
         """Ask for a file of points, and open it."""
-        folder = "" if self.path is None else str(self.path.parent)
+        near = self.path or self.form.path
         name, _ = QFileDialog.getOpenFileName(
-            self, "Open points", folder or str(self.form.path or ""), "Points (*.csv)"
+            self, "Open points", "" if near is None else str(near.parent), "Points (*.csv)"
         )
         if name:
             self.open_points(Path(name))
@@ -319,6 +320,7 @@ class AuditWidget(Dock):
         if session is not None and session.is_complete:
             self.stop()
         self.result.reveal()
+        self._show_state()
         self._show_result()
 
     @Slot()
@@ -328,6 +330,10 @@ class AuditWidget(Dock):
         self.result.show_count(
             self.count, self.path, self._asked_operator, labels, goes_on=self.session is not None
         )
+
+    @Slot()
+    def _on_saved(self) -> None:
+        self.bring_into_view(self.result.saved_line)
 
     @property
     def _asked_operator(self) -> str:
@@ -359,7 +365,7 @@ class AuditWidget(Dock):
         self.open_button.setVisible(not goes_on)
         for widget in (self.new_button, self.go_on_button, self.file_line):
             widget.setVisible(is_open and not goes_on)
-        if self.count is not None and self.path is not None:
+        if not goes_on and self.count is not None and self.path is not None:
             self._show_open(self.count, self.path)
 
     def _show_open(self, count: PointCount, path: Path) -> None:
@@ -371,8 +377,11 @@ class AuditWidget(Dock):
         self.file_line.setToolTip(plain_text(path))
         name = self.operator_name
         n_done = told.get(name, 0)
-        text = (
-            f"Go on as {name} ({n_done} of {len(count)})" if n_done else f"Count as {name}, blind"
-        )
+        text = f"Go on as {name} ({n_done} of {len(count)})" if n_done else f"Count blind as {name}"
+        if n_done == len(count):
+            text = f"Look at the points of {name} again"
         self.go_on_button.setText(button_text(text))
         self.go_on_button.setEnabled(bool(name))
+        result_button, _ = self.panel.last_row
+        result_button.setText("Result")
+        result_button.setVisible(n_done > 0 and not self.result.is_revealed)
