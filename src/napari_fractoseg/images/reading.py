@@ -14,7 +14,7 @@ from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.files import would_be_waited_for
 from napari_fractoseg.images.formats.channels import Source, choose_channel
 from napari_fractoseg.images.formats.pictures import picture_header, read_picture
-from napari_fractoseg.images.formats.tiff import LOADED_VALUES, read_tiff
+from napari_fractoseg.images.formats.tiff import LOADED_VALUES, TIFF_SUFFIXES, read_tiff
 from napari_fractoseg.images.formats.zarr import is_zarr, read_zarr
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 from napari_fractoseg.images.micrograph import MicrographStack
@@ -31,7 +31,6 @@ __all__ = [
     "read_mask",
 ]
 
-TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 
 
