@@ -19,6 +19,8 @@ _LEAST_PART = 0.015
 """Smallest part of the rows that an info bar has."""
 _EDGE_ROWS = 2
 """Rows at the very edge that may belong to the image: some microscopes leave one."""
+_LINE_ROWS = 2
+"""Largest thickness of a line in a bar, or of its frame."""
 _TOLERANCE = 0.035
 """Part of the grey range by which the ground of a bar may vary, as JPEG makes it."""
 _GROUND = 0.45
@@ -139,8 +141,7 @@ def _height(band: npt.NDArray[np.float64]) -> int:
     first = int(inner[0])
     ground = _most_frequent(middle[first : first + _FEWEST_ROWS])
     on_ground = np.abs(band - ground) <= _TOLERANCE
-    belongs = (on_ground.mean(axis=1) >= _GROUND) | clean
-    height = _last_clean(belongs, clean, first) + 1
+    height = _last_row(on_ground.mean(axis=1) >= _GROUND, clean, first) + 1
     inside = slice(first, height)
     fits = max(_FEWEST_ROWS, _LEAST_PART * len(band) / MOST_BAR) <= height < len(band)
     if not (fits and _begins_at_once(band, middle, clean, height)):
@@ -153,15 +154,18 @@ def _most_frequent(levels: npt.NDArray[np.float64]) -> float:
     return float(values[counts.argmax()])
 
 
-def _last_clean(belongs: npt.NDArray[np.bool_], clean: npt.NDArray[np.bool_], first: int) -> int:
-    """Return the last clean row before some that do not belong to the bar; a frame has one."""
-    last, foreign = first, 0
+def _last_row(belongs: npt.NDArray[np.bool_], clean: npt.NDArray[np.bool_], first: int) -> int:
+    """Return the innermost row of a bar: the line of its frame, or the last row of clean ground."""
+    last, last_clean, foreign = first, first, 0
     for number in range(first, len(belongs)):
         foreign = 0 if belongs[number] else foreign + 1
-        if foreign > _EDGE_ROWS:
+        if foreign > _LINE_ROWS:
             break
-        last = number if clean[number] else last
-    return last
+        last = number if belongs[number] else last
+        last_clean = number if belongs[number] and clean[number] else last_clean
+    beyond = (clean & ~belongs)[last + 1 : last + 2 + _LINE_ROWS]
+    n_lines = int(np.argmin(beyond)) if not beyond.all() else len(beyond)
+    return last + n_lines if 0 < n_lines <= _LINE_ROWS else last_clean
 
 
 def _begins_at_once(
