@@ -21,14 +21,18 @@ _EDGE_ROWS = 2
 """Rows at the very edge that may belong to the image: some microscopes leave one."""
 _LINE_ROWS = 2
 """Largest thickness of a line in a bar, or of its frame."""
-_TOLERANCE = 0.035
-"""Part of the grey range by which the ground of a bar may vary, as JPEG makes it."""
+_LEAST, _WIDEST = 0.02, 0.035
+"""Parts of the grey range by which the ground of a bar may vary, as JPEG makes it."""
+_NOISE = 6.0
+"""How many times the mean deviation of the ground at the edge it may vary."""
 _GROUND = 0.45
 """Least part of a row of the bar that is ground: the rest is text."""
 _CLEAN = 0.95
 """Least part of a row between lines of text, or of a frame, that has one grey level."""
-_JUMP = 0.5
-"""Largest part of the last row of the image that may have the grey level of the bar's frame."""
+_JUMP = 0.4
+"""Least difference of the parts of ground in the first row of the bar and in the one before it."""
+_BLURRED_ROWS = 8
+"""Rows in which JPEG mixes bar and image."""
 _CONTRAST = 0.25
 """Least difference of text and ground, as a part of the grey range."""
 _FEWEST_EDGES = 12
@@ -133,29 +137,30 @@ def _height(band: npt.NDArray[np.float64]) -> int:
     if len(band) < _FEWEST_ROWS or band.shape[1] < _FEWEST_ROWS:
         return 0
     middle = np.median(band, axis=1)
-    share = (np.abs(band - middle[:, None]) <= _TOLERANCE).mean(axis=1)
-    clean = share >= _CLEAN
-    inner = np.flatnonzero(clean[:_FEWEST_ROWS])
-    if not inner.size or inner[0] > _EDGE_ROWS:
+    away = np.abs(band - middle[:, None])
+    edge = np.flatnonzero((away[:_FEWEST_ROWS] <= _WIDEST).mean(axis=1) >= _CLEAN)
+    if not edge.size or edge[0] > _EDGE_ROWS:
         return 0
-    first = int(inner[0])
-    ground = _most_frequent(middle[first : first + _FEWEST_ROWS])
-    on_ground = np.abs(band - ground) <= _TOLERANCE
-    height = _last_row(on_ground.mean(axis=1) >= _GROUND, clean, first) + 1
+    first, ground = int(edge[0]), float(np.median(middle[edge]))
+    tolerance = float(np.clip(_NOISE * away[edge].mean(), _LEAST, _WIDEST))
+    on_ground = np.abs(band - ground) <= tolerance
+    clean = (away <= tolerance).mean(axis=1) >= _CLEAN
+    last = _last_row(on_ground.mean(axis=1), clean, first)
+    height = 0 if last is None else last + 1
+    if not max(_FEWEST_ROWS, _LEAST_PART * len(band) / MOST_BAR) <= height < len(band):
+        return 0
     inside = slice(first, height)
-    fits = max(_FEWEST_ROWS, _LEAST_PART * len(band) / MOST_BAR) <= height < len(band)
-    if not (fits and _begins_at_once(band, middle, clean, height)):
-        return 0
     return height if _has_text(band[inside], on_ground[inside], ground) else 0
 
 
-def _most_frequent(levels: npt.NDArray[np.float64]) -> float:
-    values, counts = np.unique(np.round(levels, 2), return_counts=True)
-    return float(values[counts.argmax()])
+def _last_row(
+    share: npt.NDArray[np.float64], clean: npt.NDArray[np.bool_], first: int
+) -> int | None:
+    """Return the innermost row of a bar: the line of its frame, or the last row of ground.
 
-
-def _last_row(belongs: npt.NDArray[np.bool_], clean: npt.NDArray[np.bool_], first: int) -> int:
-    """Return the innermost row of a bar: the line of its frame, or the last row of clean ground."""
+    None if the bar does not begin at once, across the whole width.
+    """
+    belongs = share >= _GROUND
     last, last_clean, foreign = first, first, 0
     for number in range(first, len(belongs)):
         foreign = 0 if belongs[number] else foreign + 1
@@ -165,19 +170,13 @@ def _last_row(belongs: npt.NDArray[np.bool_], clean: npt.NDArray[np.bool_], firs
         last_clean = number if belongs[number] and clean[number] else last_clean
     beyond = (clean & ~belongs)[last + 1 : last + 2 + _LINE_ROWS]
     n_lines = int(np.argmin(beyond)) if not beyond.all() else len(beyond)
-    return last + n_lines if 0 < n_lines <= _LINE_ROWS else last_clean
-
-
-def _begins_at_once(
-    band: npt.NDArray[np.float64],
-    middle: npt.NDArray[np.float64],
-    clean: npt.NDArray[np.bool_],
-    height: int,
-) -> bool:
-    """Whether the row before the bar is unlike its first row, across the whole width."""
-    frame = middle[height - 1]
-    before = np.abs(band[height] - frame) <= _TOLERANCE
-    return bool(clean[height - 1] and before.mean() <= _JUMP)
+    if 0 < n_lines <= _LINE_ROWS:
+        return last + n_lines
+    for row in (last, last_clean):
+        after = share[row + 1 : row + 2]
+        if row - last_clean <= _BLURRED_ROWS and after.size and share[row] - after[0] >= _JUMP:
+            return row
+    return None
 
 
 def _has_text(
@@ -213,7 +212,7 @@ def _has_micron_bar(band: npt.NDArray[np.float64]) -> bool:
             end += 1
         if 2 <= end - number <= least // 3 and number > 0 and end < len(spans):
             outline = np.concatenate([band[number - 1, start:stop], band[end, start:stop]])
-            if (outline <= _TOLERANCE).mean() >= _CLEAN / 2:
+            if (outline <= _WIDEST).mean() >= _CLEAN / 2:
                 return True
     return False
 
