@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["SAME_EDGE", "Axis", "may_end_in_planes", "micrometres_in", "pixel_size_um"]
+__all__ = ["SAME_EDGE", "Axis", "edges_um", "may_end_in_planes", "micrometres_in", "pixel_size_um"]
 
 _TYPES = {
     "t": "time",
@@ -121,10 +121,25 @@ def pixel_size_um(axes: Sequence[Axis]) -> float | None:
     float or None
         Edge of a pixel; None if a unit is unknown or no length, or if pixels are not square.
     """
+    edges = edges_um(axes)
+    return edges[1] if edges and math.isclose(*edges, rel_tol=SAME_EDGE) else None
+
+
+def edges_um(axes: Sequence[Axis]) -> tuple[float, float] | None:
+    """Return the edges of a pixel in micrometres, along a column and along a row.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        Axes of an image, the last two those of rows and columns.
+
+    Returns
+    -------
+    tuple of float or None
+        None if a unit is unknown or no length.
+    """
     edges = [axis.scale * _UM[axis.unit] for axis in axes[-2:] if axis.unit in _UM]
-    if len(edges) != 2 or not math.isclose(*edges, rel_tol=SAME_EDGE):
-        return None
-    return edges[1]
+    return (edges[0], edges[1]) if len(edges) == 2 else None
 
 
 def may_end_in_planes(shape: Sequence[int]) -> bool:

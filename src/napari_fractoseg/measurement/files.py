@@ -17,6 +17,7 @@ from napari_fractoseg.errors import ClassSchemeError, FractosegError, ImageError
 from napari_fractoseg.files import check_writable, file_sha256, refuse_existing, write_bytes
 from napari_fractoseg.images import find_images, read_image, read_mask
 from napari_fractoseg.images.formats.zarr import is_zarr
+from napari_fractoseg.images.reading import safe_facts
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table, parse_fields
 from napari_fractoseg.measurement.measure import Measurement, measurement_of_fields
@@ -190,13 +191,13 @@ def measure_files_job(
         row: dict[str, Any] = {"file": str(path), "image": name}
         rows.append(row)
         try:
-            labels, own_um = _labels(path, record, chosen)
+            labels, own_um, origin = _labels(path, record, chosen)
             size_um = own_um if pixel_size_um is None else pixel_size_um
             row |= {
                 "sha256": "" if path.is_dir() else file_sha256(path),
                 "model": "" if record is None else record.model_name,
                 "pixel_size_um": size_um,
-                "pixel_size_from": _size_from(pixel_size_um, own_um),
+                "pixel_size_from": origin if pixel_size_um is None else "given",
             }
             tables.append(
                 field_table(
@@ -231,24 +232,19 @@ def _error(origins: Sequence[tuple[LabelRecord | None, Origin]]) -> FractionErro
     return error_of_model(model, digest)
 
 
-def _size_from(given_um: float | None, own_um: float | None) -> str:
-    if given_um is not None:
-        return "given"
-    return "" if own_um is None else "the file"
-
-
 def _labels(
     path: Path, record: LabelRecord | None, scheme: ClassScheme
-) -> tuple[Any, float | None]:
-    """Return labels, read in parts where they are large, and the pixel size the file tells."""
+) -> tuple[Any, float | None, str]:
+    """Return labels, read in parts where they are large, the file's pixel size, and its origin."""
     if record is not None and record.scheme.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
             f"Its classes ({record.scheme.name}: {', '.join(record.scheme.names)}) are not those "
             f"that are measured ({', '.join(scheme.names)}). Measure it apart."
         )
     if not path.is_dir() and record is None:
-        return read_mask(path), None
+        facts = safe_facts(path)
+        return read_mask(path), facts.pixel_size_um, facts.pixel_size_from
     stack = read_image(path, rgb=False)
     if np.dtype(stack.data.dtype).kind not in "iu":
         raise ImageError(f"Its values are of type {stack.data.dtype}, not class values.")
-    return stack.data, stack.pixel_size_um
+    return stack.data, stack.pixel_size_um, stack.pixel_size_from

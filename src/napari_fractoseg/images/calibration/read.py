@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from napari_fractoseg.errors import ImageError, translated
+from napari_fractoseg.files import would_be_waited_for
 from napari_fractoseg.images.calibration.facts import PixelSize, Said, SemFacts, agreed
 from napari_fractoseg.images.calibration.fei import read_fei, read_fei_xml
 from napari_fractoseg.images.calibration.hitachi import read_hitachi
@@ -19,7 +20,7 @@ from napari_fractoseg.images.formats.sem_tags import TiffTags, read_tags
 from napari_fractoseg.images.formats.tiff import TIFF_SUFFIXES
 from napari_fractoseg.images.formats.zarr import is_zarr
 
-__all__ = ["facts_of", "sem_facts"]
+__all__ = ["sem_facts"]
 
 _TAGS: tuple[Callable[[TiffTags], SemFacts | None], ...] = (
     read_description,
@@ -62,16 +63,17 @@ def sem_facts(path: Path | str) -> SemFacts:
     with translated(ImageError, f"{path} cannot be read as an image", "Copy or export it again."):
         if not path.exists():
             raise ImageError(f"{path} does not exist. Check the path.")
-        return facts_of(path)
+        if would_be_waited_for(path):
+            raise ImageError(f"{path} is no file but a pipe or device. Choose an image file.")
+        if is_zarr(path):
+            return read_zarr_scale(path)
+        if path.suffix.lower() not in TIFF_SUFFIXES:
+            rows, columns = picture_header(path).shape[:2]
+            return read_sidecar(path, (rows, columns)) or SemFacts()
+        return _of_tiff(path)
 
 
-def facts_of(path: Path) -> SemFacts:
-    """Return what `sem_facts` does, of a file that is there; errors are those of its library."""
-    if is_zarr(path):
-        return read_zarr_scale(path)
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        rows, columns = picture_header(path).shape[:2]
-        return read_sidecar(path, (rows, columns)) or SemFacts()
+def _of_tiff(path: Path) -> SemFacts:
     tags = read_tags(path)
     beside = read_sidecar(path, tags.shape)
     return _chosen([*_said_by(tags), *([] if beside is None else [beside])])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.images.axes import SAME_EDGE, micrometres_in
+from napari_fractoseg.images.axes import SAME_EDGE, edges_um, micrometres_in
 from napari_fractoseg.images.calibration.facts import (
     PixelSize,
     Said,
@@ -20,6 +20,7 @@ from napari_fractoseg.images.calibration.facts import (
 )
 from napari_fractoseg.images.calibration.texts import length_um
 from napari_fractoseg.images.formats.sem_tags import DESCRIPTION, TiffTags
+from napari_fractoseg.images.formats.zarr import ZARR_SCALE
 from napari_fractoseg.images.ome_zarr import read_metadata
 
 __all__ = ["OWN_SIZE", "own_size", "read_description", "read_zarr_scale"]
@@ -36,22 +37,20 @@ _PRINT_UNITS = ("inch", "inches", "in", "cm", "centimeter", "pixel", "pixels", "
 """Units of ImageJ by which it hands on the resolution of a print, or none."""
 
 
-def own_size(pixel_size_um: float | None, source: str = "") -> dict[str, Any]:
+def own_size(size: PixelSize) -> dict[str, Any]:
     """Return the entries of the description of a TIFF of ours that say its pixel size.
 
     Parameters
     ----------
-    pixel_size_um : float or None
-        Edge of a pixel in micrometres; if it is None there are no entries.
-    source : str
-        Origin of the pixel size in words.
+    size : PixelSize
+        Edges of a pixel; if they are not known there are no entries.
     """
-    if pixel_size_um is None:
+    if size.x_um is None or size.y_um is None:
         return {}
-    entries: dict[str, Any] = {}
-    for axis in "XY":
-        entries |= {f"{OWN_SIZE}{axis}": pixel_size_um, f"{OWN_SIZE}{axis}Unit": "µm"}
-    return {**entries, _FROM: source} if source else entries
+    entries: dict[str, Any] = {_FROM: size.source} if size.source else {}
+    for axis, um in (("X", size.x_um), ("Y", size.y_um)):
+        entries |= {f"{OWN_SIZE}{axis}": um, f"{OWN_SIZE}{axis}Unit": "µm"}
+    return entries
 
 
 def read_description(tags: TiffTags) -> SemFacts | None:
@@ -73,15 +72,10 @@ def read_description(tags: TiffTags) -> SemFacts | None:
 def read_zarr_scale(path: Path) -> SemFacts:
     """Return the scale of an OME-Zarr image."""
     metadata = read_metadata(path)
-    axes = metadata.axes[-2:] if metadata is not None else ()
-    edges = [
-        axis.scale * um
-        for axis in axes
-        if axis.unit and (um := micrometres_in(axis.unit)) is not None
-    ]
-    if len(edges) != 2:
+    edges = None if metadata is None else edges_um(metadata.axes)
+    if edges is None:
         return SemFacts()
-    y, x = (Said(um, "OME-Zarr scale") for um in edges)
+    y, x = (Said(um, ZARR_SCALE) for um in edges)
     return SemFacts(agreed([x], [y]))
 
 
