@@ -122,8 +122,10 @@ def find_info_bar(image: ArrayLike, facts: SemFacts | None = None) -> InfoBar:
 
 def _band(image: ArrayLike, edge: Literal["lower", "upper"]) -> npt.NDArray[np.float64]:
     """Return the rows near an edge as grey levels, the outermost first, scaled to 0-1."""
-    count = int(image.shape[0] * MOST_BAR) + 1
-    raw: npt.NDArray[Any] = np.asarray(image[-count:] if edge == "lower" else image[:count])
+    n_rows = image.shape[0]
+    count = int(n_rows * MOST_BAR) + 1
+    rows = slice(max(n_rows - count, 0), n_rows) if edge == "lower" else slice(0, count)
+    raw: npt.NDArray[Any] = np.asarray(image[rows])
     grey = to_grey(raw) if raw.ndim == 3 else raw.astype(np.float64)
     grey = grey[::-1] if edge == "lower" else grey
     low, high = (float(grey.min()), float(grey.max())) if grey.size else (0.0, 0.0)

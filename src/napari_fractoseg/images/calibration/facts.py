@@ -67,6 +67,14 @@ class PixelSize:
     source: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """Edges for users, such as ``88.1 nm`` or ``88.1 nm x 90 nm``; empty if not known."""
+        if self.x_um is None or self.y_um is None:
+            return ""
+        x, y = length_text(self.x_um), length_text(self.y_um)
+        return x if x == y else f"{x} x {y}"
+
     def unknown(self, why: str) -> PixelSize:
         """Return an unknown pixel size, with the reason as a note."""
         return PixelSize(notes=(*self.notes, why))
