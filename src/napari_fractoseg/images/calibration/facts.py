@@ -13,8 +13,10 @@ __all__ = ["MOST_BAR", "PixelSize", "Said", "SemFacts", "agreed", "for_frame", "
 
 _SMALLEST_UM, _LARGEST_UM = 1e-6, 1e4
 """Edges of a pixel that are believed: from a picometre to a centimetre."""
-_AGREE = 0.01
+_AGREE = 5e-3
 """Largest relative difference of two statements that say the same: some have three digits."""
+_SAME_COLUMNS = 0.01
+"""Largest relative difference of two numbers of columns that are the same."""
 _CUT = 0.12
 """Largest relative difference of the scale of rows and columns of an image that was resized: it
 may have lost, or got, an info bar at the same time."""
@@ -227,7 +229,7 @@ def for_frame(
     if frame is None or size.x_um is None or not min(frame) > 0:
         return size
     by_columns, by_rows = shape[1] / frame[1], shape[0] / frame[0]
-    if math.isclose(by_columns, 1, rel_tol=_AGREE):
+    if math.isclose(by_columns, 1, rel_tol=_SAME_COLUMNS):
         return size
     sizes = (
         f"The image has {shape[1]} x {shape[0]} px, its metadata say "

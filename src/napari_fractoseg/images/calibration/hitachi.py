@@ -21,8 +21,8 @@ __all__ = ["read_hitachi", "read_hitachi_sidecar"]
 _SECTION = "SemImageFile"
 _PRINT_UM = 127e3
 """Width of the print to which Hitachi's magnification refers."""
-_AGREE = 0.02
-"""Largest relative difference of the pixel size and that of the magnification: it is rounded."""
+_AGREE = 5e-3
+"""Largest relative difference of the pixel size and that of the magnification."""
 
 
 def read_hitachi(tags: TiffTags) -> SemFacts | None:

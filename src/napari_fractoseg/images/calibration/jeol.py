@@ -31,8 +31,8 @@ _PRINT_UM = 120e3
 _WIDE_PRINT_UM = 128e3
 _WIDE = re.compile(r"4700F|(JSM-)?IT\d+.*")
 """Instruments with a wider print."""
-_AGREE = 0.1
-"""Largest relative difference of micron bar and magnification: two kinds of print differ by 7 %."""
+_AGREE = 0.015
+"""Largest relative difference of micron bar and magnification: the bar has whole pixels."""
 
 
 def read_jeol_sidecar(text: str, shape: tuple[int, int]) -> SemFacts | None:
@@ -92,14 +92,21 @@ def _pixel_size(
             "The pixel size is estimated from the magnification, which refers to a print of 120 or "
             "128 mm: it may be 7 % off. Check it with the scale bar.",
         )  # fmt: skip
-    notes: tuple[str, ...] = ()
-    checked = by_magnification.um if by_magnification is not None else said.um
-    if size.x_um and not math.isclose(size.x_um, checked, rel_tol=_AGREE):
-        notes = (
-            f"{said.source} says {length_text(said.um)} a pixel, the magnification stands for "
-            f"about {length_text(checked)}: check it with the scale bar.",
-        )
-    return size, False, notes
+    return size, False, _doubt(said, by_magnification)
+
+
+def _doubt(said: Said, by_magnification: Said | None) -> tuple[str, ...]:
+    """Return a note if the magnification stands for another pixel size on both kinds of print."""
+    if by_magnification is None or said.is_absurd:
+        return ()
+    um = by_magnification.um
+    both = {um, um * _WIDE_PRINT_UM / _PRINT_UM, um * _PRINT_UM / _WIDE_PRINT_UM}
+    if any(math.isclose(said.um, one, rel_tol=_AGREE) for one in both):
+        return ()
+    return (
+        f"{said.source} says {length_text(said.um)} a pixel, the magnification stands for about "
+        f"{length_text(um)}: check it with the scale bar.",
+    )
 
 
 def _by_magnification(entries: Mapping[str, str], columns: float) -> Said | None:
