@@ -9,7 +9,16 @@ from typing import Any
 
 from napari_fractoseg.images.axes import SAME_EDGE
 
-__all__ = ["MOST_BAR", "PixelSize", "Said", "SemFacts", "agreed", "for_frame", "length_text"]
+__all__ = [
+    "MOST_BAR",
+    "PixelSize",
+    "Said",
+    "SemFacts",
+    "agreed",
+    "for_frame",
+    "length_text",
+    "unconfirmed",
+]
 
 _SMALLEST_UM, _LARGEST_UM = 1e-6, 1e4
 """Edges of a pixel that are believed: from a picometre to a centimetre."""
@@ -239,6 +248,14 @@ def for_frame(
         return size.unknown(f"{sizes}: it was resized, so that they do not hold. {_BY_HAND}")
     note = f"{sizes}: if it was resized, not cut, the pixel size is wrong."
     return replace(size, notes=(*size.notes, note))
+
+
+def unconfirmed(source: str) -> str:
+    """Return the note on a pixel size that is said once, where others are missing."""
+    return (
+        f"{source} is the only one that says the pixel size, other entries are missing: the file "
+        "may be damaged. Check it with the scale bar."
+    )
 
 
 def length_text(um: float) -> str:

@@ -6,7 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 
-from napari_fractoseg.images.calibration.facts import Said, SemFacts, agreed, for_frame, length_text
+from napari_fractoseg.images.calibration.facts import (
+    Said,
+    SemFacts,
+    agreed,
+    for_frame,
+    length_text,
+    unconfirmed,
+)
 from napari_fractoseg.images.calibration.texts import (
     iso_date,
     length_um,
@@ -48,6 +55,8 @@ def _facts(entries: Mapping[str, str], source: str, shape: tuple[int, int]) -> S
     size = for_frame(agreed([] if um is None else [Said(um, source)]), frame, shape)
     magnification = positive(entries.get("Magnification"))
     notes = []
+    if size.x_um and not (magnification and frame):
+        notes.append(unconfirmed(source))
     if size.x_um and magnification and frame:
         by_magnification = _PRINT_UM / magnification / frame[1]
         if not math.isclose(size.x_um, by_magnification, rel_tol=_AGREE):

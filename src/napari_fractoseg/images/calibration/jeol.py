@@ -14,6 +14,7 @@ from napari_fractoseg.images.calibration.facts import (
     agreed,
     for_frame,
     length_text,
+    unconfirmed,
 )
 from napari_fractoseg.images.calibration.texts import (
     iso_date,
@@ -97,8 +98,10 @@ def _pixel_size(
 
 def _doubt(said: Said, by_magnification: Said | None) -> tuple[str, ...]:
     """Return a note if the magnification stands for another pixel size on both kinds of print."""
-    if by_magnification is None or said.is_absurd:
+    if said.is_absurd:
         return ()
+    if by_magnification is None:
+        return (unconfirmed(said.source),)
     um = by_magnification.um
     both = {um, um * _WIDE_PRINT_UM / _PRINT_UM, um * _PRINT_UM / _WIDE_PRINT_UM}
     if any(math.isclose(said.um, one, rel_tol=_AGREE) for one in both):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from napari_fractoseg.images.calibration.facts import MOST_BAR, Said, SemFacts, agreed
+from napari_fractoseg.images.calibration.facts import MOST_BAR, Said, SemFacts, agreed, unconfirmed
 from napari_fractoseg.images.calibration.texts import (
     iso_date,
     length_um,
@@ -61,4 +61,5 @@ def _facts(entries: Mapping[str, str], source: str, shape: tuple[int, int]) -> S
         date=iso_date(entries.get("Date"), entries.get("Time")),
         image_rows=shape[0] - int(strip or 0) if has_strip else None,
         image_rows_from="TESCAN ImageStripSize" if has_strip else "",
+        notes=(unconfirmed(x[0].source),) if x and not y else (),
     )
