@@ -21,7 +21,7 @@ FILES = {
     "fei_helios_navcam_noscale_blank": (
         None, "", ("Nav-Cam", None, None), "2022-05-17T09:07:08", 512),
     "hitachi_tm4000_x1.2k": (
-        82.68229, "Hitachi PixelSize", ("BSE", 15.0, 7.9205), "2021-06-23T16:43:33", 901),
+        82.68229, "Hitachi PixelSize", ("BSE", 15.0, 7.9), "2021-06-23T16:43:33", 901),
     "jeol_8530f_databar": (
         990.099, "JEOL sidecar, micron bar", ("SEI", 7.0, 10.52), "2020-08-31T15:32:31", 960),
     "jeol_odemis_4700f_lzw": (

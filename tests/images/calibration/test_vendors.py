@@ -163,6 +163,22 @@ def test_jeol_without_a_micron_bar_is_estimated_from_the_magnification(tmp_path)
     assert "7 % off" in facts.notes[0]
 
 
+def test_the_short_text_of_hitachi_has_the_beam_in_one_line(tmp_path):
+    text = "SignalName=BSE\r\nPixelSize=200\r\nCondition=Vacc=15.0kV Mag=x15.9k WD=7.9mm\r\n"
+    path = write_tiff(tmp_path / "a.tif", {made.COMMENT: text.encode("utf-16-le")})
+    facts = sem_facts(path)
+    assert (facts.pixel_size_um, facts.notes) == (pytest.approx(0.2), ())
+    assert (facts.voltage_kv, facts.working_distance_mm) == (15.0, 7.9)
+    assert facts.magnification == 15900
+
+
+def test_a_pixel_size_that_nothing_confirms_is_told(tmp_path):
+    text = made.HITACHI_TEXT.partition("Magnification")[0]
+    facts = sem_facts(beside(write_tiff(tmp_path / "a.tif"), {".txt": text.encode()}))
+    assert facts.pixel_size_um == pytest.approx(0.2)
+    assert "the only one that says the pixel size" in facts.notes[0]
+
+
 def test_a_camera_of_fei_has_the_field_of_view_over_its_pixels(tmp_path):
     text = "[Beam]\nBeam=IRBeam\nScan=\n[IRBeam]\nHFW=0.02\nVFW=0.015\n[Image]\nResolutionX=40\n"
     with_scale = write_tiff(tmp_path / "a.tif", {made.FEI: f"{text}ResolutionY=30\n"})

@@ -28,8 +28,11 @@ __all__ = ["read_hitachi", "read_hitachi_sidecar"]
 _SECTION = "SemImageFile"
 _PRINT_UM = 127e3
 """Width of the print to which Hitachi's magnification refers."""
-_AGREE = 5e-3
-"""Largest relative difference of the pixel size and that of the magnification."""
+_AGREE = 0.01
+"""Largest relative difference of the pixel size and that of the magnification: it has 3 digits."""
+_CONDITION = re.compile(r"(Vacc|Mag|WD)=x?([0-9.]+)([a-zA-Z]*)", re.ASCII)
+"""Entries in the line ``Condition=Vacc=15.0kV Mag=x1.20k WD=7.9mm``."""
+_NAMES = {"Vacc": "AcceleratingVoltage", "Mag": "Magnification", "WD": "WorkingDistance"}
 
 
 def read_hitachi(tags: TiffTags) -> SemFacts | None:
@@ -48,17 +51,27 @@ def read_hitachi_sidecar(text: str, shape: tuple[int, int]) -> SemFacts | None:
     return None if entries is None else _facts(entries, "Hitachi sidecar, PixelSize", shape)
 
 
-def _facts(entries: Mapping[str, str], source: str, shape: tuple[int, int]) -> SemFacts:
+def _condition(text: str) -> dict[str, str]:
+    """Return the entries in the line on the condition, named and written as in the longer text."""
+    entries = {}
+    for name, value, unit in _CONDITION.findall(text):
+        written = f"{value} {unit}" if name != "Mag" else value + "e3" * (unit == "k")
+        entries[_NAMES[name]] = written.strip()
+    return entries
+
+
+def _facts(given: Mapping[str, str], source: str, shape: tuple[int, int]) -> SemFacts:
+    entries = {**_condition(given.get("Condition", "")), **given}
     um = length_um(entries.get("PixelSize"), "nm")
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", entries.get("DataSize", ""), re.ASCII)
     frame = (float(match[2]), float(match[1])) if match else None
     size = for_frame(agreed([] if um is None else [Said(um, source)]), frame, shape)
     magnification = positive(entries.get("Magnification"))
     notes = []
-    if size.x_um and not (magnification and frame):
+    if size.x_um and not magnification:
         notes.append(unconfirmed(source))
-    if size.x_um and magnification and frame:
-        by_magnification = _PRINT_UM / magnification / frame[1]
+    if size.x_um and magnification:
+        by_magnification = _PRINT_UM / magnification / (frame or shape)[1]
         if not math.isclose(size.x_um, by_magnification, rel_tol=_AGREE):
             notes.append(
                 f"{source} says {length_text(size.x_um)} a pixel, the magnification stands for "
