@@ -225,6 +225,7 @@ class StreamedRun:
             shown_scheme(self._task, self._model.card.scheme) if is_labels else None,
             self._stack.pixel_size_um,
             record,
+            self._stack.pixel_size_from,
         )
         remember_result(record, output.array.shape)
 

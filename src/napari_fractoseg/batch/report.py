@@ -54,6 +54,10 @@ class FileResult:
         Name of the device that computed it.
     shape : tuple of int
         Shape of the labels, (..., Y, X).
+    pixel_size_um : float or None
+        Edge of a pixel in micrometres; None if it is not known.
+    pixel_size_from : str
+        Origin of the pixel size in words.
     outputs : tuple of str
         Names of the files that were written.
     sizes : dict of str to tuple of int
@@ -76,6 +80,8 @@ class FileResult:
     sha256: str = ""
     device: str = ""
     shape: tuple[int, ...] = ()
+    pixel_size_um: float | None = None
+    pixel_size_from: str = ""
     outputs: tuple[str, ...] = ()
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -325,6 +325,8 @@ def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction
         task.path,
         "done in part" if is_partial else "done",
         shape=stack.shape,
+        pixel_size_um=stack.pixel_size_um,
+        pixel_size_from=stack.pixel_size_from,
         outputs=tuple(path.name for path in task.arrays.values()),
         notes=(*prediction.notes, *(plane.reason for plane in left_out)),
         fractions=pd.concat(tables, ignore_index=True),
@@ -392,11 +394,12 @@ def _write_tiffs(
         halo_px=used.tiler.halo_px,
         labels_sha256=labels_digest(prediction.labels),
     )
-    write_tiff(draft(task.labels_path), prediction.labels, prediction.scheme, record)
+    size = stack.pixel_size
+    write_tiff(draft(task.labels_path), prediction.labels, prediction.scheme, record, size)
     remember_result(record, prediction.labels.shape)
     for kind, data in ((CONFIDENCE, prediction.confidence), (MARGIN, prediction.margin)):
         if data is not None:
-            write_tiff(draft(task.path_of(kind)), data)
+            write_tiff(draft(task.path_of(kind)), data, pixel_size=size)
 
 
 def _failed(path: Path, error: BaseException) -> FileResult:

@@ -12,6 +12,7 @@ import typer
 from napari_fractoseg import __version__
 from napari_fractoseg.cli.convert import convert
 from napari_fractoseg.cli.evaluate import evaluate
+from napari_fractoseg.cli.info import info
 from napari_fractoseg.cli.measure import measure
 from napari_fractoseg.cli.models import doctor, models_app
 from napari_fractoseg.cli.options import Group
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Segment, learn and measure fracture modes in SEM micrographs.",
 )
-for command in (segment, measure, points, train, evaluate, convert, doctor, demo):
+for command in (segment, measure, points, train, evaluate, convert, info, doctor, demo):
     app.command()(command)
 app.add_typer(models_app, name="models")
 

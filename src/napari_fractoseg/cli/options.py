@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from napari_fractoseg.errors import FractosegError
@@ -325,7 +325,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 def table_of(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     """Return a table of texts, of which a terminal takes nothing for a command (`printable`)."""
-    table = Table(*map(printable, columns))
+    table = Table(*(Column(printable(column), overflow="fold") for column in columns))
     for row in rows:
         table.add_row(*map(printable, row))
     return table

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["Axis", "may_end_in_planes", "pixel_size_um"]
+__all__ = ["SAME_EDGE", "Axis", "edges_um", "may_end_in_planes", "micrometres_in", "pixel_size_um"]
 
 _TYPES = {
     "t": "time",
@@ -37,7 +37,7 @@ _MOST_PLANES = 64
 """Largest length of a last axis that may be that of planes."""
 _TIMES_LARGER = 4
 """Least ratio of rows and columns to the number of planes, where the axes are in another order."""
-_SAME = 1e-3
+SAME_EDGE = 1e-3
 """Largest relative difference of the edges of a pixel that counts as square."""
 
 
@@ -91,6 +91,23 @@ class Axis:
         return cls(name, _TYPES.get(name.lower()), unit, scale)
 
 
+def micrometres_in(unit: str) -> float | None:
+    """Return how many micrometres a unit of length has; None if it is no such unit.
+
+    Parameters
+    ----------
+    unit : str
+        Name in OME-NGFF or symbol, such as ``nanometer`` or ``nm``.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.images.axes import micrometres_in
+    >>> micrometres_in("nm"), micrometres_in("pixel")
+    (0.001, None)
+    """
+    return _UM.get(unit)
+
+
 def pixel_size_um(axes: Sequence[Axis]) -> float | None:
     """Return the edge of a pixel in micrometres.
 
@@ -104,10 +121,25 @@ def pixel_size_um(axes: Sequence[Axis]) -> float | None:
     float or None
         Edge of a pixel; None if a unit is unknown or no length, or if pixels are not square.
     """
+    edges = edges_um(axes)
+    return edges[1] if edges and math.isclose(*edges, rel_tol=SAME_EDGE) else None
+
+
+def edges_um(axes: Sequence[Axis]) -> tuple[float, float] | None:
+    """Return the edges of a pixel in micrometres, along a column and along a row.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        Axes of an image, the last two those of rows and columns.
+
+    Returns
+    -------
+    tuple of float or None
+        None if a unit is unknown or no length.
+    """
     edges = [axis.scale * _UM[axis.unit] for axis in axes[-2:] if axis.unit in _UM]
-    if len(edges) != 2 or not math.isclose(*edges, rel_tol=_SAME):
-        return None
-    return edges[1]
+    return (edges[0], edges[1]) if len(edges) == 2 else None
 
 
 def may_end_in_planes(shape: Sequence[int]) -> bool:

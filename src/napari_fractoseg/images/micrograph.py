@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import is_constant, n_not_finite
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.axes import Axis, edges_um
+from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray
 from napari_fractoseg.images.normalisation import GreyRange, to_grey
 from napari_fractoseg.text import listed, size_text
@@ -145,6 +146,8 @@ class MicrographStack:
     file : Path or None
         File that another program opened and reads `data` from, such as a zarr behind an array
         of dask; it is only looked at for what is missing in it (`ChunkWatch`).
+    pixel_size_from : str
+        Origin of the pixel size in words, such as ``Zeiss ap_image_pixel_size``.
 
     Examples
     --------
@@ -162,6 +165,7 @@ class MicrographStack:
     axes: tuple[Axis, ...] | None = None
     notes: tuple[str, ...] = ()
     file: Path | None = None
+    pixel_size_from: str = ""
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)
@@ -186,6 +190,12 @@ class MicrographStack:
         """Shape without the colour axis: (..., Y, X)."""
         shape = tuple(int(n) for n in self.data.shape)
         return shape[:-1] if self.rgb else shape
+
+    @property
+    def pixel_size(self) -> PixelSize:
+        """Edges of a pixel, which need not be square, and their origin."""
+        y_um, x_um = edges_um(self.axes or ()) or (self.pixel_size_um, self.pixel_size_um)
+        return PixelSize(x_um, y_um, self.pixel_size_from)
 
     @property
     def n_planes(self) -> int:

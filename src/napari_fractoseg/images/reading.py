@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.files import would_be_waited_for
+from napari_fractoseg.images.calibration import SemFacts, sem_facts
 from napari_fractoseg.images.formats.channels import Source, choose_channel
 from napari_fractoseg.images.formats.pictures import picture_header, read_picture
-from napari_fractoseg.images.formats.tiff import LOADED_VALUES, read_tiff
+from napari_fractoseg.images.formats.tiff import LOADED_VALUES, TIFF_SUFFIXES, read_tiff
 from napari_fractoseg.images.formats.zarr import is_zarr, read_zarr
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 from napari_fractoseg.images.micrograph import MicrographStack
@@ -29,9 +31,9 @@ __all__ = [
     "image_shape",
     "read_image",
     "read_mask",
+    "safe_facts",
 ]
 
-TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 
 
@@ -82,8 +84,9 @@ def read_image(
     Returns
     -------
     MicrographStack
-        The image, with its axes as far as the file names them. The pixel size is that
-        of OME-Zarr.
+        The image, with its axes as far as the file names them. The pixel size is what the
+        microscope wrote into the file or beside it, or a program (OME-TIFF, OME-Zarr, ImageJ), see
+        `calibration.sem_facts`; None if nobody did.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def read_image(
 
     Notes
     -----
-    The pixel size is not guessed from print resolution. Dark is dark, whatever
+    The pixel size is never taken from print resolution. Dark is dark, whatever
     the file stores: TIFFs in which 0 is white are inverted, and CMYK becomes RGB.
     Of grey and alpha the grey levels are taken.
 
@@ -105,7 +108,7 @@ def read_image(
     that was compressed as a single strip takes the memory of all of it.
     """
     path = Path(path)
-    source = _read_source(path, rgb=rgb, channel=channel)
+    source = _with_size(_read_source(path, rgb=rgb, channel=channel), path)
     return MicrographStack(
         source.data,
         source.rgb,
@@ -113,7 +116,37 @@ def read_image(
         path.stem,
         source.plane_axes,
         source.notes,
+        pixel_size_from=source.pixel_size_from,
     )
+
+
+def _with_size(source: Source, path: Path) -> Source:
+    """Return the content of a file with the pixel size that it, or a file beside it, says."""
+    if is_zarr(path):
+        return source
+    facts = safe_facts(path)
+    axes, size = source.axes, facts.pixel_size
+    edges = {"y": size.y_um, "x": size.x_um}
+    if axes is not None:
+        axes = tuple(
+            replace(axis, unit="micrometer", scale=um) if (um := edges.get(axis.name)) else axis
+            for axis in axes
+        )
+    return replace(
+        source,
+        axes=axes,
+        pixel_size_um=facts.pixel_size_um,
+        pixel_size_from=facts.pixel_size_from,
+        notes=(*source.notes, *(f"{path.name}: {note}" for note in facts.notes)),
+    )
+
+
+def safe_facts(path: Path) -> SemFacts:
+    """Return `sem_facts` of an image that can be read; what goes wrong becomes a note."""
+    try:
+        return sem_facts(path)
+    except ImageError as error:
+        return SemFacts(notes=(str(error),))
 
 
 def image_shape(

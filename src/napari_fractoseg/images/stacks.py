@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.axes import SAME_EDGE, Axis
+from napari_fractoseg.images.calibration import SemFacts
 from napari_fractoseg.images.chunks import ChunkCount
 from napari_fractoseg.images.lazy import LazyArray, chunk_counts
 from napari_fractoseg.images.micrograph import MicrographStack
-from napari_fractoseg.images.reading import find_images, image_header, read_image
+from napari_fractoseg.images.reading import find_images, image_header, read_image, safe_facts
 from napari_fractoseg.text import size_text
 
 __all__ = ["natural_order", "read_stack"]
@@ -38,7 +40,7 @@ def read_stack(
     -------
     MicrographStack
         Stack of shape (plane, Y, X), named like the folder. Of images with colours
-        the alpha channel is left out.
+        the alpha channel is left out. Its pixel size is that of the files, if all say the same.
 
     Raises
     ------
@@ -55,6 +57,7 @@ def read_stack(
             raise ImageError("A stack needs images, the list is empty. Name one or more files.")
         folder = paths[0].absolute().parent
     shape, dtype, rgb = _plane_header(paths[0], channel)
+    facts = [safe_facts(path) for path in paths]
     for path in paths[1:]:
         header = _plane_header(path, channel)
         if header != (shape, dtype, rgb):
@@ -65,7 +68,26 @@ def read_stack(
             )
     data = _FileStack(paths, shape, dtype, rgb, channel)
     axes = (Axis("plane"), Axis.named("y"), Axis.named("x"))
-    return MicrographStack(data, rgb, name=folder.name, axes=axes)
+    size_um, origin, notes = _common_size(facts, folder)
+    return MicrographStack(data, rgb, size_um, folder.name, axes, notes, pixel_size_from=origin)
+
+
+def _common_size(
+    facts: Sequence[SemFacts], folder: Path
+) -> tuple[float | None, str, tuple[str, ...]]:
+    """Return the pixel size that all files say, its origin, and a note if they differ."""
+    first = facts[0]
+    sizes = [one.pixel_size_um for one in facts]
+    if all(size is None for size in sizes):
+        return None, "", ()
+    size_um = first.pixel_size_um
+    if size_um and all(s and math.isclose(s, size_um, rel_tol=SAME_EDGE) for s in sizes):
+        return size_um, first.pixel_size_from, ()
+    known = sorted({size for size in sizes if size is not None})
+    return None, "", (
+        f"{folder.name}: the files do not all say the same pixel size ({known[0]:.4g} to "
+        f"{known[-1]:.4g} µm; {sizes.count(None)} say none): that of the stack is not known.",
+    )  # fmt: skip
 
 
 def natural_order(name: str) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ from napari_fractoseg.files import check_writable, file_sha256, refuse_existing,
 from napari_fractoseg.images import MicrographStack, find_images, read_image, read_mask
 from napari_fractoseg.images.formats.zarr import is_zarr
 from napari_fractoseg.images.micrograph import LazyPlane
+from napari_fractoseg.images.reading import safe_facts
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.measurement.facet_tables import (
     FacetSettings,
@@ -430,12 +431,12 @@ class _OneFile:
         """Measure a file; what is known of it becomes entries of its row."""
         name = str(row["image"])
         yield Progress(0, _STEPS, f"reading {name}")
-        labels, own_um = open_labels(path, record, self.scheme)
+        labels, own_um, own_from = open_labels(path, record, self.scheme)
         stack = self._micrograph(path, tuple(labels.shape), row)
         sizes = (
             (self.pixel_size_um, "given"),
-            (own_um, "the file"),
-            (None if stack is None else stack.pixel_size_um, "the micrograph"),
+            (own_um, own_from),
+            *([] if stack is None else [(stack.pixel_size_um, stack.pixel_size_from)]),
         )
         size_um, size_from = next(((s, f) for s, f in sizes if s is not None), (None, ""))
         origin = origin_of(labels, record)
@@ -543,8 +544,8 @@ def scheme_of(
 
 def open_labels(
     path: Path, record: LabelRecord | None, scheme: ClassScheme
-) -> tuple[Any, float | None]:
-    """Return labels, read in parts where they are large, and the pixel size the file tells.
+) -> tuple[Any, float | None, str]:
+    """Return labels, read in parts where they are large, the file's pixel size, and its origin.
 
     Raises
     ------
@@ -557,8 +558,9 @@ def open_labels(
             f"that are measured ({', '.join(scheme.names)}). Measure it apart."
         )
     if not path.is_dir() and record is None:
-        return read_mask(path), None
+        facts = safe_facts(path)
+        return read_mask(path), facts.pixel_size_um, facts.pixel_size_from
     stack = read_image(path, rgb=False)
     if np.dtype(stack.data.dtype).kind not in "iu":
         raise ImageError(f"Its values are of type {stack.data.dtype}, not class values.")
-    return stack.data, stack.pixel_size_um
+    return stack.data, stack.pixel_size_um, stack.pixel_size_from

@@ -28,6 +28,8 @@ from napari_fractoseg.files import (
     write_bytes,
 )
 from napari_fractoseg.images import Axis, read_image
+from napari_fractoseg.images.axes import edges_um
+from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.journal import TileJournal
@@ -84,6 +86,7 @@ class ZarrLabels:
         self._n_levels = 1
         self._scheme: ClassScheme | None = None
         self._record: LabelRecord | None = None
+        self._pixel_size = PixelSize()
         if anew and header is not None:
             discard_draft(path)
             shape = tuple(header["shape"])
@@ -147,6 +150,7 @@ class ZarrLabels:
         scheme: ClassScheme | None,
         pixel_size_um: float | None,
         record: LabelRecord | None = None,
+        pixel_size_from: str = "",
     ) -> None:
         """Write the metadata: axes, scale, classes with names and colours, and provenance.
 
@@ -162,6 +166,8 @@ class ZarrLabels:
             Edge of a pixel in micrometres, for images whose axes have no units.
         record : LabelRecord, optional
             Origin of the result (image, model, settings): an attribute of the group.
+        pixel_size_from : str
+            Origin of the pixel size in words, for a TIFF.
 
         Notes
         -----
@@ -172,6 +178,8 @@ class ZarrLabels:
         *leading, y, x = self._axes
         if pixel_size_um and not (y.unit and x.unit):
             y, x = (replace(axis, unit="micrometer", scale=pixel_size_um) for axis in (y, x))
+        y_um, x_um = edges_um((y, x)) or (None, None)
+        self._pixel_size = PixelSize(x_um, y_um, pixel_size_from)
         axes = [_axis(axis) for axis in (*leading, y, x)]
         scale = [axis.scale for axis in (*leading, y, x)]
         group = zarr.open_group(self.draft, mode="r+")
@@ -199,7 +207,9 @@ class ZarrLabels:
             Several times a second; steps are tiles. Nothing for OME-Zarr.
         """
         if self.path.suffix != _ZARR:
-            yield from tiff_job(self.draft / _TIFF, self.array, self._scheme, self._record)
+            yield from tiff_job(
+                self.draft / _TIFF, self.array, self._scheme, self._record, self._pixel_size
+            )
 
     def finish(self, *, overwrite: bool = False) -> Any:
         """Move the finished draft to its place, and return the array there.

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import tifffile
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images.calibration.facts import PixelSize
+from napari_fractoseg.images.calibration.written import own_size
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.results.record import LabelRecord
@@ -22,6 +24,7 @@ from napari_fractoseg.tiling import grid
 __all__ = ["tiff_job", "write_tiff"]
 
 _TILE_PX = 1024
+_CM_UM = 1e4
 _CLASSIC_BYTES = 2**31
 """Largest result for which a classic TIFF is written; larger ones become a BigTIFF."""
 _REPORTED_EVERY_S = 0.2
@@ -32,6 +35,7 @@ def write_tiff(
     data: npt.NDArray[Any],
     scheme: ClassScheme | None = None,
     record: LabelRecord | None = None,
+    pixel_size: PixelSize | None = None,
 ) -> None:
     """Write a result that is in memory as TIFF; above 2 GB as BigTIFF.
 
@@ -45,8 +49,10 @@ def write_tiff(
         Classes of the labels, whose names are written into the file.
     record : LabelRecord, optional
         Origin of the labels (image, model, settings), written into the file.
+    pixel_size : PixelSize, optional
+        Edges of a pixel, written with their origin into the description, and as resolution.
     """
-    tifffile.imwrite(path, data, **_options(data, scheme, record))
+    tifffile.imwrite(path, data, **_options(data, scheme, record, pixel_size))
 
 
 def tiff_job(
@@ -54,6 +60,7 @@ def tiff_job(
     data: Any,
     scheme: ClassScheme | None = None,
     record: LabelRecord | None = None,
+    pixel_size: PixelSize | None = None,
 ) -> Job[None]:
     """Write a result that is on disk as TIFF, tile by tile; above 2 GB as BigTIFF.
 
@@ -68,6 +75,8 @@ def tiff_job(
         Classes of the labels, whose names are written into the file.
     record : LabelRecord, optional
         Origin of the labels (image, model, settings), written into the file.
+    pixel_size : PixelSize, optional
+        Edges of a pixel, written with their origin into the description, and as resolution.
 
     Yields
     ------
@@ -92,7 +101,10 @@ def tiff_job(
             yield np.pad(part, [(0, _TILE_PX - length) for length in part.shape])
             n_written += 1
 
-    options = _options(data, scheme, record) | {"tile": (_TILE_PX, _TILE_PX), "shape": data.shape}
+    options = _options(data, scheme, record, pixel_size) | {
+        "tile": (_TILE_PX, _TILE_PX),
+        "shape": data.shape,
+    }
     with ThreadPoolExecutor(1, thread_name_prefix="fractoseg-tiff") as pool:
         writing = pool.submit(tifffile.imwrite, path, tiles(), dtype=data.dtype, **options)
         try:
@@ -103,15 +115,22 @@ def tiff_job(
             is_stopped.set()
 
 
-def _options(data: Any, scheme: ClassScheme | None, record: LabelRecord | None) -> dict[str, Any]:
+def _options(
+    data: Any, scheme: ClassScheme | None, record: LabelRecord | None, size: PixelSize | None
+) -> dict[str, Any]:
     """Return what tifffile is told; the metadata become JSON in the tag ImageDescription."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = {} if size is None else own_size(size)
     if scheme is not None:
         metadata["classes"] = {c.value: c.name for c in scheme}
     if record is not None:
         metadata[FRACTOSEG_ATTRIBUTE] = record.to_dict()
     n_bytes = int(np.prod(data.shape, dtype=np.int64)) * data.dtype.itemsize
+    resolution: dict[str, Any] = {}
+    if size is not None and size.x_um and size.y_um:
+        per_cm = (_CM_UM / size.x_um, _CM_UM / size.y_um)
+        resolution = {"resolution": per_cm, "resolutionunit": "CENTIMETER"}
     return {
+        **resolution,
         "compression": "zlib",
         "photometric": "minisblack",
         "metadata": metadata,

@@ -32,6 +32,8 @@ class Source:
         Names of the channels; empty if the file does not say.
     pixel_size_um : float or None
         Edge of a pixel in micrometres; None if the file does not say.
+    pixel_size_from : str
+        Origin of the pixel size in words; empty if it is not known.
     notes : tuple of str
         Sentences for the user on what of the file is not read.
     """
@@ -41,6 +43,7 @@ class Source:
     axes: tuple[Axis, ...] | None = None
     channel_names: tuple[str, ...] = ()
     pixel_size_um: float | None = None
+    pixel_size_from: str = ""
     notes: tuple[str, ...] = ()
 
     @property

@@ -21,8 +21,9 @@ from napari_fractoseg.images.formats.channels import CHANNEL, Source, last_axis_
 from napari_fractoseg.images.lazy import LazyArray, at_index, converted
 from napari_fractoseg.images.memory import array_bytes, refuse_if_not_in, refuse_if_too_large
 
-__all__ = ["LOADED_VALUES", "read_tiff", "tiff_description"]
+__all__ = ["LOADED_VALUES", "TIFF_SUFFIXES", "quiet_tifffile", "read_tiff", "tiff_description"]
 
+TIFF_SUFFIXES = (".tif", ".tiff")
 LOADED_VALUES = 2**26
 """Largest number of values (pixels times samples) of a TIFF series that is loaded."""
 _MINISWHITE, _MINISBLACK, _SEPARATED = 0, 1, 5
@@ -68,7 +69,7 @@ def read_tiff(
     Source
         Content of the file; the values are the same, whether they are loaded or not.
     """
-    with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+    with quiet_tifffile(), tifffile.TiffFile(path) as tif:
         _refuse_other_places(tif, path)
         series, notes = _image_of(tif, path)
         codes, page, shape = series.axes, series.keyframe, tuple(series.shape)
@@ -99,7 +100,7 @@ def tiff_description(path: Path) -> str:
         with translated(ImageError, f"{path} cannot be read"):
             if not path.is_file():
                 return ""
-            with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+            with quiet_tifffile(), tifffile.TiffFile(path) as tif:
                 return str(tif.pages.first.description)
     except ImageError:
         return ""
@@ -259,8 +260,8 @@ def _channel_names(tif: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Silence tifffile's log messages, which repeat what the raised error says."""
+def quiet_tifffile() -> Iterator[None]:
+    """Silence tifffile's log messages in the block, which repeat what the raised error says."""
     logger = logging.getLogger("tifffile")
     before = logger.disabled
     logger.disabled = True

@@ -19,10 +19,12 @@ from napari_fractoseg.images.normalisation import has_colours
 from napari_fractoseg.images.ome_zarr import read_metadata
 from napari_fractoseg.images.zarr_header import read_header
 
-__all__ = ["ZarrPixels", "is_zarr", "open_array", "read_zarr"]
+__all__ = ["ZARR_SCALE", "ZarrPixels", "is_zarr", "open_array", "read_zarr"]
 
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
 _AGAIN = "The file is damaged or was changed; copy or export it again."
+ZARR_SCALE = "OME-Zarr scale"
+"""Origin of a pixel size that a zarr says."""
 _COPIES = 2
 """Copies of a chunk that are in memory while it is decoded."""
 
@@ -144,7 +146,8 @@ def read_zarr(path: Path, rgb: bool | None = None, channel: int | str | None = N
         "is in Python: read_image(path, rgb=True)."
     )
     rgb = has_colours(array.shape, rgb, name=str(path), remedy=remedy)
-    return Source(ZarrPixels(array, path), rgb, axes or None, names, edge_um)
+    origin = "" if edge_um is None else ZARR_SCALE
+    return Source(ZarrPixels(array, path), rgb, axes or None, names, edge_um, origin)
 
 
 def _named_axes(array: Any) -> tuple[Axis, ...]:
