@@ -281,6 +281,11 @@ def test_a_point_count_is_told():
             "overall": {"value": None},
         },
         "caveats": ["Points of one image."],
+        "operator": "Ada",
+        "other_operators": [
+            {"operator": "Bo", "manual": [{"class_name": "dimples", "of": "all", "hits": 3}]}
+        ],
+        "operators": [{"first": "Ada", "second": "Bo", "kappa": 0.5}],
     }  # fmt: skip
     words = page(small_report(audit=audit)).words
     for part in (
@@ -289,6 +294,9 @@ def test_a_point_count_is_told():
         "labels by hand: a a 7 b 1.5",
         "a 50.0 % 25.0 % (20.0 to 30.0 %) - - -",
         "n points 40",
+        "Fractions by hand (Ada)",
+        "Fractions by hand (Bo) class of hits points fraction interval dimples all 3 - - -",
+        "first second kappa Ada Bo 0.5",
         "Points of one image.",
         "checked at 40 points, grid",
         "is told by the point count.",

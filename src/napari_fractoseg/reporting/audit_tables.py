@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from napari_fractoseg.models.card import entries_of
@@ -17,7 +17,7 @@ from napari_fractoseg.reporting.tables import (
 
 __all__ = ["audit_tables", "other_entries"]
 
-_SHOWN = ("sentence", "manual", "confusion", "adjusted", "caveats")
+_SHOWN = ("sentence", "manual", "confusion", "adjusted", "caveats", "other_operators")
 _ADJUSTED = {
     "areas": "of the area",
     "of_modes": "of the modes",
@@ -34,8 +34,13 @@ def audit_tables(audit: Mapping[str, Any]) -> tuple[ReportTable, ...]:
     audit : mapping
         Result of a point count as plain JSON types. What it has not is left out.
     """
-    manual = [row for row in audit.get("manual") or () if isinstance(row, Mapping)]
-    tables = (_manual(manual), _confusion(audit.get("confusion")), _adjusted(audit.get("adjusted")))
+    others = [other for other in audit.get("other_operators") or () if isinstance(other, Mapping)]
+    tables = (
+        _manual(audit),
+        _confusion(audit.get("confusion")),
+        _adjusted(audit.get("adjusted")),
+        *map(_manual, others),
+    )
     return tuple(table for table in tables if table is not None)
 
 
@@ -46,7 +51,8 @@ def other_entries(audit: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _manual(rows: Sequence[Mapping[str, Any]]) -> ReportTable | None:
+def _manual(audit: Mapping[str, Any]) -> ReportTable | None:
+    rows = [row for row in audit.get("manual") or () if isinstance(row, Mapping)]
     if not rows:
         return None
     columns = {
@@ -57,7 +63,8 @@ def _manual(rows: Sequence[Mapping[str, Any]]) -> ReportTable | None:
         "fraction": [fraction_text(_float(row.get("value"))) for row in rows],
         "interval": [_interval(row) for row in rows],
     }
-    return ReportTable.of("Fractions by hand", columns)
+    operator = f" ({audit['operator']})" if audit.get("operator") else ""
+    return ReportTable.of(f"Fractions by hand{operator}", columns)
 
 
 def _confusion(confusion: Any) -> ReportTable | None:
