@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_fractoseg.models.card import entries_of
@@ -17,7 +17,10 @@ from napari_fractoseg.reporting.tables import (
 
 __all__ = ["audit_tables", "other_entries"]
 
-_SHOWN = ("sentence", "manual", "confusion", "adjusted", "caveats", "other_operators")
+_SHOWN = (
+    *("sentence", "manual", "labelled", "confusion", "adjusted", "agreement", "caveats"),
+    *("operators", "other_operators"),
+)
 _ADJUSTED = {
     "areas": "of the area",
     "of_modes": "of the modes",
@@ -40,6 +43,7 @@ def audit_tables(audit: Mapping[str, Any]) -> tuple[ReportTable, ...]:
         _confusion(audit.get("confusion")),
         _adjusted(audit.get("adjusted")),
         *map(_manual, others),
+        _agreements(audit, others),
     )
     return tuple(table for table in tables if table is not None)
 
@@ -65,6 +69,31 @@ def _manual(audit: Mapping[str, Any]) -> ReportTable | None:
     }
     operator = f" ({audit['operator']})" if audit.get("operator") else ""
     return ReportTable.of(f"Fractions by hand{operator}", columns)
+
+
+def _agreements(
+    audit: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> ReportTable | None:
+    """Return Cohen's kappa of each operator with the labels, and of each two operators."""
+    found = [(str(a.get("operator", "")), "labels", a.get("agreement")) for a in (audit, *others)]
+    pairs = [pair for pair in audit.get("operators") or () if isinstance(pair, Mapping)]
+    found += [(str(pair.get("first", "")), str(pair.get("second", "")), pair) for pair in pairs]
+    known = [(one, two, entries_of(figures)) for one, two, figures in found if entries_of(figures)]
+    if not known:
+        return None
+    columns = {
+        "between": [f"{one} and {two}" for one, two, _ in known],
+        "points": [_number(figures.get("n")) for *_, figures in known],
+        "alike": [fraction_text(_float(figures.get("agreement"))) for *_, figures in known],
+        "Cohen's kappa": [number_text(_float(figures.get("kappa")), 2) for *_, figures in known],
+        "interval": [_kappa_interval(figures) for *_, figures in known],
+    }
+    return ReportTable.of("Agreement", columns)
+
+
+def _kappa_interval(figures: Mapping[str, Any]) -> str:
+    low, high = (_float(figures.get(name)) for name in ("low", "high"))
+    return NO_FIGURE if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def _confusion(confusion: Any) -> ReportTable | None:
