@@ -216,6 +216,16 @@ def test_micrographs_are_found_by_the_names_of_the_labels(tmp_path):
     assert table[table["image"] != "a"]["mean_grey"].isna().all()
 
 
+def test_labels_are_never_taken_for_their_own_micrograph(tmp_path):
+    """Labels ``a.png`` lie in a folder of the micrographs, nearer than ``more/a.jpg``."""
+    (tmp_path / "more").mkdir()
+    iio.imwrite(tmp_path / "a.png", squares(3))
+    iio.imwrite(tmp_path / "more" / "a.jpg", np.full((12, 40), 90, np.uint8))
+    micrographs = find_micrographs([tmp_path])
+    job = measure_files_job([tmp_path / "a.png"], micrographs=micrographs)
+    assert drain(job).files["micrograph"].tolist() == [str(tmp_path / "more" / "a.jpg")]
+
+
 def test_a_micrograph_that_cannot_be_used_is_a_note_and_the_labels_count(tmp_path):
     tifffile.imwrite(tmp_path / "a_labels.tif", squares(3))
     (tmp_path / "images").mkdir()

@@ -326,7 +326,8 @@ def measure_files_job(
     records = [read_record(path) for path in paths]
     chosen = scheme_of(records, scheme)
     excluded = None if exclude is None else read_mask(exclude)
-    one = _OneFile(chosen, layout, pixel_size_um, excluded, facets, micrographs)
+    seen = None if micrographs is None else _without(micrographs, paths)
+    one = _OneFile(chosen, layout, pixel_size_um, excluded, facets, seen)
     tables = None if facets is None else FacetTables(facets)
     shown = set(np.linspace(0, len(paths) - 1, min(n_pictures, len(paths))).round().astype(int))
     total = _STEPS * len(paths)
@@ -380,6 +381,13 @@ def measure_files_job(
         no_sizes=no_sizes,
         boundary=pd.concat(boundaries, ignore_index=True) if boundaries else None,
     )
+
+
+def _without(micrographs: ImageLookup, labels: Iterable[Path]) -> ImageLookup:
+    """Leave out the labels themselves, which may lie among the micrographs."""
+    own = {path.resolve() for path in labels}
+    kept = tuple(path for path in micrographs.paths if path.resolve() not in own)
+    return replace(micrographs, paths=kept)
 
 
 _TEXTS = (
