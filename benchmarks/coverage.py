@@ -33,8 +33,9 @@ from napari_fractoseg.audit.plan import plan_points
 from napari_fractoseg.audit.result import audit_result
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.evaluation.adjusted_areas import adjusted_areas
-from napari_fractoseg.measurement.fields import FieldLayout, field_table
-from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap
+from napari_fractoseg.measurement.fields import FieldLayout
+from napari_fractoseg.measurement.measure import measure
+from napari_fractoseg.measurement.statistics import block_bootstrap
 
 _Hits = dict[str, list[bool]]
 
@@ -55,12 +56,6 @@ def surface(rng: np.random.Generator, size: int, n_facets: float, p: float) -> n
     return np.where(rng.random(n) < p, 1, 2).astype(np.uint8)[facet]
 
 
-def shares(labels: np.ndarray, grid: FieldLayout) -> np.ndarray:
-    """Return i / (i + t) of the fields of one plane or of several."""
-    table = field_table(labels, DEFAULT_SCHEME, grid)
-    return table["fraction_of_modes_intergranular"].to_numpy()
-
-
 def covers(limits: tuple[float, float] | None, truth: float) -> bool:
     """Whether an interval holds the truth; one that does not exist holds nothing."""
     return limits is not None and limits[0] <= truth <= limits[1]
@@ -77,11 +72,12 @@ def of_fields(
     for _ in range(runs):
         if apart:
             planes = [surface(rng, field_px, per_field, p) for _ in range(n_side**2)]
-            values = shares(np.stack(planes), grid)
+            labels = np.stack(planes)
         else:
-            side = n_side * field_px
-            values = shares(surface(rng, side, per_field * n_side**2, p), grid)
-        found = Estimate.of(values)
+            labels = surface(rng, n_side * field_px, per_field * n_side**2, p)
+        measured = measure(labels, fields=grid)
+        found = measured.estimate("intergranular").sampling
+        values = measured.fields["fraction_of_modes_intergranular"]
         missing += bool(found.no_interval)
         hits["Student"].append(not found.no_interval and covers((found.low, found.high), p))
         hits["shown"].append(covers(found.shown, p))
