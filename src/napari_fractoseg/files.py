@@ -36,6 +36,7 @@ __all__ = [
     "draft_folder",
     "draft_of",
     "file_sha256",
+    "file_stem",
     "hidden_beside",
     "hold",
     "is_held",
@@ -56,12 +57,30 @@ __all__ = [
 
 LONGEST_NAME = 255
 """Bytes of a file name that common file systems allow."""
+_LONGEST_STEM = LONGEST_NAME - 40
+"""Most bytes of the name of an image in that of its files: the rest is kind, number and draft."""
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _DRAFT = re.compile(r"\..*-[0-9a-f]{8}-draft(\.[^.]*)?", re.DOTALL)
 STALE_S = 24 * 3600
 """Age in seconds from which a draft is what a killed process left."""
 _MOST_JSON_BYTES = 2**28
 _SYNCED_AT_ONCE = 16
 """Files that are waited for at the same time; file systems write such requests together."""
+
+
+def file_stem(name: str) -> str:
+    """Return the name of an image as a part of file names that all systems allow.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.files import file_stem
+    >>> file_stem("s17: grain 3/4"), file_stem("..")
+    ('s17_ grain 3_4', 'image')
+    """
+    stem = _NOT_IN_NAMES.sub("_", name).strip(" .") or "image"
+    if len(os.fsencode(stem)) > _LONGEST_STEM:
+        stem = os.fsencode(stem)[:_LONGEST_STEM].decode(errors="ignore")
+    return stem
 
 
 def refuse_existing(

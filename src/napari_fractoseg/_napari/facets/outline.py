@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels, Layer, Vectors
 
+from napari_fractoseg._napari.camera import screen_px
 from napari_fractoseg._napari.layer_metadata import metadata_with
 from napari_fractoseg._napari.layers import placement, unique_name
 from napari_fractoseg._napari.widgets.plain_text import plain_text
@@ -86,9 +87,7 @@ class FacetOutline:
         vectors[:, 1, -2:] = lines[:, 1] - lines[:, 0]
         layer = self._layer or self.add()
         layer.data = vectors
-        scene = getattr(self._viewer, "scene", self._viewer)  # where napari 0.9 has the camera
-        screen_px = scene.camera.zoom * abs(float(self._labels.scale[-1]))
-        layer.edge_width = _WIDTH_SCREEN_PX / screen_px
+        layer.edge_width = _WIDTH_SCREEN_PX / screen_px(self._viewer, layer)
 
     def remove(self) -> None:
         """Remove the layer; `show` adds it again."""

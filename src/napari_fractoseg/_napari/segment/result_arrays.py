@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
-from napari_fractoseg.files import LONGEST_NAME
+from napari_fractoseg.files import file_stem
 from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
@@ -26,9 +24,6 @@ from napari_fractoseg.results.record import LabelRecord, digest_job
 __all__ = ["ArraysInMemory", "ArraysOnDisk", "ResultArrays"]
 
 _LABELS = "labels"
-_LONGEST_STEM = LONGEST_NAME - 40
-"""Most bytes of the name of an image in that of its zarr: the rest is kind, number and draft."""
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
 class ResultArrays(Protocol):
@@ -175,9 +170,7 @@ class ArraysOnDisk:
         """Return the image's name, or ``name [2]`` where there are results of that name."""
         from napari_fractoseg.results.label_writer import read_header
 
-        stem = _NOT_IN_NAMES.sub("_", self._image.name).strip(" .") or "image"
-        if len(os.fsencode(stem)) > _LONGEST_STEM:
-            stem = os.fsencode(stem)[:_LONGEST_STEM].decode(errors="ignore")
+        stem = file_stem(self._image.name)
         taken: list[str] = []
         while True:
             free = unique_name(stem, taken)

@@ -9,6 +9,7 @@ from napari.layers import Image
 from qtpy.QtCore import Qt, Signal, Slot
 from qtpy.QtWidgets import QListWidget, QPushButton, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.camera import go_to_pixel
 from napari_fractoseg._napari.corrections import corrections_of
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import stack_of
@@ -260,11 +261,6 @@ class NextPlaces(QWidget):
         place, layer = self.places[row]
         if layer not in self._viewer.layers:
             return
-        world = layer.data_to_world((*place.plane, place.row, place.column))
-        offset = self._viewer.dims.ndim - len(world)
-        for axis, coordinate in enumerate(world[:-2]):
-            self._viewer.dims.set_point(axis + offset, float(coordinate))
-        camera = getattr(self._viewer, "scene", self._viewer).camera  # napari 0.9, and before
-        camera.center = (0, *map(float, world[-2:]))
-        camera.zoom = _CANVAS_PX / (place.size_px * abs(float(layer.scale[-1])) * _VIEW)
+        pixel = (*place.plane, place.row, place.column)
+        go_to_pixel(self._viewer, layer, pixel, _CANVAS_PX / (place.size_px * _VIEW))
         self._mark.show(place, layer)
