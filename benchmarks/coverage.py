@@ -222,7 +222,8 @@ def main() -> None:
         of_audit(runs, 0.3, "stratified", 100, n_images=16),
         of_audit(runs, 0.02, "grid", 300, n_images=16, **rare),
     ]
-    print("Point counts: how often the 95 % interval holds p (several images), or the area in them")
+    print("Point counts: how often the 95 % interval holds the area in the images")
+    print("(by hand on a grid of 16 images: p)")
     print(pd.DataFrame(of_all_counts).to_string(index=False))
     print(f"{time.perf_counter() - began:.0f} s")
 

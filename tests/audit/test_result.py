@@ -6,10 +6,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_fractoseg.audit.agreement import operators_kappa
 from napari_fractoseg.audit.plan import plan_points
-from napari_fractoseg.audit.points import PointCount
+from napari_fractoseg.audit.points import DESIGNS, PointCount, answer_text
 from napari_fractoseg.audit.result import audit_result
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import OptionError
@@ -29,11 +31,9 @@ def told(points, *, design="random", areas=None, scheme=DEFAULT_SCHEME, columns=
     table["stratum"] = [row["stratum"] for row in rows]
     strata = list(dict.fromkeys(table["stratum"]))
     areas = dict.fromkeys(strata, 1000) if areas is None else areas
-    count = PointCount(table, scheme, design, 0, areas)
     for name in (title for title in titles if title in ("Ada", "Ben")):
-        for point, row in enumerate(rows, start=1):
-            count = count.answered(point, row[name], name)
-    return count
+        table[f"answer_{name}"] = [answer_text(row[name], scheme) for row in rows]
+    return PointCount(table, scheme, design, 0, areas)
 
 
 def test_the_fraction_by_hand_is_that_of_the_fields_as_of_astm_e562():
@@ -305,3 +305,38 @@ def test_the_table_and_the_json_have_all_figures():
     assert figures["manual"][0]["hits"] == 69
     with pytest.raises(OptionError, match="no fraction of 'river'"):
         found.fraction("river")
+
+
+answers = st.sampled_from(["i", "t", "background", "i|t", "t|background", "?", ""])
+strata = st.sampled_from([I, T, B])
+planes = st.sampled_from("1234567")
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.tuples(strata, answers, answers, planes), min_size=1, max_size=25),
+    st.sampled_from(DESIGNS),
+    st.data(),
+)
+def test_whatever_is_answered_the_numbers_fit_together(points, design, data):
+    sizes = data.draw(st.lists(st.integers(1, 10**6), min_size=3, max_size=3))
+    present = {stratum for stratum, *_ in points}
+    areas = {n: px for n, px in zip((I, T, B), sizes, strict=True) if n in present or px % 2}
+    count = told(points, columns="stratum Ada Ben plane", design=design, areas=areas)
+    n = len(points)
+    names = data.draw(st.lists(st.sampled_from([I, T, B, ""]), min_size=n, max_size=n))
+    now = pd.Series(names, range(1, n + 1))
+    for labels in (None, now):
+        found = audit_result(count, "Ada", labels)
+        whole = [f for f in found.manual if f.of == "analysed area"]
+        assert math.isnan(whole[0].value) or sum(f.value for f in whole) == pytest.approx(1)
+        for each in found.manual:
+            assert math.isnan(each.value) or 0 <= each.low <= each.value <= each.high <= 1
+        if found.adjusted is not None:
+            assert sum(a.value for a in found.adjusted.areas) == pytest.approx(1)
+            assert found.confusion.to_numpy().sum() == found.n_judged
+        json.dumps(found.to_dict(), allow_nan=False)
+        needed = found.points_needed(0.1)
+        assert needed is None or needed > 0
+    one, two = (operators_kappa(count, *pair) for pair in (("Ada", "Ben"), ("Ben", "Ada")))
+    assert one.to_dict() == pytest.approx(two.to_dict(), nan_ok=True)

@@ -44,6 +44,7 @@ def test_points_are_drawn_answered_in_a_table_and_measured(folder, tmp_path):
     out = tmp_path / "out"
     text = run("measure", folder, "-o", out, "--points", path, "--no-facets", "--no-report")
     assert "By hand (Ada): intergranular 70.0 % (95 % interval" in text
+    assert "How wrong the labels are is not known" not in text
     assert "- 1 of 60 points could not be told" in text
     figures = json.loads((out / "measurement.json").read_text())
     assert figures["audit"]["adjusted"]["overall"]["value"] == 1

@@ -273,7 +273,7 @@ def audit_result(
     ...     count = count.answered(point.point, seen, "Ada")
     >>> found = nf.audit_result(count, "Ada")
     >>> found.adjusted.overall.value, found.agreement.n
-    (0.95, 20.0)
+    (0.95, 20)
     >>> found.points_needed(0.05) > 20
     True
     """

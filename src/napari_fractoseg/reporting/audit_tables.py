@@ -41,7 +41,7 @@ def audit_tables(audit: Mapping[str, Any]) -> tuple[ReportTable, ...]:
     tables = (
         _manual(audit),
         _confusion(audit.get("confusion")),
-        _adjusted(audit.get("adjusted")),
+        _adjusted(audit.get("adjusted"), audit.get("labelled")),
         *map(_manual, others),
         _agreements(audit, others),
     )
@@ -109,12 +109,13 @@ def _confusion(confusion: Any) -> ReportTable | None:
     return ReportTable.of("Points by class of the labels and by hand", columns)
 
 
-def _adjusted(adjusted: Any) -> ReportTable | None:
+def _adjusted(adjusted: Any, labelled: Any) -> ReportTable | None:
+    """Return the corrected fractions, beside those of the labels, which may be known exactly."""
     entries = entries_of(adjusted)
     classes = list(entries_of(entries.get("areas")))
     if not classes:
         return None
-    mapped = entries_of(entries.get("mapped"))
+    mapped = {**entries_of(entries.get("mapped")), **entries_of(labelled)}
     columns = {
         "class": [str(name) for name in classes],
         "by the labels": [fraction_text(_float(mapped.get(name))) for name in classes],
