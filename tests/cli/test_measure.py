@@ -119,3 +119,21 @@ def test_segment_reports_what_it_labelled(tmp_path, tiny_model):
     arguments[2].mkdir()
     (arguments[2] / "report.html").write_text("mine")
     assert "report.html exists already" in run_command("segment", *arguments, "--report", code=2)
+
+
+def test_overwriting_leaves_no_number_of_an_earlier_measurement(tmp_path):
+    iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
+    out = tmp_path / "out"
+    run(tmp_path / "a.png", "-o", out)
+    (out / "audit.csv").write_text("by_hand\n0.5\n")
+    (out / "figures" / "mine.png").write_text("of the user")
+    run(tmp_path / "a.png", "-o", out, "--overwrite", "--no-report", "--no-facets")
+    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert left == [
+        "fields.csv",
+        "figures/mine.png",
+        "files.csv",
+        "fractions.csv",
+        "groups.csv",
+        "measurement.json",
+    ]

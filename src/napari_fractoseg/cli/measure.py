@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -148,6 +149,8 @@ def measure(
     fields.csv, facets.csv, sizes.csv, boundary.csv, files.csv, measurement.json,
     report.html and the folder figures; with --points also audit.csv. A file that
     cannot be measured is reported, the others are measured, and the exit code is 1.
+    With --overwrite, files of an earlier measurement that are not written again are
+    removed.
     """
     from napari_fractoseg.annotations.formats.masks import read_scheme
     from napari_fractoseg.audit.files import AUDIT, check_audit
@@ -193,15 +196,33 @@ def measure(
         if report:
             page = Report.of_files(found, audit=checked)
             written.append(page.write(out / REPORT, overwrite=overwrite))
-            page.write_figures(out / FIGURES, overwrite=overwrite)
-            written.append(out / FIGURES)
+            written += page.write_figures(out / FIGURES, overwrite=overwrite)
+    if overwrite:
+        _remove_earlier(out, written)
     for row in found.failed.itertuples():
         say(f"failed: {row.file}: {row.error}", err=True)
     noted = found.files[found.files["note"] != ""]
     print_notes(f"{image}: {note}" for image, note in noted[["image", "note"]].to_numpy().tolist())
-    say(f"Written to {out}: {', '.join(path.name for path in written)}")
+    names = dict.fromkeys(path.relative_to(out).parts[0] for path in written)
+    say(f"Written to {out}: {', '.join(names)}")
     if len(found.failed) or (count is not None and audit is None):
         raise typer.Exit(1)
+
+
+def _remove_earlier(out: Path, written: Sequence[Path]) -> None:
+    """Remove what an earlier measurement left in a folder and this one did not write again.
+
+    Numbers of two measurements side by side would be taken for those of one.
+    """
+    from napari_fractoseg.audit.files import AUDIT
+    from napari_fractoseg.measurement.files import TABLES
+    from napari_fractoseg.reporting.report import FIGURE_FILES, FIGURES, REPORT
+
+    for path in (out / name for name in (*TABLES, AUDIT, REPORT, *FIGURE_FILES)):
+        if path not in written:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # it is not there, or has figures, or files of others
+        (out / FIGURES).rmdir()
 
 
 def _audit(found: FilesMeasured, count: PointCount, operator: str) -> Audit | None:

@@ -38,7 +38,7 @@ from napari_fractoseg.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "FIGURE_KINDS", "REPORT", "Report"]
+__all__ = ["FIGURES", "FIGURE_FILES", "FIGURE_KINDS", "REPORT", "Report"]
 
 REPORT, FIGURES = "report.html", "figures"
 """Names of the file of a report, and of the folder of its figures."""
@@ -52,6 +52,8 @@ _CHECKED = (
     "Intervals are of the sampling only. How wrong the labels are, and what the fractions are when "
     "corrected for it, is told by the point count."
 )
+FIGURE_FILES = tuple(f"{FIGURES}/{name}.{kind}" for name in _CAPTIONS for kind in FIGURE_KINDS)
+"""All files of figures that there can be, from the folder of the report."""
 _WIDTH = 6.7
 """Width of a figure in inches, that of the text on A4."""
 
