@@ -188,6 +188,13 @@ def test_a_camera_of_fei_has_the_field_of_view_over_its_pixels(tmp_path):
     assert (facts.pixel_size_um, facts.notes) == (None, ())
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+def test_a_micro_sign_is_read_in_both_encodings(tmp_path, encoding):
+    text = made.ZEISS_TEXT.replace("Size = 200.0 nm", "Size = 0.2000 µm")
+    path = write_tiff(tmp_path / "a.tif", {made.ZEISS: text.encode(encoding)})
+    assert sem_facts(path).pixel_size_um == pytest.approx(0.2)
+
+
 def test_an_old_zeiss_file_says_the_width_only(tmp_path):
     text = made.ZEISS_TEXT.replace("AP_IMAGE_PIXEL_SIZE", "AP_OTHER")
     facts = sem_facts(write_tiff(tmp_path / "a.tif", {made.ZEISS: text}))

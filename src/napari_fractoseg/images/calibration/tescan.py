@@ -24,7 +24,7 @@ _LINE_END = re.compile(r"[\r\n\0]+")
 
 def read_tescan(tags: TiffTags) -> SemFacts | None:
     """Return what TESCAN's tag says; None if there is none."""
-    text = tags.text(TESCAN, "latin-1")
+    text = tags.raw.get(TESCAN, b"").decode("latin-1")  # a picture comes first
     if not text:
         return None
     entries: dict[str, str] = {}
