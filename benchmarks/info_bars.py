@@ -55,6 +55,16 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(Image.open(buffer))
 
 
+def saved_as(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield an image with a bar as it may be found in a file."""
+    rows, columns = image.shape
+    yield "exact", image
+    yield "JPEG", jpeg(image, 85)
+    yield "JPEG 60", jpeg(image, 60)
+    smaller = Image.fromarray(image).resize((int(columns * 0.6), int(rows * 0.6)))
+    yield "smaller", np.asarray(smaller)
+
+
 def with_bar(image: np.ndarray, kind: str) -> tuple[np.ndarray, int]:
     """Return an image with a bar drawn into its last rows, and the number of these."""
     ground, text, part, frame = _BARS[kind]
@@ -102,11 +112,11 @@ def try_one(name: str, image: np.ndarray, counts: Counter[tuple[str, str]], verb
         if verbose and outcome == "FALSE":
             print(name, how, found)
     for kind in _BARS:
-        for saved in ("exact", "JPEG"):
-            drawn, height = with_bar(image, kind)
-            found = find_info_bar(drawn if saved == "exact" else jpeg(drawn, 85))
+        drawn, height = with_bar(image, kind)
+        for saved, shown in saved_as(drawn):
+            found = find_info_bar(shown)
             rows = found.rows
-            wanted = len(drawn) - height
+            wanted = (len(drawn) - height) * len(shown) / len(drawn)
             outcome = "missed" if rows is None else "off"
             if rows is not None and abs(rows[0] - wanted) <= (0 if saved == "exact" else 2):
                 outcome = "found"

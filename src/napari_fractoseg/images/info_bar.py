@@ -25,8 +25,10 @@ _LEAST, _WIDEST = 0.02, 0.035
 """Parts of the grey range by which the ground of a bar may vary, as JPEG makes it."""
 _NOISE = 6.0
 """How many times the mean deviation of the ground at the edge it may vary."""
-_GROUND = 0.45
+_GROUND = 0.2
 """Least part of a row of the bar that is ground: the rest is text."""
+_MOSTLY = 0.5
+"""Least part of the whole bar that is ground."""
 _CLEAN = 0.95
 """Least part of a row between lines of text, or of a frame, that has one grey level."""
 _JUMP = 0.4
@@ -189,7 +191,7 @@ def _has_text(
     edges = (marks[:, 1:] != marks[:, :-1]).sum(axis=1)
     strong = np.abs(bar - ground) >= _CONTRAST
     n_marks = int(marks.sum())
-    is_mostly_ground = on_ground.mean() >= 0.6
+    is_mostly_ground = on_ground.mean() >= _MOSTLY
     return bool(
         is_mostly_ground
         and edges.max() >= _FEWEST_EDGES

@@ -73,3 +73,24 @@ def test_any_text_is_read_as_a_number_a_length_a_voltage_and_a_date(text):
     for value in (number(text), length_um(text, "nm"), voltage_kv(text)):
         assert value is None or isinstance(value, float)
     assert iso_date(text, text) == "" or iso_date(text, text)[:4].isdecimal()
+
+
+LONG = 2**21
+ENDLESS = {
+    "one word": (made.TESCAN, b"a" * LONG),
+    "equals": (made.TESCAN, b"a=" * (LONG // 2)),
+    "spaces": (made.ZEISS, b"AP_MAG\nMag = 1" + b" " * LONG + b"Y\n"),
+    "brackets": (made.FEI, b"[" * LONG),
+    "nested": (made.FEI_XML, b"<FeiImage>" * (LONG // 21) + b"</FeiImage>" * (LONG // 21)),
+    "open": (made.FEI_XML, b"<FeiImage>" * (LONG // 10)),
+    "pixels": (270, b"<OME><Pixels " * (LONG // 13)),
+    "lists": (270, b'{"PhysicalSizeX":' + b"[" * LONG),
+    "digits": (270, b'{"PhysicalSizeX":' + b"9" * LONG + b"}"),
+    "magnification": (made.COMMENT, "Condition=Mag=x".encode("utf-16-le") + b"1\0" * (LONG // 2)),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_long_and_deep_metadata_are_read_in_a_moment(tmp_path, name):
+    code, data = ENDLESS[name]
+    assert sem_facts(write_tiff(tmp_path / "a.tif", {code: data})).pixel_size_um is None

@@ -179,6 +179,22 @@ def test_a_pixel_size_that_nothing_confirms_is_told(tmp_path):
     assert "the only one that says the pixel size" in facts.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("tags", "texts", "source"),
+    [
+        ({made.FEI: made.FEI_TEXT}, {}, "FEI [Image] ResolutionY"),
+        ({made.FEI_XML: made.THERMO_XML}, {}, "Thermo Fisher ImageSize/Y"),
+        ({made.TESCAN: made.TESCAN_TEXT.encode()}, {}, "TESCAN ImageStripSize"),
+        ({}, {".txt": made.JEOL_TEXT.encode()}, "JEOL $CM_FULL_SIZE"),
+    ],
+)
+def test_rows_of_the_image_above_an_info_bar_that_was_added(tmp_path, tags, texts, source):
+    facts = sem_facts(beside(write_tiff(tmp_path / "a.tif", tags, shape=(36, 40)), texts))
+    assert (facts.image_rows, facts.image_rows_from) == (30, source)
+    assert facts.pixel_size_um == pytest.approx(0.2)
+    assert facts.notes == ()
+
+
 def test_a_camera_of_fei_has_the_field_of_view_over_its_pixels(tmp_path):
     text = "[Beam]\nBeam=IRBeam\nScan=\n[IRBeam]\nHFW=0.02\nVFW=0.015\n[Image]\nResolutionX=40\n"
     with_scale = write_tiff(tmp_path / "a.tif", {made.FEI: f"{text}ResolutionY=30\n"})
@@ -186,6 +202,13 @@ def test_a_camera_of_fei_has_the_field_of_view_over_its_pixels(tmp_path):
     without = f"{text}ResolutionY=30\n".replace("[IRBeam]", "[Other]")
     facts = sem_facts(write_tiff(tmp_path / "b.tif", {made.FEI: without}))
     assert (facts.pixel_size_um, facts.notes) == (None, ())
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+def test_a_micro_sign_is_read_in_both_encodings(tmp_path, encoding):
+    text = made.ZEISS_TEXT.replace("Size = 200.0 nm", "Size = 0.2000 µm")
+    path = write_tiff(tmp_path / "a.tif", {made.ZEISS: text.encode(encoding)})
+    assert sem_facts(path).pixel_size_um == pytest.approx(0.2)
 
 
 def test_an_old_zeiss_file_says_the_width_only(tmp_path):

@@ -202,9 +202,8 @@ def _agreed(said: Sequence[Said]) -> tuple[float | None, str]:
         return None, ""
     first, *others = said
     if first.is_absurd:
-        return None, (
-            f"{first.source} says {length_text(first.um)}, which is no size of a pixel. {_BY_HAND}"
-        )
+        words = "what is no length" if math.isnan(first.um) else length_text(first.um)
+        return None, f"{first.source} says {words}: no size of a pixel. {_BY_HAND}"
     against = [other for other in others if not other.agrees(first)]
     if against and len(against) == len(others):
         other = against[0]

@@ -49,7 +49,7 @@ def read_fei(tags: TiffTags) -> SemFacts | None:
         working_distance_mm=positive(column.get("WD"), 1e3),
         date=_date(found),
     )
-    return _with_rows(facts, frame, tags.shape)
+    return _with_rows(facts, frame, tags.shape, "FEI [Image] ResolutionY")
 
 
 def _pixel_size(found: _Sections, frame: tuple[float, float] | None) -> PixelSize:
@@ -88,14 +88,14 @@ def _date(found: _Sections) -> str:
 
 
 def _with_rows(
-    facts: SemFacts, frame: tuple[float, float] | None, shape: tuple[int, int]
+    facts: SemFacts, frame: tuple[float, float] | None, shape: tuple[int, int], source: str
 ) -> SemFacts:
     """Return the facts with the rows of the image, where an info bar was added below them."""
     if frame is None or frame[1] != shape[1]:
         return facts
     rows = frame[0]
     if rows.is_integer() and (1 - MOST_BAR) * shape[0] <= rows <= shape[0]:
-        return replace(facts, image_rows=int(rows), image_rows_from="FEI [Image] ResolutionY")
+        return replace(facts, image_rows=int(rows), image_rows_from=source)
     return facts
 
 
@@ -156,7 +156,7 @@ def _thermo(root: ET.Element, shape: tuple[int, int]) -> SemFacts:
     columns, rows = (positive(root.findtext(f".//BinaryResult/ImageSize/{a}")) for a in "XY")
     frame = None if columns is None or rows is None else (rows, columns)
     date, _, time = root.findtext(".//AcquisitionDatetime", "").partition("T")
-    return SemFacts(
+    facts = SemFacts(
         for_frame(agreed(x, y), frame, shape),
         instrument=f"FEI / Thermo Fisher {root.findtext('.//InstrumentClass', '')}".strip(),
         detector=root.findtext(".//DetectorName", ""),
@@ -164,6 +164,7 @@ def _thermo(root: ET.Element, shape: tuple[int, int]) -> SemFacts:
         working_distance_mm=positive(root.findtext(".//Optics/WorkingDistance"), 1e3),
         date=iso_date(date, time[:8]),
     )
+    return _with_rows(facts, frame, shape, "Thermo Fisher ImageSize/Y")
 
 
 def _element(element: ET.Element | None, source: str) -> list[Said]:

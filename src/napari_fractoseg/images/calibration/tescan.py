@@ -19,17 +19,18 @@ from napari_fractoseg.images.formats.sem_tags import TESCAN, TiffTags
 __all__ = ["read_tescan", "read_tescan_sidecar"]
 
 _BEGINNING = "AccFrames="
-_ENTRY = re.compile(r"([A-Za-z0-9]+)=([^\r\n\0]*)")
+_LINE_END = re.compile(r"[\r\n\0]+")
 
 
 def read_tescan(tags: TiffTags) -> SemFacts | None:
     """Return what TESCAN's tag says; None if there is none."""
-    text = tags.text(TESCAN, "latin-1")
+    text = tags.raw.get(TESCAN, b"").decode("latin-1")  # a picture comes first
     if not text:
         return None
     entries: dict[str, str] = {}
-    for key, value in _ENTRY.findall(text[max(text.find(_BEGINNING), 0) :]):
-        entries.setdefault(key, value.strip())
+    for line in _LINE_END.split(text[max(text.find(_BEGINNING), 0) :]):
+        key, _, value = line.partition("=")
+        entries.setdefault(key.strip(), value.strip())
     return _facts(entries, "TESCAN PixelSize", tags.shape)
 
 

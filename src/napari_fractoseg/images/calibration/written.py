@@ -55,7 +55,7 @@ def own_size(size: PixelSize) -> dict[str, Any]:
 
 def read_description(tags: TiffTags) -> SemFacts | None:
     """Return the pixel size in a TIFF's description; None if no program wrote one there."""
-    text = tags.text(DESCRIPTION, "utf-8").strip()
+    text = tags.text(DESCRIPTION).strip()
     if text.startswith("ImageJ="):
         return _of_size(_imagej(text, tags))
     if text.startswith("{"):

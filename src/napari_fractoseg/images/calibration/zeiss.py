@@ -23,7 +23,7 @@ _SMARTSEM_COLUMNS = 1024
 """Columns of the frame that the unnamed pixel size refers to, whatever is stored."""
 _PLACE = 3
 """Place of the pixel size in metres among the values without a name."""
-_MAGNIFICATION = re.compile(r"([\d.]+)\s*(K?)\s*X", re.ASCII)
+_MAGNIFICATION = re.compile(r"([\d.]{1,20})\s{0,3}(K?)\s{0,3}X", re.ASCII)
 
 
 def read_zeiss(tags: TiffTags) -> SemFacts | None:

@@ -53,10 +53,24 @@ class TiffTags:
     resolution: tuple[float, float] | None = None
     resolution_unit: int = 2
 
-    def text(self, code: int, encoding: str = "cp1252") -> str:
-        """Return the text of a tag up to the first NUL; empty if there is no such tag."""
-        text = self.raw.get(code, b"").decode(encoding, "replace")
-        return text.partition("\0")[0] if code != TESCAN else text
+    def text(self, code: int, encoding: str = "") -> str:
+        """Return the text of a tag up to the first NUL; empty if there is no such tag.
+
+        Parameters
+        ----------
+        code : int
+            Number of the tag.
+        encoding : str
+            Encoding of the text; by default UTF-8, or Latin where it is none.
+        """
+        data = self.raw.get(code, b"")
+        if encoding:
+            return data.decode(encoding, "replace").partition("\0")[0]
+        data = data.partition(b"\0")[0]
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("cp1252", "replace")
 
 
 def read_tags(path: Path) -> TiffTags:
