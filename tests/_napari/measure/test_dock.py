@@ -481,7 +481,8 @@ def test_facets_are_a_layer_whose_table_leads_to_them(viewer, dock, measured, fi
     assert found.data[0, 15] == 0  # background is no facet
     assert not is_teachable(found)
     found.selected_label = 2
-    assert viewer.camera.center[-2:] == pytest.approx((4.5 * 0.5, 6 * 0.5))
+    camera = getattr(viewer, "scene", viewer).camera
+    assert camera.center[-2:] == pytest.approx((4.5 * 0.5, 6 * 0.5))
     assert dock.labels.ticked() == (layer,)
     dock.facets_button.click()
     finished()

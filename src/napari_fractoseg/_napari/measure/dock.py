@@ -275,7 +275,7 @@ class MeasureWidget(Dock):
         with self.image.changed.blocked():
             self.image.reset_choices()
             if not self._is_image_by_hand:
-                self.image.value = self.image.choices[0]
+                self.image.value = self._images()[0][1]
 
     def _on_image(self, _value: Any = None) -> None:
         """Forget what the grey levels are in; the fractions are the same."""
