@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDialog
 
@@ -18,6 +20,7 @@ from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.measure.plots import MAP, SIZES
 from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
+from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
@@ -295,6 +298,18 @@ def test_large_labels_are_compared_in_a_thread(viewer, dock, measured, qtbot, mo
     assert dock.lines.old.text() == CHANGED
 
 
+def test_labels_on_disk_are_watched_as_well(viewer, dock, measured, qtbot, tmp_path):
+    group = zarr.create_group(tmp_path / "labels.zarr")
+    array = group.create_array("0", data=quarter(16, 16), chunks=(8, 8))
+    layer = by_hand(viewer, SavedArray(array, is_prediction=False))
+    layer.brush_size = 1
+    assert "25.0 %" in measured()
+    layer.paint((3, 3), 2)
+    assert dock.lines.old.text() == CHANGED
+    layer.undo()
+    qtbot.waitUntil(dock.lines.old.isHidden, timeout=LONG)
+
+
 def test_a_stroke_while_it_is_measured_marks_the_number(viewer, dock, finished):
     layer = by_hand(viewer, quarter(16, 16))
     dock.controls.button.click()
@@ -547,8 +562,6 @@ def test_names_of_others_are_text(viewer, dock, measured):
     scheme = DEFAULT_SCHEME.renamed(1, "<b>bold</b>")
     viewer.add_layer(labels_layer(quarter(8, 8), scheme, name="<i>s17</i>"))
     assert "<b>bold</b> 25.0 %" in measured()
-    from qtpy.QtCore import Qt
-
     assert dock.lines.sentence.textFormat() == Qt.TextFormat.PlainText
 
 
