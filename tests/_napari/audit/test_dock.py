@@ -376,7 +376,7 @@ def test_a_second_operator_sees_nothing_of_what_the_first_said(qtbot, viewer, do
     dock.show_result()
     dock.operator.setEditText("B")
     assert dock.go_on_button.text() == "Count blind as B"
-    assert not dock.result.isVisible()
+    assert not dock.result.isVisibleTo(dock)
     qtbot.mouseClick(dock.go_on_button, Qt.MouseButton.LeftButton)
     assert dock.session.point == 1
     assert "s17 · points of A" not in viewer.layers

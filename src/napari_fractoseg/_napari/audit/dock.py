@@ -254,6 +254,7 @@ class AuditWidget(Dock):
         self.controls.say("")
         self.form.suggest(self.sources.chosen())
         self._show_state()
+        self._show_result()
 
     @Slot()
     def go_on(self) -> None:
