@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["from_spreadsheet", "listed", "printable", "size_text", "spreadsheet_safe"]
+__all__ = [
+    "figure_text",
+    "from_spreadsheet",
+    "listed",
+    "printable",
+    "size_text",
+    "spreadsheet_safe",
+]
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but for tab and newline
@@ -43,6 +50,33 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte, as Python has it in file names
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def figure_text(text: object, longest: int = 18) -> str:
+    r"""Return text of others as matplotlib draws it word for word, and short.
+
+    A dollar sign begins no formula, an underline hides no entry of a legend, and what is
+    unprintable is escaped.
+
+    Parameters
+    ----------
+    text : object
+        Text of others, such as the name of a class or specimen.
+    longest : int
+        Number of characters beyond which the end is left out.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import figure_text
+    >>> print(figure_text("a $x$"), figure_text("intergranular, smooth"))
+    a \$x\$ intergranular, sm…
+    """
+    shown = printable(text).replace("\n", " ").replace("\t", " ")
+    if len(shown) > longest:
+        shown = f"{shown[: longest - 1]}…"
+    if shown.startswith("_"):
+        shown = f"\u200a{shown}"
+    return shown.replace("$", r"\$")
 
 
 def spreadsheet_safe(text: str) -> str:

@@ -4,13 +4,20 @@ import json
 
 import imageio.v3 as iio
 import numpy as np
+import pandas as pd
 from typer.testing import CliRunner
 
 from napari_fractoseg.cli.app import app
+from napari_fractoseg.files import file_sha256
+from napari_fractoseg.reporting.report import FIGURE_KINDS
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(app, ["measure", *map(str, arguments)])
+    return run_command("measure", *arguments, code=code)
+
+
+def run_command(command, *arguments, code=0):
+    result = CliRunner().invoke(app, [command, *map(str, arguments)])
     assert result.exit_code == code, result.output
     return result.output
 
@@ -18,7 +25,7 @@ def run(*arguments, code=0):
 def test_a_folder_is_measured_by_specimen(tmp_path):
     for name, value in (("s1_a", 1), ("s1_b", 2), ("s2_a", 1)):
         iio.imwrite(tmp_path / f"{name}.png", np.full((4, 8), value, np.uint8))
-    text = run(tmp_path, "-o", tmp_path / "out", "--group-by", r"^(s\d)_")
+    text = run(tmp_path, "-o", tmp_path / "out", "--group-by", r"^(s\d)_", "--no-report")
     assert "Intergranular 75.0 % (95 % interval" in text
     assert "n = 2 specimens" in text
     assert "of the projected area that shows a fracture mode" in text
@@ -30,7 +37,7 @@ def test_a_folder_is_measured_by_specimen(tmp_path):
 def test_a_file_that_fails_is_told_and_the_others_are_measured(tmp_path):
     iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
     iio.imwrite(tmp_path / "b.png", np.full((4, 8), 9, np.uint8))
-    text = run(tmp_path, "-o", tmp_path / "out", code=1)
+    text = run(tmp_path, "-o", tmp_path / "out", "--no-report", code=1)
     assert "Intergranular 100.00 % (no interval: 1 field, and it takes two)" in text
     assert "failed: " in text
     assert "9" in text.split("failed: ")[1]
@@ -39,3 +46,76 @@ def test_a_file_that_fails_is_told_and_the_others_are_measured(tmp_path):
 def test_an_unknown_grid_is_refused(tmp_path):
     iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
     assert "grid:320px" in run(tmp_path, "-o", tmp_path / "out", "--fields", "nine", code=2)
+
+
+def write_squares(folder, name):
+    """Labels with two facets of class 1, of 4 and 9 px, on one of class 2."""
+    labels = np.full((16, 24), 2, np.uint8)
+    labels[2:4, 2:4], labels[8:11, 8:11] = 1, 1
+    iio.imwrite(folder / f"{name}.png", labels)
+
+
+def test_facets_sizes_boundaries_figures_and_a_report_are_written(tmp_path):
+    for name in ("a", "b"):
+        write_squares(tmp_path, name)
+    (tmp_path / "images").mkdir()
+    iio.imwrite(tmp_path / "images" / "a.png", np.full((16, 24), 7, np.uint8))
+    out = tmp_path / "out"
+    text = run(tmp_path, "-o", out, "--pixel-size-um", 0.5, "--images", tmp_path / "images")
+    assert "note: b: There is no micrograph of this name." in text
+    facets = pd.read_csv(out / "facets.csv")
+    assert facets["area_um2"].tolist() == [(384 - 13) / 4, 1, 2.25] * 2
+    assert facets["mean_grey"].fillna(-1).tolist() == [7, 7, 7, -1, -1, -1]
+    assert set(pd.read_csv(out / "sizes.csv")["size"]) == {"equivalent_diameter_um", "area_um2"}
+    assert pd.read_csv(out / "boundary.csv")["image"].tolist() == ["a", "b"]
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("fractions", "groups", "sizes") for kind in FIGURE_KINDS
+    }
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert file_sha256(tmp_path / "a.png") in page
+    assert "--overwrite" in run(tmp_path, "-o", out, code=2)
+    run(tmp_path, "-o", out, "--overwrite", "--no-report", "--min-facet-px", 5)
+    assert pd.read_csv(out / "facets.csv")["area_px"].tolist() == [371, 9] * 2
+
+
+def test_facets_and_the_report_can_be_left_out(tmp_path):
+    write_squares(tmp_path, "a")
+    run(tmp_path, "-o", tmp_path / "out", "--no-facets", "--no-report")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "fractions.csv", "fields.csv", "groups.csv", "files.csv", "measurement.json",
+    }  # fmt: skip
+
+
+def test_an_earlier_report_is_not_replaced_unasked(tmp_path):
+    write_squares(tmp_path, "a")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.html").write_text("mine")
+    assert "report.html exists already" in run(tmp_path, "-o", tmp_path / "out", code=2)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_a_folder_in_which_nothing_can_be_measured_has_no_report(tmp_path):
+    iio.imwrite(tmp_path / "a.png", np.full((4, 8), 9, np.uint8))
+    run(tmp_path, "-o", tmp_path / "out", code=1)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"files.csv", "measurement.json"}
+
+
+def test_segment_reports_what_it_labelled(tmp_path, tiny_model):
+    model = tiny_model.save(tmp_path / "tiny", half=True)
+    grey = np.random.default_rng(0).integers(0, 255, (64, 96)).astype(np.uint8)
+    (tmp_path / "images").mkdir()
+    iio.imwrite(tmp_path / "images" / "a.png", grey)
+    arguments = [tmp_path / "images", "-o", tmp_path / "out", "--model", model, "--device", "cpu"]
+    text = run_command("segment", *arguments, "--report")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"Report: {tmp_path / 'out' / 'report.html'}" in text
+    assert "The labels of the image are as the model tiny (Unet with resnet18, SHA-256" in page
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    (tmp_path / "out" / "report.html").write_text("old")
+    assert "Nothing to do" in run_command("segment", *arguments, "--report", "--resume")
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == page
+    arguments[2] = tmp_path / "other"
+    arguments[2].mkdir()
+    (arguments[2] / "report.html").write_text("mine")
+    assert "report.html exists already" in run_command("segment", *arguments, "--report", code=2)

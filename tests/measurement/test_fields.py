@@ -19,6 +19,7 @@ from napari_fractoseg.measurement.fractions import class_fractions
         ("grid:512um", FieldLayout(512, "um"), "grid:512um"),
         ("grid:0.5 µm", FieldLayout(0.5, "um"), "grid:0.5um"),
         ("Grid:320px", FieldLayout(320), "grid:320px"),
+        ("grid: 4 x 4", FieldLayout(parts=4), "grid:4x4"),
     ],
 )
 def test_fields_are_read_as_users_write_them_and_written_back(text, layout, said):
@@ -29,7 +30,8 @@ def test_fields_are_read_as_users_write_them_and_written_back(text, layout, said
 
 
 @pytest.mark.parametrize(
-    "text", ["", "grid", "grid:320", "grid:-3px", "grid:0px", "grid:2.5px", "grid:3mm", "all"]
+    "text",
+    ["", "grid", "grid:320", "grid:-3px", "grid:0px", "grid:2.5px", "grid:3mm", "all", "grid:3x4"],
 )
 def test_other_fields_are_refused_with_an_example(text):
     with pytest.raises(OptionError, match="grid:320px"):
@@ -42,6 +44,17 @@ def test_a_grid_has_whole_squares_only_and_says_what_it_leaves_out():
     assert places == [(0, 0, 3, 3), (0, 3, 3, 3), (3, 0, 3, 3), (3, 3, 3, 3)]
     assert layout.left_out_px((7, 8)) == 56 - 36
     assert EACH.left_out_px((7, 8)) == 0
+
+
+def test_a_plane_is_divided_into_as_many_fields_along_each_side_that_cover_all_of_it():
+    halves = FieldLayout(parts=2)
+    places = [(f.row, f.column, f.height_px, f.width_px) for f in halves.fields((5, 8))]
+    assert places == [(0, 0, 2, 4), (0, 4, 2, 4), (2, 0, 3, 4), (2, 4, 3, 4)]
+    assert halves.left_out_px((5, 8)) == 0
+    with pytest.raises(OptionError, match=r"6 x 6 fields do not fit into a plane of 8 x 5 px"):
+        FieldLayout(parts=6).fields((5, 8))
+    with pytest.raises(OptionError, match=r"grid of 0 x 0 fields is not possible"):
+        parse_fields("grid:0x0")
 
 
 def test_micrometres_become_pixels_only_with_a_pixel_size():

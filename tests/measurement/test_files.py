@@ -8,10 +8,19 @@ import pandas as pd
 import pytest
 import tifffile
 
-from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import FractosegError, ImageError, OptionError
+from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.files import find_label_files, measure_files_job
+from napari_fractoseg.measurement.boundary import boundary_lengths
+from napari_fractoseg.measurement.facet_tables import FacetSettings, FacetTables
+from napari_fractoseg.measurement.facets import facets as nf_facets
+from napari_fractoseg.measurement.files import (
+    find_label_files,
+    find_micrographs,
+    measure_files_job,
+)
+from napari_fractoseg.models.registry import find_model, weights_digest
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 from napari_fractoseg.results.tiff import write_tiff
 
@@ -110,8 +119,9 @@ def test_micrometres_need_a_pixel_size(tmp_path):
 
 def test_the_error_of_the_model_is_said_only_of_labels_that_nobody_changed(tmp_path):
     labels = np.ones((4, 8), np.uint8)
+    digest = weights_digest(find_model("default"))
     record = LabelRecord(
-        "fracture modes", "0", "a", DEFAULT_SCHEME, labels_digest(labels), model="default"
+        "fracture modes", digest, "a", DEFAULT_SCHEME, labels_digest(labels), model="default"
     )
     write_tiff(tmp_path / "a.tif", labels, scheme=DEFAULT_SCHEME, record=record)
     found = drain(measure_files_job([tmp_path / "a.tif"])).measurement
@@ -120,3 +130,136 @@ def test_the_error_of_the_model_is_said_only_of_labels_that_nobody_changed(tmp_p
     write_tiff(tmp_path / "b.tif", labels, scheme=DEFAULT_SCHEME, record=record)
     found = drain(measure_files_job([tmp_path / "a.tif", tmp_path / "b.tif"])).measurement
     assert any("How wrong the labels are is not known" in caveat for caveat in found.caveats)
+
+
+def squares(*edges):
+    """Labels of squares of class 1 on class 2, none at the border."""
+    labels = np.full((12, 40), 2, np.uint8)
+    for k, edge in enumerate(edges):
+        labels[2 : 2 + edge, 2 + 8 * k : 2 + 8 * k + edge] = 1
+    return labels
+
+
+def test_facets_of_all_planes_are_one_table(tmp_path):
+    paths = []
+    for name, labels in (("a", squares(2, 3)), ("b", squares(4))):
+        paths.append(tmp_path / f"{name}.tif")
+        tifffile.imwrite(paths[-1], labels)
+    found = drain(
+        measure_files_job(paths, group_by="(.)", pixel_size_um=0.5, facets=FacetSettings(5))
+    )
+    found.write(tmp_path / "out")
+    facets = pd.read_csv(tmp_path / "out" / "facets.csv")
+    assert facets[["image", "plane", "specimen", "index", "area_um2"]].values.tolist() == [
+        ["a", 1, "a", 1, (480 - 13) * 0.25], ["a", 1, "a", 2, 9 * 0.25],
+        ["b", 1, "b", 1, (480 - 16) * 0.25], ["b", 1, "b", 2, 16 * 0.25],
+    ]  # fmt: skip
+    whole = nf_facets(squares(2, 3), DEFAULT_SCHEME, pixel_size_um=0.5, min_area_px=5).table
+    assert facets[facets["image"] == "a"][whole.columns].values.tolist() == whole.values.tolist()
+    sizes = pd.read_csv(tmp_path / "out" / "sizes.csv")
+    median = sizes[(sizes["statistic"] == "q0.5") & (sizes["size"] == "area_um2")]
+    assert median[median["weighting"] == "number"]["value"].tolist()[0] == 9 * 0.25
+    boundary = pd.read_csv(tmp_path / "out" / "boundary.csv")
+    assert boundary["image"].tolist() == ["a", "b"]
+    exact = boundary_lengths(squares(4), DEFAULT_SCHEME, pixel_size_um=0.5)
+    assert boundary["length_um"][1] == pytest.approx(exact["length_um"][0])
+    settings = json.loads((tmp_path / "out" / "measurement.json").read_text())["settings"]
+    assert settings["facets"] == "pixels that share an edge, of at least 5 px"
+
+
+def test_without_facets_nothing_is_said_of_them(folder, tmp_path):
+    found = drain(measure_files_job(find_label_files([folder])))
+    assert found.no_sizes == "facets were not measured"
+    assert not {path.name for path in found.write(tmp_path / "out")} & {
+        "facets.csv", "sizes.csv", "boundary.csv",
+    }  # fmt: skip
+
+
+def test_images_with_and_without_a_pixel_size_share_a_table_but_no_sizes(tmp_path):
+    tables = FacetTables()
+    for name, size in (("a", None), ("b", 0.5)):
+        found = nf_facets(squares(2), DEFAULT_SCHEME, pixel_size_um=size)
+        tables.add(found, image=name, plane=1)
+    table = pd.read_csv(tables.write(tmp_path / "facets.csv"))
+    assert table["area_px"].fillna(-1).tolist() == [476, 4, -1, -1]
+    assert table["area_um2"].fillna(-1).tolist() == [-1, -1, 119, 1]
+    assert table["image"].tolist() == ["a", "a", "b", "b"]
+    with pytest.raises(OptionError, match="some have none"):
+        tables.sizes()
+
+
+def test_micrographs_are_found_by_the_names_of_the_labels(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    grey = np.arange(480, dtype=np.uint8).reshape(12, 40)
+    iio.imwrite(images / "a.png", grey)
+    iio.imwrite(images / "b.png", grey[:5])
+    for name in ("a", "b", "c"):
+        tifffile.imwrite(tmp_path / f"{name}_labels.tif", squares(3))
+    job = measure_files_job(
+        find_label_files([tmp_path]),
+        facets=FacetSettings(),
+        micrographs=find_micrographs([images]),
+        n_pictures=2,
+    )
+    found = drain(job)
+    assert found.failed.empty
+    a, b, c = found.files.itertuples()
+    assert (a.micrograph, a.note) == (str(images / "a.png"), "")
+    assert a.micrograph_sha256 == file_sha256(images / "a.png")
+    assert "40 x 5 px, the labels 40 x 12 px: it is left out" in b.note
+    assert c.note == "There is no micrograph of this name."
+    assert [(p.name, p.shows_image) for p in found.pictures] == [("a", True), ("c", False)]
+    table = pd.read_csv(found.facets.write(tmp_path / "facets.csv"))
+    (inside,) = table[(table["image"] == "a") & (table["class_value"] == 1)].itertuples()
+    assert inside.mean_grey == grey[2:5, 2:5].mean()
+    assert table[table["image"] != "a"]["mean_grey"].isna().all()
+
+
+def test_micrographs_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(ImageError, match="does not exist"):
+        find_micrographs([tmp_path / "gone"])
+
+
+def test_planes_of_a_stack_have_facets_of_their_own(tmp_path):
+    stack = np.stack([squares(2), squares(3, 3)])
+    record = LabelRecord("m", "0", "a", DEFAULT_SCHEME, labels_digest(stack))
+    write_tiff(tmp_path / "a.tif", stack, scheme=DEFAULT_SCHEME, record=record)
+    found = drain(measure_files_job([tmp_path / "a.tif"], facets=FacetSettings(), n_pictures=1))
+    table = pd.read_csv(found.facets.write(tmp_path / "facets.csv"))
+    assert table.groupby("plane").size().tolist() == [2, 3]
+    assert found.boundary["plane"].tolist() == [1, 2]
+    assert [picture.name for picture in found.pictures] == ["a, plane 1 of 2"]
+    assert found.files["origin"].tolist() == ["untouched prediction"]
+
+
+def test_inputs_are_told_with_their_hashes(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", squares(3))
+    iio.imwrite(tmp_path / "bar.png", np.zeros((12, 40), np.uint8))
+    (tmp_path / "who.csv").write_text("image,specimen\na,s1\n")
+    job = measure_files_job(
+        [tmp_path / "a.tif"], exclude=tmp_path / "bar.png", group_by=tmp_path / "who.csv"
+    )
+    found = drain(job)
+    assert found.files["sha256"].tolist() == [file_sha256(tmp_path / "a.tif")]
+    assert file_sha256(tmp_path / "bar.png") in found.settings["excluded area"]
+    assert file_sha256(tmp_path / "who.csv") in found.settings["specimens"]
+
+
+def test_weights_where_the_analysed_area_is_no_rectangle_are_the_error_of_the_file(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", squares(3))
+    bar = np.zeros((12, 40), np.uint8)
+    bar[5, 5] = 1
+    iio.imwrite(tmp_path / "bar.png", bar)
+    job = measure_files_job(
+        [tmp_path / "a.tif"], exclude=tmp_path / "bar.png", facets=FacetSettings(weights=True)
+    )
+    assert "is no rectangle" in drain(job).files["error"][0]
+
+
+def test_names_of_others_are_no_formulas_in_the_table_of_facets(tmp_path):
+    scheme = ClassScheme("a", (FractureClass(1, "=1+1", "#112233"), *DEFAULT_SCHEME.classes[1:]))
+    tables = FacetTables()
+    tables.add(nf_facets(squares(2), scheme), image="@a", plane=1, specimen="-b")
+    text = tables.write(tmp_path / "facets.csv").read_text()
+    assert text.splitlines()[2].startswith("'@a,1,'-b,2,1,'=1+1,")

@@ -8,6 +8,7 @@ import pytest
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.measurement import overlay
+from napari_fractoseg.measurement.overlay import thumbnail
 
 BLUE = (47, 107, 255)
 
@@ -67,3 +68,30 @@ def test_shapes_must_agree():
 def test_values_without_a_class_are_refused():
     with pytest.raises(ClassSchemeError, match="7"):
         overlay(np.zeros((1, 2)), np.array([[7, 1]]), DEFAULT_SCHEME)
+
+
+def test_a_thumbnail_shows_means_of_the_image_and_the_middle_labels():
+    image = np.zeros((40, 90))
+    image[:, 45:] = np.tile([0, 200], 45)[:45]
+    labels = np.full((40, 90), 3)
+    labels[:, 45:] = 1
+    small = thumbnail(image, labels, DEFAULT_SCHEME, edge_px=18)
+    assert small.shape == (8, 18, 3)
+    assert (small[:, :9] == small[0, 0]).all()
+    blue = DEFAULT_SCHEME.find("i").rgba[2]
+    assert small[0, 12, 2] > 0.4 * 255 * blue
+    assert small[0, 0].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1000), (1000, 7), (479, 481), (960, 960)])
+def test_thumbnails_of_any_shape_are_small(shape):
+    small = thumbnail(np.zeros(shape), np.ones(shape, int), DEFAULT_SCHEME, edge_px=48)
+    assert max(small.shape[:2]) <= 48
+    assert min(small.shape[:2]) >= 1
+
+
+def test_labels_without_an_image_are_on_white():
+    small = thumbnail(None, np.array([[1, 0, 3]]), DEFAULT_SCHEME)
+    assert small.tolist() == [[[47, 107, 255], [255, 255, 255], [255, 255, 255]]]
+    with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
+        thumbnail(np.zeros((2, 2)), np.ones((3, 3), int), DEFAULT_SCHEME)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_fractoseg.batch.settings import SegmentSettings
+from napari_fractoseg.cli.measure import write_report
 from napari_fractoseg.cli.options import (
     DeviceOption,
     OptionsOf,
@@ -24,6 +25,7 @@ from napari_fractoseg.cli.options import (
     table_of,
     watch,
 )
+from napari_fractoseg.files import refuse_existing
 from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
@@ -53,6 +55,14 @@ def segment(
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with a run that was stopped; skip what is done."),
+    ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Also measure the labels in the results folder, and write report.html; fractoseg "
+            "measure has options for it.",
+        ),
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also do a run that takes more than a day.")
@@ -97,17 +107,25 @@ def segment(
         settings = replace(settings, zarr=True, name=out.stem)
     out = (out.parent if is_name else out).absolute()
     tasks = batch.plan(inputs, out, settings, overwrite=overwrite, resume=resume, stack=stack)
+    labels = out / f"{settings.name}.zarr" if is_name else out
+    page = out / "report.html"
+    if report and not (overwrite or resume):
+        refuse_existing(page, replaceable=True)
     if not tasks:
         say(f"Nothing to do: all is done already. The results are in {out}")
+        if report:
+            write_report(labels, inputs, page)
         return
     try:
         with _who_works(workers, scheduler, (tls_ca_file, tls_cert, tls_key)) as crew:
-            report = watch(batch.run(tasks, crew, yes=yes), "segmenting")
+            done = watch(batch.run(tasks, crew, yes=yes), "segmenting")
     except (KeyboardInterrupt, SystemExit):  # the latter of SIGTERM
         say(f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True)
         raise
-    _print_batch(report, ctx)
-    if report.failed or any(r.status == "done in part" for r in report.results):
+    _print_batch(done, ctx)
+    if report and done.segmented:
+        write_report(labels, inputs, page)
+    if done.failed or any(r.status == "done in part" for r in done.results):
         raise typer.Exit(1)
 
 

@@ -6,6 +6,7 @@ a systematic grid over it. For *plane, field, specimen* see ``docs/reference/glo
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -20,12 +21,22 @@ import pandas as pd
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
+from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.measurement.fractions import parts_of
 from napari_fractoseg.text import size_text
 
-__all__ = ["EACH", "Field", "FieldLayout", "check_pixel_size", "field_table", "parse_fields"]
+__all__ = [
+    "EACH",
+    "Field",
+    "FieldLayout",
+    "check_pixel_size",
+    "field_table",
+    "field_table_job",
+    "parse_fields",
+]
 
 _GRID = re.compile(r"grid:(\d+(?:\.\d+)?|\.\d+)(px|um|µm|μm)")
+_PARTS = re.compile(r"grid:(\d+)[x×](\d+)")  # noqa: RUF001 - as people write it
 _BAND_PX = 2**22
 """About how many pixels are counted at once, so that large planes need no more memory."""
 
@@ -68,10 +79,15 @@ class FieldLayout:
         Edge of the squares of a grid; None where each whole plane is a field.
     unit : str
         Unit of `size`: ``px`` or ``um``.
+    parts : int or None
+        Number of fields along each side of a plane, which all of them together cover; None
+        where they have a size, or each whole plane is a field.
 
     Examples
     --------
     >>> from napari_fractoseg.measurement.fields import FieldLayout
+    >>> str(FieldLayout(parts=4)), len(FieldLayout(parts=4).fields((1280, 960)))
+    ('grid:4x4', 16)
     >>> layout = FieldLayout(0.5, "um")
     >>> layout.size_px(pixel_size_um=0.25), str(layout)
     (2, 'grid:0.5um')
@@ -81,8 +97,14 @@ class FieldLayout:
 
     size: float | None = None
     unit: str = "px"
+    parts: int | None = None
 
     def __post_init__(self) -> None:
+        if self.parts is not None and (self.parts < 1 or self.size is not None):
+            raise OptionError(
+                f"A grid of {self.parts} x {self.parts} fields is not possible. Use 1 x 1 or more, "
+                "such as grid:4x4, without a size."
+            )
         if self.unit not in ("px", "um"):
             raise OptionError(f"The unit {self.unit!r} of fields is not known. Use px or um.")
         if self.size is None:
@@ -94,6 +116,8 @@ class FieldLayout:
             )
 
     def __str__(self) -> str:
+        if self.parts is not None:
+            return f"grid:{self.parts}x{self.parts}"
         return "each" if self.size is None else f"grid:{self.size:.12g}{self.unit}"
 
     def size_px(self, pixel_size_um: float | None = None) -> int | None:
@@ -143,7 +167,8 @@ class FieldLayout:
         -------
         tuple of Field
             The whole plane, or the squares of the grid that begins in its first pixel. Squares
-            that the border would cut are left out (`left_out_px`).
+            that the border would cut are left out (`left_out_px`). With `parts` rectangles that
+            cover the plane, whose sides differ by a pixel at most.
 
         Raises
         ------
@@ -152,6 +177,8 @@ class FieldLayout:
         """
         rows, columns = shape
         size = self.size_px(pixel_size_um)
+        if self.parts is not None:
+            return _parts(rows, columns, self.parts)
         if size is None:
             return (Field(0, 0, rows, columns),)
         if size > min(rows, columns):
@@ -169,6 +196,17 @@ class FieldLayout:
         """Return how many pixels of a plane are in no field, for their square would be cut."""
         fields = self.fields(shape, pixel_size_um)
         return math.prod(shape) - sum(field.height_px * field.width_px for field in fields)
+
+
+def _parts(rows: int, columns: int, n: int) -> tuple[Field, ...]:
+    """Return n x n fields that cover a plane."""
+    if n > min(rows, columns):
+        raise OptionError(
+            f"{n} x {n} fields do not fit into a plane of {size_text((rows, columns))}. Use fewer."
+        )
+    ends = [[side * k // n for k in range(n + 1)] for side in (rows, columns)]
+    (tops, lefts) = (list(itertools.pairwise(each)) for each in ends)
+    return tuple(Field(r, c, r1 - r, c1 - c) for r, r1 in tops for c, c1 in lefts)
 
 
 def check_pixel_size(pixel_size_um: float | None) -> None:
@@ -197,7 +235,8 @@ def parse_fields(text: str | FieldLayout) -> FieldLayout:
     Parameters
     ----------
     text : str or FieldLayout
-        ``each``, or the size of the squares of a grid, such as ``grid:512um`` or ``grid:320px``.
+        ``each``, the size of the squares of a grid, such as ``grid:512um`` or ``grid:320px``, or
+        how many fields a plane is divided into, such as ``grid:4x4``.
 
     Raises
     ------
@@ -208,18 +247,21 @@ def parse_fields(text: str | FieldLayout) -> FieldLayout:
     --------
     >>> from napari_fractoseg.measurement.fields import parse_fields
     >>> parse_fields("grid:512um")
-    FieldLayout(size=512.0, unit='um')
+    FieldLayout(size=512.0, unit='um', parts=None)
     """
     if isinstance(text, FieldLayout):
         return text
     wanted = text.strip().lower().replace(" ", "")
     if wanted == "each":
         return EACH
+    parts = _PARTS.fullmatch(wanted)
+    if parts is not None and parts[1] == parts[2]:
+        return FieldLayout(parts=int(parts[1]))
     found = _GRID.fullmatch(wanted)
     if found is None:
         raise OptionError(
-            f"Fields {text!r} are not understood. Use each, or a grid of squares such as "
-            "grid:320px or grid:512um.",
+            f"Fields {text!r} are not understood. Use each, a grid of squares such as grid:320px "
+            "or grid:512um, or as many fields along each side, such as grid:4x4.",
             options=("fields",),
         )
     return FieldLayout(float(found[1]), "px" if found[2] == "px" else "um")
@@ -291,6 +333,34 @@ def field_table(
     >>> table[["column", "analysed_px", "fraction_of_analysed_intergranular"]].values.tolist()
     [[0.0, 4.0, 0.25], [2.0, 3.0, 1.0]]
     """
+    return drain(
+        field_table_job(
+            labels,
+            scheme,
+            layout,
+            image=image,
+            pixel_size_um=pixel_size_um,
+            exclude=exclude,
+        )
+    )
+
+
+def field_table_job(
+    labels: Any,
+    scheme: ClassScheme,
+    layout: FieldLayout = EACH,
+    *,
+    image: str = "image",
+    pixel_size_um: float | None = None,
+    exclude: Any = None,
+) -> Job[pd.DataFrame]:
+    """Measure the areas of each field as a job; parameters and result are those of `field_table`.
+
+    Yields
+    ------
+    Progress
+        Parts of the planes, of about 4 million pixels at most, that are counted.
+    """
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     shape = tuple(int(n) for n in labels.shape)
     if len(shape) < 2 or 0 in shape:
@@ -301,9 +371,17 @@ def field_table(
     fields = layout.fields(shape[-2:], pixel_size_um)
     places = list(enumerate(fields, start=1))
     rows, counted = [], []
+    done, total = 0, math.prod(shape[:-2]) * sum(len(list(_bands(f))) for f in fields)
     for number, index in enumerate(np.ndindex(shape[:-2]), start=1):
         for place, field in places:
-            counts, excluded_px = _counts(labels, index, field, mask)
+            counts: Counter[int] = Counter()
+            excluded_px = 0
+            for band in _bands(field):
+                n_excluded, found = _counts(labels, index, (band, field.columns), mask)
+                excluded_px += n_excluded
+                counts.update(found)
+                done += 1
+                yield Progress(done, total, f"measuring {image}")
             scheme.check_counts(counts)
             rows.append((number, place, *astuple(field), excluded_px, counts[UNLABELLED]))
             counted.append([counts[value] for value in scheme.values])
@@ -339,20 +417,15 @@ def _mask(exclude: Any, shape: tuple[int, ...], image: str) -> Any:
 
 
 def _counts(
-    labels: Any, index: tuple[int, ...], field: Field, mask: Any
-) -> tuple[Counter[int], int]:
-    """Return label value -> number of pixels that are not excluded, and that of excluded ones."""
-    counts: Counter[int] = Counter()
-    excluded_px = 0
-    for rows in _bands(field):
-        part = np.asarray(labels[(*index, rows, field.columns)])
-        if mask is not None:
-            where = index[: len(mask.shape) - 2]  # none where one mask is that of all planes
-            kept = np.asarray(mask[(*where, rows, field.columns)]) == 0
-            excluded_px += part.size - int(np.count_nonzero(kept))
-            part = part[kept]
-        counts.update(value_counts(part))
-    return counts, excluded_px
+    labels: Any, index: tuple[int, ...], place: tuple[slice, slice], mask: Any
+) -> tuple[int, dict[int, int]]:
+    """Return the number of excluded pixels, and label value -> number of those that are not."""
+    part = np.asarray(labels[(*index, *place)])
+    if mask is None:
+        return 0, value_counts(part)
+    where = index[: len(mask.shape) - 2]  # none where one mask is that of all planes
+    kept = np.asarray(mask[(*where, *place)]) == 0
+    return part.size - int(np.count_nonzero(kept)), value_counts(part[kept])
 
 
 def _bands(field: Field) -> Iterator[slice]:

@@ -3,32 +3,68 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from napari_fractoseg.annotations.formats.masks import mask_stem
+from napari_fractoseg.annotations.formats.masks import image_of_mask, mask_stem
+from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
-from napari_fractoseg.errors import ClassSchemeError, FractosegError, ImageError
+from napari_fractoseg.errors import (
+    AnnotationError,
+    ClassSchemeError,
+    FractosegError,
+    ImageError,
+    OptionError,
+)
 from napari_fractoseg.files import check_writable, file_sha256, refuse_existing, write_bytes
-from napari_fractoseg.images import find_images, read_image, read_mask
+from napari_fractoseg.images import MicrographStack, find_images, read_image, read_mask
 from napari_fractoseg.images.formats.zarr import is_zarr
-from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table, parse_fields
+from napari_fractoseg.images.micrograph import LazyPlane
+from napari_fractoseg.jobs import Job, Progress, as_part
+from napari_fractoseg.measurement.boundary import boundary_lengths
+from napari_fractoseg.measurement.facet_tables import FacetSettings, FacetTables
+from napari_fractoseg.measurement.facets import Facets, facets_job
+from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table_job, parse_fields
 from napari_fractoseg.measurement.measure import Measurement, measurement_of_fields
+from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
-from napari_fractoseg.measurement.texts import FractionError, error_of_model
+from napari_fractoseg.measurement.texts import labels_error, plane_title
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
+from napari_fractoseg.text import listed, size_text
 
-__all__ = ["FilesMeasured", "find_label_files", "measure_files_job"]
+__all__ = [
+    "FilesMeasured",
+    "Picture",
+    "find_label_files",
+    "find_micrographs",
+    "measure_files_job",
+    "open_labels",
+    "refuse_measured",
+    "scheme_of",
+]
 
 _LABELS = "_labels"
-REPORTS = ("fractions.csv", "fields.csv", "groups.csv", "files.csv", "measurement.json")
+_STEPS = 100
+"""Steps of the progress for each file."""
+_FIELDS_STEPS = 10
+"""Of them, those of the fields, where facets are measured as well."""
+TABLES = (
+    "fractions.csv",
+    "fields.csv",
+    "groups.csv",
+    "files.csv",
+    "facets.csv",
+    "sizes.csv",
+    "boundary.csv",
+    "measurement.json",
+)
 """Files that a measurement writes."""
 
 
@@ -68,6 +104,55 @@ def find_label_files(inputs: Iterable[Path]) -> list[Path]:
     return list(by_name.values())
 
 
+def find_micrographs(inputs: Iterable[Path]) -> ImageLookup:
+    """Return the micrographs among files and folders, to find those of labels in.
+
+    Parameters
+    ----------
+    inputs : iterable of Path
+        Image files, and folders that are searched down to three levels.
+
+    Raises
+    ------
+    ImageError
+        If something is not there, or nothing is given.
+    """
+    paths: list[Path] = []
+    is_complete = True
+    given = list(inputs)
+    if not given:
+        raise ImageError("No micrograph was given. Name image files or folders.")
+    for path in given:
+        if path.is_dir() and not is_zarr(path):
+            found = ImageLookup.scan(path)
+            paths += found.paths
+            is_complete &= found.is_complete
+        elif path.exists():
+            paths.append(path)
+        else:
+            raise ImageError(f"{path} does not exist. Check the path.")
+    return ImageLookup(given[0].parent, tuple(dict.fromkeys(paths)), is_complete)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Small picture of an image with its labels.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image, and which of its planes it is.
+    rgb : ndarray of uint8, shape (Y, X, 3)
+        Red, green and blue.
+    shows_image : bool
+        Whether the micrograph is seen under the labels.
+    """
+
+    name: str
+    rgb: npt.NDArray[np.uint8]
+    shows_image: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class FilesMeasured:
     """What came of measuring label files.
@@ -77,25 +162,54 @@ class FilesMeasured:
     measurement : Measurement or None
         Of all files that could be measured together; None if none could.
     files : DataFrame
-        A row for each file: ``file``, ``image``, ``sha256``, ``model``, ``pixel_size_um``,
-        ``pixel_size_from`` and ``error``, which is empty for those that count.
+        A row for each file: ``file``, ``image``, ``sha256``, ``model``, ``model_sha256``,
+        ``origin`` (`Origin`), ``pixel_size_um``, ``pixel_size_from``, ``micrograph``,
+        ``micrograph_sha256``, ``note``, and ``error``, which is empty for those that count.
+    scheme : ClassScheme
+        Classes of the label values.
+    records : tuple of LabelRecord
+        Records of the labels that count and have one.
+    facets : FacetTables or None
+        Facets of all planes; None where they were not measured.
+    sizes : DataFrame or None
+        Their size distributions.
+    no_sizes : str
+        Why there are no size distributions of the facets; empty if there are.
+    boundary : DataFrame or None
+        Lengths of the boundaries between the modes in each plane.
+    pictures : tuple of Picture
+        Small pictures of some of the planes.
+    settings : mapping of str to str
+        How it was measured, in words.
     """
 
     measurement: Measurement | None
     files: pd.DataFrame
+    scheme: ClassScheme = DEFAULT_SCHEME
+    records: tuple[LabelRecord, ...] = ()
+    facets: FacetTables | None = None
+    sizes: pd.DataFrame | None = None
+    no_sizes: str = ""
+    boundary: pd.DataFrame | None = None
+    pictures: tuple[Picture, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> pd.DataFrame:
         """Rows of the files that do not count."""
         return self.files[self.files["error"] != ""]
 
-    def write(self, out: Path, *, overwrite: bool = False) -> list[Path]:
+    def write(
+        self, out: Path, *, overwrite: bool = False, also: Mapping[str, Any] | None = None
+    ) -> list[Path]:
         """Write the tables as CSV, and all figures as JSON, into a folder.
 
         Parameters
         ----------
         out : Path
             Folder, which is made.
+        also : mapping, optional
+            Further entries of the JSON file.
         overwrite : bool
             Whether files of an earlier measurement are replaced.
 
@@ -112,24 +226,39 @@ class FilesMeasured:
         if not overwrite:
             refuse_measured(out)
         out.mkdir(parents=True, exist_ok=True)
-        texts = {"files.csv": csv_text(self.files)}
-        content: dict[str, Any] = {"files": json.loads(self.files.to_json(orient="records"))}
+        content: dict[str, Any] = {
+            "settings": dict(self.settings),
+            "files": json.loads(self.files.to_json(orient="records")),
+        }
+        tables = {"files.csv": self.files, "sizes.csv": self.sizes, "boundary.csv": self.boundary}
         if self.measurement is not None:
-            texts["fractions.csv"] = csv_text(self.measurement.table())
-            texts["fields.csv"] = csv_text(self.measurement.fields)
-            texts["groups.csv"] = csv_text(self.measurement.groups())
+            tables["fractions.csv"] = self.measurement.table()
+            tables["fields.csv"] = self.measurement.fields
+            tables["groups.csv"] = self.measurement.groups()
             content = {**self.measurement.to_dict(), **content}
+        content |= also or {}
+        texts = {name: csv_text(table) for name, table in tables.items() if table is not None}
         texts["measurement.json"] = f"{json.dumps(content, indent=2)}\n"
-        return [
-            write_bytes(out / name, texts[name].encode(), overwrite=overwrite)
-            for name in REPORTS
-            if name in texts
-        ]
+        written = []
+        for name in TABLES:
+            if name in texts:
+                written.append(write_bytes(out / name, texts[name].encode(), overwrite=overwrite))
+            elif name == "facets.csv" and self.facets is not None:
+                written.append(self.facets.write(out / name, overwrite=overwrite))
+        return written
 
 
-def refuse_measured(out: Path) -> None:
-    """Raise an error if a folder has files of an earlier measurement, or cannot be written to."""
-    for name in REPORTS:
+def refuse_measured(out: Path, also: Iterable[str] = ()) -> None:
+    """Raise an error if a folder has files of an earlier measurement, or cannot be written to.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    also : iterable of str
+        Names of other files that will be written into it.
+    """
+    for name in (*TABLES, *also):
         refuse_existing(out / name, replaceable=True)
     check_writable(out)
 
@@ -142,6 +271,9 @@ def measure_files_job(
     pixel_size_um: float | None = None,
     group_by: str | Path | None = None,
     exclude: Path | None = None,
+    facets: FacetSettings | None = None,
+    micrographs: ImageLookup | None = None,
+    n_pictures: int = 0,
 ) -> Job[FilesMeasured]:
     """Measure label files together.
 
@@ -153,18 +285,26 @@ def measure_files_job(
         Classes of their values; by default those recorded with the first file that has a
         record, or intergranular, transgranular and background.
     fields : str or FieldLayout
-        ``each``, ``grid:512um`` or ``grid:320px``.
+        ``each``, ``grid:512um``, ``grid:320px`` or ``grid:4x4``.
     pixel_size_um : float, optional
         Edge of a pixel in micrometres, of all files; by default what each file says, if it does.
     group_by : str or Path, optional
         Pattern or CSV file of the specimens (`specimens_of`).
     exclude : Path, optional
         Mask, non-zero where nothing is measured in any image.
+    facets : FacetSettings, optional
+        How facets and the boundaries of the modes are measured; without it they are not, which
+        is many times faster.
+    micrographs : ImageLookup, optional
+        Image files (`find_micrographs`) among which those of the labels are found by name: for
+        the mean grey level of facets, and for pictures.
+    n_pictures : int
+        Number of files of which small pictures are made, spread over all of them.
 
     Yields
     ------
     Progress
-        Files that are measured.
+        Files that are measured, in steps.
 
     Returns
     -------
@@ -179,68 +319,263 @@ def measure_files_job(
     layout = parse_fields(fields)
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
-    excluded = None if exclude is None else read_mask(exclude)
     records = [read_record(path) for path in paths]
-    chosen = scheme or next((record.scheme for record in records if record), DEFAULT_SCHEME)
-    origins: list[tuple[LabelRecord | None, Origin]] = []
-    tables: list[pd.DataFrame] = []
+    chosen = scheme_of(records, scheme)
+    excluded = None if exclude is None else read_mask(exclude)
+    one = _OneFile(chosen, layout, pixel_size_um, excluded, facets, micrographs)
+    tables = None if facets is None else FacetTables(facets)
+    shown = set(np.linspace(0, len(paths) - 1, min(n_pictures, len(paths))).round().astype(int))
+    total = _STEPS * len(paths)
+    done: list[_Measured] = []
     rows = []
+    pictures: list[Picture] = []
     for number, (path, name, record) in enumerate(zip(paths, names, records, strict=True)):
-        yield Progress(number, len(paths), f"measuring {name}")
-        row: dict[str, Any] = {"file": str(path), "image": name}
+        row: dict[str, Any] = {**dict.fromkeys(_TEXTS, ""), "file": str(path), "image": name}
         rows.append(row)
         try:
-            labels, own_um = _labels(path, record, chosen)
-            size_um = own_um if pixel_size_um is None else pixel_size_um
-            row |= {
-                "sha256": "" if path.is_dir() else file_sha256(path),
-                "model": "" if record is None else record.model_name,
-                "pixel_size_um": size_um,
-                "pixel_size_from": _size_from(pixel_size_um, own_um),
-            }
-            tables.append(
-                field_table(
-                    labels, chosen, layout, image=name, pixel_size_um=size_um, exclude=excluded
-                )
-            )
-            origins.append((record, origin_of(labels, record)))
+            job = one.job(path, record, row, is_shown=number in shown)
+            found = yield from as_part(job, _STEPS * number, total, "", span=_STEPS)
             row["error"] = ""
         except FractosegError as error:
             row["error"] = str(error)
-    yield Progress(len(paths), len(paths), "measuring")
-    columns = ["file", "image", "sha256", "model", "pixel_size_um", "pixel_size_from", "error"]
-    files = pd.DataFrame(rows, columns=columns)
-    if not tables:
-        return FilesMeasured(None, files)
-    table = pd.concat(tables, ignore_index=True)
+            continue
+        pictures += found.pictures
+        if tables is not None:
+            of_image = "" if specimens is None else str(specimens["specimen"].iloc[number])
+            for plane, each in enumerate(found.facets, start=1):
+                tables.add(each, image=name, plane=plane, specimen=of_image)
+        done.append(found.without_facets())
+    yield Progress(total, total, "computing the intervals")
+    measured = FilesMeasured(
+        None,
+        pd.DataFrame(rows, columns=list(_COLUMNS)),
+        chosen,
+        tuple(found.record for found in done if found.record is not None),
+        pictures=tuple(pictures),
+        settings=_settings(chosen, layout, pixel_size_um, group_by, exclude, facets),
+    )
+    if not done:
+        return measured
+    table = pd.concat([found.fields for found in done], ignore_index=True)
     if specimens is not None:
         specimens = specimens[specimens["image"].isin(table["image"])]
     measurement = measurement_of_fields(
-        table, chosen, layout, specimens=specimens, classification=_error(origins)
+        table,
+        chosen,
+        layout,
+        specimens=specimens,
+        classification=labels_error((found.record, found.origin) for found in done),
     )
-    return FilesMeasured(measurement, files)
+    sizes, no_sizes = _sizes(tables)
+    boundaries = [found.boundary for found in done if found.boundary is not None]
+    return replace(
+        measured,
+        measurement=measurement,
+        facets=tables,
+        sizes=sizes,
+        no_sizes=no_sizes,
+        boundary=pd.concat(boundaries, ignore_index=True) if boundaries else None,
+    )
 
 
-def _error(origins: Sequence[tuple[LabelRecord | None, Origin]]) -> FractionError | None:
-    """Return the error of the labels, where one model gave them all and nobody changed any."""
-    models = {(record.model, record.model_digest) for record, _ in origins if record}
-    untouched = all(origin is Origin.PREDICTION for _, origin in origins)
-    if len(models) != 1 or not untouched:
-        return None
-    ((model, _),) = models
-    return error_of_model(model)
+_TEXTS = (
+    "sha256",
+    "model",
+    "model_sha256",
+    "origin",
+    "pixel_size_from",
+    "micrograph",
+    "micrograph_sha256",
+    "note",
+)
+_COLUMNS = (
+    *("file", "image", "sha256", "model", "model_sha256", "origin"),
+    *("pixel_size_um", "pixel_size_from", "micrograph", "micrograph_sha256", "note", "error"),
+)
 
 
-def _size_from(given_um: float | None, own_um: float | None) -> str:
-    if given_um is not None:
-        return "given"
-    return "" if own_um is None else "the file"
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What was measured of one file."""
+
+    fields: pd.DataFrame
+    record: LabelRecord | None
+    origin: Origin
+    facets: tuple[Facets, ...] = ()
+    boundary: pd.DataFrame | None = None
+    pictures: tuple[Picture, ...] = ()
+
+    def without_facets(self) -> _Measured:
+        """Return the same without what takes memory and is kept elsewhere."""
+        return replace(self, facets=(), pictures=())
 
 
-def _labels(
+@dataclass(frozen=True, eq=False)
+class _OneFile:
+    """How one file is measured."""
+
+    scheme: ClassScheme
+    layout: FieldLayout
+    pixel_size_um: float | None
+    exclude: npt.NDArray[Any] | None
+    facets: FacetSettings | None
+    micrographs: ImageLookup | None
+
+    def job(
+        self, path: Path, record: LabelRecord | None, row: dict[str, Any], *, is_shown: bool
+    ) -> Job[_Measured]:
+        """Measure a file; what is known of it becomes entries of its row."""
+        name = str(row["image"])
+        yield Progress(0, _STEPS, f"reading {name}")
+        labels, own_um = open_labels(path, record, self.scheme)
+        stack = self._micrograph(path, tuple(labels.shape), row)
+        sizes = (
+            (self.pixel_size_um, "given"),
+            (own_um, "the file"),
+            (None if stack is None else stack.pixel_size_um, "the micrograph"),
+        )
+        size_um, size_from = next(((s, f) for s, f in sizes if s is not None), (None, ""))
+        origin = origin_of(labels, record)
+        row |= {
+            "sha256": file_sha256(path),
+            "model": "" if record is None else record.model_name,
+            "model_sha256": "" if record is None else record.model_digest,
+            "origin": origin.value,
+            "pixel_size_um": size_um,
+            "pixel_size_from": size_from,
+        }
+        span = _STEPS if self.facets is None else _FIELDS_STEPS
+        job = field_table_job(
+            labels,
+            self.scheme,
+            self.layout,
+            image=name,
+            pixel_size_um=size_um,
+            exclude=self.exclude,
+        )
+        fields = yield from as_part(job, 0, _STEPS, "", span=span)
+        found, boundary = yield from self._facets(labels, stack, size_um, name)
+        pictures = (self._picture(labels, stack, name),) if is_shown else ()
+        return _Measured(fields, record, origin, found, boundary, pictures)
+
+    def _micrograph(
+        self, path: Path, shape: tuple[int, ...], row: dict[str, Any]
+    ) -> MicrographStack | None:
+        """Return the micrograph of labels; without one, their row says why."""
+        if self.micrographs is None:
+            return None
+        try:
+            found = image_of_mask(path, self.micrographs)
+            if found is None:
+                raise ImageError("There is no micrograph of this name.")
+            stack = read_image(found)
+            if stack.shape != shape:
+                raise ImageError(
+                    f"The micrograph {found.name} has {size_text(stack.shape)}, the labels "
+                    f"{size_text(shape)}: it is left out."
+                )
+        except (AnnotationError, ImageError) as error:
+            row["note"] = str(error)
+            return None
+        row |= {"micrograph": str(found), "micrograph_sha256": file_sha256(found)}
+        return stack
+
+    def _facets(
+        self, labels: Any, stack: MicrographStack | None, size_um: float | None, name: str
+    ) -> Job[tuple[tuple[Facets, ...], pd.DataFrame | None]]:
+        """Measure facets and boundaries of each plane."""
+        if self.facets is None:
+            return (), None
+        found, boundaries = [], []
+        indices = list(np.ndindex(tuple(labels.shape[:-2])))
+        span = (_STEPS - _FIELDS_STEPS) // len(indices)
+        for number, index in enumerate(indices):
+            plane = LazyPlane(labels, index)
+            job = facets_job(
+                plane,
+                self.scheme,
+                image=None if stack is None else stack.plane(index).data,
+                pixel_size_um=size_um,
+                connectivity=self.facets.connectivity,
+                min_area_px=self.facets.min_area_px,
+                exclude=_of_plane(self.exclude, index),
+                weights=self.facets.weights,
+            )
+            start = _FIELDS_STEPS + span * number
+            found.append((yield from as_part(job, start, _STEPS, name, span=span)))
+            boundary = boundary_lengths(
+                plane, self.scheme, pixel_size_um=size_um, exclude=_of_plane(self.exclude, index)
+            )
+            boundary.insert(0, "plane", number + 1)
+            boundary.insert(0, "image", name)
+            boundaries.append(boundary)
+        return tuple(found), pd.concat(boundaries, ignore_index=True)
+
+    def _picture(self, labels: Any, stack: MicrographStack | None, name: str) -> Picture:
+        shape = tuple(labels.shape)
+        index = (0,) * (len(shape) - 2)
+        image = None if stack is None else stack.plane(index).data
+        rgb = thumbnail(image, LazyPlane(labels, index), self.scheme)
+        return Picture(plane_title(index, shape, name), rgb, image is not None)
+
+
+def _of_plane(exclude: npt.NDArray[Any] | None, index: tuple[int, ...]) -> Any:
+    if exclude is None or exclude.ndim == 2:
+        return exclude
+    return exclude[index]
+
+
+def _sizes(tables: FacetTables | None) -> tuple[pd.DataFrame | None, str]:
+    """Return the size distributions of facets, or why there are none."""
+    if tables is None:
+        return None, "facets were not measured"
+    try:
+        return tables.sizes(), ""
+    except OptionError as error:
+        return None, str(error)
+
+
+def _settings(
+    scheme: ClassScheme,
+    layout: FieldLayout,
+    pixel_size_um: float | None,
+    group_by: str | Path | None,
+    exclude: Path | None,
+    facets: FacetSettings | None,
+) -> dict[str, str]:
+    """Return how files are measured, in words; files that are used are told with their hash."""
+    classes = (f"{c.value} {c.name}{'' if c.is_fracture_mode else ' (no mode)'}" for c in scheme)
+    settings = {"fields": str(layout), "classes": listed(classes)}
+    if pixel_size_um is not None:
+        settings["pixel size"] = f"{pixel_size_um:g} µm, given"
+    if group_by is not None:
+        settings["specimens"] = str(group_by)
+        if str(group_by).lower().endswith(".csv"):
+            settings["specimens"] += f" (SHA-256 {file_sha256(Path(group_by))})"
+    if exclude is not None:
+        settings["excluded area"] = f"{exclude} (SHA-256 {file_sha256(exclude)})"
+    settings["facets"] = "not measured" if facets is None else str(facets)
+    return settings
+
+
+def scheme_of(
+    records: Iterable[LabelRecord | None], scheme: ClassScheme | None = None
+) -> ClassScheme:
+    """Return the classes of label files: those given, else those of the first that records them."""
+    recorded = (record.scheme for record in records if record)
+    return scheme or next(recorded, DEFAULT_SCHEME)
+
+
+def open_labels(
     path: Path, record: LabelRecord | None, scheme: ClassScheme
 ) -> tuple[Any, float | None]:
-    """Return labels, read in parts where they are large, and the pixel size the file tells."""
+    """Return labels, read in parts where they are large, and the pixel size the file tells.
+
+    Raises
+    ------
+    FractosegError
+        If the file cannot be read, or its labels are of other classes.
+    """
     if record is not None and record.scheme.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
             f"Its classes ({record.scheme.name}: {', '.join(record.scheme.names)}) are not those "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
 from napari_fractoseg.intervals import CONFIDENCE
-from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table, parse_fields
+from napari_fractoseg.jobs import Job, as_part, drain
+from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table_job, parse_fields
 from napari_fractoseg.measurement.specimens import specimens_of
-from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap
+from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap, design_effect
 from napari_fractoseg.measurement.texts import FractionError, percent_text
 from napari_fractoseg.text import listed
 
@@ -27,6 +28,7 @@ __all__ = [
     "ClassEstimate",
     "Measurement",
     "measure",
+    "measure_job",
     "measurement_of_fields",
     "of_image",
     "refuse_unknown",
@@ -34,7 +36,14 @@ __all__ = [
 
 ANALYSED, MODES = "analysed area", "area that shows a fracture mode"
 _COLUMN = {ANALYSED: "fraction_of_analysed", MODES: "fraction_of_modes"}
+NOT_CHECKED = (
+    "Intervals are of the sampling only. How wrong the labels are is not known: check points to "
+    "correct the fractions for it."
+)
+"""Caveat on labels whose error nobody knows."""
 _PICTURE = ["image", "plane"]
+_STEPS = 100
+"""Steps of the progress for each image."""
 _PROJECTED = (
     "Fractions are of the projected area, as the microscope shows it, not of the rough surface: "
     "tilted facets are larger than they look."
@@ -85,6 +94,19 @@ class Areas:
             "modes_px": self.modes_px,
         }
 
+    def __str__(self) -> str:
+        if not self.planes_px:
+            return "Nothing was measured."
+        analysed = percent_text(self.analysed_px / self.planes_px, 1)
+        parts = (
+            ("background in it", self.background_px),
+            ("unlabelled", self.unlabelled_px),
+            ("excluded", self.excluded_px),
+            ("in no field", self.left_out_px),
+        )
+        rest = [f"{what} {percent_text(px / self.planes_px, 1)}" for what, px in parts]
+        return f"Analysed {analysed} of {self.planes_px} px: {listed(rest)}."
+
 
 @dataclass(frozen=True)
 class ClassEstimate:
@@ -114,6 +136,11 @@ class ClassEstimate:
     pooled: float
     within_spread: float = math.nan
     bootstrap: tuple[float, float] | None = None
+
+    @property
+    def column(self) -> str:
+        """Column of this fraction in the tables of the fields and of the groups."""
+        return f"{_COLUMN[self.of]}_{self.class_name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON types; what is not known is None."""
@@ -149,6 +176,8 @@ class Measurement:
         there is none.
     caveats : tuple of str
         Sentences that belong beside the number.
+    classification : FractionError or None
+        Error of the labels, as far as it is known; None where nobody knows it.
     """
 
     fields: pd.DataFrame
@@ -157,6 +186,7 @@ class Measurement:
     layout: FieldLayout
     scope: str
     caveats: tuple[str, ...]
+    classification: FractionError | None = None
 
     def estimate(self, class_name: str, of: str = MODES) -> ClassEstimate:
         """Return the estimate of a class.
@@ -195,7 +225,7 @@ class Measurement:
         deviation. Without specimens a row is a plane of an image.
         """
         keys = ["specimen"] if (self.fields["specimen"] != "").any() else _PICTURE
-        fractions = [f"{_COLUMN[found.of]}_{found.class_name}" for found in self.estimates]
+        fractions = [found.column for found in self.estimates]
         grouped = self.fields.groupby(keys, sort=False)
         table = pd.DataFrame(grouped[fractions].mean())
         table.insert(0, "n_fields", grouped.size())
@@ -253,7 +283,8 @@ def measure(
     pixel_size_um : float or mapping of str to float, optional
         Edge of a pixel in micrometres, of all images or by image; None where it is not known.
     fields : str or FieldLayout
-        ``each``: each plane is a field; ``grid:512um`` or ``grid:320px``: squares of a grid.
+        ``each``: each plane is a field; ``grid:512um`` or ``grid:320px``: squares of a grid;
+        ``grid:4x4``: a plane is divided into as many fields along each side.
     specimens : str, Path, mapping or DataFrame, optional
         Which specimen each image is of, see `specimens_of`: a regular expression with one
         group, a CSV file or table with the columns ``image`` and ``specimen``, or a mapping.
@@ -288,9 +319,10 @@ def measure(
         \bar x \pm t_{n-1} \, s / \sqrt n ,
 
     and one that is not symmetric where the mean is near 0 or 1 (`Estimate.shown`). Fields of
-    one image speak for this image only; a block bootstrap stands beside them. One observation
-    has no interval. Fields without a fracture mode have no fraction of the modes and are left
-    out of its mean.
+    one image speak for this image only; where neighbouring ones are alike, since facets lie across
+    their edges, the interval that is shown is wider than Student's (`design_effect`), and a block
+    bootstrap stands beside it. One observation has no interval. Fields without a fracture mode
+    have no fraction of the modes and are left out of its mean.
 
     References
     ----------
@@ -310,6 +342,40 @@ def measure(
     >>> round(found.estimate("intergranular").sampling.mean, 4)
     0.3958
     """
+    return drain(
+        measure_job(
+            labels,
+            scheme,
+            name=name,
+            pixel_size_um=pixel_size_um,
+            fields=fields,
+            specimens=specimens,
+            exclude=exclude,
+            classification=classification,
+            confidence=confidence,
+        )
+    )
+
+
+def measure_job(
+    labels: Any,
+    scheme: ClassScheme = DEFAULT_SCHEME,
+    *,
+    name: str = "image",
+    pixel_size_um: float | Mapping[str, float | None] | None = None,
+    fields: str | FieldLayout = EACH,
+    specimens: str | Path | Mapping[str, str] | pd.DataFrame | None = None,
+    exclude: Any = None,
+    classification: FractionError | None = None,
+    confidence: float = CONFIDENCE,
+) -> Job[Measurement]:
+    """Measure the fractions of the classes as a job; parameters and result are those of `measure`.
+
+    Yields
+    ------
+    Progress
+        Parts of all images that are counted.
+    """
     layout = parse_fields(fields)
     images = dict(labels) if isinstance(labels, Mapping) else {name: labels}
     if not images:
@@ -318,8 +384,9 @@ def measure(
     refuse_unknown(images, exclude, "excluded areas")
     if specimens is not None:  # before the work
         specimens = specimens_of(images, specimens)
-    tables = [
-        field_table(
+    tables = []
+    for number, (image, each) in enumerate(images.items()):
+        job = field_table_job(
             each,
             scheme,
             layout,
@@ -327,8 +394,8 @@ def measure(
             pixel_size_um=of_image(pixel_size_um, image),
             exclude=of_image(exclude, image),
         )
-        for image, each in images.items()
-    ]
+        done, total = _STEPS * number, _STEPS * len(images)
+        tables.append((yield from as_part(job, done, total, "", span=_STEPS)))
     table = pd.concat(tables, ignore_index=True)
     return measurement_of_fields(
         table,
@@ -399,7 +466,7 @@ def measurement_of_fields(
         *_field_caveats(table, modes),
         *_area_caveats(areas),
     )
-    return Measurement(table, estimates, areas, layout, units.scope, caveats)
+    return Measurement(table, estimates, areas, layout, units.scope, caveats, classification)
 
 
 def _with_specimens(
@@ -446,12 +513,19 @@ def _estimate(
     estimate = Estimate.of(grouped.mean(), units.name, confidence)
     pooled = _pooled(table, name, of, modes)
     if units.name == "fields":
+        effect = design_effect(fractions, *(_ranks(table[axis]) for axis in ("row", "column")))
+        estimate = replace(estimate, design_effect=effect)
         bootstrap = block_bootstrap(fractions, confidence)
         return ClassEstimate(name, of, estimate, pooled, math.nan, bootstrap)
     freedom = (grouped.count() - 1).clip(lower=0)
     squares = float((freedom * grouped.var().fillna(0)).sum())
     within = math.sqrt(squares / freedom.sum()) if freedom.sum() else math.nan
     return ClassEstimate(name, of, estimate, pooled, within)
+
+
+def _ranks(starts: pd.Series[int]) -> list[int]:
+    """Return which row or column of the grid fields are in, from their first pixels."""
+    return [int(rank) for rank in starts.rank(method="dense")]
 
 
 def _pooled(table: pd.DataFrame, name: str, of: str, modes: list[str]) -> float:
@@ -489,10 +563,7 @@ def _areas(table: pd.DataFrame, modes: list[str]) -> Areas:
 
 def _classification_caveat(error: FractionError | None) -> str:
     if error is None:
-        return (
-            "Intervals are of the sampling only. How wrong the labels are is not known: check "
-            "points to correct the fractions for it."
-        )
+        return NOT_CHECKED
     return f"Intervals are of the sampling only. {str(error).rstrip('.')}."
 
 
@@ -501,6 +572,12 @@ def _sampling_caveats(units: _Units, estimates: Iterable[ClassEstimate]) -> Iter
     if reasons := dict.fromkeys(e.sampling.no_interval for e in modes if e.sampling.no_interval):
         yield f"There is no interval: {'; '.join(reasons)}."
     if units.name == "fields" and any(not found.sampling.no_interval for found in modes):
+        effect = max(found.sampling.design_effect for found in modes)
+        if effect > 1:
+            yield (
+                f"Neighbouring fields are alike: intervals are up to {math.sqrt(effect):.2f} times "
+                "as wide as for independent fields."
+            )
         yield (
             "The fields are parts of one image: intervals hold within this image only, and only if "
             "fields are clearly larger than facets. They say nothing of other places or specimens."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from scipy import stats
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.measurement.facets import Facets
 
-__all__ = ["size_distributions"]
+__all__ = ["CumulativeSizes", "cumulative_sizes", "size_distributions"]
+
+WEIGHTINGS = ("number", "area")
 
 _FEWEST_FACETS = 10
 _FEWEST_IMAGES = 5
@@ -102,35 +105,133 @@ def size_distributions(
         raise OptionError(f"Quantiles and level are between 0 and 1; {outside[0]:g} is not.")
     images = [found] if isinstance(found, Facets) else list(found)
     column = _column(images, size)
-    pooled = pd.concat([f.table.assign(image=i) for i, f in enumerate(images)], ignore_index=True)
-    area = f"area_{'px' if images[0].unit == 'px' else 'um2'}"
     rows = []
-    for (value, name), of_class in pooled.groupby(["class_value", "class_name"], sort=True):
-        inside = of_class[~of_class.touches_border]
-        known = inside[inside[column].notna()]
-        about = {
-            "n_facets": len(known),
-            "n_images": len(images),
-            "n_border": len(of_class) - len(inside),
-            "n_unknown": len(inside) - len(known),
-        }
-        number = known["weight"].to_numpy() if "weight" in known else np.ones(len(known))
-        for weighting, weights in (("number", number), ("area", number * known[area].to_numpy())):
-            sample = _Sample(
-                known[column].to_numpy(float), weights, known.image.to_numpy(), quantiles
-            )
+    for of_class in _of_classes(images, column):
+        for weighting, weights in of_class.weights.items():
+            sample = _Sample(of_class.sizes, weights, of_class.images, quantiles)
             for measured in _measured(sample, len(images), level, n_resamples, seed):
                 rows.append(
                     {
-                        "class_value": value,
-                        "class_name": name,
+                        "class_value": of_class.value,
+                        "class_name": of_class.name,
                         "size": column,
                         "weighting": weighting,
                         **measured,
-                        **about,
+                        "n_facets": len(of_class.sizes),
+                        "n_images": len(images),
+                        "n_border": of_class.n_border,
+                        "n_unknown": of_class.n_unknown,
                     }
                 )
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class CumulativeSizes:
+    """Part of the facets of a class, by number or by area, up to each size.
+
+    Parameters
+    ----------
+    class_name : str
+        Name of the class.
+    size : str
+        Column of the size, with its unit, such as ``equivalent_diameter_um``.
+    sizes : array of float
+        Sizes of the facets, from the smallest.
+    parts : array of float
+        Part of all facets, 0-1, that are not larger.
+    """
+
+    class_name: str
+    size: str
+    sizes: _Floats
+    parts: _Floats
+
+
+def cumulative_sizes(
+    found: Facets | Sequence[Facets],
+    size: str = "equivalent_diameter",
+    *,
+    weighting: str = "area",
+) -> tuple[CumulativeSizes, ...]:
+    """Measure the cumulative distribution of a size of facets for each class.
+
+    Facets that touch the border are left out, and weights are used, as by `size_distributions`.
+
+    Parameters
+    ----------
+    found : Facets or sequence of Facets
+        Facets of one image, or of several, measured with the same settings.
+    size : str
+        Size, as for `size_distributions`.
+    weighting : {"area", "number"}
+        Whether a facet counts by its area, or as one.
+
+    Returns
+    -------
+    tuple of CumulativeSizes
+        Of each class that has facets of known size inside.
+
+    Raises
+    ------
+    OptionError
+        As by `size_distributions`, or if the weighting is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.classes import DEFAULT_SCHEME
+    >>> from napari_fractoseg.measurement.facets import facets
+    >>> from napari_fractoseg.measurement.sizes import cumulative_sizes
+    >>> labels = np.zeros((7, 9), int)
+    >>> labels[2, 2], labels[4:6, 4:7] = 1, 1
+    >>> (inter,) = cumulative_sizes(facets(labels, DEFAULT_SCHEME), "area")
+    >>> inter.sizes.tolist(), inter.parts.round(3).tolist()
+    ([1.0, 6.0], [0.143, 1.0])
+    """
+    if weighting not in WEIGHTINGS:
+        raise OptionError(f"Facets have no weighting {weighting!r}. Use 'number' or 'area'.")
+    images = [found] if isinstance(found, Facets) else list(found)
+    column = _column(images, size)
+    cumulative = []
+    for of_class in _of_classes(images, column):
+        order = np.argsort(of_class.sizes, kind="stable")
+        up_to = of_class.weights[weighting][order].cumsum()
+        if up_to.size and up_to[-1] > 0:
+            parts = up_to / up_to[-1]
+            cumulative.append(CumulativeSizes(of_class.name, column, of_class.sizes[order], parts))
+    return tuple(cumulative)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfClass:
+    """Facets of a class whose size is known and which do not touch the border."""
+
+    value: int
+    name: str
+    sizes: _Floats
+    weights: dict[str, _Floats]
+    images: npt.NDArray[Any]
+    n_border: int
+    n_unknown: int
+
+
+def _of_classes(images: list[Facets], column: str) -> Iterator[_OfClass]:
+    area = f"area_{'px' if images[0].unit == 'px' else 'um2'}"
+    pooled = pd.concat([f.table.assign(image=i) for i, f in enumerate(images)], ignore_index=True)
+    for (value, name), of_class in pooled.groupby(["class_value", "class_name"], sort=True):
+        inside = of_class[~of_class.touches_border]
+        known = inside[inside[column].notna()]
+        number = known["weight"].to_numpy() if "weight" in known else np.ones(len(known))
+        yield _OfClass(
+            int(str(value)),
+            str(name),
+            known[column].to_numpy(float),
+            {"number": number, "area": number * known[area].to_numpy()},
+            known["image"].to_numpy(),
+            len(of_class) - len(inside),
+            len(inside) - len(known),
+        )
 
 
 def _column(images: list[Facets], size: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from napari_fractoseg.errors import OptionError, translated
 from napari_fractoseg.files import read_file
 from napari_fractoseg.text import from_spreadsheet, printable, spreadsheet_safe
 
-__all__ = ["csv_text", "read_texts"]
+__all__ = ["csv_text", "read_texts", "tsv_text"]
 
 _SEPARATOR = re.compile("[,;\t]")
 
@@ -38,10 +39,27 @@ def csv_text(table: pd.DataFrame) -> str:
     '=1+1,1
     s17,2
     """
+    return str(_with_safe_cells(table).to_csv(index=False, lineterminator="\n"))
+
+
+def tsv_text(table: pd.DataFrame) -> str:
+    r"""Return a table with its headers as text to paste into a spreadsheet, as safe as `csv_text`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from napari_fractoseg.measurement.tables import tsv_text
+    >>> tsv_text(pd.DataFrame({"image": ["=1+1", "a\tb"], "n": [1, 2]}))
+    'image\tn\n\'=1+1\t1\n"a\tb"\t2\n'
+    """
+    return str(_with_safe_cells(table).to_csv(index=False, sep="\t", lineterminator="\n"))
+
+
+def _with_safe_cells(table: pd.DataFrame) -> pd.DataFrame:
     safe = table.rename(columns=_safe)
     for name in [name for name in safe if safe[name].dtype.kind not in "biuf"]:
         safe[name] = safe[name].map(_safe)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
+    return safe
 
 
 def _safe(value: Any) -> Any:
@@ -69,7 +87,10 @@ def read_texts(path: Path, what: str) -> pd.DataFrame:
     OptionError
         If it cannot be read as a table.
     """
-    with translated(OptionError, f"{path} cannot be read as {what}"):
+    with (
+        translated(OptionError, f"{path} cannot be read as {what}"),
+        warnings.catch_warnings(action="error", category=pd.errors.ParserWarning),
+    ):  # pandas warns of cells beyond the last title, and leaves them out
         text = read_file(path).decode("utf-8-sig")
         separator = _SEPARATOR.search(text.partition("\n")[0])
         table = pd.read_csv(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import ModelCard, entries_of
-from napari_fractoseg.models.registry import find_model
+from napari_fractoseg.models.registry import find_model, weights_digest
+from napari_fractoseg.results.record import LabelRecord, Origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ __all__ = [
     "error_of_model",
     "fraction_error",
     "fractions_text",
+    "labels_error",
     "percent_text",
     "plane_title",
     "stack_title",
@@ -102,18 +104,49 @@ def fraction_error(card: ModelCard) -> FractionError:
     return FractionError(None, "it was not checked against annotations")
 
 
-def error_of_model(model: str) -> FractionError:
+def error_of_model(model: str, digest: str = "") -> FractionError:
     """Return the error of the fractions of a model that is given by name or folder.
 
     Parameters
     ----------
     model : str
         Name or folder by which the model was chosen.
+    digest : str
+        SHA-256 of its weights when it was used, if that is known: a model that has the same
+        name now may be another one.
     """
     try:
-        return fraction_error(ModelCard.read(find_model(model or "?")))
+        folder = find_model(model or "?")
+        if digest and digest != weights_digest(folder):
+            return FractionError(None, "a model of that name is here, but with other weights")
+        return fraction_error(ModelCard.read(folder))
     except ModelError:
         return FractionError(None, "the model is not on this computer")
+
+
+def labels_error(
+    origins: Iterable[tuple[LabelRecord | None, Origin]],
+) -> FractionError | None:
+    """Return the error of labels, where one model gave them all and nobody changed any.
+
+    Parameters
+    ----------
+    origins : iterable of (LabelRecord or None, Origin)
+        Record of the labels of each image, and whether they are still as the model gave them.
+
+    Returns
+    -------
+    FractionError or None
+        As the card of the model says it; None where several models or a person gave labels, so
+        that nobody knows it.
+    """
+    found = list(origins)
+    models = {(record.model, record.model_digest) for record, _ in found if record}
+    untouched = all(origin is Origin.PREDICTION for _, origin in found)
+    if len(models) != 1 or not untouched:
+        return None
+    ((model, digest),) = models
+    return error_of_model(model, digest)
 
 
 def _fraction(value: object) -> float | None:

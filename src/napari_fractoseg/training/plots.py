@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.text import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_loss", "draw_validation"]
 
 _SMOOTH = 0.9
-_LONGEST_NAME = 18
 
 
 def draw_loss(history: Sequence[Mapping[str, float]], ax: Axes, color: str = "0.5") -> None:
@@ -77,15 +77,10 @@ def draw_validation(
                 linewidth=1,
                 marker=".",
                 markersize=3,
-                label=_short(fracture_class.name).replace("$", r"\$"),  # which begins a formula
+                label=figure_text(fracture_class.name),
             )
     means = [row["mean_iou"] for row in rows]
     ax.plot(steps, means, color=color, linewidth=1.8, marker="o", markersize=3, label="mean IoU")
     ax.set_ylim(0, 1)
     ax.set_ylabel("IoU, held out")
     ax.set_xlabel("step")
-
-
-def _short(name: str) -> str:
-    """Return a name that leaves room for the others in a legend."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
