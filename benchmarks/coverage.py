@@ -11,6 +11,11 @@ pixels as observations.
 *Checked points*: a Voronoi surface with labels that are wrong facet by facet; points are drawn by
 label, and the area is corrected. The truth is the area in the image. Symmetric is the interval of
 Olofsson et al. 2014 (1.96 standard errors), the other is the one that is shown.
+
+*Point counts*: surfaces and labels as before, points of each design that are answered with the
+truth (`plan_points`, `audit_result`). The fraction by hand of one image is compared with the area
+there; that of 16 images, whose interval is of the images, with p. The corrected fraction is
+compared with the area in the images.
 """
 
 from __future__ import annotations
@@ -18,11 +23,14 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from napari_fractoseg.audit.plan import plan_points
+from napari_fractoseg.audit.result import audit_result
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.evaluation.adjusted_areas import adjusted_areas
 from napari_fractoseg.measurement.fields import FieldLayout, field_table
@@ -121,12 +129,67 @@ def of_points(
     return {**row, **_percents(hits), "half-width": f"{100 * np.mean(widths):.2f} %"}
 
 
+def of_audit(
+    runs: int,
+    p: float,
+    design: str,
+    n_points: int,
+    *,
+    n_images: int = 1,
+    n_facets: int = 800,
+    missed: float = 0.15,
+    wrongly: float = 0.1,
+) -> dict[str, object]:
+    """Return how often intervals of a point count hold the truth; see `of_points` for the labels.
+
+    `n_facets` are those of all images together.
+    """
+    rng = np.random.default_rng(0)
+    size = round(80 / math.sqrt(n_images))
+    hits: _Hits = {name: [] for name in ("by hand", "corrected")}
+    half_widths: dict[str, list[float]] = {name: [] for name in hits}
+    for run in range(runs):
+        labels, kinds = {}, {}
+        for number in range(n_images):
+            facet, n = facets(rng, size, n_facets / n_images)
+            kind = np.where(rng.random(n) < p, 1, 2)
+            flipped = rng.random(n) < np.where(kind == 1, missed, wrongly)
+            kinds[str(number)] = kind[facet]
+            labels[str(number)] = np.where(flipped, 3 - kind, kind)[facet]
+        count = plan_points(labels, n_points=n_points, design=design, seed=run)
+        places = count.points[["image", "row_px", "column_px"]].to_numpy().tolist()
+        seen = [kinds[image][row, column] for image, row, column in places]
+        names = {c.value: c.name for c in DEFAULT_SCHEME}
+        answers = count.points.assign(answer_Ada=[names[kind] for kind in seen])
+        found = audit_result(replace(count, points=answers), "Ada")
+        by_hand = found.fraction("intergranular")
+        corrected = found.adjusted_fraction("intergranular")
+        area = float(np.mean([kind == 1 for kind in kinds.values()]))
+        truth = area if by_hand.fields is None else p
+        hits["by hand"].append(covers((by_hand.low, by_hand.high), truth))
+        hits["corrected"].append(
+            corrected is not None and covers((corrected.low, corrected.high), area)
+        )
+        half_widths["by hand"].append(by_hand.half_width)
+        if corrected is not None:
+            half_widths["corrected"].append((corrected.high - corrected.low) / 2)
+    row: dict[str, object] = {
+        "design": design,
+        "images": n_images,
+        "facets": n_facets,
+        "p": p,
+        "points": n_points,
+    }
+    widths = {f"± {name}": f"{100 * np.mean(w):.1f} %" for name, w in half_widths.items()}
+    return {**row, **_percents(hits), **widths}
+
+
 def _percents(hits: _Hits) -> dict[str, object]:
     return {name: f"{100 * np.mean(found):.1f} %" for name, found in hits.items()}
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=1000)
     runs = parser.parse_args().runs
@@ -149,7 +212,22 @@ def main() -> None:
     ]
     print("Checked points: how often the 95 % interval holds the area in the image")
     print("(not corrected: how often the labels alone are within a tenth of it)")
-    print(pd.DataFrame(of_all_points).to_string(index=False))
+    print(pd.DataFrame(of_all_points).to_string(index=False), end="\n\n")
+    rare = {"missed": 0.2, "wrongly": 0.01}
+    of_all_counts = [
+        of_audit(runs, 0.3, "grid", 100),
+        of_audit(runs, 0.3, "grid", 100, n_facets=100),
+        of_audit(runs, 0.3, "random", 100),
+        of_audit(runs, 0.3, "stratified", 100),
+        of_audit(runs, 0.02, "grid", 200, **rare),
+        of_audit(runs, 0.02, "random", 200, **rare),
+        of_audit(runs, 0.02, "stratified", 200, **rare),
+        of_audit(runs, 0.3, "grid", 100, n_images=16),
+        of_audit(runs, 0.3, "stratified", 100, n_images=16),
+        of_audit(runs, 0.02, "grid", 300, n_images=16, **rare),
+    ]
+    print("Point counts: how often the 95 % interval holds p (several images), or the area in them")
+    print(pd.DataFrame(of_all_counts).to_string(index=False))
     print(f"{time.perf_counter() - began:.0f} s")
 
 

@@ -172,6 +172,7 @@ def test_aliases_that_others_wrote_are_the_classes(tmp_path):
         ("plan", 0, "", "has 0 plans"),
         ("plan", 1, "{}", "has 2 plans"),
         ("plan", 0, "{}", "cannot be read: there is no 'format'"),
+        ("plan", 0, '{"format": 2}', "written by a newer version"),
         ("plan", 0, "[1", "the plan of the points cannot be read"),
     ],
 )
@@ -186,12 +187,30 @@ def test_wrong_cells_are_told(tmp_path, column, row, value, message):
     assert "points.csv" in str(told.value)
 
 
+def test_what_cannot_be_shown_of_foreign_files_is_escaped(tmp_path):
+    path = made(2).write(tmp_path / "points.csv")
+    table = pd.read_csv(path).assign(image="\x1b[31m", **{"answer_ \x07Cy": ["i", ""]})
+    table.to_csv(path, index=False)
+    found = PointCount.read(path)
+    assert found.images == (r"\x1b[31m",)
+    assert found.operators == (r"\x07Cy",)
+    assert found.answers("\x07Cy") == {1: "intergranular"}
+
+
+def test_a_plan_of_an_unknown_design_is_told_with_its_file(tmp_path):
+    path = made(2).write(tmp_path / "points.csv")
+    path.write_text(path.read_text().replace('""random""', '""square""'))
+    with pytest.raises(OptionError, match=r"points\.csv: The design 'square' is not known"):
+        PointCount.read(path)
+
+
 def test_files_that_are_no_points_are_told(tmp_path):
     path = tmp_path / "points.csv"
     for text, message in (
         ("image,specimen\na,b\n", "no column point, plane, row_px, column_px, stratum, plan"),
         ("", "cannot be read as a file of points"),
         ("point,image,plane,row_px,column_px,stratum,plan\n", "has no points"),
+        ("point,image,plane,row_px,column_px,stratum,answer_A,answer_A ,plan\n", "twice: answer_A"),
         ("point,image,plane,row_px,column_px,stratum,answer_,plan\n1,a,,0,0,b,,\n", "no operator"),
     ):
         path.write_text(text)

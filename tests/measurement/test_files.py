@@ -20,6 +20,7 @@ from napari_fractoseg.measurement.files import (
     find_micrographs,
     measure_files_job,
 )
+from napari_fractoseg.models.registry import find_model, weights_digest
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 from napari_fractoseg.results.tiff import write_tiff
 
@@ -118,8 +119,9 @@ def test_micrometres_need_a_pixel_size(tmp_path):
 
 def test_the_error_of_the_model_is_said_only_of_labels_that_nobody_changed(tmp_path):
     labels = np.ones((4, 8), np.uint8)
+    digest = weights_digest(find_model("default"))
     record = LabelRecord(
-        "fracture modes", "0", "a", DEFAULT_SCHEME, labels_digest(labels), model="default"
+        "fracture modes", digest, "a", DEFAULT_SCHEME, labels_digest(labels), model="default"
     )
     write_tiff(tmp_path / "a.tif", labels, scheme=DEFAULT_SCHEME, record=record)
     found = drain(measure_files_job([tmp_path / "a.tif"])).measurement

@@ -43,9 +43,23 @@ def test_squares_of_one_image_speak_for_this_image_only():
     assert str(found).endswith(
         "of the projected area that shows a fracture mode, within this image only."
     )
-    assert str(found).startswith(
-        "Intergranular 40.0 % (95 % interval 14.0 to 66.0 %; n = 4 fields)"
-    )
+    assert str(found).startswith("Intergranular 40.0 % (95 % interval 9.5 to 70.5 %; n = 4 fields)")
+
+
+def test_squares_that_are_like_their_neighbours_have_a_wider_interval():
+    in_order = nf.measure(plane(0.2, 0.3, 0.5, 0.6), fields="grid:10px")
+    mixed = nf.measure(plane(0.2, 0.6, 0.3, 0.5), fields="grid:10px")
+    wide, narrow = (found.estimate("intergranular").sampling for found in (in_order, mixed))
+    assert wide.half_width == pytest.approx(narrow.half_width)
+    assert narrow.shown == (narrow.low, narrow.high)
+    assert wide.shown[0] < narrow.shown[0] < narrow.shown[1] < wide.shown[1]
+    assert any("Neighbouring fields are alike" in caveat for caveat in in_order.caveats)
+    assert not any("Neighbouring" in caveat for caveat in mixed.caveats)
+
+
+def test_images_have_no_neighbours():
+    images = {"a": plane(0.2), "b": plane(0.25), "c": plane(0.6)}
+    assert nf.measure(images).estimate("intergranular").sampling.design_effect == 1
 
 
 def test_one_image_as_one_field_has_no_interval_and_says_why():

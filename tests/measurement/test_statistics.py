@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap
+from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap, design_effect
 
 HITS = [3, 4.5, 2, 5, 3, 4, 3.5, 2.5, 4, 3]
 """Ten fields of 25 points."""
@@ -81,6 +82,35 @@ def test_a_rare_class_has_an_interval_above_zero():
 
 def test_a_common_class_is_shown_with_the_interval_of_student():
     assert TEN.shown == (TEN.low, TEN.high)
+
+
+def test_alike_neighbours_widen_the_interval_that_is_shown_and_not_that_of_e562():
+    wide = replace(TEN, design_effect=4.0)
+    assert (wide.half_width, wide.low, wide.relative_accuracy_percent) == (
+        TEN.half_width,
+        TEN.low,
+        TEN.relative_accuracy_percent,
+    )
+    assert wide.shown == pytest.approx((0.138 - 2 * TEN.half_width, 0.138 + 2 * TEN.half_width))
+    rare = Estimate.of([0, 0, 0.02, 0.04, 0, 0.01])
+    assert replace(rare, design_effect=4.0).shown[1] > rare.shown[1] > 0
+
+
+def test_design_effect_of_a_small_grid():
+    """Differences -1, -1, 1, 1 of 2: two like neighbours, two unlike ones; s^2 is 4/3."""
+    places = [0, 0, 1, 1], [0, 1, 0, 1]
+    assert design_effect([1, 1, 3, 3], *places) == pytest.approx(1 + 2 * (0 + 4 / 3) / (16 / 3))
+    assert design_effect([1, 3, 3, 1], *places) == 1
+    assert design_effect([1, math.nan, 3, 3], *places) == design_effect(
+        [1, 3, 3], [0, 1, 1], [0, 0, 1]
+    )
+    apart = [0, 0, 5, 5], [0, 5, 0, 5]
+    assert design_effect([1, 1, 3, 3], *apart) == 1
+
+
+@pytest.mark.parametrize("values", [[], [0.2], [0.3, 0.3], [math.nan, 0.1]])
+def test_too_few_or_equal_fields_have_no_design_effect(values):
+    assert design_effect(values, range(len(values)), range(len(values))) == 1
 
 
 @pytest.mark.parametrize("wanted", [0, -5, math.nan])

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
+from napari_fractoseg.files import file_sha256
 from napari_fractoseg.measurement import class_fractions
 from napari_fractoseg.measurement.texts import (
     FractionError,
     MeasuredPlanes,
+    error_of_model,
     fraction_error,
     fractions_text,
     plane_title,
@@ -144,6 +146,22 @@ def test_the_bundled_model_has_the_larger_error_of_its_references():
         for reference in ("published", "polygons")
     ]
     assert error == FractionError(max(means), "on unseen images")
+
+
+def test_the_error_is_that_of_the_model_by_its_weights_not_by_its_name_alone(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    own = card(validation={"fraction_error": 0.02})
+    (folder / "card.json").write_text(own.to_json())
+    weights = folder / "model.safetensors"
+    weights.write_bytes(b"first")
+    first = file_sha256(weights)
+    assert error_of_model(str(folder), first) == error_of_model(str(folder))
+    assert error_of_model(str(folder), first).error == 0.02
+    weights.write_bytes(b"another model of this name")
+    other = error_of_model(str(folder), first)
+    assert other.error is None
+    assert "with other weights" in str(other)
 
 
 def test_an_own_model_has_that_of_its_held_out_pixels():

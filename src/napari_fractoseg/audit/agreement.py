@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ def agreement_of(
     counts = np.zeros((len(names), len(names)))
     for point, weight in _weights(count, both).items():
         counts += weight * _crossed(first[point], second[point], names)
-    return cohens_kappa(counts, confidence=confidence)
+    return replace(cohens_kappa(counts, confidence=confidence), n=len(both))
 
 
 def _weights(count: PointCount, points: Sequence[int]) -> dict[int, float]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from napari_fractoseg.audit.correction import NO_LABEL
@@ -19,10 +16,12 @@ __all__ = ["audit_caveats"]
 
 def audit_caveats(
     count: PointCount,
-    operator: str,
     manual: Sequence[ManualFraction],
     judged: pd.DataFrame,
-    labels: Any,
+    *,
+    answers: Mapping[int, str],
+    is_of_plan: bool,
+    labels_px: int | None,
     reasons: Iterable[str],
 ) -> tuple[str, ...]:
     """Return the sentences that belong beside the numbers of an audit.
@@ -30,22 +29,24 @@ def audit_caveats(
     Parameters
     ----------
     count : PointCount
-        Points with answers.
-    operator : str
-        Name of the operator.
+        Points.
     manual : sequence of ManualFraction
         Fractions by hand.
     judged : DataFrame
         What was told (`judged_points`), with the class of the labels, ``label``.
-    labels : object
-        Labels that were given to `audit_result`; None for those of the plan.
+    answers : mapping of int to str
+        Number of a point -> answer of the operator.
+    is_of_plan : bool
+        Whether the labels are those of the plan.
+    labels_px : int or None
+        Number of pixels of all labels, if that is known.
     reasons : iterable of str
         Sentences on what the corrected fractions lack.
     """
     return (
         *_of_design(count, manual),
-        *_of_answers(count, count.answers(operator)),
-        *_of_labels(count, judged, labels),
+        *_of_answers(count, answers),
+        *_of_labels(count, judged, is_of_plan, labels_px),
         *reasons,
         *_of_area(count),
     )
@@ -86,19 +87,19 @@ def _of_answers(count: PointCount, answers: Mapping[int, str]) -> Iterable[str]:
         )
 
 
-def _of_labels(count: PointCount, judged: pd.DataFrame, labels: Any) -> Iterable[str]:
-    if labels is None:
+def _of_labels(
+    count: PointCount, judged: pd.DataFrame, is_of_plan: bool, labels_px: int | None
+) -> Iterable[str]:
+    if is_of_plan:
         yield "The labels are those that were there when the points were drawn."
     if n := judged[judged["label"] == NO_LABEL]["point"].nunique():
         yield f"{n} points have no label any more, and count as wrong."
-    if isinstance(labels, Mapping):
-        planned = count.analysed_px + count.excluded_px + count.unlabelled_px
-        given = sum(math.prod(np.shape(array)) for array in labels.values())
-        if given != planned:
-            yield (
-                f"The points were drawn from {planned} pixels, the labels have {given}: this is "
-                "of the images of the plan only."
-            )
+    planned = count.analysed_px + count.excluded_px + count.unlabelled_px
+    if labels_px not in (None, planned):
+        yield (
+            f"The points were drawn from {planned} pixels, the labels have {labels_px}: this is of "
+            "the images of the plan only."
+        )
 
 
 def _of_area(count: PointCount) -> Iterable[str]:

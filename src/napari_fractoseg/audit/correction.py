@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -11,7 +12,7 @@ from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.evaluation.adjusted_areas import AdjustedAreas, adjusted_areas_of_points
 from napari_fractoseg.text import listed
 
-__all__ = ["NO_LABEL", "confusion_of", "corrected_areas"]
+__all__ = ["NO_LABEL", "confusion_of", "corrected_areas", "labelled_areas"]
 
 NO_LABEL = "(no label)"
 """Row of the confusion matrix of points at which the labels have no class any more."""
@@ -66,6 +67,20 @@ def corrected_areas(
         confidence=confidence,
     )
     return found, [*reasons, *found.notes]
+
+
+def labelled_areas(
+    count: PointCount, now: Mapping[int, str], adjusted: AdjustedAreas | None
+) -> dict[str, float]:
+    """Return class -> fraction of the area with its label; `now` is the label at each point."""
+    names = count.scheme.names
+    strata = zip(count.points["point"], count.points["stratum"], strict=True)
+    if all(now[point] == stratum for point, stratum in strata):
+        return {name: count.stratum_px.get(name, 0) / count.analysed_px for name in names}
+    if adjusted is None:
+        return dict.fromkeys(names, math.nan)
+    mapped = dict(zip(adjusted.classes, adjusted.mapped, strict=True))
+    return {name: mapped[name] for name in names}
 
 
 def _strata(

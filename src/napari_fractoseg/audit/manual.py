@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.evaluation.adjusted_areas import adjusted_areas_of_points
+from napari_fractoseg.evaluation.adjusted_areas import AdjustedAreas, adjusted_areas_of_points
 from napari_fractoseg.intervals import CONFIDENCE, wilson_interval
 from napari_fractoseg.measurement.measure import ANALYSED, MODES
 from napari_fractoseg.measurement.statistics import Estimate, smallest
@@ -36,8 +37,9 @@ def judged_points(count: PointCount, operator: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``point``, ``image``, ``plane``, ``stratum``, ``class_name`` and ``weight``: 1, or twice
-        a half for a point on a border. Points that the operator could not tell are left out.
+        ``point``, ``image``, ``plane``, ``field`` (number of the plane of all images),
+        ``stratum``, ``class_name`` and ``weight``: 1, or twice a half for a point on a border.
+        Points that the operator could not tell are left out.
     """
     rows = [
         (point, found.name, 1 / len(classes))
@@ -46,6 +48,8 @@ def judged_points(count: PointCount, operator: str) -> pd.DataFrame:
     ]
     told = pd.DataFrame(rows, columns=["point", "class_name", "weight"])
     places = count.points[["point", "image", "plane", "stratum"]]
+    fields = places.groupby(["image", "plane"], sort=False).ngroup()
+    places = places.assign(field=fields)
     return told.merge(places, on="point", how="left")
 
 
@@ -164,15 +168,20 @@ class ManualFraction:
         if math.isnan(self.value):
             return "not known"
         level = f"{100 * self.confidence:g} %"
+        points = f"{self.n_points:g} point{'s' * (self.n_points != 1)}"
         fields = "" if self.fields is None else f" in {self.fields.n} {self.fields.unit}"
         return (
             f"{100 * self.value:.1f} % ({level} interval {100 * self.low:.1f} to "
-            f"{100 * self.high:.1f} %; {self.n_points:g} points{fields})"
+            f"{100 * self.high:.1f} %; {points}{fields})"
         )
 
 
 def manual_fractions(
-    count: PointCount, operator: str, confidence: float = CONFIDENCE
+    count: PointCount,
+    operator: str,
+    confidence: float = CONFIDENCE,
+    *,
+    judged: pd.DataFrame | None = None,
 ) -> tuple[ManualFraction, ...]:
     r"""Estimate the fractions from the points of an operator alone.
 
@@ -184,6 +193,8 @@ def manual_fractions(
         Name of the operator.
     confidence : float
         Confidence of the intervals.
+    judged : DataFrame, optional
+        What the operator told, if it is known already (`judged_points`).
 
     Returns
     -------
@@ -211,13 +222,25 @@ def manual_fractions(
     ASTM E562, "Standard test method for determining volume fraction by systematic manual point
     count". Cochran, W. G., "Sampling Techniques", 3rd ed. (1977), chapter 6 (ratios).
     """
-    judged = judged_points(count, operator)
+    told = judged_points(count, operator) if judged is None else judged
     modes = [mode.name for mode in count.scheme.fracture_modes]
     wanted = [(name, ANALYSED) for name in count.scheme.names] + [(name, MODES) for name in modes]
-    return tuple(
-        _fraction(count, _Sample.of_class(judged, name, of, modes), confidence)
-        for name, of in wanted
+    samples = [_Sample.of_class(told, name, of, modes) for name, of in wanted]
+    if count.design != "stratified":
+        return tuple(_of_all_points(sample, confidence) for sample in samples)
+    if strata_without_answers(count, told):
+        return tuple(sample.fraction(confidence) for sample in samples)
+    strata = adjusted_areas_of_points(
+        told["stratum"],
+        told["class_name"],
+        told["class_name"],
+        count.stratum_px,
+        count.scheme.names,
+        modes=modes,
+        weights=told["weight"],
+        confidence=confidence,
     )
+    return tuple(_of_strata(sample, strata, confidence) for sample in samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,79 +261,65 @@ class _Sample:
         hits = judged["weight"] * (judged["class_name"] == name)
         return cls(judged, name, of, modes, hits, judged["weight"] * is_whole)
 
-    @property
-    def value(self) -> float:
-        """Fraction of the points."""
-        n = float(self.whole.sum())
-        return float(self.hits.sum()) / n if n else math.nan
+    def fraction(self, confidence: float) -> ManualFraction:
+        """Return the numbers of points, without an estimate."""
+        return ManualFraction(
+            class_name=self.class_name,
+            of=self.of,
+            value=math.nan,
+            low=math.nan,
+            high=math.nan,
+            hits=float(self.hits.sum()),
+            n_points=float(self.whole.sum()),
+            n_judged=int(self.judged["point"].nunique()),
+            n_effective=math.nan,
+            confidence=confidence,
+        )
 
 
-def _fraction(count: PointCount, sample: _Sample, confidence: float) -> ManualFraction:
-    found = ManualFraction(
-        class_name=sample.class_name,
-        of=sample.of,
-        value=math.nan,
-        low=math.nan,
-        high=math.nan,
-        hits=float(sample.hits.sum()),
-        n_points=float(sample.whole.sum()),
-        n_judged=int(sample.judged["point"].nunique()),
-        n_effective=math.nan,
-        confidence=confidence,
-    )
+def _of_all_points(sample: _Sample, confidence: float) -> ManualFraction:
+    """Return the fraction where each pixel had the same chance."""
+    found = sample.fraction(confidence)
     if not found.n_points:
         return found
-    if count.design == "stratified":
-        is_partial = bool(strata_without_answers(count, sample.judged))
-        return found if is_partial else _by_strata(found, count, sample)
-    fields = _of_fields(sample, confidence)
-    return _by_points(found) if fields is None else _by_fields(found, fields)
-
-
-def _by_points(found: ManualFraction) -> ManualFraction:
-    """Return the fraction with Wilson's interval of the points."""
-    low, high = wilson_interval(found.hits, found.n_points, found.confidence)
     value = found.hits / found.n_points
-    return replace(found, value=value, low=float(low), high=float(high), n_effective=found.n_points)
+    fields = _of_fields(sample, value, confidence)
+    if fields is None:
+        low, high = wilson_interval(found.hits, found.n_points, confidence)
+        limits = float(low), float(high)
+        n_effective = found.n_points
+    else:
+        limits = fields.shown
+        n_effective = value * (1 - value) * fields.n / fields.s**2
+    return replace(
+        found,
+        value=value,
+        low=limits[0],
+        high=limits[1],
+        n_effective=n_effective,
+        fields=fields,
+    )
 
 
-def _of_fields(sample: _Sample, confidence: float) -> Estimate | None:
+def _of_fields(sample: _Sample, value: float, confidence: float) -> Estimate | None:
     """Return the estimate of the fields; None where they are too few, or all alike."""
-    keys = [sample.judged["image"], sample.judged["plane"]]
-    y, x = (each.groupby(keys).sum().to_numpy() for each in (sample.hits, sample.whole))
-    if len(x) < _LEAST_FIELDS:
+    fields, place = np.unique(sample.judged["field"], return_inverse=True)
+    if len(fields) < _LEAST_FIELDS:
         return None
-    is_stack = sample.judged["image"].nunique() < len(x)
-    ratio = sample.value
-    values = ratio + (y - ratio * x) / x.mean()
+    y, x = (np.bincount(place, each) for each in (sample.hits, sample.whole))
+    is_stack = sample.judged["image"].nunique() < len(fields)
+    values = value + (y - value * x) / x.mean()
     found = Estimate.of(values, "planes" if is_stack else "images", confidence)
     return None if found.no_interval else found
 
 
-def _by_fields(found: ManualFraction, fields: Estimate) -> ManualFraction:
-    low, high = fields.shown
-    spread = fields.mean * (1 - fields.mean)
-    n_effective = spread * fields.n / fields.s**2
-    return replace(
-        found, value=fields.mean, low=low, high=high, n_effective=n_effective, fields=fields
-    )
-
-
-def _by_strata(found: ManualFraction, count: PointCount, sample: _Sample) -> ManualFraction:
+def _of_strata(sample: _Sample, strata: AdjustedAreas, confidence: float) -> ManualFraction:
     """Return the fraction of a stratified plan: that of each stratum, weighted by its area."""
-    judged, names = sample.judged, count.scheme.names
-    adjusted = adjusted_areas_of_points(
-        judged["stratum"],
-        judged["class_name"],
-        judged["class_name"],
-        count.stratum_px,
-        names,
-        modes=sample.modes,
-        weights=judged["weight"],
-        confidence=found.confidence,
-    )
-    kinds = adjusted.areas if sample.of == ANALYSED else adjusted.of_modes
-    area = kinds[names.index(sample.class_name)]
+    found = sample.fraction(confidence)
+    if not found.n_points:
+        return found
+    kinds = strata.areas if sample.of == ANALYSED else strata.of_modes
+    area = kinds[strata.classes.index(sample.class_name)]
     spread = area.value * (1 - area.value)
     n_effective = found.n_points
     if spread and area.standard_error > 0:

@@ -16,7 +16,7 @@ from napari_fractoseg.audit.planes import bands, plane_at
 from napari_fractoseg.audit.point_files import PLACES
 from napari_fractoseg.audit.points import DESIGNS, PointCount, check_class_names, plane_text
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
-from napari_fractoseg.errors import ImageError, OptionError
+from napari_fractoseg.errors import ClassSchemeError, ImageError, OptionError
 from napari_fractoseg.measurement.fields import field_table
 from napari_fractoseg.measurement.measure import of_image, refuse_unknown
 from napari_fractoseg.measurement.regions import Source
@@ -248,7 +248,10 @@ class _Frame:
         for name, given in images.items():
             array = given if hasattr(given, "dtype") else np.asarray(given)
             mask = of_image(exclude, name)
-            fields = field_table(array, scheme, image=name, exclude=mask)
+            try:
+                fields = field_table(array, scheme, image=name, exclude=mask)
+            except ClassSchemeError as error:
+                raise error.at(name) from error
             excluded_px += int(fields["excluded_px"].sum())
             unlabelled_px += int(fields["unlabelled_px"].sum())
             for row, index in enumerate(np.ndindex(tuple(array.shape[:-2]))):

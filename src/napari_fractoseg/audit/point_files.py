@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.classes import ClassScheme, class_name
 from napari_fractoseg.errors import OptionError, translated
 from napari_fractoseg.measurement.tables import csv_text, read_texts
-from napari_fractoseg.text import listed
+from napari_fractoseg.text import listed, printable
 
 __all__ = ["PLACES", "point_text", "read_points"]
 
@@ -51,7 +51,8 @@ def read_points(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     OptionError, ClassSchemeError
         If it is no file of points; says which column, row or value is wrong.
     """
-    table = read_texts(path, "a file of points")
+    table = read_texts(path, "a file of points").map(printable)
+    table.columns = pd.Index([_title(title) for title in table])
     _check_columns(path, table)
     plan = _plan(path, table)
     points = table[[*PLACES]].copy()
@@ -71,6 +72,12 @@ def read_points(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return points.sort_values("point", ignore_index=True), plan
 
 
+def _title(title: object) -> str:
+    """Return the title of a column, in which the name of an operator is as it is kept."""
+    kind, line, operator = str(title).strip().partition("_")
+    return f"{kind}_{class_name(operator)}" if line and kind in ("answer", "time") else str(title)
+
+
 def _operators(table: pd.DataFrame) -> list[str]:
     titles = map(str, table.columns)
     return [title.removeprefix("answer_") for title in titles if title.startswith("answer_")]
@@ -82,6 +89,8 @@ def _check_columns(path: Path, table: pd.DataFrame) -> None:
             f"{path} is no file of points: it has no column {listed(missing)}; its columns are "
             f"{listed(table.columns)}. Use a file that was made for a point count."
         )
+    if twice := sorted(set(table.columns[table.columns.duplicated()])):
+        raise OptionError(f"{path} has columns twice: {listed(twice)}. Keep one of each.")
     if not len(table):
         raise OptionError(f"{path} has no points. Plan new ones.")
     if "" in _operators(table):

@@ -12,7 +12,12 @@ import pandas as pd
 
 from napari_fractoseg.audit.point_files import PLACES, point_text, read_points
 from napari_fractoseg.classes import ClassScheme, FractureClass, class_name
-from napari_fractoseg.errors import ClassSchemeError, OptionError, OutputExistsError
+from napari_fractoseg.errors import (
+    ClassSchemeError,
+    FractosegError,
+    OptionError,
+    OutputExistsError,
+)
 from napari_fractoseg.files import write_bytes
 from napari_fractoseg.text import listed
 
@@ -278,7 +283,7 @@ class PointCount:
         when = (datetime.now(UTC) if time is None else time).astimezone(UTC)
         points = self.points.copy()
         for title, value in ((f"answer_{name}", text), (f"time_{name}", when.isoformat())):
-            values = list(points[title]) if title in points else [""] * len(points)
+            values = self.texts(title)
             values[row] = value
             points[title] = pd.Series(values, points.index, dtype=object)
         return replace(self, points=points)
@@ -324,19 +329,21 @@ class PointCount:
         return joined
 
     def _with_newer(self, other: PointCount, operator: str) -> PointCount:
+        answer, time = f"answer_{operator}", f"time_{operator}"
+        mine, theirs = ([c.texts(answer), c.texts(time)] for c in (self, other))
+        is_newer = [
+            now > then or (not told and not then)
+            for told, then, now in zip(*mine, theirs[1], strict=True)
+        ]
         points = self.points.copy()
-        titles = (f"answer_{operator}", f"time_{operator}")
-        for title in titles:
-            if title not in points:
-                points[title] = pd.Series([""] * len(points), points.index, dtype=object)
-        answer, time = titles
-        mine, theirs = points[time].to_numpy(), other.points[time].to_numpy()
-        is_newer = (theirs > mine) | ((points[answer] == "").to_numpy() & (mine == ""))
-        for title in titles:
-            values = points[title].to_numpy(dtype=object).copy()
-            values[is_newer] = other.points[title].to_numpy(dtype=object)[is_newer]
+        for title, own, others in zip((answer, time), mine, theirs, strict=True):
+            values = [b if new else a for a, b, new in zip(own, others, is_newer, strict=True)]
             points[title] = pd.Series(values, points.index, dtype=object)
         return replace(self, points=points)
+
+    def texts(self, title: str) -> list[str]:
+        """Return a column of answers or times; empty texts if it is not there."""
+        return list(self.points[title]) if title in self.points else [""] * len(self.points)
 
     def write(self, path: Path, *, overwrite: bool = False) -> Path:
         """Write points, answers and plan to one CSV file, all or nothing.
@@ -408,7 +415,10 @@ class PointCount:
                 _checked_answer(path, point, answer, scheme)
                 for point, answer in zip(points["point"], points[title], strict=True)
             ]
-        return cls(points, scheme, **plan)
+        try:
+            return cls(points, scheme, **plan)
+        except FractosegError as error:
+            raise error.at(path) from error
 
 
 def _operator(operator: str) -> str:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.audit.agreement import agreement_of, shares_of
 from napari_fractoseg.audit.caveats import audit_caveats
-from napari_fractoseg.audit.correction import NO_LABEL, confusion_of, corrected_areas
+from napari_fractoseg.audit.correction import (
+    NO_LABEL,
+    confusion_of,
+    corrected_areas,
+    labelled_areas,
+)
 from napari_fractoseg.audit.manual import ManualFraction, judged_points, manual_fractions
 from napari_fractoseg.audit.planes import labels_at_points
 from napari_fractoseg.audit.points import BORDER, CANT_TELL, PointCount
@@ -48,6 +55,9 @@ class AuditResult:
     adjusted : AdjustedAreas or None
         Fractions that are corrected for the errors of the labels, and the accuracy of the
         labels; None where too few points are told.
+    labelled : mapping of str to float
+        Class -> fraction of the analysed area that has its label. It is exact for the labels of
+        the plan, and an estimate from the points where labels were changed since.
     agreement : Agreement
         Cohen's kappa of operator and labels.
     caveats : tuple of str
@@ -63,6 +73,7 @@ class AuditResult:
     manual: tuple[ManualFraction, ...]
     confusion: pd.DataFrame
     adjusted: AdjustedAreas | None
+    labelled: Mapping[str, float]
     agreement: Agreement
     caveats: tuple[str, ...]
 
@@ -106,17 +117,10 @@ class AuditResult:
         return None if math.isnan(found.value) else found
 
     def labelled_fraction(self, class_name: str, of: str = MODES) -> float:
-        """Return the fraction of a class by the labels, not corrected; NaN if it is not known.
-
-        It is exact where the labels are those of the plan, with points in each class; else it is
-        an estimate from the points.
-        """
-        if self.adjusted is None:
-            return math.nan
-        mapped = dict(zip(self.adjusted.classes, self.adjusted.mapped, strict=True))
+        """Return the fraction of a class by the labels, not corrected; NaN if it is not known."""
         names = [found.class_name for found in self.manual if found.of == of]
-        whole = sum(mapped[name] for name in names) if of == MODES else 1.0
-        return mapped.get(class_name, math.nan) / whole if whole else math.nan
+        whole = sum(self.labelled[name] for name in names) if of == MODES else 1.0
+        return self.labelled.get(class_name, math.nan) / whole if whole else math.nan
 
     def points_needed(self, half_width: float) -> int | None:
         """Return how many answered points it takes for a half-width, by what was found.
@@ -182,6 +186,7 @@ class AuditResult:
                 "points": self.confusion.to_numpy().tolist(),
             },
             "adjusted": None if self.adjusted is None else self.adjusted.to_dict(),
+            "labelled": without_nan(dict(self.labelled)),
             "agreement": self.agreement.to_dict(),
             "caveats": list(self.caveats),
         }
@@ -196,12 +201,14 @@ class AuditResult:
         return " ".join([text, *self._of_labels(known[0])])
 
     def _of_labels(self, first: ManualFraction) -> Iterable[str]:
-        corrected = self.adjusted_fraction(first.class_name, first.of)
-        if corrected is not None and self.adjusted is not None:
-            labelled = self.labelled_fraction(first.class_name, first.of)
+        labelled = self.labelled_fraction(first.class_name, first.of)
+        if self.adjusted is not None and not math.isnan(labelled):
+            corrected = self.adjusted_fraction(first.class_name, first.of)
+            is_other = corrected is not None and self.design != "stratified"
             yield (
-                f"The labels say {first.class_name} {percent_text(labelled, 1)}, corrected by the "
-                f"points {corrected}; they are right in {self.adjusted.overall} of the area."
+                f"The labels say {first.class_name} {percent_text(labelled, 1)}"
+                f"{f', corrected by the points {corrected}' if is_other else ''}; they are right "
+                f"in {self.adjusted.overall} of the area."
             )
         yield f"Operator and labels: {self.agreement}."
 
@@ -211,6 +218,7 @@ def audit_result(
     operator: str,
     labels: Any = None,
     *,
+    labels_px: int | None = None,
     confidence: float = CONFIDENCE,
 ) -> AuditResult:
     """Compute what the points of an operator say of the area, and of labels.
@@ -224,6 +232,9 @@ def audit_result(
     labels : mapping of str to array, array, or Series, optional
         Labels as they are now: name of an image -> class values, or those of the only image; or
         the class at each point (`labels_at_points`). By default those of the plan.
+    labels_px : int, optional
+        Number of pixels of all labels, to say if they are of other images than the plan; by
+        default that of the mapping.
     confidence : float
         Confidence of the intervals.
 
@@ -270,7 +281,7 @@ def audit_result(
     judged = judged_points(count, operator)
     judged["label"] = judged["point"].map(now).replace("", NO_LABEL)
     answers = count.answers(operator)
-    manual = manual_fractions(count, operator, confidence)
+    manual = manual_fractions(count, operator, confidence, judged=judged)
     adjusted, reasons = corrected_areas(count, judged, confidence)
     classes_now = {point: {name: 1.0} for point, name in now.items() if name}
     return AuditResult(
@@ -283,8 +294,17 @@ def audit_result(
         manual=manual,
         confusion=confusion_of(count, judged),
         adjusted=adjusted,
+        labelled=labelled_areas(count, now, adjusted),
         agreement=agreement_of(count, classes_now, shares_of(count, operator), confidence),
-        caveats=audit_caveats(count, operator, manual, judged, labels, reasons),
+        caveats=audit_caveats(
+            count,
+            manual,
+            judged,
+            answers=answers,
+            is_of_plan=labels is None,
+            labels_px=_size_of(labels) if labels_px is None else labels_px,
+            reasons=reasons,
+        ),
     )
 
 
@@ -294,3 +314,10 @@ def _labels_now(count: PointCount, labels: Any) -> dict[int, str]:
         return {int(point): str(stratum) for point, stratum in pairs}
     found = labels if isinstance(labels, pd.Series) else labels_at_points(count, labels)
     return {int(point): str(name) for point, name in found.items()}  # type: ignore[call-overload]
+
+
+def _size_of(labels: Any) -> int | None:
+    """Return the number of pixels of labels of some images."""
+    if not isinstance(labels, Mapping):
+        return None
+    return sum(math.prod(np.shape(array)) for array in labels.values())

@@ -15,6 +15,7 @@ from napari_fractoseg.cli.evaluate import evaluate
 from napari_fractoseg.cli.measure import measure
 from napari_fractoseg.cli.models import doctor, models_app
 from napari_fractoseg.cli.options import Group
+from napari_fractoseg.cli.points import points
 from napari_fractoseg.cli.segment import demo, segment
 from napari_fractoseg.cli.train import train
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Segment, learn and measure fracture modes in SEM micrographs.",
 )
-for command in (segment, measure, train, evaluate, convert, doctor, demo):
+for command in (segment, measure, points, train, evaluate, convert, doctor, demo):
     app.command()(command)
 app.add_typer(models_app, name="models")
 

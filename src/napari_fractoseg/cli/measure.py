@@ -17,10 +17,14 @@ from napari_fractoseg.cli.options import (
     table_of,
     watch,
 )
+from napari_fractoseg.errors import FractosegError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_fractoseg.audit.files import Audit
+    from napari_fractoseg.audit.points import PointCount
+    from napari_fractoseg.measurement.files import FilesMeasured
     from napari_fractoseg.measurement.measure import Measurement
 
 __all__ = ["measure", "write_report"]
@@ -87,6 +91,22 @@ def measure(
             help="Classes of the label values; by default those recorded with the labels.",
         ),
     ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            "--points",
+            metavar="CSV",
+            help="Answered points of fractoseg points: fractions by hand, and corrected ones.",
+        ),
+    ] = None,
+    operator: Annotated[
+        str,
+        typer.Option(
+            "--operator",
+            metavar="NAME",
+            help="Whose answers to the points come first; by default those of who began.",
+        ),
+    ] = "",
     facets: Annotated[
         bool,
         typer.Option(
@@ -126,10 +146,12 @@ def measure(
 
     Writes fractions.csv (estimates and intervals), groups.csv (specimens or images),
     fields.csv, facets.csv, sizes.csv, boundary.csv, files.csv, measurement.json,
-    report.html and the folder figures. A file that cannot be measured is reported,
-    the others are measured, and the exit code is 1.
+    report.html and the folder figures; with --points also audit.csv. A file that
+    cannot be measured is reported, the others are measured, and the exit code is 1.
     """
     from napari_fractoseg.annotations.formats.masks import read_scheme
+    from napari_fractoseg.audit.files import AUDIT, check_audit
+    from napari_fractoseg.audit.points import PointCount
     from napari_fractoseg.measurement.facet_tables import FacetSettings
     from napari_fractoseg.measurement.files import (
         find_label_files,
@@ -139,10 +161,15 @@ def measure(
     )
     from napari_fractoseg.reporting.report import FIGURES, REPORT, Report
 
+    also = (*((REPORT, FIGURES) if report else ()), *((AUDIT,) if points else ()))
     if not overwrite:
-        refuse_measured(out, (REPORT, FIGURES) if report else ())
+        refuse_measured(out, also)
+    paths = find_label_files(labels)
+    count = None if points is None else PointCount.read(points)
+    if count is not None:
+        check_audit(count, paths, operator)
     job = measure_files_job(
-        find_label_files(labels),
+        paths,
         scheme=None if classes is None else read_scheme(classes),
         fields=fields,
         pixel_size_um=pixel_size_um,
@@ -153,21 +180,56 @@ def measure(
         n_pictures=MOST_PICTURES if report else 0,
     )
     found = watch(job, "measuring")
-    paths = found.write(out, overwrite=overwrite)
+    audit = None if count is None else _audit(found, count, operator)
+    checked = None if audit is None else audit.to_dict()
+    written = found.write(
+        out, overwrite=overwrite, also=None if checked is None else {"audit": checked}
+    )
+    if audit is not None:
+        written.append(audit.write(out, overwrite=overwrite))
     if found.measurement is not None:
-        _print(found.measurement)
+        _print(found.measurement, is_checked=audit is not None)
+        _print_audit(audit)
         if report:
-            page = Report.of_files(found)
-            paths.append(page.write(out / REPORT, overwrite=overwrite))
+            page = Report.of_files(found, audit=checked)
+            written.append(page.write(out / REPORT, overwrite=overwrite))
             page.write_figures(out / FIGURES, overwrite=overwrite)
-            paths.append(out / FIGURES)
+            written.append(out / FIGURES)
     for row in found.failed.itertuples():
         say(f"failed: {row.file}: {row.error}", err=True)
     noted = found.files[found.files["note"] != ""]
     print_notes(f"{image}: {note}" for image, note in noted[["image", "note"]].to_numpy().tolist())
-    say(f"Written to {out}: {', '.join(path.name for path in paths)}")
-    if len(found.failed):
+    say(f"Written to {out}: {', '.join(path.name for path in written)}")
+    if len(found.failed) or (count is not None and audit is None):
         raise typer.Exit(1)
+
+
+def _audit(found: FilesMeasured, count: PointCount, operator: str) -> Audit | None:
+    """Return what points say of the labels; None, and an error line, where they say nothing."""
+    from napari_fractoseg.audit.files import audit_files_job
+
+    if found.measurement is None:
+        return None
+    paths = [Path(path) for path in found.files["file"][found.files["error"] == ""]]
+    job = audit_files_job(
+        count,
+        paths,
+        operator=operator,
+        scheme=found.scheme,
+        labels_px=found.measurement.areas.planes_px,
+    )
+    try:
+        return watch(job, "auditing")
+    except FractosegError as error:
+        say(f"failed: the points: {error}", err=True)
+        return None
+
+
+def _print_audit(audit: Audit | None) -> None:
+    if audit is not None:
+        say(str(audit))
+        for caveat in audit.results[0].caveats:
+            say(f"- {caveat}")
 
 
 def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
@@ -202,7 +264,9 @@ def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
         say(f"{found.measurement}\nReport: {path}")
 
 
-def _print(measurement: Measurement) -> None:
+def _print(measurement: Measurement, *, is_checked: bool) -> None:
+    from napari_fractoseg.measurement.measure import NOT_CHECKED
+
     columns = ("class", "of", "mean and interval", "%RA", "needed for 10 %RA")
     rows = [
         (
@@ -217,4 +281,5 @@ def _print(measurement: Measurement) -> None:
     make_console().print(table_of(columns, rows))
     say(str(measurement))
     for caveat in measurement.caveats:
-        say(f"- {caveat}")
+        if not (is_checked and caveat == NOT_CHECKED):  # how wrong the labels are follows
+            say(f"- {caveat}")

@@ -247,7 +247,7 @@ def parse_fields(text: str | FieldLayout) -> FieldLayout:
     --------
     >>> from napari_fractoseg.measurement.fields import parse_fields
     >>> parse_fields("grid:512um")
-    FieldLayout(size=512.0, unit='um')
+    FieldLayout(size=512.0, unit='um', parts=None)
     """
     if isinstance(text, FieldLayout):
         return text

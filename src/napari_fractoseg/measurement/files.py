@@ -48,6 +48,9 @@ __all__ = [
     "find_label_files",
     "find_micrographs",
     "measure_files_job",
+    "open_labels",
+    "refuse_measured",
+    "scheme_of",
 ]
 
 _LABELS = "_labels"
@@ -199,13 +202,17 @@ class FilesMeasured:
         """Rows of the files that do not count."""
         return self.files[self.files["error"] != ""]
 
-    def write(self, out: Path, *, overwrite: bool = False) -> list[Path]:
+    def write(
+        self, out: Path, *, overwrite: bool = False, also: Mapping[str, Any] | None = None
+    ) -> list[Path]:
         """Write the tables as CSV, and all figures as JSON, into a folder.
 
         Parameters
         ----------
         out : Path
             Folder, which is made.
+        also : mapping, optional
+            Further entries of the JSON file.
         overwrite : bool
             Whether files of an earlier measurement are replaced.
 
@@ -232,6 +239,7 @@ class FilesMeasured:
             tables["fields.csv"] = self.measurement.fields
             tables["groups.csv"] = self.measurement.groups()
             content = {**self.measurement.to_dict(), **content}
+        content |= also or {}
         texts = {name: csv_text(table) for name, table in tables.items() if table is not None}
         texts["measurement.json"] = f"{json.dumps(content, indent=2)}\n"
         written = []
@@ -315,7 +323,7 @@ def measure_files_job(
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
     records = [read_record(path) for path in paths]
-    chosen = scheme or next((record.scheme for record in records if record), DEFAULT_SCHEME)
+    chosen = scheme_of(records, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     one = _OneFile(chosen, layout, pixel_size_um, excluded, facets, micrographs)
     tables = None if facets is None else FacetTables(facets)
@@ -422,7 +430,7 @@ class _OneFile:
         """Measure a file; what is known of it becomes entries of its row."""
         name = str(row["image"])
         yield Progress(0, _STEPS, f"reading {name}")
-        labels, own_um = _labels(path, record, self.scheme)
+        labels, own_um = open_labels(path, record, self.scheme)
         stack = self._micrograph(path, tuple(labels.shape), row)
         sizes = (
             (self.pixel_size_um, "given"),
@@ -525,10 +533,24 @@ def _settings(
     return settings
 
 
-def _labels(
+def scheme_of(
+    records: Iterable[LabelRecord | None], scheme: ClassScheme | None = None
+) -> ClassScheme:
+    """Return the classes of label files: those given, else those of the first that records them."""
+    recorded = (record.scheme for record in records if record)
+    return scheme or next(recorded, DEFAULT_SCHEME)
+
+
+def open_labels(
     path: Path, record: LabelRecord | None, scheme: ClassScheme
 ) -> tuple[Any, float | None]:
-    """Return labels, read in parts where they are large, and the pixel size the file tells."""
+    """Return labels, read in parts where they are large, and the pixel size the file tells.
+
+    Raises
+    ------
+    FractosegError
+        If the file cannot be read, or its labels are of other classes.
+    """
     if record is not None and record.scheme.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
             f"Its classes ({record.scheme.name}: {', '.join(record.scheme.names)}) are not those "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from napari_fractoseg.intervals import CONFIDENCE
 from napari_fractoseg.jobs import Job, as_part, drain
 from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table_job, parse_fields
 from napari_fractoseg.measurement.specimens import specimens_of
-from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap
+from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap, design_effect
 from napari_fractoseg.measurement.texts import FractionError, percent_text
 from napari_fractoseg.text import listed
 
@@ -332,9 +332,10 @@ def measure(
         \bar x \pm t_{n-1} \, s / \sqrt n ,
 
     and one that is not symmetric where the mean is near 0 or 1 (`Estimate.shown`). Fields of
-    one image speak for this image only; a block bootstrap stands beside them. One observation
-    has no interval. Fields without a fracture mode have no fraction of the modes and are left
-    out of its mean.
+    one image speak for this image only; where neighbouring ones are alike, since facets lie across
+    their edges, the interval that is shown is wider than Student's (`design_effect`), and a block
+    bootstrap stands beside it. One observation has no interval. Fields without a fracture mode
+    have no fraction of the modes and are left out of its mean.
 
     References
     ----------
@@ -525,12 +526,19 @@ def _estimate(
     estimate = Estimate.of(grouped.mean(), units.name, confidence)
     pooled = _pooled(table, name, of, modes)
     if units.name == "fields":
+        effect = design_effect(fractions, *(_ranks(table[axis]) for axis in ("row", "column")))
+        estimate = replace(estimate, design_effect=effect)
         bootstrap = block_bootstrap(fractions, confidence)
         return ClassEstimate(name, of, estimate, pooled, math.nan, bootstrap)
     freedom = (grouped.count() - 1).clip(lower=0)
     squares = float((freedom * grouped.var().fillna(0)).sum())
     within = math.sqrt(squares / freedom.sum()) if freedom.sum() else math.nan
     return ClassEstimate(name, of, estimate, pooled, within)
+
+
+def _ranks(starts: pd.Series[int]) -> list[int]:
+    """Return which row or column of the grid fields are in, from their first pixels."""
+    return [int(rank) for rank in starts.rank(method="dense")]
 
 
 def _pooled(table: pd.DataFrame, name: str, of: str, modes: list[str]) -> float:
@@ -577,6 +585,12 @@ def _sampling_caveats(units: _Units, estimates: Iterable[ClassEstimate]) -> Iter
     if reasons := dict.fromkeys(e.sampling.no_interval for e in modes if e.sampling.no_interval):
         yield f"There is no interval: {'; '.join(reasons)}."
     if units.name == "fields" and any(not found.sampling.no_interval for found in modes):
+        effect = max(found.sampling.design_effect for found in modes)
+        if effect > 1:
+            yield (
+                f"Neighbouring fields are alike: intervals are up to {math.sqrt(effect):.2f} times "
+                "as wide as for independent fields."
+            )
         yield (
             "The fields are parts of one image: intervals hold within this image only, and only if "
             "fields are clearly larger than facets. They say nothing of other places or specimens."

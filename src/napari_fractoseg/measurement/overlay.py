@@ -103,7 +103,7 @@ def thumbnail(
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
     >>> from napari_fractoseg.measurement.overlay import thumbnail
     >>> thumbnail(np.zeros((900, 600)), np.ones((900, 600), int), DEFAULT_SCHEME, 100).shape
-    (100, 67, 3)
+    (90, 60, 3)
     """
     shape = tuple(labels.shape)
     if image is not None and tuple(image.shape) != shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,10 @@ def read_texts(path: Path, what: str) -> pd.DataFrame:
     OptionError
         If it cannot be read as a table.
     """
-    with translated(OptionError, f"{path} cannot be read as {what}"):
+    with (
+        translated(OptionError, f"{path} cannot be read as {what}"),
+        warnings.catch_warnings(action="error", category=pd.errors.ParserWarning),
+    ):  # pandas warns of cells beyond the last title, and leaves them out
         text = read_file(path).decode("utf-8-sig")
         separator = _SEPARATOR.search(text.partition("\n")[0])
         table = pd.read_csv(

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import ModelCard, entries_of
-from napari_fractoseg.models.registry import find_model
+from napari_fractoseg.models.registry import find_model, weights_digest
 from napari_fractoseg.results.record import LabelRecord, Origin
 
 if TYPE_CHECKING:
@@ -104,16 +104,22 @@ def fraction_error(card: ModelCard) -> FractionError:
     return FractionError(None, "it was not checked against annotations")
 
 
-def error_of_model(model: str) -> FractionError:
+def error_of_model(model: str, digest: str = "") -> FractionError:
     """Return the error of the fractions of a model that is given by name or folder.
 
     Parameters
     ----------
     model : str
         Name or folder by which the model was chosen.
+    digest : str
+        SHA-256 of its weights when it was used, if that is known: a model that has the same
+        name now may be another one.
     """
     try:
-        return fraction_error(ModelCard.read(find_model(model or "?")))
+        folder = find_model(model or "?")
+        if digest and digest != weights_digest(folder):
+            return FractionError(None, "a model of that name is here, but with other weights")
+        return fraction_error(ModelCard.read(folder))
     except ModelError:
         return FractionError(None, "the model is not on this computer")
 
@@ -139,8 +145,8 @@ def labels_error(
     untouched = all(origin is Origin.PREDICTION for _, origin in found)
     if len(models) != 1 or not untouched:
         return None
-    ((model, _),) = models
-    return error_of_model(model)
+    ((model, digest),) = models
+    return error_of_model(model, digest)
 
 
 def _fraction(value: object) -> float | None:

@@ -6,15 +6,16 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
 
 from napari_fractoseg.classes import class_name
-from napari_fractoseg.errors import ModelError, OutputExistsError
-from napari_fractoseg.files import sweep_drafts
+from napari_fractoseg.errors import ModelError, OutputExistsError, translated
+from napari_fractoseg.files import file_sha256, sweep_drafts
 from napari_fractoseg.models import DEFAULT_MODEL
-from napari_fractoseg.models.card import ModelCard, is_model_file
+from napari_fractoseg.models.card import WEIGHTS, ModelCard, is_model_file
 
 __all__ = [
     "ModelEntry",
@@ -25,6 +26,7 @@ __all__ = [
     "model_place",
     "sweep_models",
     "user_folder",
+    "weights_digest",
 ]
 
 _DEFAULT_FOLDER = "fracture-modes"
@@ -208,6 +210,30 @@ def find_model(name_or_folder: str | Path = DEFAULT_MODEL) -> Path:
         f"Model {str(name_or_folder)!r} is neither a folder nor the name of a model. "
         f"Models there are: {known}."
     )
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 of a model's weights, computed once for as long as the file is the same.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the model.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read.
+    """
+    weights = folder / WEIGHTS
+    with translated(ModelError, f"The weights of the model in {folder} cannot be read"):
+        state = weights.stat()
+        return _digest(weights, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _digest(weights: Path, _mtime_ns: int, _n_bytes: int) -> str:
+    return file_sha256(weights)
 
 
 def _default_model() -> Path:

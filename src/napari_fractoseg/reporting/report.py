@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import OptionError
@@ -343,4 +342,4 @@ def _shown(value: Any) -> Any:
     """Return what a page shows of a value: text of others without what is unprintable."""
     if value is None:
         return "-"
-    return value if isinstance(value, Markup) else printable(value)
+    return value if hasattr(value, "__html__") else printable(value)

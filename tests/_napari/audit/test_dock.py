@@ -226,7 +226,7 @@ def test_keys_answer_on_the_canvas_whichever_layer_is_selected_and_are_given_bac
 
 
 def test_of_exactly_two_classes_a_border_is_one_key(qtbot, viewer, dock, start):
-    scheme = DEFAULT_SCHEME.without_class(3)
+    scheme = DEFAULT_SCHEME.without(3)
     viewer.add_image(np.zeros(SHAPE, np.uint8), name="s17")
     viewer.add_layer(labels_layer(halves(), scheme, name="l", metadata={"image": "s17"}))
     start()
@@ -289,6 +289,33 @@ def test_an_answer_that_cannot_be_saved_is_kept_said_and_saved_with_the_next(
     session.choose(2)
     assert dock.panel.problem.text() == ""
     assert saved(dock).answers("A") == {1: "intergranular", 2: "transgranular"}
+
+
+def test_other_points_are_not_opened_before_every_answer_is_saved(viewer, dock, start, tmp_path):
+    add_pair(viewer)
+    session = start(name="there/points.csv")
+    first, moved = dock.path, tmp_path / "moved.csv"
+    first.rename(moved)
+    first.parent.rmdir()
+    (tmp_path / "there").write_text("in the way")
+    session.choose(1)
+    dock.open_points(moved)
+    assert "not saved yet" in dock.line.text()
+    dock.close_points()
+    assert dock.count.answers("A") == {1: "intergranular"}
+    (tmp_path / "there").unlink()
+    dock.open_points(moved)
+    assert PointCount.read(first).answers("A") == {1: "intergranular"}
+    assert dock.path == moved
+
+
+def test_layers_side_by_side_are_one_above_the_other_while_one_counts(viewer, dock, start):
+    add_pair(viewer)
+    viewer.canvas.grid.enabled = True
+    start()
+    assert not viewer.canvas.grid.enabled
+    dock.stop()
+    assert viewer.canvas.grid.enabled
 
 
 def test_a_file_that_is_there_is_not_overwritten(qtbot, viewer, dock, tmp_path):
@@ -375,8 +402,8 @@ def test_a_second_operator_sees_nothing_of_what_the_first_said(qtbot, viewer, do
     press(qtbot, dock, *"1122")
     dock.show_result()
     dock.operator.setEditText("B")
-    assert dock.go_on_button.text() == "Count as B, blind"
-    assert not dock.result.isVisible()
+    assert dock.go_on_button.text() == "Count blind as B"
+    assert not dock.result.isVisibleTo(dock)
     qtbot.mouseClick(dock.go_on_button, Qt.MouseButton.LeftButton)
     assert dock.session.point == 1
     assert "s17 · points of A" not in viewer.layers

@@ -20,6 +20,10 @@ __all__ = ["AnswerPanel", "key_actions"]
 
 _COLUMNS = 2
 _LAST_KEY = 9
+_RESULT_HINT = (
+    "Compare with the labels. Before all is answered you give away that you judge blind: you "
+    "would lean to what the labels say."
+)
 _ON_CANVAS_ONLY = ("Up", "Down")
 """Keys that change a number where a box of the dock has the focus."""
 
@@ -83,7 +87,7 @@ class AnswerPanel(QWidget):
         self.previous_button = small_button("< P", "Point before (P, arrow left)")
         self.undo_button = small_button("Undo", "Take the last answer back (Backspace, Ctrl+Z)")
         self.next_button = small_button("N >", "Next point (N, arrow right)")
-        self.result_button = small_button("Result", "")
+        self.result_button = small_button("Result", _RESULT_HINT)
         self.stop_button = small_button(
             "Stop", "Show the layers as they were; go on later where you are now"
         )
@@ -101,6 +105,7 @@ class AnswerPanel(QWidget):
         self.result_button.clicked.connect(self.asked)
         self.stop_button.clicked.connect(self.stopped)
         self._shortcuts: list[QShortcut] = []
+        self.follow(None)
 
     def _lay_out(self) -> None:
         self._grid = QGridLayout()

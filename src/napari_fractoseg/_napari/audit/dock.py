@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QWidget
 
 from napari_fractoseg._napari.audit.answer_panel import AnswerPanel
 from napari_fractoseg._napari.audit.keys import CanvasKeys
@@ -34,6 +34,7 @@ __all__ = ["AuditWidget"]
 
 _FIRST_OPERATOR = "A"
 _NO_FILE = "Say in which file the answers are saved."
+_PLANNING = "The points are being planned."
 _NO_NAME = "Say who looks: the name of the operator."
 _DESIGNS = {"grid": "systematic grid", "stratified": "stratified by class", "random": "random"}
 
@@ -59,6 +60,7 @@ class AuditWidget(Dock):
         self.count: PointCount | None = None
         self.path: Path | None = None
         self._planning: Path | None = None
+        self._is_saved = True
         # Not at once: napari removes layers one by one, until none is left.
         self._layers_soon = QTimer(self, singleShot=True, interval=0)
         self._make_controls()
@@ -80,7 +82,7 @@ class AuditWidget(Dock):
             self, self.viewer, "Start the count", blocked=self._blocked, queue=None
         )
         self.file_line = plain_label()
-        self.go_on_button = QPushButton()
+        self.go_on_button = small_button("", "Answer the points that are still open")
         self.open_button = small_button("Open points …", "Go on with points that were saved")
         self.new_button = small_button(
             "New points …", "Close these, which are saved, and plan others"
@@ -129,6 +131,7 @@ class AuditWidget(Dock):
         self.new_button.clicked.connect(self.close_points)
         self.panel.stopped.connect(self.stop)
         self.panel.asked.connect(self.show_result)
+        self.result.save_button.clicked.connect(self._on_saved)
         self.view.changed.connect(self._layers_soon.start)
         self._layers_soon.timeout.connect(self._on_session)
         self.closed.connect(self.stop)
@@ -151,6 +154,8 @@ class AuditWidget(Dock):
         return class_name(self.operator.currentText())
 
     def _blocked(self) -> str:
+        if self._planning is not None:
+            return _PLANNING
         if problem := self.sources.problem():
             return problem
         if not self.operator_name:
@@ -196,6 +201,7 @@ class AuditWidget(Dock):
     @Slot()
     def _on_planned(self) -> None:
         run, path = self.controls.run, self._planning
+        self._planning = None
         if run is None or path is None or run.state is not State.DONE:
             return
         try:
@@ -210,9 +216,9 @@ class AuditWidget(Dock):
     @Slot()
     def ask_for_points(self) -> None:
         """Ask for a file of points, and open it."""
-        folder = "" if self.path is None else str(self.path.parent)
+        near = self.path or self.form.path
         name, _ = QFileDialog.getOpenFileName(
-            self, "Open points", folder or str(self.form.path or ""), "Points (*.csv)"
+            self, "Open points", "" if near is None else str(near.parent), "Points (*.csv)"
         )
         if name:
             self.open_points(Path(name))
@@ -225,7 +231,8 @@ class AuditWidget(Dock):
         path : Path
             File that this dock, or ``fractoseg points``, has written.
         """
-        self.stop()
+        if not self._leave():
+            return
         try:
             count = PointCount.read(path)
         except FractosegError as error:
@@ -246,13 +253,15 @@ class AuditWidget(Dock):
     @Slot()
     def close_points(self) -> None:
         """Close the points, which are saved, to plan others."""
-        self.stop()
+        if not self._leave():
+            return
         self.count = self.path = None
         self.result.forget()
         self.controls.follow(None)
         self.controls.say("")
         self.form.suggest(self.sources.chosen())
         self._show_state()
+        self._show_result()
 
     @Slot()
     def go_on(self) -> None:
@@ -273,14 +282,30 @@ class AuditWidget(Dock):
         self._on_session()
         self.setFocus()
 
+    def _leave(self) -> bool:
+        """End a count before other points are opened; return False if answers cannot be saved."""
+        self.stop()
+        if self.count is None or self.path is None or self._is_saved:
+            return True
+        try:
+            self.count.write(self.path)
+        except FractosegError as error:
+            self._say(f"Some answers are not saved yet. {error}")
+            return False
+        self._is_saved = True
+        return True
+
     @Slot()
     def stop(self) -> None:
         """End the count, or pause it: the layers are shown again as they were."""
+        self._planning = None  # points that are being planned are not begun with
         session = self.session
         if session is None:
             return
         if not session.is_saved:
             session.write()
+        self._is_saved = session.is_saved
+        self._say("" if session.is_saved else session.problem)
         self.keys.stop()
         self.panel.follow(None)
         self.view.end()
@@ -319,6 +344,7 @@ class AuditWidget(Dock):
         if session is not None and session.is_complete:
             self.stop()
         self.result.reveal()
+        self._show_state()
         self._show_result()
 
     @Slot()
@@ -328,6 +354,10 @@ class AuditWidget(Dock):
         self.result.show_count(
             self.count, self.path, self._asked_operator, labels, goes_on=self.session is not None
         )
+
+    @Slot()
+    def _on_saved(self) -> None:
+        self.bring_into_view(self.result.saved_line)
 
     @property
     def _asked_operator(self) -> str:
@@ -359,7 +389,7 @@ class AuditWidget(Dock):
         self.open_button.setVisible(not goes_on)
         for widget in (self.new_button, self.go_on_button, self.file_line):
             widget.setVisible(is_open and not goes_on)
-        if self.count is not None and self.path is not None:
+        if not goes_on and self.count is not None and self.path is not None:
             self._show_open(self.count, self.path)
 
     def _show_open(self, count: PointCount, path: Path) -> None:
@@ -371,8 +401,11 @@ class AuditWidget(Dock):
         self.file_line.setToolTip(plain_text(path))
         name = self.operator_name
         n_done = told.get(name, 0)
-        text = (
-            f"Go on as {name} ({n_done} of {len(count)})" if n_done else f"Count as {name}, blind"
-        )
+        text = f"Go on as {name} ({n_done} of {len(count)})" if n_done else f"Count blind as {name}"
+        if n_done == len(count):
+            text = f"Look at the points of {name} again"
         self.go_on_button.setText(button_text(text))
         self.go_on_button.setEnabled(bool(name))
+        result_button, _ = self.panel.last_row
+        result_button.setText("Result")
+        result_button.setVisible(n_done > 0 and not self.result.is_revealed)

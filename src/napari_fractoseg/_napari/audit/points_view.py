@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PointsView", "missing_text", "named_images"]
 
-_RING_SCREEN_PX = 9
+_RING_SCREEN_PX, _RING_WIDTH = 11, 0.15
+_HELP = "1–9 class, B border, X can't tell, Backspace undo, N / P next / previous"  # noqa: RUF001
 _OPEN, _UNSURE = (1.0, 1.0, 1.0, 1.0), (0.55, 0.55, 0.55, 1.0)
 """Colours of rings without an answer, and of those that could not be told or are on a border."""
 _LEAST_SEEN_PX, _SEEN_SHARE = 200, 1 / 3
@@ -68,6 +69,7 @@ class PointsView(QObject):
         self._is_at_work = self._is_on = False
         self._current: Image | None = None
         self._active_before: Layer | None = None
+        self._was_grid = False
 
     # ---- begin and end ------------------------------------------------------------------
 
@@ -83,6 +85,8 @@ class PointsView(QObject):
         self._is_on, self._magnification, self._current = True, None, None
         self._active_before = self._viewer.layers.selection.active
         self._at_work(self._remove_points)
+        grid = _grid_of(self._viewer)  # else the cross would be in a cell of its own
+        self._was_grid, grid.enabled = bool(grid.enabled), False
         for layer in list(self._viewer.layers):
             self._hide(layer)
         events = self._viewer.layers.events
@@ -102,8 +106,10 @@ class PointsView(QObject):
     def _restore(self) -> None:
         layers = self._viewer.layers
         self._mark.remove()
+        _grid_of(self._viewer).enabled = self._was_grid
         for points in self._points.values():
             points.visible = True
+            points.border_color = np.insert(points.border_color[:, :3], 3, 1, axis=1)
         for layer, was_visible in self._before.items():
             layer.events.visible.disconnect(self._on_visible)
             layer.visible = was_visible
@@ -188,10 +194,11 @@ class PointsView(QObject):
         if problem or image is None:
             self._mark.remove()
             return problem
-        self._at_work(self._show, count, operator, place, image)
+        self._at_work(self._show, count, operator, point, image)
         return ""
 
-    def _show(self, count: PointCount, operator: str, place: Place, image: Image) -> None:
+    def _show(self, count: PointCount, operator: str, point: int, image: Image) -> None:
+        place = count.place(point)
         viewer = self._viewer
         viewer.dims.ndisplay = 2
         if viewer.dims.order != (as_read := tuple(range(viewer.dims.ndim))):
@@ -209,11 +216,12 @@ class PointsView(QObject):
         self._current = image
         for name, points in self._points.items():
             points.visible = name == place.image
-        self._show_points(count, operator, place.image, image)
+        self._show_points(count, operator, point, image)
         self._mark.show(image, pixel)
 
-    def _show_points(self, count: PointCount, operator: str, name: str, image: Image) -> None:
+    def _show_points(self, count: PointCount, operator: str, point: int, image: Image) -> None:
         """Show the points of an image, those with an answer in the colour of the class."""
+        name = count.place(point).image
         table = count.points[count.points["image"] == name]
         told = count.answers(operator)
         answers = [told.get(int(point), "") for point in table["point"]]
@@ -224,21 +232,24 @@ class PointsView(QObject):
             layer = self._points[name] = Points(
                 np.array(pixels, np.float64),
                 name=plain_text(unique_name(f"{name} · points of {operator}", names)),
-                symbol="ring",
                 size=1,
                 canvas_size_limits=(_RING_SCREEN_PX, _RING_SCREEN_PX),
-                border_width=0.0,
+                face_color="transparent",
+                border_width=_RING_WIDTH,
                 metadata=metadata_with({"helper": "points", "image": name}),
                 **placement(image),
             )
             self._viewer.add_layer(layer)
             layer.editable = False
+            layer.help = _HELP  # instead of keys that are ours now
             self._viewer.layers.selection.active = layer
         layer.features = {
             "point": table["point"].to_numpy(),
             "answer": [plain_text(answer) for answer in answers],
         }
-        layer.face_color = [_color(answer, count.scheme) for answer in answers]
+        colors = np.array([_color(answer, count.scheme) for answer in answers])
+        colors[(table["point"] == point).to_numpy(), 3] = 0  # the cross has its middle free
+        layer.border_color = colors
 
 
 def named_images(viewer: napari.viewer.Viewer) -> dict[str, Image]:
@@ -262,6 +273,11 @@ def missing_text(place: Place, image: Image | None) -> str:
         f"The point at {listed(pixel)} (counted from 0) does not lie in {image.name}, which has "
         f"{listed(shape)} pixels. Open the image that the points were planned on."
     )
+
+
+def _grid_of(viewer: napari.viewer.Viewer) -> Any:
+    """Return the grid of a viewer, which napari 0.9 has at another place than those before."""
+    return getattr(viewer, "canvas", viewer).grid
 
 
 def _pixel_of(place: Place) -> tuple[int, ...]:

@@ -143,10 +143,11 @@ class ResultPanel(QWidget):
         self._result = result = audit_result(count, operator, now)
         first = (result.mode_fractions or result.manual)[0]
         self.by_hand.setText(f"By hand: {first.class_name} {first} of the {first.of}")
-        seen = _SEEN if goes_on else ""
-        self.note.setText("\n".join(filter(None, (seen if self.is_revealed else _BLIND, problem))))
+        blind = (_SEEN if self.is_revealed else _BLIND) if goes_on else ""
+        self.note.setText("\n".join(filter(None, (blind, problem))))
         self.note.setVisible(bool(self.note.text()))
         self._show_needed()
+        self.by_hand.setVisible(not self.is_revealed)  # else the sentence says it
         self._comparison.setVisible(self.is_revealed)
         if self.is_revealed:
             self._compare(count, result)

@@ -14,7 +14,8 @@ from napari_fractoseg.measurement.measure import MODES
 
 __all__ = ["SmallTable", "fraction_rows", "matrix_rows"]
 
-_ROW_PX = 22
+_LINE_PX, _MARGIN_PX = 15, 6
+_UNKNOWN = "–"  # noqa: RUF001 - as one writes what is not known
 
 Table = tuple[Sequence[str], Sequence[str], Sequence[Sequence[str]]]
 """Titles of the rows, titles of the columns, and cells of a table."""
@@ -35,7 +36,8 @@ class SmallTable(QTableWidget):
         assert columns is not None and rows is not None  # noqa: S101, PT018 - each table has both
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         columns.setMinimumSectionSize(20)
-        rows.setDefaultSectionSize(_ROW_PX)
+        columns.setTextElideMode(Qt.TextElideMode.ElideRight)
+        rows.setMinimumSectionSize(_LINE_PX)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
 
     def fill(
@@ -50,20 +52,23 @@ class SmallTable(QTableWidget):
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(plain_text(text))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                item.setToolTip(plain_text(f"{rows[row]} / {columns[column]}: {text}"))
+                where = f"{rows[row]} / {columns[column]}: {text}".replace("\n", " ")
+                item.setToolTip(plain_text(where))
                 self.setItem(row, column, item)
+        n_lines = max(text.count("\n") + 1 for texts in (rows, *cells) for text in texts)
+        height = n_lines * _LINE_PX + _MARGIN_PX
+        for row in range(len(rows)):
+            self.setRowHeight(row, height)
         header = self.horizontalHeader()
-        above = _ROW_PX if header is None else header.sizeHint().height()
-        self.setFixedHeight(above + _ROW_PX * len(rows) + 2 * self.frameWidth())
+        above = height if header is None else header.sizeHint().height()
+        self.setFixedHeight(above + height * len(rows) + 2 * self.frameWidth())
 
     def as_text(self) -> str:
         """Return the table with tabs between the cells."""
         lines = []
         for row in range(-1, self.rowCount()):
-            cells = [self._title(row)] + [
-                self._cell(row, column) for column in range(self.columnCount())
-            ]
-            lines.append("\t".join(cells))
+            cells = [self._cell(row, column) for column in range(self.columnCount())]
+            lines.append("\t".join([self._title(row), *cells]).replace("\n", " "))
         return "\n".join(lines)
 
     def _title(self, row: int) -> str:
@@ -78,13 +83,17 @@ class SmallTable(QTableWidget):
 def fraction_rows(result: AuditResult) -> Table:
     """Return the fractions by hand, by the labels, and corrected, in percent with intervals."""
     rows, cells = [], []
-    for found in result.table().itertuples():
-        rows.append(f"{found.class_name} of modes" if found.of == MODES else str(found.class_name))
+    for found in sorted(result.manual, key=lambda found: found.of != MODES):
+        name, of = found.class_name, found.of
+        corrected = result.adjusted_fraction(name, of)
+        rows.append(f"{name}\nof modes" if of == MODES else name)
         cells.append(
             (
-                _percent(found.by_hand, found.by_hand_low, found.by_hand_high),
-                _percent(found.by_labels),
-                _percent(found.corrected, found.corrected_low, found.corrected_high),
+                _percent(found.value, found.low, found.high),
+                _percent(result.labelled_fraction(name, of)),
+                _UNKNOWN
+                if corrected is None
+                else _percent(corrected.value, corrected.low, corrected.high),
             )
         )
     return rows, ("by hand", "labels", "corrected"), cells
@@ -99,6 +108,6 @@ def matrix_rows(result: AuditResult) -> Table:
 
 def _percent(value: float, low: float = math.nan, high: float = math.nan) -> str:
     if math.isnan(value):
-        return "–"  # noqa: RUF001 - as one writes what is not known
-    limits = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f})"
+        return _UNKNOWN
+    limits = "" if math.isnan(low) else f"\n{100 * low:.0f} to {100 * high:.0f}"
     return f"{100 * value:.1f} %{limits}"

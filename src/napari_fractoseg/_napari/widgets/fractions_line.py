@@ -333,4 +333,4 @@ def _error_of(layer: Labels) -> FractionError | None:
     began_as_prediction = bool(facts.get("model_name")) or first_answer_of(layer) is not None
     if not began_as_prediction or is_in_doubt(layer) or facts.get("is_truth"):
         return None
-    return error_of_model(str(facts.get("model") or ""))
+    return error_of_model(str(facts.get("model") or ""), str(facts.get("model_digest") or ""))
