@@ -53,7 +53,7 @@ __all__ = [
     "scheme_of",
 ]
 
-_LABELS = "_labels"
+_LABELS, _CONFIDENCE = "_labels", "_confidence"
 _STEPS = 100
 """Steps of the progress for each file."""
 _FIELDS_STEPS = 10
@@ -457,7 +457,8 @@ class _OneFile:
             exclude=self.exclude,
         )
         fields = yield from as_part(job, 0, _STEPS, "", span=span)
-        found, boundary = yield from self._facets(labels, stack, size_um, name)
+        confidence = None if self.facets is None else _confidence(path, tuple(labels.shape), row)
+        found, boundary = yield from self._facets(labels, stack, confidence, size_um, name)
         pictures = (self._picture(labels, stack, name),) if is_shown else ()
         return _Measured(fields, record, origin, found, boundary, pictures)
 
@@ -471,12 +472,7 @@ class _OneFile:
             found = image_of_mask(path, self.micrographs)
             if found is None:
                 raise ImageError("There is no micrograph of this name.")
-            stack = read_image(found)
-            if stack.shape != shape:
-                raise ImageError(
-                    f"The micrograph {found.name} has {size_text(stack.shape)}, the labels "
-                    f"{size_text(shape)}: it is left out."
-                )
+            stack = _stack_of(found, shape, "micrograph")
         except (AnnotationError, ImageError) as error:
             row["note"] = str(error)
             return None
@@ -484,7 +480,12 @@ class _OneFile:
         return stack
 
     def _facets(
-        self, labels: Any, stack: MicrographStack | None, size_um: float | None, name: str
+        self,
+        labels: Any,
+        stack: MicrographStack | None,
+        confidence: MicrographStack | None,
+        size_um: float | None,
+        name: str,
     ) -> Job[tuple[tuple[Facets, ...], pd.DataFrame | None]]:
         """Measure facets and boundaries of each plane."""
         if self.facets is None:
@@ -497,6 +498,7 @@ class _OneFile:
             pixel_size_um=size_um,
             exclude=self.exclude,
             image=stack,
+            confidence=confidence,
         )
         span = _STEPS - _FIELDS_STEPS
         found = yield from as_part(job, _FIELDS_STEPS, _STEPS, name, span=span)
@@ -508,6 +510,31 @@ class _OneFile:
         image = None if stack is None else stack.plane(index).data
         rgb = thumbnail(image, LazyPlane(labels, index), self.scheme)
         return Picture(plane_title(index, shape, name), rgb, image is not None)
+
+
+def _confidence(path: Path, shape: tuple[int, ...], row: dict[str, Any]) -> MicrographStack | None:
+    """Return the confidence that was written beside labels; None if there is none to be used."""
+    beside = path.with_name(f"{mask_stem(path)}{_CONFIDENCE}{path.suffix}")
+    if not path.stem.endswith(_LABELS) or not beside.exists():
+        return None
+    try:
+        return _stack_of(beside, shape, "confidence")
+    except ImageError as error:
+        row["note"] = f"{row['note']} {error}".strip()
+        return None
+
+
+def _stack_of(path: Path, shape: tuple[int, ...], what: str) -> MicrographStack:
+    """Return an image that goes with labels of a shape, each plane of which can be read."""
+    stack = read_image(path)
+    if stack.shape != shape:
+        raise ImageError(
+            f"The {what} {path.name} has {size_text(stack.shape)}, the labels "
+            f"{size_text(shape)}: it is left out."
+        )
+    for index in stack.indices():
+        stack.plane(index)
+    return stack
 
 
 def _settings(
