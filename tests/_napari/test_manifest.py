@@ -30,7 +30,6 @@ def test_the_manifest_is_found_under_the_name_of_the_package(manifest):
 
 def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(manifest):
     offered = manifest.contributions
-<<<<<<< HEAD
     names = [
         "Segment fracture modes",
         "VIA import",
@@ -38,13 +37,7 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
         "Measure fracture modes",
         "Audit by point count",
     ]
-=======
-    names = ["Segment fracture modes", "VIA import", "Train on corrections", "Audit by point count"]
->>>>>>> h-points
     assert [w.display_name for w in offered.widgets] == names
-    assert [item.command for item in offered.menus["napari/layers/measure"]] == [
-        "napari-fractoseg.audit"
-    ]
     assert len(offered.sample_data) == 3
     patterns = [p for r in offered.readers for p in r.filename_patterns]
     assert patterns == ["*.json", "*.csv", "*.zarr"]
@@ -72,11 +65,8 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
         "from napari_fractoseg._napari.result_reader import get_labels_reader as g; g('no.zarr')",
         "import napari_fractoseg._napari.segment.dock",
         "import napari_fractoseg._napari.train.dock",
-<<<<<<< HEAD
         "import napari_fractoseg._napari.measure.dock",
-=======
         "import napari_fractoseg._napari.audit.dock",
->>>>>>> h-points
     ],
 )
 def test_nothing_that_opens_at_once_waits_for_torch(code):
