@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import io
 import json
 
 import numpy as np
@@ -589,3 +591,46 @@ def test_a_measurement_is_saved_once(viewer, dock, measured, finished, tmp_path)
     dock.save(str(folder))
     assert "which are not replaced. Choose another folder" in dock.controls.state_line.text()
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_points_that_are_open_in_the_audit_dock_are_in_the_report(
+    viewer, dock, measured, finished, tmp_path
+):
+    labels = two_facets()
+    by_hand(viewer, labels)
+    measured()
+    audit = dock.audit()
+    count = nf.plan_points({"s17_3": labels}, DEFAULT_SCHEME, n_points=12, seed=1)
+    for point in count.points["point"]:
+        count = count.answered(point, "transgranular", "Ada")
+    audit.count = count
+    dock.save(str(tmp_path / "a"))
+    finished()
+    saved = json.loads((tmp_path / "a" / "measurement.json").read_text())
+    assert saved["settings"]["point count"] == f"{len(count.points)} points by Ada"
+    page = html.unescape((tmp_path / "a" / "report.html").read_text(encoding="utf-8"))
+    assert saved["audit"]["sentence"] in page
+    assert (tmp_path / "a" / "audit.csv").exists()
+    other = nf.plan_points({"t13": labels}, DEFAULT_SCHEME, n_points=12, seed=1)
+    audit.count = other.answered(1, "transgranular", "Ada")
+    dock.save(str(tmp_path / "b"))
+    finished()
+    saved = json.loads((tmp_path / "b" / "measurement.json").read_text())
+    assert "left out, for its points are of other images" in saved["settings"]["point count"]
+    assert "audit" not in saved
+
+
+def test_of_several_each_has_the_image_of_its_name(viewer, dock, measured, finished):
+    layers = []
+    for grey, name in ((10, "a"), (20, "b")):
+        viewer.add_image(np.full((12, 16), grey, np.uint8), name=name)
+        layers.append(by_hand(viewer, two_facets(), f"{name} · fracture modes"))
+    layers.append(by_hand(viewer, two_facets(), "c"))
+    dock.labels.tick(*layers)
+    measured()
+    dock.copy("facets")
+    finished()
+    table = pd.read_csv(io.StringIO(clipboard()), sep="\t").groupby("image")["mean_grey"].max()
+    assert table["a · fracture modes"] == 10
+    assert table["b · fracture modes"] == 20
+    assert np.isnan(table["c"])
