@@ -291,6 +291,33 @@ def test_an_answer_that_cannot_be_saved_is_kept_said_and_saved_with_the_next(
     assert saved(dock).answers("A") == {1: "intergranular", 2: "transgranular"}
 
 
+def test_other_points_are_not_opened_before_every_answer_is_saved(viewer, dock, start, tmp_path):
+    add_pair(viewer)
+    session = start(name="there/points.csv")
+    first, moved = dock.path, tmp_path / "moved.csv"
+    first.rename(moved)
+    first.parent.rmdir()
+    (tmp_path / "there").write_text("in the way")
+    session.choose(1)
+    dock.open_points(moved)
+    assert "not saved yet" in dock.line.text()
+    dock.close_points()
+    assert dock.count.answers("A") == {1: "intergranular"}
+    (tmp_path / "there").unlink()
+    dock.open_points(moved)
+    assert PointCount.read(first).answers("A") == {1: "intergranular"}
+    assert dock.path == moved
+
+
+def test_layers_side_by_side_are_one_above_the_other_while_one_counts(viewer, dock, start):
+    add_pair(viewer)
+    viewer.canvas.grid.enabled = True
+    start()
+    assert not viewer.canvas.grid.enabled
+    dock.stop()
+    assert viewer.canvas.grid.enabled
+
+
 def test_a_file_that_is_there_is_not_overwritten(qtbot, viewer, dock, tmp_path):
     add_pair(viewer)
     (tmp_path / "mine.csv").write_text("my data")
@@ -376,7 +403,7 @@ def test_a_second_operator_sees_nothing_of_what_the_first_said(qtbot, viewer, do
     dock.show_result()
     dock.operator.setEditText("B")
     assert dock.go_on_button.text() == "Count blind as B"
-    assert not dock.result.isVisible()
+    assert not dock.result.isVisibleTo(dock)
     qtbot.mouseClick(dock.go_on_button, Qt.MouseButton.LeftButton)
     assert dock.session.point == 1
     assert "s17 · points of A" not in viewer.layers

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import io
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDialog
 
@@ -18,6 +22,7 @@ from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.measure.plots import MAP, SIZES
 from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
+from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
@@ -295,6 +300,18 @@ def test_large_labels_are_compared_in_a_thread(viewer, dock, measured, qtbot, mo
     assert dock.lines.old.text() == CHANGED
 
 
+def test_labels_on_disk_are_watched_as_well(viewer, dock, measured, qtbot, tmp_path):
+    group = zarr.create_group(tmp_path / "labels.zarr")
+    array = group.create_array("0", data=quarter(16, 16), chunks=(8, 8))
+    layer = by_hand(viewer, SavedArray(array, is_prediction=False))
+    layer.brush_size = 1
+    assert "25.0 %" in measured()
+    layer.paint((3, 3), 2)
+    assert dock.lines.old.text() == CHANGED
+    layer.undo()
+    qtbot.waitUntil(dock.lines.old.isHidden, timeout=LONG)
+
+
 def test_a_stroke_while_it_is_measured_marks_the_number(viewer, dock, finished):
     layer = by_hand(viewer, quarter(16, 16))
     dock.controls.button.click()
@@ -481,7 +498,8 @@ def test_facets_are_a_layer_whose_table_leads_to_them(viewer, dock, measured, fi
     assert found.data[0, 15] == 0  # background is no facet
     assert not is_teachable(found)
     found.selected_label = 2
-    assert viewer.camera.center[-2:] == pytest.approx((4.5 * 0.5, 6 * 0.5))
+    camera = getattr(viewer, "scene", viewer).camera
+    assert camera.center[-2:] == pytest.approx((4.5 * 0.5, 6 * 0.5))
     assert dock.labels.ticked() == (layer,)
     dock.facets_button.click()
     finished()
@@ -546,8 +564,6 @@ def test_names_of_others_are_text(viewer, dock, measured):
     scheme = DEFAULT_SCHEME.renamed(1, "<b>bold</b>")
     viewer.add_layer(labels_layer(quarter(8, 8), scheme, name="<i>s17</i>"))
     assert "<b>bold</b> 25.0 %" in measured()
-    from qtpy.QtCore import Qt
-
     assert dock.lines.sentence.textFormat() == Qt.TextFormat.PlainText
 
 
@@ -575,3 +591,46 @@ def test_a_measurement_is_saved_once(viewer, dock, measured, finished, tmp_path)
     dock.save(str(folder))
     assert "which are not replaced. Choose another folder" in dock.controls.state_line.text()
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_points_that_are_open_in_the_audit_dock_are_in_the_report(
+    viewer, dock, measured, finished, tmp_path
+):
+    labels = two_facets()
+    by_hand(viewer, labels)
+    measured()
+    audit = dock.audit()
+    count = nf.plan_points({"s17_3": labels}, DEFAULT_SCHEME, n_points=12, seed=1)
+    for point in count.points["point"]:
+        count = count.answered(point, "transgranular", "Ada")
+    audit.count = count
+    dock.save(str(tmp_path / "a"))
+    finished()
+    saved = json.loads((tmp_path / "a" / "measurement.json").read_text())
+    assert saved["settings"]["point count"] == f"{len(count.points)} points by Ada"
+    page = html.unescape((tmp_path / "a" / "report.html").read_text(encoding="utf-8"))
+    assert saved["audit"]["sentence"] in page
+    assert (tmp_path / "a" / "audit.csv").exists()
+    other = nf.plan_points({"t13": labels}, DEFAULT_SCHEME, n_points=12, seed=1)
+    audit.count = other.answered(1, "transgranular", "Ada")
+    dock.save(str(tmp_path / "b"))
+    finished()
+    saved = json.loads((tmp_path / "b" / "measurement.json").read_text())
+    assert "left out, for its points are of other images" in saved["settings"]["point count"]
+    assert "audit" not in saved
+
+
+def test_of_several_each_has_the_image_of_its_name(viewer, dock, measured, finished):
+    layers = []
+    for grey, name in ((10, "a"), (20, "b")):
+        viewer.add_image(np.full((12, 16), grey, np.uint8), name=name)
+        layers.append(by_hand(viewer, two_facets(), f"{name} · fracture modes"))
+    layers.append(by_hand(viewer, two_facets(), "c"))
+    dock.labels.tick(*layers)
+    measured()
+    dock.copy("facets")
+    finished()
+    table = pd.read_csv(io.StringIO(clipboard()), sep="\t").groupby("image")["mean_grey"].max()
+    assert table["a · fracture modes"] == 10
+    assert table["b · fracture modes"] == 20
+    assert np.isnan(table["c"])

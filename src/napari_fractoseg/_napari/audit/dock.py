@@ -34,6 +34,7 @@ __all__ = ["AuditWidget"]
 
 _FIRST_OPERATOR = "A"
 _NO_FILE = "Say in which file the answers are saved."
+_PLANNING = "The points are being planned."
 _NO_NAME = "Say who looks: the name of the operator."
 _DESIGNS = {"grid": "systematic grid", "stratified": "stratified by class", "random": "random"}
 
@@ -59,6 +60,7 @@ class AuditWidget(Dock):
         self.count: PointCount | None = None
         self.path: Path | None = None
         self._planning: Path | None = None
+        self._is_saved = True
         # Not at once: napari removes layers one by one, until none is left.
         self._layers_soon = QTimer(self, singleShot=True, interval=0)
         self._make_controls()
@@ -152,6 +154,8 @@ class AuditWidget(Dock):
         return class_name(self.operator.currentText())
 
     def _blocked(self) -> str:
+        if self._planning is not None:
+            return _PLANNING
         if problem := self.sources.problem():
             return problem
         if not self.operator_name:
@@ -197,6 +201,7 @@ class AuditWidget(Dock):
     @Slot()
     def _on_planned(self) -> None:
         run, path = self.controls.run, self._planning
+        self._planning = None
         if run is None or path is None or run.state is not State.DONE:
             return
         try:
@@ -226,7 +231,8 @@ class AuditWidget(Dock):
         path : Path
             File that this dock, or ``fractoseg points``, has written.
         """
-        self.stop()
+        if not self._leave():
+            return
         try:
             count = PointCount.read(path)
         except FractosegError as error:
@@ -247,13 +253,15 @@ class AuditWidget(Dock):
     @Slot()
     def close_points(self) -> None:
         """Close the points, which are saved, to plan others."""
-        self.stop()
+        if not self._leave():
+            return
         self.count = self.path = None
         self.result.forget()
         self.controls.follow(None)
         self.controls.say("")
         self.form.suggest(self.sources.chosen())
         self._show_state()
+        self._show_result()
 
     @Slot()
     def go_on(self) -> None:
@@ -274,14 +282,30 @@ class AuditWidget(Dock):
         self._on_session()
         self.setFocus()
 
+    def _leave(self) -> bool:
+        """End a count before other points are opened; return False if answers cannot be saved."""
+        self.stop()
+        if self.count is None or self.path is None or self._is_saved:
+            return True
+        try:
+            self.count.write(self.path)
+        except FractosegError as error:
+            self._say(f"Some answers are not saved yet. {error}")
+            return False
+        self._is_saved = True
+        return True
+
     @Slot()
     def stop(self) -> None:
         """End the count, or pause it: the layers are shown again as they were."""
+        self._planning = None  # points that are being planned are not begun with
         session = self.session
         if session is None:
             return
         if not session.is_saved:
             session.write()
+        self._is_saved = session.is_saved
+        self._say("" if session.is_saved else session.problem)
         self.keys.stop()
         self.panel.follow(None)
         self.view.end()

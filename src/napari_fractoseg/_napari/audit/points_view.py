@@ -69,6 +69,7 @@ class PointsView(QObject):
         self._is_at_work = self._is_on = False
         self._current: Image | None = None
         self._active_before: Layer | None = None
+        self._was_grid = False
 
     # ---- begin and end ------------------------------------------------------------------
 
@@ -84,6 +85,8 @@ class PointsView(QObject):
         self._is_on, self._magnification, self._current = True, None, None
         self._active_before = self._viewer.layers.selection.active
         self._at_work(self._remove_points)
+        grid = _grid_of(self._viewer)  # else the cross would be in a cell of its own
+        self._was_grid, grid.enabled = bool(grid.enabled), False
         for layer in list(self._viewer.layers):
             self._hide(layer)
         events = self._viewer.layers.events
@@ -103,6 +106,7 @@ class PointsView(QObject):
     def _restore(self) -> None:
         layers = self._viewer.layers
         self._mark.remove()
+        _grid_of(self._viewer).enabled = self._was_grid
         for points in self._points.values():
             points.visible = True
             points.border_color = np.insert(points.border_color[:, :3], 3, 1, axis=1)
@@ -269,6 +273,11 @@ def missing_text(place: Place, image: Image | None) -> str:
         f"The point at {listed(pixel)} (counted from 0) does not lie in {image.name}, which has "
         f"{listed(shape)} pixels. Open the image that the points were planned on."
     )
+
+
+def _grid_of(viewer: napari.viewer.Viewer) -> Any:
+    """Return the grid of a viewer, which napari 0.9 has at another place than those before."""
+    return getattr(viewer, "canvas", viewer).grid
 
 
 def _pixel_of(place: Place) -> tuple[int, ...]:

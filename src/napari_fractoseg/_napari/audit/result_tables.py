@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import pandas as pd
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
@@ -16,6 +15,7 @@ from napari_fractoseg.measurement.measure import MODES
 __all__ = ["SmallTable", "fraction_rows", "matrix_rows"]
 
 _LINE_PX, _MARGIN_PX = 15, 6
+_UNKNOWN = "–"  # noqa: RUF001 - as one writes what is not known
 
 Table = tuple[Sequence[str], Sequence[str], Sequence[Sequence[str]]]
 """Titles of the rows, titles of the columns, and cells of a table."""
@@ -83,15 +83,17 @@ class SmallTable(QTableWidget):
 def fraction_rows(result: AuditResult) -> Table:
     """Return the fractions by hand, by the labels, and corrected, in percent with intervals."""
     rows, cells = [], []
-    table = result.table()
-    of_modes = table["of"] == MODES
-    for found in pd.concat([table[of_modes], table[~of_modes]]).itertuples():
-        rows.append(f"{found.class_name}\nof modes" if found.of == MODES else str(found.class_name))
+    for found in sorted(result.manual, key=lambda found: found.of != MODES):
+        name, of = found.class_name, found.of
+        corrected = result.adjusted_fraction(name, of)
+        rows.append(f"{name}\nof modes" if of == MODES else name)
         cells.append(
             (
-                _percent(found.by_hand, found.by_hand_low, found.by_hand_high),
-                _percent(found.by_labels),
-                _percent(found.corrected, found.corrected_low, found.corrected_high),
+                _percent(found.value, found.low, found.high),
+                _percent(result.labelled_fraction(name, of)),
+                _UNKNOWN
+                if corrected is None
+                else _percent(corrected.value, corrected.low, corrected.high),
             )
         )
     return rows, ("by hand", "labels", "corrected"), cells
@@ -106,6 +108,6 @@ def matrix_rows(result: AuditResult) -> Table:
 
 def _percent(value: float, low: float = math.nan, high: float = math.nan) -> str:
     if math.isnan(value):
-        return "–"  # noqa: RUF001 - as one writes what is not known
+        return _UNKNOWN
     limits = "" if math.isnan(low) else f"\n{100 * low:.0f} to {100 * high:.0f}"
     return f"{100 * value:.1f} %{limits}"

@@ -159,7 +159,7 @@ class AuditSources(QWidget):
         """List the labels layers that the viewer has now, the uppermost first."""
         wanted = [x for x in reversed(self._viewer.layers) if is_teachable(x)]
         kept = {id(row.labels): row for row in self.rows}
-        rows = [kept.pop(id(x), None) or self._row(x) for x in wanted]
+        rows = [kept.pop(id(x)) if id(x) in kept else self._row(x) for x in wanted]
         for gone in kept.values():
             gone.forget()
             self._column.removeWidget(gone)

@@ -63,6 +63,8 @@ from napari_fractoseg._napari.measure.watch import LabelsWatch, Watched
 from napari_fractoseg._napari.widgets.controls import narrow, side_by_side, small_button
 from napari_fractoseg._napari.widgets.dock import Dock, open_dock
 from napari_fractoseg._napari.widgets.run_controls import RunControls
+from napari_fractoseg._napari.widgets.run_queue import main_window
+from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.jobs import Job
 from napari_fractoseg.measurement.fields import FieldLayout
@@ -275,7 +277,7 @@ class MeasureWidget(Dock):
         with self.image.changed.blocked():
             self.image.reset_choices()
             if not self._is_image_by_hand:
-                self.image.value = self.image.choices[0]
+                self.image.value = self._images()[0][1]
 
     def _on_image(self, _value: Any = None) -> None:
         """Forget what the grey levels are in; the fractions are the same."""
@@ -636,11 +638,22 @@ class MeasureWidget(Dock):
         except FractosegError as error:
             self.controls.refuse(error)
             return
-        job = save_job(self.result, self.plots.facets, self.facet_options.settings(), Path(folder))
+        job = save_job(
+            self.result,
+            self.plots.facets,
+            self.facet_options.settings(),
+            Path(folder),
+            self._open_count(),
+        )
         self._start(job, "saving", self._take_saved)
 
     def _take_saved(self, paths: list[Path]) -> str:
         return f"Saved in {paths[0].parent}: {listed(_SAVED)} and figures."
+
+    def _open_count(self) -> PointCount | None:
+        """Return the points that are open in the audit dock, if there are any."""
+        found: list[AuditWidget] = main_window(self).findChildren(AuditWidget)
+        return found[0].count if found else None
 
     @Slot()
     def audit(self) -> AuditWidget:

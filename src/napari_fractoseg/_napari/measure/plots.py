@@ -9,7 +9,7 @@ from matplotlib.backends.backend_qt import NavigationToolbar2QT
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtCore import QEvent, Qt, Signal, Slot
 from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QDialog, QTabBar, QVBoxLayout, QWidget
 
@@ -35,6 +35,7 @@ _TABS = (FRACTIONS, SIZES, MAP)
 _HEIGHT_PX = 190
 _SMALL, _LARGE = 7.0, 10.0
 _LARGE_PX = 900, 600
+_OLD_COLOR = "#808080"
 
 
 class ResultPlots(QWidget):
@@ -129,6 +130,12 @@ class ResultPlots(QWidget):
     def _on_theme(self, _event: Any = None) -> None:
         self.redraw()
 
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Draw the figures of an old number in grey."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.EnabledChange:
+            self.redraw()
+
     # ---- drawing ------------------------------------------------------------------------
 
     @property
@@ -140,7 +147,8 @@ class ResultPlots(QWidget):
     def redraw(self) -> None:
         """Draw the tab anew."""
         theme = get_theme(str(self._viewer.theme))
-        self.canvas.begin(theme.text.as_hex(), theme.background.as_hex())
+        color = theme.text.as_hex() if self.isEnabled() else _OLD_COLOR
+        self.canvas.begin(color, theme.background.as_hex())
         if self.is_drawn:
             self._draw(self.canvas)
         self.canvas.finish()

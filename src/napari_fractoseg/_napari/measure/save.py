@@ -15,7 +15,9 @@ from napari_fractoseg._napari.measure.request import (
     MeasuredLabels,
     all_facets_job,
 )
-from napari_fractoseg.errors import OutputExistsError
+from napari_fractoseg.audit.files import AUDIT, Audit, audit_of
+from napari_fractoseg.audit.points import PointCount
+from napari_fractoseg.errors import FractosegError, OutputExistsError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, Progress, as_part
@@ -25,6 +27,7 @@ from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.texts import plane_title
 from napari_fractoseg.reporting.report import FIGURES, REPORT, Report
 from napari_fractoseg.results.record import Origin
+from napari_fractoseg.text import listed, printable
 
 __all__ = ["refuse_folder", "save_job"]
 
@@ -35,7 +38,7 @@ _MOST_PICTURES = 24
 def refuse_folder(folder: Path) -> None:
     """Raise an error if a folder has files of an earlier measurement, or cannot be written to."""
     try:
-        refuse_measured(folder, (REPORT, FIGURES))
+        refuse_measured(folder, (REPORT, FIGURES, AUDIT))
     except OutputExistsError as error:
         raise OutputExistsError(
             f"{folder} has files of an earlier measurement, which are not replaced. Choose another "
@@ -44,7 +47,11 @@ def refuse_folder(folder: Path) -> None:
 
 
 def save_job(
-    result: MeasuredLabels, facets: MeasuredFacets | None, settings: FacetSettings, folder: Path
+    result: MeasuredLabels,
+    facets: MeasuredFacets | None,
+    settings: FacetSettings,
+    folder: Path,
+    count: PointCount | None = None,
 ) -> Job[list[Path]]:
     """Write a measurement into a folder; files that are there are never replaced.
 
@@ -58,6 +65,8 @@ def save_job(
         How facets are found.
     folder : Path
         Folder, which is made.
+    count : PointCount, optional
+        Points with answers of a person, which are reported if they are of the same images.
 
     Yields
     ------
@@ -74,6 +83,7 @@ def save_job(
         facets = yield from as_part(all_facets_job(result, settings), 0, total, "", span=_STEPS)
     yield Progress(_STEPS, total, "drawing the report")
     images = result.request.images
+    audit, said = _audit(result, count)
     found = FilesMeasured(
         result.measurement,
         pd.DataFrame([*_rows(result)]),
@@ -84,14 +94,34 @@ def save_job(
         facets.no_sizes,
         facets.boundary,
         tuple(_picture(image) for image in images[:_MOST_PICTURES]),
-        _settings(result, settings),
+        {**_settings(result, settings), **said},
     )
-    report = Report.of_files(found)
+    checked = None if audit is None else audit.to_dict()
+    report = Report.of_files(found, audit=checked)
     refuse_folder(folder)
-    paths = found.write(folder)
+    paths = found.write(folder, also=None if checked is None else {"audit": checked})
+    if audit is not None:
+        paths.append(audit.write(folder))
     yield Progress(_STEPS + _STEPS // 2, total, "writing the report")
     paths.append(report.write(folder / REPORT))
     return [*paths, *report.write_figures(folder / FIGURES)]
+
+
+def _audit(result: MeasuredLabels, count: PointCount | None) -> tuple[Audit | None, dict[str, str]]:
+    """Return the audit of the images that were measured, and what is said of it as a setting."""
+    if count is None or not any(count.answers(name) for name in count.operators):
+        return None, {}
+    labels: dict[str, Any] = {}
+    for image in result.request.images:
+        for name in (image.name, "" if image.image is None else image.image.name):
+            labels.setdefault(printable(name), image.labels)
+    if not set(count.images) <= labels.keys():
+        return None, {"point count": "left out, for its points are of other images"}
+    try:
+        audit = audit_of(count, {name: labels[name] for name in count.images})
+    except FractosegError as error:
+        return None, {"point count": f"left out. {error}"}
+    return audit, {"point count": f"{len(count.points)} points by {listed(count.operators)}"}
 
 
 def _rows(result: MeasuredLabels) -> Iterator[dict[str, Any]]:

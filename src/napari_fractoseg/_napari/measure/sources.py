@@ -100,7 +100,8 @@ def labelled_images(
     size_of : callable
         Function that returns the pixel size of a layer and where it is from.
     image : Image or None
-        Image layer of a single labels layer; of several each has the image of its name and shape.
+        Image layer of a single labels layer; of several each has that whose name its own begins
+        with, of its shape.
     excluded : Layer or None
         Layer of the excluded area.
     on_all_planes : bool
@@ -120,7 +121,7 @@ def labelled_images(
         plane = shown_plane(viewer, layer) if only_shown_plane and len(shape) > 2 else None
         name = image_name(layer) if plane is None else plane_title(plane, shape, image_name(layer))
         size_um, size_from = size_of(layer)
-        its_image = image if len(layers) == 1 else next(iter(_images(viewer, layer)), None)
+        its_image = image if len(layers) == 1 else _image_of(viewer, layer)
         exclude = None
         if excluded is not None:
             exclude = excluded_area(excluded, layer, on_all_planes=on_all_planes)
@@ -158,8 +159,11 @@ def _file_of(layer: Layer | None) -> Path | None:
     return Path(layer.source.path) if layer is not None and layer.source.path else None
 
 
-def _images(viewer: napari.viewer.Viewer, layer: Labels) -> list[Image]:
-    return [] if layer.multiscale else images_of(viewer, layer)
+def _image_of(viewer: napari.viewer.Viewer, layer: Labels) -> Image | None:
+    """Return the image of labels by its name and shape; None if no name tells it."""
+    name = image_name(layer)
+    images = [] if layer.multiscale else images_of(viewer, layer)
+    return next((image for image in images if name.startswith(str(image.name))), None)
 
 
 def _confidence_of(viewer: napari.viewer.Viewer, labels: Labels) -> Image | None:
