@@ -30,15 +30,30 @@ def test_the_manifest_is_found_under_the_name_of_the_package(manifest):
 
 def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(manifest):
     offered = manifest.contributions
-    names = ["Segment fracture modes", "VIA import", "Train on corrections", "Audit by point count"]
-    assert [w.display_name for w in offered.widgets] == names
-    assert [item.command for item in offered.menus["napari/layers/measure"]] == [
-        "napari-fractoseg.audit"
+    names = [
+        "Segment fracture modes",
+        "VIA import",
+        "Train on corrections",
+        "Measure fracture modes",
+        "Audit by point count",
     ]
+    assert [w.display_name for w in offered.widgets] == names
     assert len(offered.sample_data) == 3
     patterns = [p for r in offered.readers for p in r.filename_patterns]
     assert patterns == ["*.json", "*.csv", "*.zarr"]
     assert [e for w in offered.writers for e in w.filename_extensions] == [".json", ".json", ".csv"]
+
+
+def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
+    menus = {
+        menu: [item.command.removeprefix("napari-fractoseg.") for item in items]
+        for menu, items in manifest.contributions.menus.items()
+    }
+    assert menus == {
+        "napari/layers/measure": ["measure", "audit"],
+        "napari/layers/segment": ["segment", "train"],
+        "napari/file/io_utilities": ["import_via"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -50,6 +65,7 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
         "from napari_fractoseg._napari.result_reader import get_labels_reader as g; g('no.zarr')",
         "import napari_fractoseg._napari.segment.dock",
         "import napari_fractoseg._napari.train.dock",
+        "import napari_fractoseg._napari.measure.dock",
         "import napari_fractoseg._napari.audit.dock",
     ],
 )

@@ -216,6 +216,32 @@ def test_micrographs_are_found_by_the_names_of_the_labels(tmp_path):
     assert table[table["image"] != "a"]["mean_grey"].isna().all()
 
 
+def test_a_micrograph_that_cannot_be_used_is_a_note_and_the_labels_count(tmp_path):
+    tifffile.imwrite(tmp_path / "a_labels.tif", squares(3))
+    (tmp_path / "images").mkdir()
+    grey = np.zeros((12, 40), np.float32)
+    grey[0, 0] = np.nan
+    tifffile.imwrite(tmp_path / "images" / "a.tif", grey)
+    images = find_micrographs([tmp_path / "images"])
+    job = measure_files_job(
+        [tmp_path / "a_labels.tif"], facets=FacetSettings(), micrographs=images, n_pictures=1
+    )
+    found = drain(job)
+    assert found.failed.empty
+    assert "1 of 480 pixels are NaN" in found.files["note"][0]
+    assert not found.pictures[0].shows_image
+
+
+def test_the_confidence_beside_labels_is_averaged_in_facets(tmp_path):
+    tifffile.imwrite(tmp_path / "a_labels.tif", squares(2))
+    confidence = np.full((12, 40), 0.5, np.float32)
+    confidence[2:4, 2:4] = [[0.75, 1], [1, 1]]
+    tifffile.imwrite(tmp_path / "a_confidence.tif", confidence)
+    found = drain(measure_files_job(find_label_files([tmp_path]), facets=FacetSettings()))
+    table = pd.read_csv(found.facets.write(tmp_path / "facets.csv"))
+    assert table["mean_confidence"].tolist() == [0.5, 0.9375]
+
+
 def test_micrographs_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(ImageError, match="does not exist"):
         find_micrographs([tmp_path / "gone"])

@@ -108,8 +108,8 @@ def test_sizes_are_cumulative():
         ax = axes()
         draw_sizes(ax, found, weighting=weighting, size="area")
         (curve,) = ax.lines
-        assert curve.get_xdata().tolist() == [0.25, 1, 2.25]
-        assert curve.get_ydata() == pytest.approx(np.multiply(parts, 100))
+        assert np.asarray(curve.get_xdata()).tolist() == [0.25, 0.25, 1, 2.25]
+        assert curve.get_ydata() == pytest.approx([0, *np.multiply(parts, 100)])
         assert curve.get_label() == "intergranular, 3 facets"
         assert ax.get_xlabel() == "area (µm²)"
 

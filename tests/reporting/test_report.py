@@ -39,6 +39,7 @@ HOSTILE = (
     "</style></title></details><base href=//x>",
     "a \u202etxt.exe \x1b[31m \udcff",
     "$\\frac{",
+    "断面 \U0001f642",
 )
 
 
@@ -281,6 +282,13 @@ def test_a_point_count_is_told():
             "overall": {"value": None},
         },
         "caveats": ["Points of one image."],
+        "operator": "Ada",
+        "other_operators": [
+            {"operator": "Bo", "manual": [{"class_name": "dimples", "of": "all", "hits": 3}]}
+        ],
+        "agreement": {"n": 40, "agreement": 0.9, "kappa": 0.74, "low": 0.521, "high": 0.95},
+        "operators": [{"first": "Ada", "second": "Bo", "kappa": 0.5}],
+        "something": {"new": [1, 2.5]},
     }  # fmt: skip
     words = page(small_report(audit=audit)).words
     for part in (
@@ -289,6 +297,10 @@ def test_a_point_count_is_told():
         "labels by hand: a a 7 b 1.5",
         "a 50.0 % 25.0 % (20.0 to 30.0 %) - - -",
         "n points 40",
+        "Fractions by hand (Ada)",
+        "Fractions by hand (Bo) class of hits points fraction interval dimples all 3 - - -",
+        "Ada and labels 40 90.0 % 0.74 0.52 to 0.95 Ada and Bo - - 0.5 -",
+        "something new 1, 2.5",
         "Points of one image.",
         "checked at 40 points, grid",
         "is told by the point count.",

@@ -37,6 +37,7 @@ __all__ = [
     "current_plane",
     "image_text",
     "images_of",
+    "in_units_of",
     "is_segmentable",
     "labels_layer",
     "make_paintable",
@@ -201,7 +202,7 @@ def current_plane(
     tuple of int
         Index of the plane on the leading axes; the nearest one if the point is outside.
     """
-    position = layer.world_to_data(_in_units_of(layer, point, units))
+    position = layer.world_to_data(in_units_of(layer, point, units))
     leading = layer.ndim - 2
     shape = layer.data[0].shape if layer.multiscale else layer.data.shape
     return tuple(
@@ -224,7 +225,7 @@ def pixel_at(
     units : sequence of pint.Unit, optional
         Units of `point`, such as ``viewer.dims.units``; by default those of the layer.
     """
-    position = layer.world_to_data(_in_units_of(layer, point, units))
+    position = layer.world_to_data(in_units_of(layer, point, units))
     pixel = tuple(round(float(p)) for p in position)
     inside = all(0 <= p < length for p, length in zip(pixel, layer.data.shape, strict=True))
     return pixel if inside else None
@@ -251,7 +252,7 @@ def shown_plane(viewer: napari.viewer.Viewer, layer: Layer) -> tuple[int, ...]:
     return current_plane(layer, dims.point, getattr(dims, "units", None))
 
 
-def _in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:
+def in_units_of(layer: Layer, point: Sequence[float], units: Sequence[Any] | None) -> list[float]:
     """Return a point with its last coordinates converted to the units of a layer."""
     converted = [float(p) for p in point]
     for i in range(1, min(len(converted), len(units or ()), layer.ndim) + 1):

@@ -111,7 +111,7 @@ def measure(
         bool,
         typer.Option(
             "--facets/--no-facets",
-            help="Also measure facets, their sizes and the boundaries; about a second for each "
+            help="Also measure facets, their sizes and the boundaries: up to a second for each "
             "megapixel, while fractions alone take a fiftieth of that.",
         ),
     ] = True,

@@ -20,16 +20,19 @@ from napari_fractoseg.errors import (
     ClassSchemeError,
     FractosegError,
     ImageError,
-    OptionError,
 )
 from napari_fractoseg.files import check_writable, file_sha256, refuse_existing, write_bytes
 from napari_fractoseg.images import MicrographStack, find_images, read_image, read_mask
 from napari_fractoseg.images.formats.zarr import is_zarr
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, Progress, as_part
-from napari_fractoseg.measurement.boundary import boundary_lengths
-from napari_fractoseg.measurement.facet_tables import FacetSettings, FacetTables
-from napari_fractoseg.measurement.facets import Facets, facets_job
+from napari_fractoseg.measurement.facet_tables import (
+    FacetSettings,
+    FacetTables,
+    facets_of_planes_job,
+    sizes_of,
+)
+from napari_fractoseg.measurement.facets import Facets
 from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table_job, parse_fields
 from napari_fractoseg.measurement.measure import Measurement, measurement_of_fields
 from napari_fractoseg.measurement.overlay import thumbnail
@@ -50,7 +53,7 @@ __all__ = [
     "scheme_of",
 ]
 
-_LABELS = "_labels"
+_LABELS, _CONFIDENCE = "_labels", "_confidence"
 _STEPS = 100
 """Steps of the progress for each file."""
 _FIELDS_STEPS = 10
@@ -366,7 +369,7 @@ def measure_files_job(
         specimens=specimens,
         classification=labels_error((found.record, found.origin) for found in done),
     )
-    sizes, no_sizes = _sizes(tables)
+    sizes, no_sizes = sizes_of(tables)
     boundaries = [found.boundary for found in done if found.boundary is not None]
     return replace(
         measured,
@@ -454,7 +457,8 @@ class _OneFile:
             exclude=self.exclude,
         )
         fields = yield from as_part(job, 0, _STEPS, "", span=span)
-        found, boundary = yield from self._facets(labels, stack, size_um, name)
+        confidence = None if self.facets is None else _confidence(path, tuple(labels.shape), row)
+        found, boundary = yield from self._facets(labels, stack, confidence, size_um, name)
         pictures = (self._picture(labels, stack, name),) if is_shown else ()
         return _Measured(fields, record, origin, found, boundary, pictures)
 
@@ -468,12 +472,7 @@ class _OneFile:
             found = image_of_mask(path, self.micrographs)
             if found is None:
                 raise ImageError("There is no micrograph of this name.")
-            stack = read_image(found)
-            if stack.shape != shape:
-                raise ImageError(
-                    f"The micrograph {found.name} has {size_text(stack.shape)}, the labels "
-                    f"{size_text(shape)}: it is left out."
-                )
+            stack = _stack_of(found, shape, "micrograph")
         except (AnnotationError, ImageError) as error:
             row["note"] = str(error)
             return None
@@ -481,35 +480,29 @@ class _OneFile:
         return stack
 
     def _facets(
-        self, labels: Any, stack: MicrographStack | None, size_um: float | None, name: str
+        self,
+        labels: Any,
+        stack: MicrographStack | None,
+        confidence: MicrographStack | None,
+        size_um: float | None,
+        name: str,
     ) -> Job[tuple[tuple[Facets, ...], pd.DataFrame | None]]:
         """Measure facets and boundaries of each plane."""
         if self.facets is None:
             return (), None
-        found, boundaries = [], []
-        indices = list(np.ndindex(tuple(labels.shape[:-2])))
-        span = (_STEPS - _FIELDS_STEPS) // len(indices)
-        for number, index in enumerate(indices):
-            plane = LazyPlane(labels, index)
-            job = facets_job(
-                plane,
-                self.scheme,
-                image=None if stack is None else stack.plane(index).data,
-                pixel_size_um=size_um,
-                connectivity=self.facets.connectivity,
-                min_area_px=self.facets.min_area_px,
-                exclude=_of_plane(self.exclude, index),
-                weights=self.facets.weights,
-            )
-            start = _FIELDS_STEPS + span * number
-            found.append((yield from as_part(job, start, _STEPS, name, span=span)))
-            boundary = boundary_lengths(
-                plane, self.scheme, pixel_size_um=size_um, exclude=_of_plane(self.exclude, index)
-            )
-            boundary.insert(0, "plane", number + 1)
-            boundary.insert(0, "image", name)
-            boundaries.append(boundary)
-        return tuple(found), pd.concat(boundaries, ignore_index=True)
+        job = facets_of_planes_job(
+            labels,
+            self.scheme,
+            self.facets,
+            name=name,
+            pixel_size_um=size_um,
+            exclude=self.exclude,
+            image=stack,
+            confidence=confidence,
+        )
+        span = _STEPS - _FIELDS_STEPS
+        found = yield from as_part(job, _FIELDS_STEPS, _STEPS, name, span=span)
+        return tuple(found.facets), found.boundary
 
     def _picture(self, labels: Any, stack: MicrographStack | None, name: str) -> Picture:
         shape = tuple(labels.shape)
@@ -519,20 +512,29 @@ class _OneFile:
         return Picture(plane_title(index, shape, name), rgb, image is not None)
 
 
-def _of_plane(exclude: npt.NDArray[Any] | None, index: tuple[int, ...]) -> Any:
-    if exclude is None or exclude.ndim == 2:
-        return exclude
-    return exclude[index]
-
-
-def _sizes(tables: FacetTables | None) -> tuple[pd.DataFrame | None, str]:
-    """Return the size distributions of facets, or why there are none."""
-    if tables is None:
-        return None, "facets were not measured"
+def _confidence(path: Path, shape: tuple[int, ...], row: dict[str, Any]) -> MicrographStack | None:
+    """Return the confidence that was written beside labels; None if there is none to be used."""
+    beside = path.with_name(f"{mask_stem(path)}{_CONFIDENCE}{path.suffix}")
+    if not path.stem.endswith(_LABELS) or not beside.exists():
+        return None
     try:
-        return tables.sizes(), ""
-    except OptionError as error:
-        return None, str(error)
+        return _stack_of(beside, shape, "confidence")
+    except ImageError as error:
+        row["note"] = f"{row['note']} {error}".strip()
+        return None
+
+
+def _stack_of(path: Path, shape: tuple[int, ...], what: str) -> MicrographStack:
+    """Return an image that goes with labels of a shape, each plane of which can be read."""
+    stack = read_image(path)
+    if stack.shape != shape:
+        raise ImageError(
+            f"The {what} {path.name} has {size_text(stack.shape)}, the labels "
+            f"{size_text(shape)}: it is left out."
+        )
+    for index in stack.indices():
+        stack.plane(index)
+    return stack
 
 
 def _settings(

@@ -15,9 +15,24 @@ from napari_fractoseg.measurement.regions import Source
 from napari_fractoseg.text import listed
 from napari_fractoseg.tiling import Box, grid
 
-__all__ = ["local_fractions", "local_fractions_job"]
+__all__ = ["local_fractions", "local_fractions_job", "window_for"]
 
 _BLOCK_PX = 2048
+
+
+_WINDOWS_ALONG = 8
+
+
+def window_for(shape: tuple[int, ...]) -> int:
+    """Return the edge of a window in pixels of which eight lie along the shorter side of a plane.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.measurement.local_fractions import window_for
+    >>> window_for((34, 1280, 2000)), window_for((4, 4))
+    (160, 1)
+    """
+    return max(1, min(shape[-2:]) // _WINDOWS_ALONG)
 
 
 def local_fractions(

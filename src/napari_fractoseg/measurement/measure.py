@@ -102,9 +102,10 @@ class Areas:
             ("background in it", self.background_px),
             ("unlabelled", self.unlabelled_px),
             ("excluded", self.excluded_px),
-            ("in no field", self.left_out_px),
         )
         rest = [f"{what} {percent_text(px / self.planes_px, 1)}" for what, px in parts]
+        if self.left_out_px:
+            rest.append(f"in no field {percent_text(self.left_out_px / self.planes_px, 1)}")
         return f"Analysed {analysed} of {self.planes_px} px: {listed(rest)}."
 
 
@@ -213,6 +214,18 @@ class Measurement:
     def mode_estimates(self) -> tuple[ClassEstimate, ...]:
         """Fractions of the fracture modes in the area that shows one, such as i / (i + t)."""
         return tuple(found for found in self.estimates if found.of == MODES)
+
+    @property
+    def error_sentence(self) -> str:
+        """The caveat that says how wrong the labels may be, which belongs beside the interval."""
+        return _classification_caveat(self.classification)
+
+    def pooled_text(self) -> str:
+        """Return the parts of the fracture modes in all fields as one area; empty for one field."""
+        if len(self.fields) < 2:
+            return ""
+        parts = listed(f"{e.class_name} {percent_text(e.pooled, 1)}" for e in self.mode_estimates)
+        return f"All fields as one area: {parts}."
 
     def table(self) -> pd.DataFrame:
         """Return the estimates as a table, a row for each."""

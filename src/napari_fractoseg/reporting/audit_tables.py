@@ -17,7 +17,10 @@ from napari_fractoseg.reporting.tables import (
 
 __all__ = ["audit_tables", "other_entries"]
 
-_SHOWN = ("sentence", "manual", "confusion", "adjusted", "caveats")
+_SHOWN = (
+    *("sentence", "manual", "labelled", "confusion", "adjusted", "agreement", "caveats"),
+    *("operators", "other_operators"),
+)
 _ADJUSTED = {
     "areas": "of the area",
     "of_modes": "of the modes",
@@ -34,8 +37,14 @@ def audit_tables(audit: Mapping[str, Any]) -> tuple[ReportTable, ...]:
     audit : mapping
         Result of a point count as plain JSON types. What it has not is left out.
     """
-    manual = [row for row in audit.get("manual") or () if isinstance(row, Mapping)]
-    tables = (_manual(manual), _confusion(audit.get("confusion")), _adjusted(audit.get("adjusted")))
+    others = [other for other in audit.get("other_operators") or () if isinstance(other, Mapping)]
+    tables = (
+        _manual(audit),
+        _confusion(audit.get("confusion")),
+        _adjusted(audit.get("adjusted")),
+        *map(_manual, others),
+        _agreements(audit, others),
+    )
     return tuple(table for table in tables if table is not None)
 
 
@@ -46,7 +55,8 @@ def other_entries(audit: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _manual(rows: Sequence[Mapping[str, Any]]) -> ReportTable | None:
+def _manual(audit: Mapping[str, Any]) -> ReportTable | None:
+    rows = [row for row in audit.get("manual") or () if isinstance(row, Mapping)]
     if not rows:
         return None
     columns = {
@@ -57,7 +67,33 @@ def _manual(rows: Sequence[Mapping[str, Any]]) -> ReportTable | None:
         "fraction": [fraction_text(_float(row.get("value"))) for row in rows],
         "interval": [_interval(row) for row in rows],
     }
-    return ReportTable.of("Fractions by hand", columns)
+    operator = f" ({audit['operator']})" if audit.get("operator") else ""
+    return ReportTable.of(f"Fractions by hand{operator}", columns)
+
+
+def _agreements(
+    audit: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> ReportTable | None:
+    """Return Cohen's kappa of each operator with the labels, and of each two operators."""
+    found = [(str(a.get("operator", "")), "labels", a.get("agreement")) for a in (audit, *others)]
+    pairs = [pair for pair in audit.get("operators") or () if isinstance(pair, Mapping)]
+    found += [(str(pair.get("first", "")), str(pair.get("second", "")), pair) for pair in pairs]
+    known = [(one, two, entries_of(figures)) for one, two, figures in found if entries_of(figures)]
+    if not known:
+        return None
+    columns = {
+        "between": [f"{one} and {two}" for one, two, _ in known],
+        "points": [_number(figures.get("n")) for *_, figures in known],
+        "alike": [fraction_text(_float(figures.get("agreement"))) for *_, figures in known],
+        "Cohen's kappa": [number_text(_float(figures.get("kappa")), 2) for *_, figures in known],
+        "interval": [_kappa_interval(figures) for *_, figures in known],
+    }
+    return ReportTable.of("Agreement", columns)
+
+
+def _kappa_interval(figures: Mapping[str, Any]) -> str:
+    low, high = (_float(figures.get(name)) for name in ("low", "high"))
+    return NO_FIGURE if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def _confusion(confusion: Any) -> ReportTable | None:

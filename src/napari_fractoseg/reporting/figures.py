@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import OptionError
@@ -266,12 +267,16 @@ def draw_sizes(
         color = _color(scheme, curve.class_name)
         few = _few(len(curve.sizes))
         label = f"{figure_text(curve.class_name)}, {len(curve.sizes)} facets"
-        axes.step(curve.sizes[few], 100 * curve.parts[few], where="post", color=color, label=label)
+        x, y = curve.sizes[few], 100 * curve.parts[few]
+        axes.step([x[0], *x], [0, *y], where="post", color=color, label=label)
         if sizes is not None:
             _draw_quantiles(axes, sizes[sizes["size"] == curve.size], curve, weighting, color)
     if drawn:
         if drawn[0].size.endswith(("_px", "_um", "_um2")):
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(_size_text(drawn[0].size))
     axes.set_ylim(0, 100)
     axes.set_ylabel(f"% of the facets by {weighting}, not larger")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["ReportedItem", "facet_caveats", "methods_text", "reported_items"]
 
 _SMALL_FACET_PX = 20
-_UNKNOWN_PREPARATION = "preparation of the specimens and of the surface (cleaning, coating)"
 
 
 @dataclass(frozen=True)
@@ -277,7 +276,7 @@ def reported_items(report: Report) -> tuple[ReportedItem, ...]:
         ReportedItem("Number of sections", _sections(fields)),
         ReportedItem("List for each section", "in the table of specimens or images, groups.csv"),
         ReportedItem("Material and specimens"),
-        ReportedItem(_UNKNOWN_PREPARATION.capitalize()),
+        ReportedItem("Preparation of the specimens and of the surface (cleaning, coating)"),
         ReportedItem("Orientation of the surface, and place of the images on it"),
         ReportedItem("Microscope, detector, voltage and magnification"),
         ReportedItem("Pixel size", _pixel_size_sentence(measurement.fields)),

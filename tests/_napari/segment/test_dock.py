@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QLabel, QStyle, QStyleOptionComboBox
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import scheme_of
+from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.model import SegmentationModel
@@ -118,6 +119,21 @@ def test_the_result_is_ready_to_paint_on(widget, viewer, noise, qtbot):
     assert (result.mode, result.editable) == ("paint", True)
     result.paint((2, 2), 3)
     assert result.data[2, 2] == 3
+
+
+def test_the_result_is_measured_in_the_measure_dock(widget, viewer, noise, qtbot):
+    assert not widget.measure_button.isVisibleTo(widget)
+    viewer.add_image(noise(64, 64), name="a")
+    segment(widget, qtbot)
+    other = viewer.add_labels(np.zeros((64, 64), np.uint8), name="other")
+    viewer.layers.selection.active = widget.result
+    click(qtbot, widget.measure_button)
+    (dock,) = viewer.window._qt_window.findChildren(MeasureWidget)
+    assert dock.labels.ticked() == (widget.result,)
+    viewer.layers.selection.active = other
+    click(qtbot, widget.measure_button)
+    assert dock.labels.ticked() == (other,)
+    assert len(viewer.window._qt_window.findChildren(MeasureWidget)) == 1
 
 
 def test_the_result_says_where_it_comes_from(widget, viewer, noise, qtbot, tiny_folder):

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari import jobs
+from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.segment.dock import SegmentWidget, segment_in_dock
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg._napari.via.dock import ViaImportWidget
@@ -29,6 +30,7 @@ TITLES = {
     SegmentWidget: "Segment fracture modes",
     TrainWidget: "Train on corrections",
     ViaImportWidget: "VIA import",
+    MeasureWidget: "Measure fracture modes",
 }
 KINDS = tuple(TITLES)
 
@@ -49,7 +51,7 @@ def open_from_menu(viewer, kind, qtbot):
     menu = viewer.window.plugins_menu
     menu.aboutToShow.emit()
     actions = [a for sub in (menu, *menu.findChildren(QMenu)) for a in sub.actions()]
-    next(a for a in actions if a.text() == TITLES[kind]).trigger()
+    next(a for a in actions if a.text() == f"{TITLES[kind]} (Fractoseg)").trigger()
     qtbot.wait(1)  # a dock finds its place when the events are handled
 
 

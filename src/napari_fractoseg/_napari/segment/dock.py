@@ -18,6 +18,7 @@ from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
+from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
 from napari_fractoseg._napari.segment.request import Request, Segmentation
@@ -28,6 +29,7 @@ from napari_fractoseg._napari.segment.run import (
     reserved_bytes,
 )
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
+from napari_fractoseg._napari.widgets.controls import side_by_side
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
 from napari_fractoseg._napari.widgets.dock import Dock, open_dock
 from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
@@ -97,6 +99,10 @@ class SegmentWidget(Dock):
         self.result_line = FractionsLine(self.viewer)
         self.brush_button = QPushButton("Correct with the brush")
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
+        self.measure_button = QPushButton("Measure")
+        self.measure_button.setToolTip("Fractions with their interval, facets, figures, report")
+        self.after = QWidget()
+        self.after.setLayout(side_by_side(self.brush_button, self.measure_button))
         self.legend = ClassLegend(counts=self._counts_of)
         self.tools = ToolRow(self.viewer)
 
@@ -109,7 +115,7 @@ class SegmentWidget(Dock):
         form.addRow("Device", self.device)
         layout = self.column
         layout.addLayout(form)
-        for widget in (self.advanced, self.controls, self.result_line, self.brush_button):
+        for widget in (self.advanced, self.controls, self.result_line, self.after):
             layout.addWidget(widget)
         layout.addSpacing(6)
         layout.addWidget(QLabel("Classes"))
@@ -127,6 +133,7 @@ class SegmentWidget(Dock):
         controls.button.clicked.connect(self.segment)
         controls.changed.connect(self._show_state)
         self.brush_button.clicked.connect(self.correct)
+        self.measure_button.clicked.connect(self.measure)
         self.queue.changed.connect(self._on_queue)
         self.result_line.changed.connect(self.legend.refresh)
         self.legend.chosen.connect(self._paint_on)
@@ -278,6 +285,12 @@ class SegmentWidget(Dock):
             self._paint_on(self.result)
             self.result.mode = "paint"
 
+    @Slot()
+    def measure(self) -> MeasureWidget | None:
+        """Open the Measure dock with the layer of the fractions, or of the result."""
+        layer = self._followed()
+        return None if layer is None else measure_in_dock(self.viewer, layer, self)
+
     @Slot(object)
     def _paint_on(self, layer: Labels) -> None:
         """Show a layer, and make it the one that the mouse paints on."""
@@ -302,6 +315,7 @@ class SegmentWidget(Dock):
             scheme = DEFAULT_SCHEME if entry is None else self._scheme_for(entry)
         self.legend.show_scheme(scheme, layer, "" if entry is None else entry.key)
         self.result_line.follow(layer)
+        self._show_state()
 
     @Slot(object)
     def _on_classes(self, layer: Labels) -> None:
@@ -319,7 +333,8 @@ class SegmentWidget(Dock):
     @Slot()
     def _show_state(self) -> None:
         """Show the controls that fit the state of the run."""
-        self.brush_button.setVisible(self.controls.is_idle and self.result is not None)
+        self.after.setVisible(self.controls.is_idle and self._followed() is not None)
+        self.brush_button.setVisible(self.result is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models again whenever the dock is opened."""

@@ -21,7 +21,7 @@ from napari_fractoseg.annotations.edit import (
 from napari_fractoseg.annotations.raster import to_pixel_edges
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["regions_of_shapes"]
+__all__ = ["regions_of_shapes", "shape_of"]
 
 _TOLERANCE_PX = 1e-3
 
@@ -125,13 +125,24 @@ def _region(vertices: npt.NDArray[np.float64], kind: str, former: Region | None)
         if before.shape == vertices.shape and np.allclose(before, vertices, atol=_TOLERANCE_PX):
             return former
     rows, columns = to_pixel_edges(vertices[:, 0], vertices[:, 1])
-    shape = _shape(kind, rows, columns, "" if former is None else former.kind)
+    shape = shape_of(kind, rows, columns, "" if former is None else former.kind)
     return Region(shape) if former is None else replace(former, shape=shape)
 
 
-def _shape(
-    kind: str, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], former: str
+def shape_of(
+    kind: str, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], former: str = ""
 ) -> dict[str, Any]:
+    """Return VIA's ``shape_attributes`` of a shape of napari.
+
+    Parameters
+    ----------
+    kind : str
+        Napari's word for the kind of shape.
+    rows, columns : ndarray of float64, shape (n,)
+        Vertices of the shape, in pixel edges.
+    former : str
+        VIA's word for the kind of the region that the shape was made of.
+    """
     if kind == "ellipse":
         return shape_of_box("point" if former == "point" else "ellipse", rows, columns)
     if kind == "rectangle":

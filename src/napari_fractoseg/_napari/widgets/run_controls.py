@@ -141,6 +141,7 @@ class RunControls(QWidget):
         self.run: Run | None = None
         self._said, self._has_refused = "", False
         self.button, self._button_text = QPushButton(text), text
+        self._stands_out = False
         self.progress = ProgressRow() if progress is None else progress
         self.state_line = plain_label()
         self.state_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -160,7 +161,15 @@ class RunControls(QWidget):
 
     def _restyle(self, _event: Any = None) -> None:
         """Give the button the colour that the theme has for current things."""
-        self.button.setStyleSheet(primary_style(str(self._viewer.theme)))
+        theme = str(self._viewer.theme)
+        self.button.setStyleSheet(primary_style(theme, stands_out=self._stands_out))
+
+    def call_button(self, text: str, stands_out: bool = False) -> None:
+        """Give the button another text, and the colour of a warning if it is to stand out."""
+        if (text, stands_out) != (self._button_text, self._stands_out):
+            self._button_text, self._stands_out = text, stands_out
+            self._restyle()
+            self.refresh()
 
     # ---- what it shows ------------------------------------------------------------------
 
