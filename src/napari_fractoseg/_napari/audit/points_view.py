@@ -241,8 +241,8 @@ class PointsView(QObject):
             )
             self._viewer.add_layer(layer)
             layer.editable = False
-            layer.help = _HELP  # instead of keys that are ours now
             self._viewer.layers.selection.active = layer
+        layer.help = _HELP  # instead of keys that are ours now
         layer.features = {
             "point": table["point"].to_numpy(),
             "answer": [plain_text(answer) for answer in answers],
