@@ -115,6 +115,14 @@ def test_a_count_that_is_complete_ends_with_the_result(qtbot, viewer, pair, open
     assert "s17 · points of B" in viewer.layers
 
 
+def test_before_each_class_has_a_point_the_fraction_is_said_to_be_unknown(qtbot, opened):
+    opened.operator.setEditText("B")
+    click(qtbot, opened, "Count blind as B")
+    qtbot.keyClicks(opened, "1")
+    assert opened.result.by_hand.text() == "By hand: not known yet; points told: 1"
+    assert opened.result.needed.text() == "%: not known yet"
+
+
 def test_how_many_points_are_needed_follows_the_wanted_half_width(opened):
     needed = []
     for half_width in (5, 10):

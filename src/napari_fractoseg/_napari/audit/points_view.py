@@ -112,7 +112,7 @@ class PointsView(QObject):
             points.border_color = np.insert(points.border_color[:, :3], 3, 1, axis=1)
         for layer, was_visible in self._before.items():
             layer.events.visible.disconnect(self._on_visible)
-            layer.visible = was_visible
+            _show_layer(layer, was_visible)
         if self._active_before in layers:
             layers.selection.active = self._active_before
         self._before, self._images = {}, {}
@@ -192,7 +192,7 @@ class PointsView(QObject):
         image = self.image(place.image)
         problem = missing_text(place, image)
         if problem or image is None:
-            self._mark.remove()
+            self._at_work(self._mark.hide)
             return problem
         self._at_work(self._show, count, operator, point, image)
         return ""
@@ -207,15 +207,15 @@ class PointsView(QObject):
             self._magnification = screen_px(viewer, self._current)  # as the user likes it
         if image is not self._current:
             for layer in self._before:
-                layer.visible = False
-        image.visible = True
+                _show_layer(layer, layer is image)
+        _show_layer(image, True)
         pixel = (*place.index, place.row_px, place.column_px)
         is_first = self._magnification is None
         wanted = _first_magnification(image) if is_first else self._magnification
         go_to_pixel(viewer, image, pixel, wanted)
         self._current = image
         for name, points in self._points.items():
-            points.visible = name == place.image
+            _show_layer(points, name == place.image)
         self._show_points(count, operator, point, image)
         self._mark.show(image, pixel)
 
@@ -241,8 +241,8 @@ class PointsView(QObject):
             )
             self._viewer.add_layer(layer)
             layer.editable = False
-            layer.help = _HELP  # instead of keys that are ours now
             self._viewer.layers.selection.active = layer
+        layer.help = _HELP  # instead of keys that are ours now
         layer.features = {
             "point": table["point"].to_numpy(),
             "answer": [plain_text(answer) for answer in answers],
@@ -273,6 +273,12 @@ def missing_text(place: Place, image: Image | None) -> str:
         f"The point at {listed(pixel)} (counted from 0) does not lie in {image.name}, which has "
         f"{listed(shape)} pixels. Open the image that the points were planned on."
     )
+
+
+def _show_layer(layer: Layer, is_shown: bool) -> None:
+    """Show or hide a layer; napari would draw anew also where nothing changes."""
+    if bool(layer.visible) != is_shown:
+        layer.visible = is_shown
 
 
 def _grid_of(viewer: napari.viewer.Viewer) -> Any:

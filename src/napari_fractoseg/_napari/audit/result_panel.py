@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,11 @@ class ResultPanel(QWidget):
             now, problem = _labels_now(count, labels)
         self._result = result = audit_result(count, operator, now)
         first = (result.mode_fractions or result.manual)[0]
-        self.by_hand.setText(f"By hand: {first.class_name} {first} of the {first.of}")
+        self.by_hand.setText(
+            f"By hand: not known yet; points told: {result.n_judged}"
+            if math.isnan(first.value)
+            else f"By hand: {first.class_name} {first} of the {first.of}"
+        )
         blind = (_SEEN if self.is_revealed else _BLIND) if goes_on else ""
         self.note.setText("\n".join(filter(None, (blind, problem))))
         self.note.setVisible(bool(self.note.text()))
@@ -172,8 +177,7 @@ class ResultPanel(QWidget):
     def _show_needed(self, _value: object = None) -> None:
         result = self._result
         needed = None if result is None else result.points_needed(self.half_width.value / 100)
-        text = "% it is not known yet how many points" if needed is None else f"%: {needed} points"
-        self.needed.setText(text)
+        self.needed.setText("%: not known yet" if needed is None else f"%: {needed} points")
 
     # ---- copies -------------------------------------------------------------------------
 
