@@ -94,7 +94,7 @@ def shallow_model():
     from napari_fractoseg.models.model import SegmentationModel
 
     inference = Inference(reductions=(1,), halo_px=64)
-    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "resnet18", inference=inference)
+    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "tu-test_resnet", inference=inference)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = SegmentationModel.create(card, encoder_depth=3, decoder_channels=(16, 8, 8))
@@ -115,7 +115,7 @@ def tiny_model():
         name="tiny",
         scheme=DEFAULT_SCHEME,
         architecture="Unet",
-        encoder="resnet18",
+        encoder="tu-test_resnet",
         inference=Inference(reductions=(1,), halo_px=64),
     )
     with torch.random.fork_rng():
