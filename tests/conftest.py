@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,14 +23,22 @@ settings.load_profile("unhurried")
 ROOT = Path(__file__).parents[1]
 
 
-def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over all that was imported.
+class _Frozen:
+    """How many modules the garbage collector passes over."""
 
-    napari collects garbage whenever a window closes, and searches half a second through the
-    modules of PyTorch and its own; what the tests make is searched as before.
+    n_modules = 0
+
+
+def pytest_runtest_setup() -> None:
+    """Let the garbage collector pass over what was imported, by the files of tests or within them.
+
+    napari collects garbage whenever a layer goes or a window closes, and searches half a second
+    through the modules of PyTorch and its own; what the tests make is searched as before.
     """
-    gc.collect()
-    gc.freeze()
+    if len(sys.modules) > _Frozen.n_modules + 50:
+        _Frozen.n_modules = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +94,7 @@ def shallow_model():
     from napari_fractoseg.models.model import SegmentationModel
 
     inference = Inference(reductions=(1,), halo_px=64)
-    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "resnet18", inference=inference)
+    card = ModelCard("shallow", DEFAULT_SCHEME, "Unet", "tu-test_resnet", inference=inference)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = SegmentationModel.create(card, encoder_depth=3, decoder_channels=(16, 8, 8))
@@ -106,7 +115,7 @@ def tiny_model():
         name="tiny",
         scheme=DEFAULT_SCHEME,
         architecture="Unet",
-        encoder="resnet18",
+        encoder="tu-test_resnet",
         inference=Inference(reductions=(1,), halo_px=64),
     )
     with torch.random.fork_rng():

@@ -218,7 +218,7 @@ class TestLearning:
         common = np.bincount(answer.ravel(), minlength=4).argsort()[::-1][:2]
         painted = np.zeros_like(answer)
         for value in common:
-            painted[:, 40:60][answer[:, 40:60] == value] = value
+            painted[:, 70:90][answer[:, 70:90] == value] = value
         labels = nf.segment(image.data, learn(image, painted, tiny_model).model, device="cpu")
         assert np.mean(labels == answer) > 0.8
 

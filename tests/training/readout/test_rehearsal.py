@@ -198,7 +198,7 @@ class TestTraining:
     def test_a_sample_that_cannot_be_made_costs_no_training(self, tiny_model):
         broken = SegmentationModel(tiny_model.card, copy.deepcopy(tiny_model.network))
         with torch.no_grad():
-            broken.network.encoder.conv1.weight[0] = torch.nan
+            next(broken.network.encoder.parameters())[0] = torch.nan
         taught, plan = pairs((KNOWN, halves(1, 2))), TrainingPlan(max_steps=1)
         trained = FineTuned(broken, best_step=1, notes=("one",))
         result = drain(with_rehearsal_job(trained, None, taught, plan, CPU))
