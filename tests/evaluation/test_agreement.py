@@ -24,6 +24,13 @@ def test_kappa_of_other_tables(counts, kappa):
     assert cohens_kappa(counts).kappa == pytest.approx(kappa, abs=5e-7)
 
 
+def test_an_interval_never_leaves_what_kappa_can_be():
+    found = cohens_kappa([[9, 1], [0, 10]])
+    assert found.kappa + 1.96 * found.standard_error > 1
+    assert found.low < found.kappa < found.high == 1
+    assert "to 1.00" in str(found)
+
+
 def test_judges_may_change_places_and_unused_classes_count_for_nothing():
     counts = np.array([[20, 5, 1], [10, 15, 2], [0, 3, 4]])
     found = cohens_kappa(counts).to_dict()

@@ -44,13 +44,21 @@ class Agreement:
 
     @property
     def low(self) -> float:
-        """Lower limit of the interval; NaN if there is none."""
-        return self.kappa - normal_quantile(self.confidence) * self.standard_error
+        """Lower limit of the interval, not below -1; NaN if there is none."""
+        return self._bounded(self.kappa - self._half_width)
 
     @property
     def high(self) -> float:
-        """Upper limit of the interval; NaN if there is none."""
-        return self.kappa + normal_quantile(self.confidence) * self.standard_error
+        """Upper limit of the interval, not above 1; NaN if there is none."""
+        return self._bounded(self.kappa + self._half_width)
+
+    @property
+    def _half_width(self) -> float:
+        return normal_quantile(self.confidence) * self.standard_error
+
+    @staticmethod
+    def _bounded(limit: float) -> float:
+        return limit if math.isnan(limit) else min(max(limit, -1.0), 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON types; what is not known is None."""
