@@ -7,13 +7,17 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what train
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what queue
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what live
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what measure
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what audit
 
 A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
 model fine-tuned (``--when ready | running | done``). Of the queue, the picture shows a run,
 others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
-with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). Without the
-data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
+with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
+is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
+the result (``--when running | done``; the answers are made up: nine in ten are the labels). Without
+the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import napari
@@ -31,7 +36,9 @@ from qtpy.QtGui import QGuiApplication, QPixmap
 from qtpy.QtWidgets import QWidget
 from scipy import ndimage
 
+from napari_fractoseg._napari.audit.dock import AuditWidget
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg._napari.via.dock import ViaImportWidget
@@ -227,6 +234,37 @@ def live(viewer: napari.Viewer, folder: Path) -> TrainWidget:
     return widget
 
 
+def measure(viewer: napari.Viewer) -> MeasureWidget:
+    """Measure a segmentation, with facets as a layer."""
+    dock = segment(viewer, "done")
+    widget = measure_in_dock(viewer, dock.result, dock)
+    widget.divide()
+    while not widget.controls.is_idle:
+        wait(200)
+    return widget
+
+
+def audit(viewer: napari.Viewer, when: str, folder: Path) -> AuditWidget:
+    """Count forty points on a segmentation, nine in ten of which agree with it."""
+    widget = measure(viewer).audit()
+    widget.form.n_points.value = 40
+    widget.form.file.value = folder / "points.csv"
+    widget.operator.setEditText("Ada")
+    widget.start()
+    while widget.session is None:
+        wait(200)
+    values = {c.name: c.value for c in DEFAULT_SCHEME}
+    for point in widget.session.count.points.itertuples():
+        if when == "running" and point.point == 12:
+            break
+        right = values[point.stratum]
+        widget.session.choose(right if point.point % 10 else right % 3 + 1)
+        wait(300)
+    if when == "done":
+        widget.stop()
+    return widget
+
+
 def grab(widget: QWidget) -> QPixmap:
     """Return the pixels of the screen under the window: the canvas is drawn by OpenGL."""
     return QGuiApplication.primaryScreen().grabWindow(int(widget.window().winId()))
@@ -236,7 +274,7 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    pictures = ("segment", "import", "train", "queue", "live")
+    pictures = ("segment", "import", "train", "queue", "live", "measure", "audit")
     parser.add_argument("--what", choices=pictures, default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
@@ -254,18 +292,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # What is trained for a picture is not kept among the user's own models.
         os.environ["FRACTOSEG_MODELS"] = str(Path(folder) / "models")
-        if options.what == "segment":
-            widget = segment(viewer, options.when)
-        elif options.what == "train":
-            widget = train(viewer, options.when)
-        elif options.what == "queue":
-            widget = queue(viewer, options.when)
-        elif options.what == "live":
-            widget = live(viewer, out.parent)
-        else:
-            widget = import_annotations(viewer, Path(folder))
+        stories: dict[str, Callable[[], QWidget]] = {
+            "segment": lambda: segment(viewer, options.when),
+            "train": lambda: train(viewer, options.when),
+            "queue": lambda: queue(viewer, options.when),
+            "live": lambda: live(viewer, out.parent),
+            "measure": lambda: measure(viewer),
+            "audit": lambda: audit(viewer, options.when, Path(folder)),
+            "import": lambda: import_annotations(viewer, Path(folder)),
+        }
+        widget = stories[options.what]()
         viewer.window.resize(width, height)
-        viewer.reset_view()
+        if not (isinstance(widget, AuditWidget) and widget.session):  # it shows a point
+            viewer.reset_view()
         wait(3000)
         out.parent.mkdir(parents=True, exist_ok=True)
         screen = grab(widget)

@@ -244,8 +244,8 @@ class _Canvas(FigureCanvasQTAgg):
                 frameon=False,
                 labelcolor=self.color,
                 fontsize=self._font_size - 0.5,
-                handlelength=1.0,
-                handletextpad=0.3,
+                handlelength=1.8,
+                handletextpad=0.5,
                 columnspacing=0.8,
             )
 
