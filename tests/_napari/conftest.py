@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,13 @@ def _plugins_looked_for_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PluginManager, "discover", first)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _earlier_tests_passed_over():
+    """What windows of other files left behind is not searched at each window of this one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
