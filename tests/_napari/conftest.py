@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from typing import Any
+
 import numpy as np
 import pytest
+from npe2 import PluginManager
 
 from napari_fractoseg._napari.torch_import import prepare_torch
 
@@ -21,6 +25,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def _prepared_torch() -> None:
     """Whichever test draws first, PyTorch can be imported afterwards."""
     prepare_torch()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plugins_looked_for_once():
+    """What is installed stays the same; napari reads all manifests anew for each window."""
+    discover, asked = PluginManager.discover, set()
+
+    def first(manager: PluginManager, *args: Any, **kwargs: Any) -> int:
+        if manager in asked:
+            return 0
+        asked.add(manager)
+        return discover(manager, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", first)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _earlier_tests_passed_over():
+    """What windows of other files left behind is not searched at each window of this one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

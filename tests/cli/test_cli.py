@@ -30,7 +30,7 @@ from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 from napari_fractoseg.training.run_lock import hold_model
 
 PLAN = {
-    "encoder": "resnet18",
+    "encoder": "tu-test_resnet",
     "decoder_channels": [32, 16, 16, 8, 8],
     "patch_px": 64,
     "batch_size": 2,
@@ -366,7 +366,8 @@ class TestTrain:
         self, data, monkeypatch
     ):
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-        arguments = (*train_arguments(data), "--encoder-weights", "imagenet", "--max-steps", 1)
+        weights = ("--encoder", "resnet18", "--encoder-weights", "imagenet")
+        arguments = (*train_arguments(data), *weights, "--max-steps", 1)
         text = run(*arguments, code=2)
         assert "could not be fetched from http://127.0.0.1:9/smp-hub/resnet18.imagenet/" in text
         assert "or start from random weights" in text
@@ -587,7 +588,8 @@ class TestAnnotations:
 
     def test_weights_that_cannot_be_fetched_name_the_option(self, data, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-        arguments = (*train_arguments(data), "--encoder-weights", "imagenet")
+        weights = ("--encoder", "resnet18", "--encoder-weights", "imagenet")
+        arguments = (*train_arguments(data), *weights)
         assert run(*arguments, code=2).endswith("random weights. Option: --or-random.\n")
 
 
@@ -708,7 +710,11 @@ class TestModels:
 
     def test_the_card_is_shown(self, model):
         text = run("models", "info", "tiny")
-        for part in ("A Unet network with encoder `resnet18`", "Licence: not stated", str(model)):
+        for part in (
+            "A Unet network with encoder `tu-test_resnet`",
+            "Licence: not stated",
+            str(model),
+        ):
             assert part in text
 
     def test_a_model_is_exported_imported_and_removed(self, tmp_path, model):

@@ -34,8 +34,9 @@ from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan
 
 PLAN = TrainingPlan(
-    decoder_channels=(32, 16, 16, 8, 8), patch_px=32, batch_size=2, max_steps=3, reduction=1
-)
+    encoder="tu-test_resnet", decoder_channels=(32, 16, 16, 8, 8), patch_px=32, batch_size=2,
+    max_steps=3, reduction=1,
+)  # fmt: skip
 QF_VALUES = {0: "background", 1: "transgranular", 2: "intergranular"}
 
 
@@ -103,7 +104,7 @@ class TestTrain:
             encoder="resnet34", patch_px=32, batch_size=2, max_steps=2, split="none"
         )
         child = train(data, start=parent, plan=plan, name="child").model
-        assert child.card.encoder == "resnet18"
+        assert child.card.encoder == "tu-test_resnet"
         assert child.card.inference == parent.card.inference
         assert child.card.scheme == parent.card.scheme
         assert child.card.lineage.parent == "abc"
@@ -185,7 +186,9 @@ class TestTrainJob:
 class TestEncoderWeights:
     """A local file stands for what was published; no address answers."""
 
-    PLAN = replace(PLAN, encoder_weights="micronet", encoder_rate=0.0, average_decay=0.0)
+    PLAN = replace(
+        PLAN, encoder="resnet18", encoder_weights="micronet", encoder_rate=0.0, average_decay=0.0
+    )
 
     @pytest.fixture(autouse=True)
     def _offline(self, monkeypatch):

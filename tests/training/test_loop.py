@@ -23,6 +23,7 @@ from napari_fractoseg.training.plan import TrainingPlan
 
 CPU = choose_device("cpu")
 PLAN = TrainingPlan(
+    encoder="tu-test_resnet",
     decoder_channels=(32, 16, 16, 8, 8), reduction=1, patch_px=64, batch_size=4, max_steps=40,
     learning_rate=3e-3, average_decay=0.8, augmentation=0.3, precision="32-true", validate_every=10,
 )  # fmt: skip

@@ -594,7 +594,7 @@ def test_the_card_is_one_click_away(widget, qtbot):
     text = browser.toPlainText()
     assert "intergranular" in text
     assert browser.textCursor().atStart()  # it opens at the top
-    assert "A Unet network with encoder resnet18" in text
+    assert "A Unet network with encoder tu-test_resnet" in text
     assert "Folder:" in dialog.layout().itemAt(1).widget().text()
     dialog.close()
 
