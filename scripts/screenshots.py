@@ -262,6 +262,7 @@ def audit(viewer: napari.Viewer, when: str, folder: Path) -> AuditWidget:
         wait(300)
     if when == "done":
         widget.stop()
+        widget.show_result()
     return widget
 
 
