@@ -261,7 +261,6 @@ def audit(viewer: napari.Viewer, when: str, folder: Path) -> AuditWidget:
         widget.session.choose(right if point.point % 10 else right % 3 + 1)
         wait(300)
     if when == "done":
-        widget.stop()
         widget.show_result()
     return widget
 
