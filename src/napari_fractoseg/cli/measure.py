@@ -191,7 +191,7 @@ def measure(
     if audit is not None:
         written.append(audit.write(out, overwrite=overwrite))
     if found.measurement is not None:
-        _print(found.measurement, is_checked=audit is not None)
+        _print(found.measurement, is_checked=audit is not None and audit.is_corrected)
         _print_audit(audit)
         if report:
             page = Report.of_files(found, audit=checked)
