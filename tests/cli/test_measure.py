@@ -137,3 +137,14 @@ def test_overwriting_leaves_no_number_of_an_earlier_measurement(tmp_path):
         "groups.csv",
         "measurement.json",
     ]
+
+
+def test_an_input_is_never_replaced(tmp_path):
+    iio.imwrite(tmp_path / "s1.png", np.ones((4, 8), np.uint8))
+    specimens = tmp_path / "groups.csv"
+    specimens.write_text("image,specimen\ns1,A\n")
+    text = run(tmp_path, "-o", tmp_path, "--group-by", specimens, "--overwrite", code=2)
+    assert "groups.csv" in text
+    assert "Choose another folder" in " ".join(text.split())
+    assert specimens.read_text() == "image,specimen\ns1,A\n"
+    assert not (tmp_path / "fractions.csv").exists()

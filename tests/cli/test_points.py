@@ -126,3 +126,13 @@ def test_only_points_that_were_told_are_checked_ones(folder, tmp_path):
     table.to_csv(path, index=False)
     run("measure", folder, "-o", out, "--points", path, "--no-facets")
     assert "The labels were checked at 11 points, random." in page_text(out / "report.html")
+
+
+def test_answers_are_never_replaced_by_their_result(folder, tmp_path):
+    path = tmp_path / "audit.csv"
+    run("points", folder, "-n", 30, "--seed", 4, "-o", path)
+    pd.read_csv(path).assign(answer_Ada="i").to_csv(path, index=False)
+    before = path.read_bytes()
+    text = run("measure", folder, "-o", tmp_path, "--points", path, "--overwrite", code=2)
+    assert "Choose another folder" in " ".join(text.split())
+    assert path.read_bytes() == before

@@ -50,6 +50,7 @@ __all__ = [
     "find_micrographs",
     "measure_files_job",
     "open_labels",
+    "refuse_as_inputs",
     "refuse_measured",
     "scheme_of",
 ]
@@ -265,6 +266,31 @@ def refuse_measured(out: Path, also: Iterable[str] = ()) -> None:
     for name in (*TABLES, *also):
         refuse_existing(out / name, replaceable=True)
     check_writable(out)
+
+
+def refuse_as_inputs(places: Iterable[Path], inputs: Iterable[Path | str | None]) -> None:
+    """Raise an error if what is read is where a result may be written or removed.
+
+    Parameters
+    ----------
+    places : iterable of Path
+        Files that may be written or removed.
+    inputs : iterable of Path, str or None
+        Files that are read; what is no file is passed over.
+
+    Raises
+    ------
+    OptionError
+        If one has such a place; says which.
+    """
+    own = {place.resolve() for place in places}
+    for path in inputs:
+        if path is not None and Path(path).resolve() in own:
+            raise OptionError(
+                f"{path} is an input, and would be replaced by a result of that name. Choose "
+                "another folder for the results, or rename it.",
+                options=("out",),
+            )
 
 
 def measure_files_job(
