@@ -20,6 +20,7 @@ from napari_fractoseg.errors import (
     ClassSchemeError,
     FractosegError,
     ImageError,
+    OptionError,
 )
 from napari_fractoseg.files import check_writable, file_sha256, refuse_existing, write_bytes
 from napari_fractoseg.images import MicrographStack, find_images, read_image, read_mask
