@@ -110,7 +110,9 @@ def test_segment_reports_what_it_labelled(tmp_path, tiny_model):
     text = run_command("segment", *arguments, "--report")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert f"Report: {tmp_path / 'out' / 'report.html'}" in text
-    assert "The labels of the image are as the model tiny (Unet with tu-test_resnet, SHA-256" in page
+    assert (
+        "The labels of the image are as the model tiny (Unet with tu-test_resnet, SHA-256" in page
+    )
     assert page.count('src="data:image/jpeg;base64,') == 1
     (tmp_path / "out" / "report.html").write_text("old")
     assert "Nothing to do" in run_command("segment", *arguments, "--report", "--resume")
