@@ -194,6 +194,8 @@ def measure(
         written.append(audit.write(out, overwrite=overwrite))
     if found.measurement is not None:
         _print(found.measurement, is_checked=audit is not None and audit.is_corrected)
+        if found.facets is not None and found.no_sizes:
+            say(f"No sizes of facets: {found.no_sizes}")
         _print_audit(audit)
         if report:
             page = Report.of_files(found, audit=checked)

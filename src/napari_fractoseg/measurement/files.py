@@ -399,10 +399,14 @@ def measure_files_job(
         classification=labels_error((found.record, found.origin) for found in done),
     )
     sizes, no_sizes = sizes_of(tables)
+    settings = dict(measured.settings)
+    if tables is not None and no_sizes:
+        settings["sizes of facets"] = f"none. {no_sizes}"
     boundaries = [found.boundary for found in done if found.boundary is not None]
     return replace(
         measured,
         measurement=measurement,
+        settings=settings,
         facets=tables,
         sizes=sizes,
         no_sizes=no_sizes,
@@ -474,6 +478,8 @@ class _OneFile:
             *([] if stack is None else [(stack.pixel_size_um, stack.pixel_size_from)]),
         )
         size_um, size_from = next(((s, f) for s, f in sizes if s is not None), (None, ""))
+        if size_um is None:
+            row["note"] = f"{row['note']} {_not_square(path)}".strip()
         origin = origin_of(labels, record)
         row |= {
             "sha256": file_sha256(path),
@@ -546,6 +552,12 @@ class _OneFile:
         image = None if stack is None else stack.plane(index).data
         rgb = thumbnail(image, LazyPlane(labels, index), self.scheme)
         return Picture(plane_title(index, shape, name), rgb, image is not None)
+
+
+def _not_square(path: Path) -> str:
+    """Return why lengths are in pixels though a file says its pixel size; empty if it does not."""
+    edges = safe_facts(path).pixel_size.text
+    return f"The pixels are not square ({edges}): lengths are in pixels." if edges else ""
 
 
 def _confidence(path: Path, shape: tuple[int, ...], row: dict[str, Any]) -> MicrographStack | None:
