@@ -67,6 +67,7 @@ def test_fields_smaller_than_facets_have_no_interval(field, has_interval):
     sampling = found.estimate("transgranular").sampling
     assert (sampling.no_interval == "") == has_interval
     assert math.isnan(sampling.shown[0]) == (not has_interval)
+    assert has_interval or found.estimate("transgranular").bootstrap is None
     assert (sampling.fields_needed(10) is not None) == has_interval
     told = [caveat for caveat in found.caveats if "smaller than facets" in caveat]
     assert len(told) == (not has_interval)
