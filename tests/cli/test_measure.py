@@ -5,6 +5,7 @@ import json
 import imageio.v3 as iio
 import numpy as np
 import pandas as pd
+import tifffile
 from typer.testing import CliRunner
 
 from napari_fractoseg.cli.app import app
@@ -110,7 +111,9 @@ def test_segment_reports_what_it_labelled(tmp_path, tiny_model):
     text = run_command("segment", *arguments, "--report")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert f"Report: {tmp_path / 'out' / 'report.html'}" in text
-    assert "The labels of the image are as the model tiny (Unet with tu-test_resnet, SHA-256" in page
+    assert (
+        "The labels of the image are as the model tiny (Unet with tu-test_resnet, SHA-256" in page
+    )
     assert page.count('src="data:image/jpeg;base64,') == 1
     (tmp_path / "out" / "report.html").write_text("old")
     assert "Nothing to do" in run_command("segment", *arguments, "--report", "--resume")
@@ -137,3 +140,38 @@ def test_overwriting_leaves_no_number_of_an_earlier_measurement(tmp_path):
         "groups.csv",
         "measurement.json",
     ]
+
+
+def test_an_input_is_never_replaced(tmp_path):
+    iio.imwrite(tmp_path / "s1.png", np.ones((4, 8), np.uint8))
+    specimens = tmp_path / "groups.csv"
+    specimens.write_text("image,specimen\ns1,A\n")
+    text = run(tmp_path, "-o", tmp_path, "--group-by", specimens, "--overwrite", code=2)
+    assert "groups.csv" in text
+    assert "Choose another folder" in " ".join(text.split())
+    assert specimens.read_text() == "image,specimen\ns1,A\n"
+    assert not (tmp_path / "fractions.csv").exists()
+
+
+def test_why_there_are_no_sizes_and_no_pixel_size_is_told(tmp_path):
+    labels = np.full((16, 24), 2, np.uint8)
+    labels[2:4, 2:4] = 1
+    for name, edges in (("square", (0.5, 0.5)), ("oblong", (1.0, 0.5))):
+        metadata = {"axes": "YX", "PhysicalSizeY": edges[0], "PhysicalSizeX": edges[1]}
+        tifffile.imwrite(tmp_path / f"{name}.ome.tif", labels, metadata=metadata)
+    out = tmp_path / "out"
+    text = " ".join(run(tmp_path, "-o", out).split())
+    assert (
+        "note: oblong.ome: The pixels are not square (500 nm x 1 µm): lengths are in pixels."
+        in text
+    )
+    assert "No sizes of facets: Some images have a pixel size and some have none" in text
+    assert not (out / "sizes.csv").exists()
+    notes = pd.read_csv(out / "files.csv", keep_default_na=False).set_index("image")["note"]
+    assert notes.str.contains("not square").to_dict() == {"oblong.ome": True, "square.ome": False}
+    assert (
+        "Some images have a pixel size"
+        in json.loads((out / "measurement.json").read_text(encoding="utf-8"))["settings"][
+            "sizes of facets"
+        ]
+    )

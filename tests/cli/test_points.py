@@ -1,6 +1,7 @@
 """Commands ``fractoseg points`` and ``fractoseg measure --points``."""
 
 import json
+import re
 
 import imageio.v3 as iio
 import numpy as np
@@ -96,3 +97,42 @@ def test_labels_that_the_points_do_not_fit_are_a_failure_beside_the_measurement(
     assert "is outside the labels of 5 x 5 px" in text
     assert (out / "fractions.csv").exists()
     assert not (out / "audit.csv").exists()
+
+
+def page_text(path):
+    return " ".join(re.sub("<[^>]+>", " ", path.read_text(encoding="utf-8")).split())
+
+
+@pytest.mark.parametrize("answer", ["?", ""])
+def test_points_that_tell_nothing_do_not_say_how_wrong_the_labels_are(folder, tmp_path, answer):
+    path, out = tmp_path / "points.csv", tmp_path / "out"
+    run("points", folder, "-n", 30, "--seed", 4, "-o", path)
+    answers = ["?", *[answer] * (len(pd.read_csv(path)) - 1)]
+    pd.read_csv(path).assign(answer_Ada=answers).to_csv(path, index=False)
+    text = run("measure", folder, "-o", out, "--points", path, "--no-facets")
+    assert "How wrong the labels are is not known" in text
+    words = page_text(out / "report.html")
+    assert "How wrong the labels are is not known" in words
+    assert "the error of the labels was not measured" in words
+    assert "is told by the point count" not in words
+    assert "The labels were checked at" not in words
+
+
+def test_only_points_that_were_told_are_checked_ones(folder, tmp_path):
+    path, out = tmp_path / "points.csv", tmp_path / "out"
+    run("points", folder, "-n", 30, "--design", "random", "--seed", 4, "-o", path)
+    table = pd.read_csv(path)
+    table["answer_Ada"] = ["?", *table["stratum"][1:12], *[""] * 18]
+    table.to_csv(path, index=False)
+    run("measure", folder, "-o", out, "--points", path, "--no-facets")
+    assert "The labels were checked at 11 points, random." in page_text(out / "report.html")
+
+
+def test_answers_are_never_replaced_by_their_result(folder, tmp_path):
+    path = tmp_path / "audit.csv"
+    run("points", folder, "-n", 30, "--seed", 4, "-o", path)
+    pd.read_csv(path).assign(answer_Ada="i").to_csv(path, index=False)
+    before = path.read_bytes()
+    text = run("measure", folder, "-o", tmp_path, "--points", path, "--overwrite", code=2)
+    assert "Choose another folder" in " ".join(text.split())
+    assert path.read_bytes() == before

@@ -216,6 +216,19 @@ def test_micrographs_are_found_by_the_names_of_the_labels(tmp_path):
     assert table[table["image"] != "a"]["mean_grey"].isna().all()
 
 
+def test_planes_of_a_plain_tiff_are_measured(tmp_path):
+    planes = np.stack([np.full((6, 8), value, np.uint16) for value in (1, 2, 2)])
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack")
+    colours = np.zeros((6, 8, 3), np.uint8)
+    colours[..., 0] = 9
+    tifffile.imwrite(tmp_path / "b.tif", colours, photometric="rgb")
+    found = drain(measure_files_job([tmp_path / "a.tif", tmp_path / "b.tif"]))
+    fields = found.measurement.fields
+    assert fields["plane"].tolist() == [1, 2, 3]
+    assert fields["fraction_of_modes_intergranular"].tolist() == [1, 0, 0]
+    assert "not colours" in found.files["error"][1]
+
+
 def test_labels_are_never_taken_for_their_own_micrograph(tmp_path):
     """Labels ``a.png`` lie in a folder of the micrographs, nearer than ``more/a.jpg``."""
     (tmp_path / "more").mkdir()

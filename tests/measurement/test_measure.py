@@ -57,6 +57,30 @@ def test_squares_that_are_like_their_neighbours_have_a_wider_interval():
     assert not any("Neighbouring" in caveat for caveat in mixed.caveats)
 
 
+@pytest.mark.parametrize(
+    ("field", "has_interval"), [(1, False), (5, False), (16, True), (64, True)]
+)
+def test_fields_smaller_than_facets_have_no_interval(field, has_interval):
+    squares = 1 + (np.random.default_rng(0).random((20, 20)) < 0.3)
+    labels = np.kron(squares, np.ones((16, 16), int))  # facets of 16 x 16 px
+    found = nf.measure(labels, fields=f"grid:{field}px")
+    sampling = found.estimate("transgranular").sampling
+    assert (sampling.no_interval == "") == has_interval
+    assert math.isnan(sampling.shown[0]) == (not has_interval)
+    assert has_interval or found.estimate("transgranular").bootstrap is None
+    assert (sampling.fields_needed(10) is not None) == has_interval
+    told = [caveat for caveat in found.caveats if "smaller than facets" in caveat]
+    assert len(told) == (not has_interval)
+
+
+def test_a_gradient_across_a_few_fields_has_an_interval():
+    rows = [plane(*(0.1 * (row + 0.5 * column) for column in range(4))) for row in range(4)]
+    found = nf.measure(np.vstack(rows), fields="grid:10px").estimate("intergranular").sampling
+    assert found.design_effect > 2.5
+    assert found.shown[0] < found.mean - found.half_width
+    assert found.no_interval == ""
+
+
 def test_images_have_no_neighbours():
     images = {"a": plane(0.2), "b": plane(0.25), "c": plane(0.6)}
     assert nf.measure(images).estimate("intergranular").sampling.design_effect == 1

@@ -124,3 +124,14 @@ def test_what_does_not_fit_is_refused():
         size_distributions([])
     with pytest.raises(OptionError, match="between 0 and 1; 95 is not"):
         size_distributions(one, level=95)
+
+
+def test_a_class_that_few_images_have_is_without_an_interval_and_without_a_warning():
+    labels = np.full((20, 20), 2)
+    labels[1:19:4, 1:19:4] = 1  # 25 facets of 1 px
+    found = [facets(each, DEFAULT_SCHEME) for each in (labels, *[np.full((20, 20), 2)] * 6)]
+    table = size_distributions(found, "area")
+    inter = table[table["class_name"] == "intergranular"]
+    assert set(inter["reason"]) == {"too few images have facets of this class"}
+    assert inter["low"].isna().all()
+    assert set(inter["value"]) == {1.0}

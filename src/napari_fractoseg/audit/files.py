@@ -54,6 +54,11 @@ class Audit:
     results: tuple[AuditResult, ...]
     agreements: tuple[tuple[str, str, Agreement], ...] = ()
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the points of the first operator say how wrong the labels are."""
+        return self.results[0].adjusted is not None
+
     def table(self) -> pd.DataFrame:
         """Return the fractions of all operators, a row for each."""
         return pd.concat([result.table() for result in self.results], ignore_index=True)

@@ -179,6 +179,7 @@ class AuditResult:
             "n_answered": self.n_answered,
             "n_border": self.n_border,
             "n_cant_tell": self.n_cant_tell,
+            "n_judged": self.n_judged,
             "manual": [found.to_dict() for found in self.manual],
             "confusion": {
                 "labels": list(self.confusion.index),

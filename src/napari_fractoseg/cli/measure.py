@@ -160,14 +160,16 @@ def measure(
         find_label_files,
         find_micrographs,
         measure_files_job,
+        refuse_as_inputs,
         refuse_measured,
     )
     from napari_fractoseg.reporting.report import FIGURES, REPORT, Report
 
+    paths = find_label_files(labels)
+    refuse_as_inputs(_places(out), (*paths, *(images or ()), group_by, exclude, classes, points))
     also = (*((REPORT, FIGURES) if report else ()), *((AUDIT,) if points else ()))
     if not overwrite:
         refuse_measured(out, also)
-    paths = find_label_files(labels)
     count = None if points is None else PointCount.read(points)
     if count is not None:
         check_audit(count, paths, operator)
@@ -191,13 +193,15 @@ def measure(
     if audit is not None:
         written.append(audit.write(out, overwrite=overwrite))
     if found.measurement is not None:
-        _print(found.measurement, is_checked=audit is not None)
+        _print(found.measurement, is_checked=audit is not None and audit.is_corrected)
+        if found.facets is not None and found.no_sizes:
+            say(f"No sizes of facets: {found.no_sizes}")
         _print_audit(audit)
         if report:
             page = Report.of_files(found, audit=checked)
             written.append(page.write(out / REPORT, overwrite=overwrite))
             written += page.write_figures(out / FIGURES, overwrite=overwrite)
-    if overwrite:
+    if overwrite and found.measurement is not None:
         _remove_earlier(out, written)
     for row in found.failed.itertuples():
         say(f"failed: {row.file}: {row.error}", err=True)
@@ -214,15 +218,22 @@ def _remove_earlier(out: Path, written: Sequence[Path]) -> None:
 
     Numbers of two measurements side by side would be taken for those of one.
     """
-    from napari_fractoseg.audit.files import AUDIT
-    from napari_fractoseg.measurement.files import TABLES
-    from napari_fractoseg.reporting.report import FIGURE_FILES, FIGURES, REPORT
+    from napari_fractoseg.reporting.report import FIGURES
 
-    for path in (out / name for name in (*TABLES, AUDIT, REPORT, *FIGURE_FILES)):
+    for path in _places(out):
         if path not in written:
             path.unlink(missing_ok=True)
     with suppress(OSError):  # it is not there, or has figures, or files of others
         (out / FIGURES).rmdir()
+
+
+def _places(out: Path) -> list[Path]:
+    """Return all files that a measurement may write into a folder."""
+    from napari_fractoseg.audit.files import AUDIT
+    from napari_fractoseg.measurement.files import TABLES
+    from napari_fractoseg.reporting.report import FIGURE_FILES, REPORT
+
+    return [out / name for name in (*TABLES, AUDIT, REPORT, *FIGURE_FILES)]
 
 
 def _audit(found: FilesMeasured, count: PointCount, operator: str) -> Audit | None:

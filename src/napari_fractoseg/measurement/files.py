@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,16 @@ from napari_fractoseg.errors import (
     ClassSchemeError,
     FractosegError,
     ImageError,
+    OptionError,
 )
 from napari_fractoseg.files import check_writable, file_sha256, refuse_existing, write_bytes
-from napari_fractoseg.images import MicrographStack, find_images, read_image, read_mask
+from napari_fractoseg.images import (
+    TIFF_SUFFIXES,
+    MicrographStack,
+    find_images,
+    read_image,
+    read_mask,
+)
 from napari_fractoseg.images.formats.zarr import is_zarr
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.images.reading import safe_facts
@@ -50,6 +58,7 @@ __all__ = [
     "find_micrographs",
     "measure_files_job",
     "open_labels",
+    "refuse_as_inputs",
     "refuse_measured",
     "scheme_of",
 ]
@@ -267,6 +276,31 @@ def refuse_measured(out: Path, also: Iterable[str] = ()) -> None:
     check_writable(out)
 
 
+def refuse_as_inputs(places: Iterable[Path], inputs: Iterable[Path | str | None]) -> None:
+    """Raise an error if what is read is where a result may be written or removed.
+
+    Parameters
+    ----------
+    places : iterable of Path
+        Files that may be written or removed.
+    inputs : iterable of Path, str or None
+        Files that are read; what is no file is passed over.
+
+    Raises
+    ------
+    OptionError
+        If one has such a place; says which.
+    """
+    own = {place.resolve() for place in places}
+    for path in inputs:
+        if path is not None and Path(path).resolve() in own:
+            raise OptionError(
+                f"{path} is an input, and would be replaced by a result of that name. Choose "
+                "another folder for the results, or rename it.",
+                options=("out",),
+            )
+
+
 def measure_files_job(
     paths: Sequence[Path],
     *,
@@ -372,10 +406,14 @@ def measure_files_job(
         classification=labels_error((found.record, found.origin) for found in done),
     )
     sizes, no_sizes = sizes_of(tables)
+    settings = dict(measured.settings)
+    if tables is not None and no_sizes:
+        settings["sizes of facets"] = f"none. {no_sizes}"
     boundaries = [found.boundary for found in done if found.boundary is not None]
     return replace(
         measured,
         measurement=measurement,
+        settings=settings,
         facets=tables,
         sizes=sizes,
         no_sizes=no_sizes,
@@ -447,6 +485,8 @@ class _OneFile:
             *([] if stack is None else [(stack.pixel_size_um, stack.pixel_size_from)]),
         )
         size_um, size_from = next(((s, f) for s, f in sizes if s is not None), (None, ""))
+        if size_um is None:
+            row["note"] = f"{row['note']} {_not_square(path)}".strip()
         origin = origin_of(labels, record)
         row |= {
             "sha256": file_sha256(path),
@@ -519,6 +559,12 @@ class _OneFile:
         image = None if stack is None else stack.plane(index).data
         rgb = thumbnail(image, LazyPlane(labels, index), self.scheme)
         return Picture(plane_title(index, shape, name), rgb, image is not None)
+
+
+def _not_square(path: Path) -> str:
+    """Return why lengths are in pixels though a file says its pixel size; empty if it does not."""
+    edges = safe_facts(path).pixel_size.text
+    return f"The pixels are not square ({edges}): lengths are in pixels." if edges else ""
 
 
 def _confidence(path: Path, shape: tuple[int, ...], row: dict[str, Any]) -> MicrographStack | None:
@@ -594,8 +640,18 @@ def open_labels(
         )
     if not path.is_dir() and record is None:
         facts = safe_facts(path)
-        return read_mask(path), facts.pixel_size_um, facts.pixel_size_from
+        return _plain_labels(path), facts.pixel_size_um, facts.pixel_size_from
     stack = read_image(path, rgb=False)
     if np.dtype(stack.data.dtype).kind not in "iu":
         raise ImageError(f"Its values are of type {stack.data.dtype}, not class values.")
     return stack.data, stack.pixel_size_um, stack.pixel_size_from
+
+
+def _plain_labels(path: Path) -> Any:
+    """Return labels that another program wrote: a mask, or a TIFF with several planes."""
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        with suppress(ImageError):  # which is told better of a mask
+            stack = read_image(path)
+            if len(stack.shape) > 2 and not stack.rgb and np.dtype(stack.data.dtype).kind in "iu":
+                return stack.data
+    return read_mask(path)

@@ -334,7 +334,8 @@ def measure(
     and one that is not symmetric where the mean is near 0 or 1 (`Estimate.shown`). Fields of
     one image speak for this image only; where neighbouring ones are alike, since facets lie across
     their edges, the interval that is shown is wider than Student's (`design_effect`), and a block
-    bootstrap stands beside it. One observation has no interval. Fields without a fracture mode
+    bootstrap stands beside it. One observation has no interval, nor have fields that are smaller
+    than facets. Fields without a fracture mode
     have no fraction of the modes and are left out of its mean.
 
     References
@@ -528,7 +529,7 @@ def _estimate(
     if units.name == "fields":
         effect = design_effect(fractions, *(_ranks(table[axis]) for axis in ("row", "column")))
         estimate = replace(estimate, design_effect=effect)
-        bootstrap = block_bootstrap(fractions, confidence)
+        bootstrap = None if estimate.no_interval else block_bootstrap(fractions, confidence)
         return ClassEstimate(name, of, estimate, pooled, math.nan, bootstrap)
     freedom = (grouped.count() - 1).clip(lower=0)
     squares = float((freedom * grouped.var().fillna(0)).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -335,7 +336,10 @@ def _interval(
     n_resamples: int,
     seed: int,
 ) -> tuple[_Floats, _Floats]:
-    """Return the limits of each statistic where units, facets or images, are drawn again."""
+    """Return the limits of each statistic where units, facets or images, are drawn again.
+
+    They are NaN where some draw has no facet, as where few images have any.
+    """
 
     def statistics(drawn: npt.NDArray[Any], axis: int) -> _Floats:  # noqa: ARG001
         lines = drawn.reshape(-1, n_units)
@@ -343,14 +347,15 @@ def _interval(
         times = np.bincount(places.reshape(-1), minlength=lines.size).reshape(drawn.shape)
         return sample.statistics(times[..., units])
 
-    found = stats.bootstrap(
-        (np.arange(n_units),),
-        statistics,
-        n_resamples=n_resamples,
-        batch=max(1, _AT_ONCE // len(sample.sizes)),
-        vectorized=True,
-        confidence_level=level,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):
+        found = stats.bootstrap(
+            (np.arange(n_units),),
+            statistics,
+            n_resamples=n_resamples,
+            batch=max(1, _AT_ONCE // len(sample.sizes)),
+            vectorized=True,
+            confidence_level=level,
+            method="percentile",
+            random_state=np.random.default_rng(seed),
+        )
     return found.confidence_interval.low, found.confidence_interval.high

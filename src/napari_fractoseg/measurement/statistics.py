@@ -22,6 +22,9 @@ __all__ = ["Estimate", "block_bootstrap", "design_effect", "smallest"]
 
 _NEAR_BOUND = 0.05
 """Means that are as near to 0 or 1 have the interval that is not symmetric."""
+_MOST_ALIKE, _MANY_FIELDS = 3.0, 64
+"""Largest design effect of an interval of more fields than this: beyond, facets reach farther than
+a neighbouring field. Of fewer fields it is large by a gradient across the image as well."""
 _MOST_FIELDS = 10**9
 _ROUNDING = 1e-9
 _RESAMPLES = 4999
@@ -189,6 +192,11 @@ class Estimate:
             return f"{self.n or 'no'} {unit}, and it takes two"
         if self.s == 0:
             return f"all {self.n} {self.unit} have the same value"
+        if self.design_effect > _MOST_ALIKE and self.n > _MANY_FIELDS:
+            return (
+                f"neighbouring {self.unit} are nearly the same, as where they are smaller than "
+                "facets, and it takes larger ones"
+            )
         return ""
 
     def fields_needed(self, wanted_ra_percent: float) -> int | None:

@@ -164,10 +164,16 @@ class Report:
         return __version__
 
     @property
+    def is_checked(self) -> bool:
+        """Whether checked points say how wrong the labels are."""
+        return bool(self.audit and self.audit.get("adjusted"))
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """Sentences that belong beside the numbers."""
         known = (
-            _CHECKED if self.audit and c == NOT_CHECKED else c for c in self.measurement.caveats
+            _CHECKED if self.is_checked and c == NOT_CHECKED else c
+            for c in self.measurement.caveats
         )
         return (*known, *facet_caveats(self))
 

@@ -200,7 +200,7 @@ def _classification_sentence(report: Report) -> str:
             f"The interval is of the sampling only: {error.where}, fractions of the model are off "
             f"by {points:.{0 if points >= 1 else 1}f} percentage points on average."
         )
-    if report.audit:
+    if report.is_checked:
         return "The interval is of the sampling only."
     return "The interval is of the sampling only; the error of the labels was not measured."
 
@@ -290,9 +290,10 @@ def reported_items(report: Report) -> tuple[ReportedItem, ...]:
 
 def _points_text(audit: Mapping[str, Any]) -> str:
     text = "none: each pixel is counted. The number of pixels is not the n of the interval."
-    if audit.get("n_points"):
+    n_told = audit.get("n_judged", audit.get("n_points"))
+    if n_told:
         design = f", {audit['design']}" if audit.get("design") else ""
-        text += f" The labels were checked at {audit['n_points']} points{design}."
+        text += f" The labels were checked at {n_told} points{design}."
     return text
 
 
