@@ -196,7 +196,8 @@ class AuditResult:
         found = self.mode_fractions or self.manual
         known = [each for each in found if not math.isnan(each.value)]
         if not known:
-            return f"By hand ({self.operator}): not known yet; {self.n_judged} points are told."
+            told = "1 point is" if self.n_judged == 1 else f"{self.n_judged} points are"
+            return f"By hand ({self.operator}): not known yet; {told} told."
         texts = listed(f"{each.class_name} {each}" for each in known)
         text = f"By hand ({self.operator}): {texts} of the projected {known[0].of}."
         return " ".join([text, *self._of_labels(known[0])])

@@ -81,4 +81,5 @@ def points(
     count.write(out)
     strata = count.points["stratum"].value_counts()
     where = ", ".join(f"{strata.get(name, 0)} in {name}" for name in count.stratum_px)
-    say(f"{len(count)} points on {len(count.images)} images ({where}; seed {count.seed}): {out}")
+    images = f"{len(count.images)} image{'s' * (len(count.images) != 1)}"
+    say(f"{len(count)} points on {images} ({where}; seed {count.seed}): {out}")
