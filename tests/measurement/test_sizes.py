@@ -73,6 +73,22 @@ def test_facets_of_one_image_are_drawn_together():
     assert set(table.reason) == {"3 images, fewer than the 5 it takes"}
 
 
+def test_images_of_one_specimen_are_drawn_together():
+    images = [bars([length] * 20) for length in (10, 20, 30, 40, 50, 60) for _ in range(3)]
+    names = [f"s{number // 3}" for number in range(18)]
+    alone = of(size_distributions(images, "area"), "number", "mean")
+    grouped = of(size_distributions(images, "area", specimens=names), "number", "mean")
+    assert (grouped.resampled, grouped.n_images) == ("specimens", 18)
+    assert grouped.value == alone.value
+    assert grouped.high - grouped.low > 1.4 * (alone.high - alone.low)
+    few = size_distributions(images[:9], "area", specimens=names[:9])
+    assert set(few.reason) == {"3 specimens, fewer than the 5 it takes"}
+    one = size_distributions(images[:9], "area", specimens=["s0"] * 9)
+    assert set(one.resampled) == {"images"}
+    with pytest.raises(OptionError, match="2 specimens for the facets of 18 images"):
+        size_distributions(images, specimens=["a", "b"])
+
+
 def test_facets_at_the_border_are_left_out_and_counted():
     labels = np.zeros((7, 9), np.uint8)
     labels[0, :5] = 2

@@ -97,6 +97,7 @@ class FacetTables:
     def __init__(self, settings: FacetSettings | None = None) -> None:
         self.settings = settings or FacetSettings()
         self.facets: list[Facets] = []
+        self._specimens: list[str] = []
         self._texts: list[bytes] = []
         self._columns: dict[str, None] = {}
 
@@ -122,6 +123,7 @@ class FacetTables:
         sizes = [f"{size}_{end}" for size in SIZES for end in ("px", "um", "um2")]
         kept = [name for name in (*_KEPT, *sizes) if name in table]
         self.facets.append(replace(found, table=table[kept], regions=None))
+        self._specimens.append(specimen)
 
     @property
     def n_facets(self) -> int:
@@ -141,10 +143,12 @@ class FacetTables:
         OptionError
             If there is no facet, or if some images have a pixel size and some have none.
         """
-        found = [plane for plane in self.facets if len(plane.table)]
-        if not found:
+        planes = zip(self.facets, self._specimens, strict=True)
+        with_facets = [(plane, specimen) for plane, specimen in planes if len(plane.table)]
+        if not with_facets:
             raise OptionError("There is no facet whose size could be measured.")
-        tables = [size_distributions(found, size) for size in SIZES]
+        found, specimens = zip(*with_facets, strict=True)
+        tables = [size_distributions(found, size, specimens=specimens) for size in SIZES]
         return pd.concat(tables, ignore_index=True)
 
     def table(self) -> pd.DataFrame:

@@ -20,7 +20,7 @@ __all__ = ["CumulativeSizes", "cumulative_sizes", "size_distributions"]
 WEIGHTINGS = ("number", "area")
 
 _FEWEST_FACETS = 10
-_FEWEST_IMAGES = 5
+_FEWEST_UNITS = 5
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _AT_ONCE = 2**20
 
@@ -31,6 +31,7 @@ def size_distributions(
     found: Facets | Sequence[Facets],
     size: str = "equivalent_diameter",
     *,
+    specimens: Sequence[str] = (),
     quantiles: Sequence[float] = _QUANTILES,
     level: float = 0.95,
     n_resamples: int = 999,
@@ -48,12 +49,14 @@ def size_distributions(
     size : str
         Size, a column of the table without its unit, such as ``"equivalent_diameter"``,
         ``"feret_max"``, ``"area"`` or ``"solidity"``. Facets whose size is not known are left out.
+    specimens : sequence of str
+        Specimen of each image, where that is known.
     quantiles : sequence of float
         Quantiles that are measured, each between 0 and 1.
     level : float
         Level of the intervals, between 0 and 1.
     n_resamples : int
-        Number of times that facets or images are drawn again.
+        Number of times that facets, images or specimens are drawn again.
     seed : int
         Seed of these draws: the same one gives the same intervals.
 
@@ -64,14 +67,14 @@ def size_distributions(
         (``"mean"``, ``"q0.5"``): ``class_value``, ``class_name``, ``size`` (the column),
         ``weighting``, ``statistic``, ``value``, ``low``, ``high``, ``n_facets``, ``n_images``,
         ``n_border`` (left out at the border), ``n_unknown`` (left out, size not known),
-        ``resampled`` (``"facets"``, ``"images"`` or ``""``) and ``reason`` why there is no
-        interval. Without one, ``low`` and ``high`` are NaN.
+        ``resampled`` (``"facets"``, ``"images"``, ``"specimens"`` or ``""``) and ``reason`` why
+        there is no interval. Without one, ``low`` and ``high`` are NaN.
 
     Raises
     ------
     OptionError
-        If there is no image, no such size, a quantile out of range, or if images differ in unit
-        or settings.
+        If there is no image, no such size, a quantile out of range, not one specimen for each
+        image, or if images differ in unit or settings.
 
     Notes
     -----
@@ -81,8 +84,8 @@ def size_distributions(
     least `q` of all weight. Intervals are percentiles of the bootstrap [1]_, by
     `scipy.stats.bootstrap`, over facets of a single image: they hold within this image only. Of
     several images whole images are drawn, since facets of one image are no independent
-    observations. With fewer than 10 facets, or fewer than 5 images of several, there is no
-    interval.
+    observations, and whole specimens, where there are several. With fewer than 10 facets, or
+    fewer than 5 images or specimens of several, there is no interval.
 
     References
     ----------
@@ -106,11 +109,13 @@ def size_distributions(
         raise OptionError(f"Quantiles and level are between 0 and 1; {outside[0]:g} is not.")
     images = [found] if isinstance(found, Facets) else list(found)
     column = _column(images, size)
+    units = _Units.of(len(images), specimens)
     rows = []
     for of_class in _of_classes(images, column):
         for weighting, weights in of_class.weights.items():
-            sample = _Sample(of_class.sizes, weights, of_class.images, quantiles)
-            for measured in _measured(sample, len(images), level, n_resamples, seed):
+            of_unit = units.of_image[of_class.images]
+            sample = _Sample(of_class.sizes, weights, of_unit, quantiles)
+            for measured in _measured(sample, units, level, n_resamples, seed):
                 rows.append(
                     {
                         "class_value": of_class.value,
@@ -262,14 +267,35 @@ def _column(images: list[Facets], size: str) -> str:
     return column
 
 
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """What is drawn again of several images, and to which of them each image belongs."""
+
+    name: str
+    of_image: npt.NDArray[np.intp]
+    n: int
+
+    @classmethod
+    def of(cls, n_images: int, specimens: Sequence[str]) -> _Units:
+        if specimens and len(specimens) != n_images:
+            raise OptionError(
+                f"There are {len(specimens)} specimens for the facets of {n_images} images. Give "
+                "the specimen of each image, or none."
+            )
+        names, of_image = np.unique(list(specimens), return_inverse=True)
+        if len(names) > 1:
+            return cls("specimens", of_image, len(names))
+        return cls("images", np.arange(n_images), n_images)
+
+
 class _Sample:
-    """Sizes of facets in order, with weights, and to which image each facet belongs."""
+    """Sizes of facets in order, with weights, and to which image or specimen each belongs."""
 
     def __init__(
-        self, sizes: _Floats, weights: _Floats, images: npt.NDArray[Any], quantiles: Sequence[float]
+        self, sizes: _Floats, weights: _Floats, units: npt.NDArray[Any], quantiles: Sequence[float]
     ) -> None:
         order = np.argsort(sizes, kind="stable")
-        self.sizes, self.images = sizes[order], images[order]
+        self.sizes, self.units = sizes[order], units[order]
         self._weights, self._quantiles = weights[order], quantiles
         self.names = ["mean", *(f"q{q:g}" for q in quantiles)]
 
@@ -289,21 +315,20 @@ class _Sample:
 
 
 def _measured(
-    sample: _Sample, n_images: int, level: float, n_resamples: int, seed: int
+    sample: _Sample, of: _Units, level: float, n_resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Return the statistics of a sample, each with its interval, or why there is none."""
     values = sample.statistics(np.ones(len(sample.sizes)))
     low = high = np.full(len(values), np.nan)
     n_facets, resampled = len(sample.sizes), ""
-    reason = _reason(n_facets, n_images)
+    reason = _reason(n_facets, of)
     if not reason:
-        resampled = "facets" if n_images == 1 else "images"
-        units = np.arange(n_facets) if n_images == 1 else sample.images
-        low, high = _interval(
-            sample, units, n_facets if n_images == 1 else n_images, level, n_resamples, seed
-        )
+        resampled = "facets" if of.n == 1 else of.name
+        units = np.arange(n_facets) if of.n == 1 else sample.units
+        n_units = n_facets if of.n == 1 else of.n
+        low, high = _interval(sample, units, n_units, level, n_resamples, seed)
         if np.isnan(low).any():
-            reason, resampled = "too few images have facets of this class", ""
+            reason, resampled = f"too few {of.name} have facets of this class", ""
             low = high = np.full(len(values), np.nan)
     return [
         {
@@ -318,13 +343,13 @@ def _measured(
     ]
 
 
-def _reason(n_facets: int, n_images: int) -> str:
+def _reason(n_facets: int, of: _Units) -> str:
     """Return why there are too few observations for an interval; empty if there are enough."""
     if n_facets < _FEWEST_FACETS:
         facets = "1 facet" if n_facets == 1 else f"{n_facets} facets"
         return f"{facets}, fewer than the {_FEWEST_FACETS} it takes"
-    if 1 < n_images < _FEWEST_IMAGES:
-        return f"{n_images} images, fewer than the {_FEWEST_IMAGES} it takes"
+    if 1 < of.n < _FEWEST_UNITS:
+        return f"{of.n} {of.name}, fewer than the {_FEWEST_UNITS} it takes"
     return ""
 
 
@@ -336,7 +361,7 @@ def _interval(
     n_resamples: int,
     seed: int,
 ) -> tuple[_Floats, _Floats]:
-    """Return the limits of each statistic where units, facets or images, are drawn again.
+    """Return the limits of each statistic where units, such as images, are drawn again.
 
     They are NaN where some draw has no facet, as where few images have any.
     """
