@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "counted",
     "figure_text",
     "from_spreadsheet",
     "listed",
@@ -106,6 +107,18 @@ def from_spreadsheet(text: str) -> str:
     ('=cmd|calc.png', "'a.png")
     """
     return text[1:] if text.startswith("'") and spreadsheet_safe(text[1:]) == text else text
+
+
+def counted(n: int, what: str) -> str:
+    """Return how many there are, with the word in the plural unless there is one.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.text import counted
+    >>> counted(1, "image"), counted(0, "image")
+    ('1 image', '0 images')
+    """
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def listed(things: Iterable[object]) -> str:

@@ -10,6 +10,7 @@ from napari_fractoseg.audit.correction import NO_LABEL
 from napari_fractoseg.audit.manual import ManualFraction
 from napari_fractoseg.audit.points import CANT_TELL, PointCount
 from napari_fractoseg.measurement.texts import percent_text
+from napari_fractoseg.text import counted
 
 __all__ = ["audit_caveats"]
 
@@ -54,7 +55,7 @@ def audit_caveats(
 
 def _of_design(count: PointCount, manual: Iterable[ManualFraction]) -> Iterable[str]:
     n_images, n = len(count.images), len(count)
-    where = f"{n_images} image{'s' * (n_images != 1)}"
+    where = counted(n_images, "image")
     yield {
         "grid": f"{n} points of a systematic grid with a spacing of {count.spacing_px or 0:.1f} px "
         f"that begins at random in each plane, on {where}.",

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_fractoseg.audit.planes import bands, plane_at
+from napari_fractoseg.audit.planes import bands
 from napari_fractoseg.audit.point_files import PLACES
 from napari_fractoseg.audit.points import DESIGNS, PointCount, check_class_names, plane_text
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ImageError, OptionError
+from napari_fractoseg.images.micrograph import LazyPlane
+from napari_fractoseg.measurement.facet_tables import plane_of_mask
 from napari_fractoseg.measurement.fields import field_table
 from napari_fractoseg.measurement.measure import of_image, refuse_unknown
 from napari_fractoseg.measurement.regions import Source
@@ -246,8 +248,8 @@ class _Frame:
         planes: list[_Plane] = []
         excluded_px = unlabelled_px = 0
         for name, given in images.items():
-            array = given if hasattr(given, "dtype") else np.asarray(given)
-            mask = of_image(exclude, name)
+            array = _array(given)
+            mask = _array(of_image(exclude, name))
             try:
                 fields = field_table(array, scheme, image=name, exclude=mask)
             except ClassSchemeError as error:
@@ -255,7 +257,7 @@ class _Frame:
             excluded_px += int(fields["excluded_px"].sum())
             unlabelled_px += int(fields["unlabelled_px"].sum())
             for row, index in enumerate(np.ndindex(tuple(array.shape[:-2]))):
-                source = Source(plane_at(array, index), scheme, _mask_at(mask, index))
+                source = Source(LazyPlane(array, index), scheme, plane_of_mask(mask, index))
                 areas = {c: int(fields[f"area_px_{c}"].iloc[row]) for c in scheme.names}
                 planes.append(_Plane(printable(name), index, source, areas))
         frame = cls(tuple(planes), scheme, excluded_px, unlabelled_px)
@@ -315,11 +317,9 @@ class _Frame:
         return found
 
 
-def _mask_at(mask: Any, index: tuple[int, ...]) -> Any:
-    if mask is None:
-        return None
-    array = mask if hasattr(mask, "dtype") else np.asarray(mask)
-    return plane_at(array, index[: len(array.shape) - 2])  # one mask may be that of all planes
+def _array(given: Any) -> Any:
+    """Return an array that is on disk or in memory as it is; numbers in lists as an array."""
+    return given if given is None or hasattr(given, "dtype") else np.asarray(given)
 
 
 def _at_lines(plane: _Plane, rows: _Ints, columns: _Ints) -> Iterator[tuple[int, int, int]]:

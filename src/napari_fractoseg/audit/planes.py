@@ -12,22 +12,15 @@ import pandas as pd
 from napari_fractoseg.audit.points import PointCount, plane_index
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.lazy import at_index
+from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.measurement.regions import Source
 from napari_fractoseg.text import listed, printable, size_text
 from napari_fractoseg.tiling import Box
 
-__all__ = ["bands", "labels_at_points", "plane_at"]
+__all__ = ["bands", "labels_at_points"]
 
 _BAND_PX = 1024
 """Number of rows that are read at once: those of a chunk of our zarr files."""
-
-
-def plane_at(array: Any, index: tuple[int, ...]) -> Any:
-    """Return a plane of an array, which is not read yet if it is on disk."""
-    for number in index:
-        array = at_index(array, 0, number)
-    return array
 
 
 def bands(
@@ -125,7 +118,7 @@ def _source(count: PointCount, labels: Any, image: str, plane: str) -> Source:
             f"labels of {size_text(array.shape)} do not have. Give the labels that the points were "
             "made for."
         )
-    return Source(plane_at(array, index), count.scheme)
+    return Source(LazyPlane(array, index), count.scheme)
 
 
 def _check_inside(points: pd.DataFrame, source: Source, image: str) -> None:

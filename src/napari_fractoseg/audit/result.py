@@ -22,11 +22,10 @@ from napari_fractoseg.audit.correction import (
 from napari_fractoseg.audit.manual import ManualFraction, judged_points, manual_fractions
 from napari_fractoseg.audit.planes import labels_at_points
 from napari_fractoseg.audit.points import BORDER, CANT_TELL, PointCount
-from napari_fractoseg.errors import OptionError
 from napari_fractoseg.evaluation.adjusted_areas import AdjustedAreas, Proportion
 from napari_fractoseg.evaluation.agreement import Agreement
 from napari_fractoseg.intervals import CONFIDENCE
-from napari_fractoseg.measurement.measure import ANALYSED, MODES
+from napari_fractoseg.measurement.measure import ANALYSED, MODES, found_fraction
 from napari_fractoseg.measurement.texts import percent_text
 from napari_fractoseg.text import listed
 
@@ -102,11 +101,7 @@ class AuditResult:
         OptionError
             If there is none.
         """
-        for found in self.manual:
-            if (found.class_name, found.of) == (class_name, of):
-                return found
-        known = listed(f"{found.class_name} ({found.of})" for found in self.manual)
-        raise OptionError(f"There is no fraction of {class_name!r} in the {of}; there are {known}.")
+        return found_fraction(self.manual, class_name, of)
 
     def adjusted_fraction(self, class_name: str, of: str = MODES) -> Proportion | None:
         """Return the corrected fraction of a class; None where it is not known."""

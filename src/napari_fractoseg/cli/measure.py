@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_fractoseg.cli.options import (
+    LabelClassesOption,
     OverwriteOption,
     command,
     figure,
@@ -84,14 +85,7 @@ def measure(
             "--exclude", metavar="MASK", help="Mask, not 0 where nothing is measured in any image."
         ),
     ] = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            "--classes",
-            metavar="JSON",
-            help="Classes of the label values; by default those recorded with the labels.",
-        ),
-    ] = None,
+    classes: LabelClassesOption = None,
     points: Annotated[
         Path | None,
         typer.Option(

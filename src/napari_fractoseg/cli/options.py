@@ -7,6 +7,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeviceOption",
     "Group",
+    "LabelClassesOption",
     "LabelOptions",
     "ModelOption",
     "OptionsOf",
@@ -105,6 +107,14 @@ ModelOption = Annotated[
     str, typer.Option("--model", help="'default', the name of a model, or a model folder.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+LabelClassesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        metavar="JSON",
+        help="Classes of the label values; by default those recorded with the labels.",
+    ),
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace results that are already there.")
 ]

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from napari_fractoseg.cli.options import command, say, watch
+from napari_fractoseg.cli.options import LabelClassesOption, command, say, watch
+from napari_fractoseg.text import counted
 
 __all__ = ["points"]
 
@@ -47,14 +48,7 @@ def points(
             "--exclude", metavar="MASK", help="Mask, not 0 where there are no points in any image."
         ),
     ] = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            "--classes",
-            metavar="JSON",
-            help="Classes of the label values; by default those recorded with the labels.",
-        ),
-    ] = None,
+    classes: LabelClassesOption = None,
 ) -> None:
     """Draw points at which a person says what is there, to check labels.
 
@@ -81,5 +75,5 @@ def points(
     count.write(out)
     strata = count.points["stratum"].value_counts()
     where = ", ".join(f"{strata.get(name, 0)} in {name}" for name in count.stratum_px)
-    images = f"{len(count.images)} image{'s' * (len(count.images) != 1)}"
+    images = counted(len(count.images), "image")
     say(f"{len(count)} points on {images} ({where}; seed {count.seed}): {out}")

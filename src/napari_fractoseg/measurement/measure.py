@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ __all__ = [
     "Areas",
     "ClassEstimate",
     "Measurement",
+    "found_fraction",
     "measure",
     "measure_job",
     "measurement_of_fields",
@@ -156,6 +157,34 @@ class ClassEstimate:
         }
 
 
+class _Fraction(Protocol):
+    @property
+    def class_name(self) -> str: ...
+
+    @property
+    def of(self) -> str: ...
+
+
+_AnyFraction = TypeVar("_AnyFraction", bound=_Fraction)
+
+
+def found_fraction(
+    fractions: Iterable[_AnyFraction], class_name: str, of: str = MODES
+) -> _AnyFraction:
+    """Return the fraction of a class in a denominator, among those that are known.
+
+    Raises
+    ------
+    OptionError
+        If there is none; names those that are known.
+    """
+    known = {(found.class_name, found.of): found for found in fractions}
+    if (class_name, of) in known:
+        return known[class_name, of]
+    names = listed(f"{name} ({whole})" for name, whole in known)
+    raise OptionError(f"There is no fraction of {class_name!r} in the {of}; there are {names}.")
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """Fractions of the classes with their uncertainty, and what they rest on.
@@ -204,11 +233,7 @@ class Measurement:
         OptionError
             If there is none.
         """
-        for found in self.estimates:
-            if (found.class_name, found.of) == (class_name, of):
-                return found
-        known = listed(f"{e.class_name} ({e.of})" for e in self.estimates)
-        raise OptionError(f"There is no fraction of {class_name!r} in the {of}; there are {known}.")
+        return found_fraction(self.estimates, class_name, of)
 
     @property
     def mode_estimates(self) -> tuple[ClassEstimate, ...]:

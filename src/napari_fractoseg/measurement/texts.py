@@ -13,6 +13,7 @@ from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import ModelCard, entries_of
 from napari_fractoseg.models.registry import find_model, weights_digest
 from napari_fractoseg.results.record import LabelRecord, Origin
+from napari_fractoseg.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +194,7 @@ def stack_title(n_labelled: int, n_planes: int) -> str:
     """
     if n_labelled == n_planes:
         return f"All {n_planes} planes"
-    return f"{n_labelled} labelled plane{'s' * (n_labelled != 1)} of {n_planes}"
+    return f"{counted(n_labelled, 'labelled plane')} of {n_planes}"
 
 
 def fractions_text(

@@ -14,7 +14,7 @@ from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.measure import Measurement
 from napari_fractoseg.measurement.texts import percent_text
 from napari_fractoseg.results.record import Origin
-from napari_fractoseg.text import listed, size_text
+from napari_fractoseg.text import counted, listed, size_text
 
 if TYPE_CHECKING:
     from napari_fractoseg.reporting.models_used import ModelUsed
@@ -69,16 +69,12 @@ def _images_sentence(measurement: Measurement, version: str) -> str:
     n_images = int(fields["image"].nunique())
     n_planes = len(fields[["image", "plane"]].drop_duplicates())
     specimens = fields.loc[fields["specimen"] != "", "specimen"].nunique()
-    of = f" of {_counted(specimens, 'specimen')}" if specimens else ""
+    of = f" of {counted(specimens, 'specimen')}" if specimens else ""
     planes = f" ({n_planes} planes)" if n_planes > n_images else ""
     return (
-        f"Area fractions of the classes were measured on {_counted(n_images, 'image')}{planes}"
+        f"Area fractions of the classes were measured on {counted(n_images, 'image')}{planes}"
         f"{of} of fracture surfaces with napari-fractoseg {version}."
     )
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _labels_sentences(report: Report) -> Iterator[str]:
@@ -129,7 +125,7 @@ def _pixel_size_sentence(fields: pd.DataFrame) -> str:
     low, high = (f"{size:.4g}" for size in (sizes.min(), sizes.max()))
     size = f"{low} µm" if low == high else f"{low} to {high} µm"
     n_unknown = int(sizes.isna().sum())
-    rest = f", not known of {_counted(n_unknown, 'image')}" if n_unknown else ""
+    rest = f", not known of {counted(n_unknown, 'image')}" if n_unknown else ""
     return f"The pixel size was {size}{rest}."
 
 
@@ -309,8 +305,8 @@ def _sections(fields: pd.DataFrame) -> str:
     n_images = int(fields["image"].nunique())
     specimens = fields.loc[fields["specimen"] != "", "specimen"].nunique()
     if specimens:
-        return f"{_counted(specimens, 'specimen')}, {_counted(n_images, 'image')}"
-    return f"{_counted(n_images, 'image')}; how many specimens these are of was not told"
+        return f"{counted(specimens, 'specimen')}, {counted(n_images, 'image')}"
+    return f"{counted(n_images, 'image')}; how many specimens these are of was not told"
 
 
 def _array(measurement: Measurement) -> str:
