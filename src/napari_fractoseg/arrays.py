@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Remaining",
     "blocks",
     "is_constant",
     "n_not_finite",
@@ -25,14 +26,45 @@ _LOADED_PX = 2**26
 _DIGIT_BITS = 16
 
 
+class Remaining:
+    """Elements of a plane outside a mask, for statistics: read block by block, never as a whole.
+
+    Parameters
+    ----------
+    plane : array of shape (Y, X)
+        Numpy array, or lazy array whose rows can be sliced.
+    mask : array of bool, shape (Y, X)
+        Elements that do not count; numpy or lazy.
+    """
+
+    def __init__(self, plane: Any, mask: Any) -> None:
+        self._plane, self._mask = plane, mask
+        self.dtype = np.dtype(plane.dtype)
+        n_left = sum(int(block.size - np.count_nonzero(block)) for block in blocks(mask))
+        self.shape = (n_left,)
+
+    def blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the elements that count, in blocks."""
+        rows, columns = self._plane.shape
+        height = max(1, _BLOCK_PX // columns)
+        for row in range(0, rows, height):
+            part = slice(row, row + height)
+            values = np.asarray(self._plane[part, :])[~np.asarray(self._mask[part, :])]
+            if values.size:
+                yield values
+
+
 def blocks(data: Any) -> Iterator[npt.NDArray[Any]]:
     """Yield all elements of an array in blocks of about 4 million.
 
     Parameters
     ----------
-    data : array of shape (..., X)
+    data : array of shape (..., X), or Remaining
         Numpy array, or lazy array whose rows can be sliced.
     """
+    if isinstance(data, Remaining):
+        yield from data.blocks()
+        return
     if isinstance(data, np.ndarray) and (data.flags.c_contiguous or data.ndim < 2):
         flat = data.reshape(-1)  # a view
         for start in range(0, flat.size, _BLOCK_PX):

@@ -6,6 +6,7 @@ For *plane, field, specimen* see ``docs/reference/glossary.md``.
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.calibration import PixelSize, SemFacts, sem_facts
 from napari_fractoseg.images.completeness import ChunkWatch
+from napari_fractoseg.images.excluded import ExcludedArea
 from napari_fractoseg.images.file_info import FileInfo, file_info
 from napari_fractoseg.images.formats.tiff import tiff_description
 from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
@@ -26,6 +27,7 @@ __all__ = [
     "TIFF_SUFFIXES",
     "Axis",
     "ChunkWatch",
+    "ExcludedArea",
     "FileInfo",
     "GreyRange",
     "InfoBar",

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.arrays import is_constant, n_not_finite
+from napari_fractoseg.arrays import Remaining, is_constant, n_not_finite
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis, edges_um
 from napari_fractoseg.images.calibration.facts import PixelSize
+from napari_fractoseg.images.excluded import ExcludedArea, FilledPlane, PlaneMask
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray
 from napari_fractoseg.images.normalisation import GreyRange, to_grey
 from napari_fractoseg.text import listed, size_text
@@ -40,12 +41,16 @@ class Micrograph:
         Name of the plane in messages and file names.
     known_range : GreyRange, optional
         Grey range of the plane, if it was measured before.
+    excluded : PlaneMask, optional
+        Pixels that show no specimen, and that `data` have filled from the image; their labels are
+        0, and nothing is learnt from them.
     """
 
     data: Any
     pixel_size_um: float | None = None
     name: str = "image"
     known_range: GreyRange | None = None
+    excluded: PlaneMask | None = None
 
     def __post_init__(self) -> None:
         data = self.data
@@ -61,7 +66,7 @@ class Micrograph:
             )
         if 0 in data.shape:
             raise ImageError(f"{self.name}: the image is empty, it has {size_text(data.shape)}.")
-        if not isinstance(data, LazyPlane):
+        if not isinstance(data, LazyArray):
             self._refuse_not_finite()
 
     def _refuse_not_finite(self) -> None:
@@ -82,9 +87,11 @@ class Micrograph:
         """
         if self.known_range is not None:
             return self.known_range
-        if isinstance(self.data, LazyPlane):
+        if isinstance(self.data, LazyArray):
             self._refuse_not_finite()
-        return GreyRange.of(self.data)
+        if self.excluded is None:
+            return GreyRange.of(self.data)
+        return GreyRange.of(Remaining(self.data, self.excluded))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -148,6 +155,8 @@ class MicrographStack:
         of dask; it is only looked at for what is missing in it (`ChunkWatch`).
     pixel_size_from : str
         Origin of the pixel size in words, such as ``Zeiss ap_image_pixel_size``.
+    excluded : ExcludedArea, optional
+        What of the image shows no specimen, such as an info bar.
 
     Examples
     --------
@@ -166,6 +175,7 @@ class MicrographStack:
     notes: tuple[str, ...] = ()
     file: Path | None = None
     pixel_size_from: str = ""
+    excluded: ExcludedArea | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)
@@ -178,6 +188,11 @@ class MicrographStack:
             raise ImageError(f"{self.name}: expected rows and columns, got {size_text(shape)}.")
         if 0 in shape:
             raise ImageError(f"{self.name}: the image is empty, it has {size_text(shape)}.")
+        if self.excluded is not None and self.excluded.shape != self.shape:
+            raise ImageError(
+                f"{self.name}: the excluded area is that of {size_text(self.excluded.shape)}, the "
+                f"image has {size_text(self.shape)}. Give that of this image."
+            )
         if self.axes is not None and len(self.axes) != len(self.shape):
             raise ImageError(
                 f"{self.name}: {len(self.axes)} axes were named ("
@@ -211,6 +226,8 @@ class MicrographStack:
     ) -> Micrograph:
         """Load one plane; one of more than 64 megapixels on disk is read when it is sliced.
 
+        What is excluded is filled (`FilledPlane`), so that nobody sees an info bar.
+
         Parameters
         ----------
         index : tuple of int
@@ -226,7 +243,11 @@ class MicrographStack:
         else:
             data = np.asarray(self.data[index] if index else self.data[...])
             data = to_grey(data) if self.rgb else data
-        return Micrograph(data, self.pixel_size_um, name, known_range)
+        mask = None if self.excluded is None else self.excluded.of_plane(index)
+        if mask is not None:
+            filled = FilledPlane(data, mask)
+            data = filled if isinstance(data, LazyArray) else filled[...]
+        return Micrograph(data, self.pixel_size_um, name, known_range, mask)
 
     def plane_name(self, index: tuple[int, ...]) -> str:
         """Return the name of a plane for users, counted from 1: ``plane 3 of 5 (index 2)``."""

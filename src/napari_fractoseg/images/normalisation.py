@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.arrays import percentiles
+from napari_fractoseg.arrays import Remaining, percentiles
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.lazy import ArrayLike
 
@@ -98,8 +98,8 @@ class GreyRange:
     high: float
 
     @classmethod
-    def of(cls, plane: ArrayLike) -> GreyRange:
-        """Measure the grey range of a plane of shape (Y, X): its 1st and 99th percentile.
+    def of(cls, plane: ArrayLike | Remaining) -> GreyRange:
+        """Measure the grey range of a plane of shape (Y, X), or of a part: 1st and 99th percentile.
 
         Where these two are equal (nearly constant planes), minimum and maximum
         are taken.

@@ -1,0 +1,214 @@
+"""Excluded area of an image: what shows no specimen, such as the info bar.
+
+Nothing there is segmented, learnt from, or measured: its labels are 0, and what networks see of it
+comes from the image beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.arrays import Remaining, percentiles
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.info_bar import InfoBar
+from napari_fractoseg.images.lazy import ArrayLike, LazyArray
+from napari_fractoseg.text import size_text
+
+__all__ = ["ExcludedArea", "FilledPlane", "PlaneMask"]
+
+Rows = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ExcludedArea:
+    """Area of an image that shows no specimen.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the image, (..., Y, X).
+    bands : tuple of (int, int)
+        Bands of rows, over the whole width, on all planes: first row, and the one after the last.
+    mask : array of shape (Y, X) or (..., Y, X), optional
+        Array that is not 0 (or True) in what is excluded beside the bands; numpy or lazy.
+    source : str
+        Sentence for the user: where the area comes from.
+
+    Raises
+    ------
+    ImageError
+        If a band is no range of rows of the image, or the mask has another shape.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.images import ExcludedArea
+    >>> area = ExcludedArea((6, 4), bands=((4, 6),), source="Zeiss")
+    >>> area.of_plane()[3:5, :2].tolist()
+    [[False, False], [True, True]]
+    """
+
+    shape: tuple[int, ...]
+    bands: tuple[Rows, ...] = ()
+    mask: ArrayLike | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        n_rows = self.shape[-2]
+        for first, end in self.bands:
+            if not 0 <= first < end <= n_rows:
+                raise ImageError(
+                    f"Rows {first} to {end - 1} cannot be excluded of an image of {n_rows} rows. "
+                    f"Give rows from 0 to {n_rows - 1}."
+                )
+        if self.mask is not None:
+            shape = tuple(int(n) for n in self.mask.shape)
+            if shape not in (self.shape, self.shape[-2:]):
+                raise ImageError(
+                    f"The excluded area has {size_text(shape)}, the image {size_text(self.shape)}. "
+                    "Give a mask of the size of the image, or of one plane."
+                )
+
+    @classmethod
+    def of_bar(cls, bar: InfoBar, shape: Sequence[int]) -> ExcludedArea | None:
+        """Return the area of an info bar that was found; None if there is none."""
+        if bar.rows is None:
+            return None
+        return cls(tuple(shape), bands=(bar.rows,), source=bar.why)
+
+    def of_plane(self, index: tuple[int, ...] = ()) -> PlaneMask:
+        """Return the mask of a plane, by its index on the leading axes."""
+        mask: Any = self.mask
+        if mask is not None and len(mask.shape) > 2:
+            mask = _AtPlane(mask, index)
+        rows, columns = self.shape[-2:]
+        return PlaneMask((rows, columns), self.bands, mask)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return rows and source as plain JSON types; of a mask only that there is one."""
+        return {
+            "rows": [list(band) for band in self.bands],
+            "has_mask": self.mask is not None,
+            "source": self.source,
+        }
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, Any], shape: Sequence[int], mask: ArrayLike | None = None
+    ) -> ExcludedArea | None:
+        """Return the area that `to_dict` described, with its mask; None if nothing is excluded."""
+        bands = tuple((int(first), int(end)) for first, end in data.get("rows", ()))
+        if not bands and mask is None:
+            return None
+        return cls(tuple(shape), bands, mask, str(data.get("source", "")))
+
+
+class PlaneMask(LazyArray):
+    """Mask of the excluded pixels of a plane: True there; nothing is held in memory for bands.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the plane.
+    bands : sequence of (int, int)
+        Bands of rows that are excluded.
+    mask : array of shape (Y, X), optional
+        Array that is not 0 in what is excluded beside them.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], bands: Sequence[Rows], mask: ArrayLike | None = None
+    ) -> None:
+        super().__init__(shape, np.bool_)
+        self._mask = mask
+        self._rows = np.zeros(shape[0], np.bool_)
+        for first, end in bands:
+            self._rows[first:end] = True
+
+    @property
+    def used_rows(self) -> Rows:
+        """Rows between bands at the upper and the lower edge: the first, and one after the last.
+
+        Raises
+        ------
+        ImageError
+            If all rows are excluded.
+        """
+        left = np.flatnonzero(~self._rows)
+        if not left.size:
+            raise ImageError(
+                f"All {self.shape[0]} rows of the image are excluded. Exclude fewer rows."
+            )
+        return int(left[0]), int(left[-1]) + 1
+
+    @functools.cached_property
+    def is_bands(self) -> bool:
+        """Whether only bands at the edges are excluded."""
+        first, end = self.used_rows
+        return self._mask is None and not self._rows[first:end].any()
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[np.bool_]:
+        columns = np.zeros(self.shape[1], np.bool_)[keys[1]]
+        found: npt.NDArray[np.bool_] = np.logical_or.outer(self._rows[keys[0]], columns)
+        if self._mask is not None:
+            found |= np.asarray(self._mask[keys]) != 0
+        return found
+
+
+class _AtPlane(LazyArray):
+    """One plane of a mask (..., Y, X)."""
+
+    def __init__(self, mask: ArrayLike, index: tuple[int, ...]) -> None:
+        super().__init__(tuple(mask.shape[-2:]), mask.dtype)
+        self._array, self._index = mask, index
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        return np.asarray(self._array[(*self._index, *keys)])
+
+
+class FilledPlane(LazyArray):
+    """A plane as networks see it: excluded pixels are filled from the image.
+
+    Bands at the edges are mirrored from the rows beside them, as windows are beyond the edges of an
+    image; other excluded pixels get the median of the grey levels that are left.
+
+    Parameters
+    ----------
+    plane : array of shape (Y, X)
+        Grey levels; numpy or lazy.
+    mask : PlaneMask
+        Excluded pixels.
+    """
+
+    def __init__(self, plane: ArrayLike, mask: PlaneMask) -> None:
+        super().__init__(tuple(plane.shape), plane.dtype)
+        self._plane, self._mask = plane, mask
+        first, end = mask.used_rows
+        position = (np.arange(self.shape[0]) - first) % max(2 * (end - first - 1), 1)
+        mirrored = np.minimum(position, 2 * (end - first - 1) - position)
+        self._source = first + (mirrored if end - first > 1 else 0 * position)
+
+    @functools.cached_property
+    def _fill(self) -> Any:
+        remaining = Remaining(self._plane, self._mask)
+        if not math.prod(remaining.shape):
+            raise ImageError("All of the image is excluded. Exclude less of it.")
+        (median,) = percentiles(remaining, [50])
+        return np.asarray(median).astype(self.dtype)
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        rows = np.atleast_1d(self._source[keys[0]])
+        if not rows.size:
+            return np.asarray(self._plane[keys])
+        first, end = int(rows.min()), int(rows.max()) + 1
+        block = np.array(self._plane[(slice(first, end), keys[1])])
+        if not self._mask.is_bands:
+            block[self._mask[(slice(first, end), keys[1])]] = self._fill
+        taken: npt.NDArray[Any] = block[rows - first]
+        return taken if np.ndim(self._source[keys[0]]) else taken[0]
