@@ -19,7 +19,6 @@ from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.evaluation.confusion import Confusion
-from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
@@ -96,7 +95,7 @@ def evaluate_job(
     predictor = Predictor(model, device)
     confusions: dict[str, Confusion] = {}
     for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
-        stack = MicrographStack(pair.image.data, name=pair.name)
+        stack = pair.image.stack
         predicted = np.zeros(stack.shape, dtype=np.uint8)
         job = predictor.run_into(stack, predicted, within=_labelled_box(pair.labels))
         yield from as_part(job, number - 1, len(matched), name)

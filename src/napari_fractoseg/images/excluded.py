@@ -121,9 +121,9 @@ class ExcludedArea:
             return self
         source = " ".join(dict.fromkeys(filter(None, (self.source, other.source))))
         masks = [area.mask for area in (self, other) if area.mask is not None]
-        mask = masks[0] if len(masks) < 2 else _Either(self.shape, masks)
+        mask = _Either(self.shape, masks) if len(masks) > 1 else next(iter(masks), None)
         bands = tuple(dict.fromkeys((*self.bands, *other.bands)))
-        return ExcludedArea(self.shape, bands, mask if masks else None, source)
+        return ExcludedArea(self.shape, bands, mask, source)
 
     @property
     def as_mask(self) -> ArrayLike:
