@@ -20,12 +20,13 @@ from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.raster import rasterise
 from napari_fractoseg.annotations.source import AnnotationSource
+from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError, translated
 from napari_fractoseg.files import read_json
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
-from napari_fractoseg.images.bar_choice import AUTO, without_bar
+from napari_fractoseg.images.bar_choice import without_bar
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import Origin, origin_of, read_record
 from napari_fractoseg.text import size_text

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
+from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
@@ -132,6 +133,7 @@ def evaluate(
     unlabelled_as: str | None = None,
     annotations: AnnotationOptions = STRICT,
     device: str = "auto",
+    exclude_bar: str = AUTO,
 ) -> Evaluation:
     """Measure how well a model agrees with labels that people made.
 
@@ -153,6 +155,8 @@ def evaluate(
         Which class a region of a VIA file is of, and what is left out.
     device : str
         Device that computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    exclude_bar : str
+        Rows of the images that are left out as their info bar, as in `read_training_set`.
 
     Returns
     -------
@@ -184,6 +188,7 @@ def evaluate(
         unlabelled_as=unlabelled_as,
         annotations=annotations,
         predictions_as_truth=True,  # two models may be compared: it is said, not refused
+        exclude_bar=exclude_bar,
     )
     for note in reference.notes:
         logger.warning("%s", note)
