@@ -7,6 +7,7 @@ comes from the image beside it.
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from napari_fractoseg.arrays import Remaining, percentiles
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.info_bar import InfoBar
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray
-from napari_fractoseg.text import size_text
+from napari_fractoseg.text import listed, size_text
 
 __all__ = ["ExcludedArea", "FilledPlane", "PlaneMask"]
 
@@ -107,6 +108,48 @@ class ExcludedArea:
         if not bands and mask is None:
             return None
         return cls(tuple(shape), bands, mask, str(data.get("source", "")))
+
+    @classmethod
+    def of_mask(
+        cls, mask: npt.NDArray[Any], shape: Sequence[int], source: str = ""
+    ) -> ExcludedArea | None:
+        """Return the area of a mask of one plane: whole rows as bands, the rest as a mask.
+
+        Parameters
+        ----------
+        mask : ndarray of shape (Y, X)
+            Array that is not 0 where all planes are excluded; it is copied.
+        shape : sequence of int
+            Shape of the image, (..., Y, X).
+        source : str
+            Sentence for the user: where the area comes from.
+
+        Returns
+        -------
+        ExcludedArea or None
+            None if nothing is excluded.
+        """
+        is_excluded = np.array(mask != 0)
+        whole = is_excluded.all(axis=1)
+        ends = np.flatnonzero(np.diff(np.concatenate([[False], whole, [False]]).astype(np.int8)))
+        bands = tuple((int(first), int(end)) for first, end in ends.reshape(-1, 2))
+        is_excluded[whole] = False
+        rest = is_excluded if is_excluded.any() else None
+        return cls(tuple(shape), bands, rest, source) if bands or rest is not None else None
+
+    @property
+    def where(self) -> str:
+        """Words for the area, such as ``rows 691 to 767``; rows are counted from 0."""
+        rows = [f"rows {first} to {end - 1}" for first, end in self.bands]
+        return listed([*rows, *(["an area that was drawn"] if self.mask is not None else [])])
+
+    @functools.cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What is equal for areas of the same pixels; masks on disk are told by themselves."""
+        mask = self.mask
+        if isinstance(mask, np.ndarray):
+            mask = hashlib.sha256(np.packbits(mask != 0).tobytes()).hexdigest()
+        return self.shape, self.bands, mask if mask is None or isinstance(mask, str) else id(mask)
 
 
 class PlaneMask(LazyArray):

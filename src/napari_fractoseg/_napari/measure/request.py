@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_fractoseg._napari.measure.excluded import DrawnArea
+from napari_fractoseg._napari.excluded.drawn import DrawnArea
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large

@@ -16,7 +16,7 @@ from napari_fractoseg._napari.layers import (
     stack_of,
     unique_name,
 )
-from napari_fractoseg._napari.measure.excluded import excluded_area
+from napari_fractoseg._napari.excluded.drawn import excluded_area
 from napari_fractoseg._napari.measure.request import LabelledImage
 from napari_fractoseg._napari.origin import is_in_doubt
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme

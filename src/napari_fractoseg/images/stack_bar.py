@@ -1,0 +1,39 @@
+"""The info bar of a stack: the same rows on all planes, as far as they were looked at."""
+
+from __future__ import annotations
+
+from napari_fractoseg.images.calibration.facts import SemFacts
+from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
+from napari_fractoseg.images.micrograph import MicrographStack
+
+__all__ = ["find_bar_of_stack"]
+
+
+def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> InfoBar:
+    """Find the info bar of an image or stack; of the planes the first, middle and last are read.
+
+    Parameters
+    ----------
+    stack : MicrographStack
+        Image, of whose planes only the rows near the edges are read.
+    facts : SemFacts, optional
+        What the file says, see `find_info_bar`.
+
+    Returns
+    -------
+    InfoBar
+        Rows that are bar on each of these planes, so that nothing of any plane is cut off; None
+        where one of them has no bar, or another edge.
+    """
+    indices = list(stack.indices())
+    chosen = dict.fromkeys((indices[0], indices[len(indices) // 2], indices[-1]))
+    bars = [find_info_bar(stack.data[index] if index else stack.data, facts) for index in chosen]
+    found = [bar.rows for bar in bars if bar.rows is not None]
+    if len(found) < len(bars):
+        if not found:
+            return bars[0]
+        return InfoBar(None, "Not all planes have an info bar: no rows are left out.")
+    first, end = max(rows[0] for rows in found), min(rows[1] for rows in found)
+    if first >= end:
+        return InfoBar(None, "The info bars of the planes are at different edges.")
+    return InfoBar((first, end), bars[0].why)
