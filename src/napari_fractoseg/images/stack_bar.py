@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_fractoseg.images.calibration.facts import SemFacts
 from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.micrograph import MicrographStack
@@ -10,12 +12,13 @@ __all__ = ["find_bar_of_stack"]
 
 
 def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> InfoBar:
-    """Find the info bar of an image or stack; of the planes the first, middle and last are read.
+    """Find the info bar of an image or stack; the rows that are bar on all planes.
 
     Parameters
     ----------
     stack : MicrographStack
-        Image, of whose planes only the rows near the edges are read.
+        Image. Of a stack in memory the first, middle and last plane are looked at, of one on disk
+        the first; only the rows near their edges are read.
     facts : SemFacts, optional
         What the file says, see `find_info_bar`.
 
@@ -26,8 +29,12 @@ def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> 
         where one of them has no bar, or another edge.
     """
     indices = list(stack.indices())
-    chosen = dict.fromkeys((indices[0], indices[len(indices) // 2], indices[-1]))
-    bars = [find_info_bar(stack.data[index] if index else stack.data, facts) for index in chosen]
+    is_loaded = isinstance(stack.data, np.ndarray)
+    chosen = {0, len(indices) // 2, len(indices) - 1} if is_loaded else {0}
+    bars = [
+        find_info_bar(stack.data[index] if index else stack.data, facts)
+        for index in (indices[number] for number in sorted(chosen))
+    ]
     found = [bar.rows for bar in bars if bar.rows is not None]
     if len(found) < len(bars):
         if not found:

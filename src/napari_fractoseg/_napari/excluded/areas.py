@@ -203,7 +203,7 @@ class ExcludedAreas(QObject):
         self._tell_soon.start()
 
     def _on_removed(self, event: Any) -> None:
-        """Leave nothing out any more if the layer of an area was deleted, and do not make it anew."""
+        """Leave nothing out any more if the layer of an area was deleted."""
         if not is_excluded_layer(event.value):
             return
         wanted = facts_of(event.value).get("excluded_for")

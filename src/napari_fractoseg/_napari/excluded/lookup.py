@@ -89,8 +89,9 @@ def _image_of(viewer: napari.viewer.Viewer, labels: Labels, shape: tuple[int, ..
         return next((x for x in found if stack_of(x).shape == shape), None)
     images = images_of(viewer, labels)
     if wanted:
-        images = [image for image in images if image.name == wanted]
-    return images[0] if images else None
+        return next((image for image in images if image.name == wanted), None)
+    named = [image for image in images if str(labels.name).startswith(str(image.name))]
+    return next(iter([*named, *images]), None)
 
 
 def _recorded(labels: Labels, shape: tuple[int, ...]) -> ExcludedArea | None:

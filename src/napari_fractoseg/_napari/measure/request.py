@@ -125,7 +125,7 @@ class Request:
     excluded : tuple of array
         Arrays of labels layers that say what is excluded, to be hashed as well.
     excluded_by : str
-        Name of the layer that says what is excluded; empty if nothing is.
+        Words for what is excluded, such as the name of a layer; empty if nothing is.
     """
 
     images: tuple[LabelledImage, ...]
