@@ -26,7 +26,7 @@ def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> 
     -------
     InfoBar
         Rows that are bar on each of these planes, so that nothing of any plane is cut off; None
-        where one of them has no bar, or another edge.
+        where one of them has no bar, or another edge: then text is over the image of some.
     """
     indices = list(stack.indices())
     is_loaded = isinstance(stack.data, np.ndarray)
@@ -39,8 +39,10 @@ def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> 
     if len(found) < len(bars):
         if not found:
             return bars[0]
-        return InfoBar(None, "Not all planes have an info bar: no rows are left out.")
+        return InfoBar(None, "Not all planes have an info bar: no rows are left out.", True)
     first, end = max(rows[0] for rows in found), min(rows[1] for rows in found)
     if first >= end:
-        return InfoBar(None, "The info bars of the planes are at different edges.")
+        return InfoBar(
+            None, "The info bars of the planes are at different edges: none is left out.", True
+        )
     return InfoBar((first, end), bars[0].why)
