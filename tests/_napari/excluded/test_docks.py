@@ -101,7 +101,7 @@ def test_no_point_is_in_the_bar(viewer, labels):
     chosen = dock.sources.chosen()
     count = drain(plan_job(chosen.arrays(), chosen, 200, "grid"))
     assert count.excluded_px == 24 * 240
-    assert count.points["row"].max() < 176
+    assert count.points["row_px"].max() < 176
 
 
 # ---- training --------------------------------------------------------------------------------

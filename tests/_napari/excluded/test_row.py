@@ -43,8 +43,8 @@ def test_the_row_is_there_for_images_with_an_info_bar_only(segment_dock, surface
     assert dock.info_bar.other_button.isVisibleTo(dock.advanced)
     viewer.add_image(barred, name="with")
     assert is_shown(dock)
-    assert dock.info_bar.tick.text() == "leave out rows 176 to 199"
     assert dock.info_bar.tick.isChecked()
+    assert dock.info_bar.line.text().startswith("Rows 176 to 199. At the lower edge")
     assert "band of one grey level with text" in dock.info_bar.line.text()
 
 
@@ -56,7 +56,7 @@ def test_its_tick_decides_what_is_segmented(segment_dock, barred):
     assert dock.request().is_same_work_as(request)
     tick(dock)
     assert dock.request().image.excluded is None
-    assert dock.info_bar.tick.text() == "leave out rows 176 to 199"
+    assert dock.info_bar.line.text().startswith("Rows 176 to 199.")
     assert not dock.request().is_same_work_as(request)
     tick(dock)
     assert dock.request().is_same_work_as(request)
@@ -69,7 +69,7 @@ def test_its_tick_decides_what_is_segmented(segment_dock, barred):
     helper.refresh()
     assert not dock.request().is_same_work_as(request)
     tick(dock)
-    assert dock.info_bar.tick.text() == "leave out what is on its layer"
+    assert dock.info_bar.line.text() == "Rows 100 to 199."
     assert not helper.visible
 
 
@@ -77,11 +77,11 @@ def test_an_area_can_be_drawn_on_an_image_without_a_bar(segment_dock, surface, q
     dock = segment_dock
     dock.viewer.add_image(surface, name="s17")
     dock.info_bar.other_button.click()
-    assert dock.info_bar.tick.text() == "leave out nothing yet: paint it"
+    assert dock.info_bar.line.text() == "Nothing yet: paint it on the layer."
     helper = dock.viewer.layers["s17 · excluded"]
     helper.brush_size = 10
     helper.paint((50, 60), 1)
-    qtbot.waitUntil(lambda: dock.info_bar.tick.text() == "leave out an area that was drawn")
+    qtbot.waitUntil(lambda: dock.info_bar.line.text() == "An area that was drawn.")
     dock.viewer.layers.remove(helper)
     qtbot.waitUntil(lambda: not is_shown(dock))
     assert dock.request().image.excluded is None

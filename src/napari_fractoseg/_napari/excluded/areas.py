@@ -89,9 +89,11 @@ class ExcludedAreas(QObject):
 
     def area(self, image: Image) -> ExcludedArea | None:
         """Return what is left out of an image now; None if nothing is."""
+        return self.known_area(image) if self.is_left_out(image) else None
+
+    def known_area(self, image: Image) -> ExcludedArea | None:
+        """Return the area of an image, whether it is left out now or not."""
         known = self._look(image)
-        if not known.is_left_out:
-            return None
         if not known.is_current:
             known.area, known.is_current = self._area_now(image, known), True
         return known.area

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_fractoseg._napari.excluded.areas import areas_of
 from napari_fractoseg._napari.widgets.controls import in_a_row, small_button
-from napari_fractoseg._napari.widgets.plain_text import button_text, plain_label
+from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.errors import FractosegError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _EDIT_HINT = (
     "Paint, erase or outline on a layer what is to be left out, on all planes. Deleting the layer "
     "leaves nothing out"
 )
+
+_EMPTY = "Nothing yet: paint it on the layer."
 
 
 class InfoBarRow(QWidget):
@@ -54,7 +56,7 @@ class InfoBarRow(QWidget):
         self._areas = areas_of(viewer)
         self._image: Image | None = None
         self._form: QFormLayout | None = None
-        self.tick = QCheckBox()
+        self.tick = QCheckBox("leave out")
         self.tick.setToolTip(_HINT)
         self.edit_button = QPushButton("Edit …")
         self.edit_button.setToolTip(_EDIT_HINT)
@@ -113,27 +115,21 @@ class InfoBarRow(QWidget):
     def _show(self) -> None:
         image = self._image
         bar = None if image is None else self._areas.bar(image)
-        layer = None if image is None else self._areas.layer(image)
-        has_area = layer is not None or (bar is not None and bar.rows is not None)
+        has_layer = image is not None and self._areas.layer(image) is not None
+        has_area = has_layer or (bar is not None and bar.rows is not None)
         is_over = bar is not None and bar.is_over_image
-        if image is not None and has_area:
-            self._show_area(image, "" if bar is None or layer is not None else bar.why)
-        elif bar is not None:
-            self.line.setText(bar.why)
+        if image is not None and bar is not None:
+            self.tick.setChecked(self._areas.is_left_out(image))
+            self.line.setText(self._text(image, bar.why, has_area=has_area, has_layer=has_layer))
         self.tick.setVisible(has_area)
-        self.line.setVisible(bool(self.line.text()))
         if self._form is not None:
             self._form.setRowVisible(self, has_area or is_over)
         self.other_button.setVisible(image is not None and not has_area and not is_over)
 
-    def _show_area(self, image: Image, why: str) -> None:
-        area, is_left_out = self._areas.area(image), self._areas.is_left_out(image)
-        self.tick.setChecked(is_left_out)
-        if not is_left_out:
-            bar = self._areas.bar(image)
-            rows = None if bar is None or self._areas.layer(image) is not None else bar.rows
-            what = "what is on its layer" if rows is None else f"rows {rows[0]} to {rows[1] - 1}"
-        else:
-            what = "nothing yet: paint it" if area is None else area.where
-        self.tick.setText(button_text(f"leave out {what}"))
-        self.line.setText(why)
+    def _text(self, image: Image, why: str, *, has_area: bool, has_layer: bool) -> str:
+        """Return what the area is, and where it is from."""
+        if not has_area:
+            return why
+        area = self._areas.known_area(image)
+        where = _EMPTY if area is None else f"{area.where[:1].upper()}{area.where[1:]}."
+        return where if has_layer else f"{where} {why}"
