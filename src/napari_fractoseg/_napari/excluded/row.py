@@ -28,6 +28,7 @@ _EDIT_HINT = (
     "leaves nothing out"
 )
 
+_EDIT, _OTHER = "Edit …", "Leave out an area of the image …"
 _EMPTY = "Nothing yet: paint it on the layer."
 
 
@@ -58,10 +59,10 @@ class InfoBarRow(QWidget):
         self._form: QFormLayout | None = None
         self.tick = QCheckBox("leave out")
         self.tick.setToolTip(_HINT)
-        self.edit_button = QPushButton("Edit …")
+        self.edit_button = QPushButton(_EDIT)
         self.edit_button.setToolTip(_EDIT_HINT)
         self.line = plain_label()
-        self.other_button = small_button("Leave out an area of the image …", _EDIT_HINT)
+        self.other_button = small_button(_OTHER, _EDIT_HINT)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(1)
@@ -122,6 +123,7 @@ class InfoBarRow(QWidget):
             self.tick.setChecked(self._areas.is_left_out(image))
             self.line.setText(self._text(image, bar.why, has_area=has_area, has_layer=has_layer))
         self.tick.setVisible(has_area)
+        self.edit_button.setText(_EDIT if has_area else _OTHER)
         if self._form is not None:
             self._form.setRowVisible(self, has_area or is_over)
         self.other_button.setVisible(image is not None and not has_area and not is_over)
