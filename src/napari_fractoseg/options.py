@@ -140,4 +140,5 @@ def refusal(error: pydantic.ValidationError) -> str:
     """Return the first error of pydantic as a sentence: the entry, its value, what is allowed."""
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
-    return f"{where} is {first['input']!r:.80}. {first['msg'].rstrip('.')}."
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{where} is {first['input']!r:.80}. {message}."

@@ -49,6 +49,12 @@ class Box:
             and other.column0 < self.column1
         )
 
+    def clipped(self, shape: tuple[int, int]) -> Box:
+        """Return the part of the box in a plane of some rows and columns; it may be empty."""
+        rows, columns = shape
+        row0, column0 = min(self.row0, rows), min(self.column0, columns)
+        return Box(row0, min(self.row1, rows), column0, min(self.column1, columns))
+
     def bands(self, most_px: int, multiple: int = 1) -> Iterator[Box]:
         """Yield bands of rows, about `most_px` pixels each; each starts at a multiple of rows."""
         rows, columns = self.shape

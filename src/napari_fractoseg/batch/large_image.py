@@ -123,6 +123,10 @@ class StreamedRun:
         for kind, output in self._outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             yield from as_part(self._describe(kind, output), self._total, self._total, "finishing")
+            if kind == LABELS:
+                yield from as_part(
+                    output.add_mask(self._stack.excluded), self._total, self._total, "finishing"
+                )
             yield from as_part(output.write_tiff(), self._total, self._total, "writing TIFF")
         arrays = {kind: output.array for kind, output in self._outputs.items()}
         return Prediction(
@@ -197,6 +201,7 @@ class StreamedRun:
             "axes": [asdict(axis) for axis in self._stack.axes or ()],
             "dtype": "uint8" if kind == LABELS else "float32",
             "image": self._sha256,
+            "excluded": {} if self._stack.excluded is None else self._stack.excluded.to_dict(),
             "channel": self._task.settings.channel,
             "arrays": list(self._task.arrays),
             "model": self._model.digest,
@@ -238,7 +243,7 @@ class StreamedRun:
 
     @property
     def _plane_shape(self) -> tuple[int, int]:
-        return self._stack.shape[-2], self._stack.shape[-1]
+        return self._stack.used_shape
 
     @property
     def _total(self) -> int:

@@ -59,4 +59,5 @@ def record_of(
         tile_px=tile_px,
         halo_px=halo_px,
         version=__version__,
+        excluded={} if stack.excluded is None else stack.excluded.to_dict(),
     )

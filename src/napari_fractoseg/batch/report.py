@@ -69,6 +69,9 @@ class FileResult:
     fractions : DataFrame or None
         Area fractions: ``file``, ``plane``, the columns of `measure.class_fractions`, and a
         ``note`` for planes that were left unlabelled; their fractions are NaN.
+    excluded : dict of str to object
+        What was left out of the image as its info bar: ``rows``, and ``source`` in words; or why
+        nothing was.
     """
 
     path: Path
@@ -88,6 +91,7 @@ class FileResult:
     tile_px: int = 0
     halo_px: int = 0
     fractions: pd.DataFrame | None = None
+    excluded: Mapping[str, Any] = field(default_factory=dict)
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""

@@ -38,7 +38,7 @@ from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.batch.tasks import SegmentTask, refusal_of_second_run
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import check_writable, hold, sweep_drafts
-from napari_fractoseg.images import LazyPlane, MicrographStack
+from napari_fractoseg.images import ExcludedArea, LazyPlane, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
@@ -264,7 +264,7 @@ def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileR
     try:
         task.refuse_long_names()
         sha256 = task.sha256()
-        stack = task.read()
+        stack, bar = task.opened()
         task.refuse_long_names(stack.shape[:-2])
         task.out.mkdir(parents=True, exist_ok=True)
         refuse_full_disk(task.out, math.prod(stack.shape), len(task.arrays) - 1)
@@ -272,6 +272,7 @@ def _segment_job(task: SegmentTask, workers: Workers | None = None) -> Job[FileR
             result = yield from _segment_streamed(task, stack, sha256, workers)
         else:
             result = yield from _segment_loaded(task, stack)
+        result = replace(result, excluded=bar.to_dict())
     except Exception as error:  # noqa: BLE001 - any file may hold anything
         details = "" if isinstance(error, FractosegError) else traceback.format_exc()
         result = replace(_failed(task.path, error), details=details)
@@ -319,7 +320,9 @@ def _segment_loaded(task: SegmentTask, stack: MicrographStack) -> Job[FileResult
 def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction) -> FileResult:
     """Return the result of an image whose labels and uncertainty are computed."""
     name, left_out = task.path.name, prediction.left_out.values()
-    tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
+    tables = [
+        _fractions_of_plane(name, index, prediction, stack.excluded) for index in stack.indices()
+    ]
     is_partial = prediction.is_partial or any(plane.is_damaged for plane in left_out)
     return FileResult(
         task.path,
@@ -350,7 +353,7 @@ def _with_overlays(
     for index in stack.indices() if task.settings.overlay else ():
         if index in prediction.left_out and prediction.left_out[index].is_damaged:
             continue  # there is nothing to show
-        plane = stack.plane(index).data
+        plane = replace(stack, excluded=None).plane(index).data  # the bar is shown as it is
         if isinstance(plane, LazyPlane):
             note = (
                 f"{task.path.name}: no overlay is drawn of planes of more than 64 megapixels; open "
@@ -364,10 +367,13 @@ def _with_overlays(
     return replace(result, outputs=(*result.outputs, *written))
 
 
-def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Prediction) -> pd.DataFrame:
+def _fractions_of_plane(
+    file: str, index: tuple[int, ...], prediction: Prediction, area: ExcludedArea | None
+) -> pd.DataFrame:
     labels: Any = prediction.labels
     plane = labels[index] if isinstance(labels, np.ndarray) else LazyPlane(labels, index)
-    table = class_fractions(plane, prediction.scheme)
+    excluded = None if area is None else area.of_plane(index)
+    table = class_fractions(plane, prediction.scheme, excluded=excluded)
     table.insert(0, "file", file)
     table.insert(1, "plane", " ".join(map(str, index)) or "0")
     left_out = prediction.left_out.get(index)

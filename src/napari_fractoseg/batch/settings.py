@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from napari_fractoseg.images.bar_choice import AUTO, BarChoice
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.options import described
@@ -93,3 +94,4 @@ class SegmentSettings:
             "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
         ),
     ] = None
+    exclude_bar: BarChoice = AUTO

@@ -24,6 +24,8 @@ from napari_fractoseg.images import (
     read_image,
     read_stack,
 )
+from napari_fractoseg.images.bar_choice import Bar, without_bar
+from napari_fractoseg.images.stacks import natural_order
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.registry import find_model
@@ -104,17 +106,24 @@ class SegmentTask:
         return self.settings.name or self.path.stem
 
     def read(self) -> MicrographStack:
-        """Open the image.
+        """Open the image; its info bar is excluded.
 
         Raises
         ------
         ImageError
             If it cannot be read.
         """
-        channel = self.settings.channel
+        return self.opened()[0]
+
+    def opened(self) -> tuple[MicrographStack, Bar]:
+        """Open the image as `read` does; return what is left out of it as well, and why."""
+        channel, paths = self.settings.channel, [self.path]
         if self.is_stack:
-            return read_stack(self.path, channel=channel)
-        return read_image(self.path, channel=channel)
+            stack = read_stack(self.path, channel=channel)
+            paths = sorted(find_images(self.path), key=lambda path: natural_order(path.name))
+        else:
+            stack = read_image(self.path, channel=channel)
+        return without_bar(stack, self.settings.exclude_bar, paths)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the image, of a stack that of all planes; empty if missing."""

@@ -26,6 +26,7 @@ from napari_fractoseg.cli.options import (
     watch,
 )
 from napari_fractoseg.files import refuse_existing
+from napari_fractoseg.images.excluded import ExcludedArea
 from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["demo", "segment"]
 
 MOST_ROWS = 24
+_MOST_NAMES = 3
 
 
 @command
@@ -206,6 +208,7 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
         make_console().print("Part of the fracture modes' area:", table)
         if len(fractions) > MOST_ROWS:
             say(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
+    _print_bars(report)
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
@@ -217,6 +220,19 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
         f"Results, {' and '.join(path.name for path in report.paths)} are in {report.out}"
     )
+
+
+def _print_bars(report: BatchReport) -> None:
+    """Say which rows were left out, once for all files of which they are the same."""
+    files: dict[str, list[str]] = {}
+    for result in report.segmented:
+        if result.excluded.get("rows"):
+            area = ExcludedArea.from_dict(result.excluded, result.shape)
+            text = f"{area.rows_text} left out (info bar). {area.source}" if area else ""
+            files.setdefault(text, []).append(result.path.name)
+    for text, names in files.items():
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        say(f"{', '.join(names[:_MOST_NAMES])}{more}: {text}")
 
 
 def _print_agreement(confusion: Confusion) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.arrays import Remaining, percentiles
+from napari_fractoseg.arrays import Remaining, blocks, percentiles
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.info_bar import InfoBar
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray
@@ -83,6 +83,18 @@ class ExcludedArea:
             return None
         return cls(tuple(shape), bands=(bar.rows,), source=bar.why)
 
+    @property
+    def used_shape(self) -> tuple[int, int]:
+        """Rows and columns of a plane without a bar at the lower edge: tiles are laid over them.
+
+        Raises
+        ------
+        ImageError
+            If all rows are excluded.
+        """
+        plane = self.of_plane((0,) * (len(self.shape) - 2))
+        return plane.used_rows[1], self.shape[-1]
+
     def of_plane(self, index: tuple[int, ...] = ()) -> PlaneMask:
         """Return the mask of a plane, by its index on the leading axes."""
         mask: Any = self.mask
@@ -90,6 +102,22 @@ class ExcludedArea:
             mask = _AtPlane(mask, index)
         rows, columns = self.shape[-2:]
         return PlaneMask((rows, columns), self.bands, mask)
+
+    @property
+    def rows_text(self) -> str:
+        """Rows of the bands for users, such as ``rows 691 to 767``; empty without any."""
+        spans = [f"{first} to {end - 1}" for first, end in self.bands]
+        return f"rows {listed(spans)}" if spans else ""
+
+    def joined(self, other: ExcludedArea | None) -> ExcludedArea:
+        """Return the area that is excluded here or in another one of the same image."""
+        if other is None:
+            return self
+        source = " ".join(dict.fromkeys(filter(None, (self.source, other.source))))
+        masks = [area.mask for area in (self, other) if area.mask is not None]
+        mask = masks[0] if len(masks) < 2 else _Either(self.shape, masks)
+        bands = tuple(dict.fromkeys((*self.bands, *other.bands)))
+        return ExcludedArea(self.shape, bands, mask if masks else None, source)
 
     def to_dict(self) -> dict[str, Any]:
         """Return rows and source as plain JSON types; of a mask only that there is one."""
@@ -196,6 +224,26 @@ class PlaneMask(LazyArray):
         first, end = self.used_rows
         return self._mask is None and not self._rows[first:end].any()
 
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left of the plane."""
+        return bool(self._rows.all()) or (
+            self._mask is not None and all(block.all() for block in blocks(self))
+        )
+
+    def remaining(self, plane: ArrayLike) -> ArrayLike | Remaining:
+        """Return the elements of a plane that are left, for statistics."""
+        if self.is_bands and isinstance(plane, np.ndarray):
+            return plane[slice(*self.used_rows)]
+        return Remaining(plane, self)
+
+    def in_box(self, rows: slice, columns: slice) -> npt.NDArray[np.bool_] | None:
+        """Return the mask in a part of the plane; None if nothing is excluded there."""
+        if self._mask is None and not self._rows[rows].any():
+            return None
+        found = self[rows, columns]
+        return found if found.any() else None
+
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[np.bool_]:
         columns = np.zeros(self.shape[1], np.bool_)[keys[1]]
         found: npt.NDArray[np.bool_] = np.logical_or.outer(self._rows[keys[0]], columns)
@@ -213,6 +261,19 @@ class _AtPlane(LazyArray):
 
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
         return np.asarray(self._array[(*self._index, *keys)])
+
+
+class _Either(LazyArray):
+    """What one of several masks excludes; each has the shape of the image, or of a plane."""
+
+    def __init__(self, shape: tuple[int, ...], masks: Sequence[ArrayLike]) -> None:
+        super().__init__(shape, np.bool_)
+        self._masks = masks
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[np.bool_]:
+        parts = [np.asarray(m[keys[-2:] if len(m.shape) == 2 else keys]) != 0 for m in self._masks]
+        found: npt.NDArray[np.bool_] = functools.reduce(np.logical_or, parts)
+        return found
 
 
 class FilledPlane(LazyArray):
@@ -239,7 +300,7 @@ class FilledPlane(LazyArray):
 
     @functools.cached_property
     def _fill(self) -> Any:
-        remaining = Remaining(self._plane, self._mask)
+        remaining = self._mask.remaining(self._plane)
         if not math.prod(remaining.shape):
             raise ImageError("All of the image is excluded. Exclude less of it.")
         (median,) = percentiles(remaining, [50])

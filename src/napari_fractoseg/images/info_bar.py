@@ -42,6 +42,8 @@ _FEWEST_EDGES = 12
 _MARK_PART = 0.04
 """Least width of a micron bar that is drawn over the image, as a part of the columns."""
 
+_MOST_BAND_PX = 2**24
+"""Pixels near an edge that are looked at: of images of more than 64 megapixels, fewer rows."""
 _FEWEST_LEVELS = 32
 """Least number of grey levels of an image."""
 
@@ -105,7 +107,7 @@ def find_info_bar(image: ArrayLike, facts: SemFacts | None = None) -> InfoBar:
         )
     lower, upper = _band(image, "lower"), _band(image, "upper")
     for edge, band in (("lower", lower), ("upper", upper)):
-        height = _height(band)
+        height = _height(band, n_rows)
         if height:
             rows = (n_rows - height, n_rows) if edge == "lower" else (0, height)
             return InfoBar(rows, f"At the {edge} edge there is a band of one grey level with text.")
@@ -125,7 +127,7 @@ def find_info_bar(image: ArrayLike, facts: SemFacts | None = None) -> InfoBar:
 def _band(image: ArrayLike, edge: Literal["lower", "upper"]) -> npt.NDArray[np.float64]:
     """Return the rows near an edge as grey levels, the outermost first, scaled to 0-1."""
     n_rows = image.shape[0]
-    count = int(n_rows * MOST_BAR) + 1
+    count = min(int(n_rows * MOST_BAR) + 1, _MOST_BAND_PX // max(image.shape[1], 1) + 1)
     rows = slice(max(n_rows - count, 0), n_rows) if edge == "lower" else slice(0, count)
     raw: npt.NDArray[Any] = np.asarray(image[rows])
     grey = to_grey(raw) if raw.ndim == 3 else raw.astype(np.float64)
@@ -136,8 +138,8 @@ def _band(image: ArrayLike, edge: Literal["lower", "upper"]) -> npt.NDArray[np.f
     return (grey - low) / (high - low)
 
 
-def _height(band: npt.NDArray[np.float64]) -> int:
-    """Return the number of rows of a bar at the edge of a band; 0 if there is none."""
+def _height(band: npt.NDArray[np.float64], n_rows: int) -> int:
+    """Return the rows of a bar at the edge of an image of `n_rows` rows; 0 if there is none."""
     if len(band) < _FEWEST_ROWS or band.shape[1] < _FEWEST_ROWS:
         return 0
     middle = np.median(band, axis=1)
@@ -151,7 +153,7 @@ def _height(band: npt.NDArray[np.float64]) -> int:
     clean = (away <= tolerance).mean(axis=1) >= _CLEAN
     last = _last_row(on_ground.mean(axis=1), clean, first)
     height = 0 if last is None else last + 1
-    if not max(_FEWEST_ROWS, _LEAST_PART * len(band) / MOST_BAR) <= height < len(band):
+    if not max(_FEWEST_ROWS, _LEAST_PART * n_rows) <= height < len(band):
         return 0
     inside = slice(first, height)
     return height if _has_text(band[inside], on_ground[inside], ground) else 0

@@ -17,6 +17,7 @@ __all__ = [
     "ArrayLike",
     "AtIndex",
     "Converted",
+    "FirstRows",
     "LazyArray",
     "at_index",
     "chunk_counts",
@@ -165,6 +166,28 @@ class Converted(LazyArray):
     def chunk_counts(self, at: Mapping[int, int]) -> list[ChunkCount]:
         """Count the chunks of the array that is converted."""
         return chunk_counts(self._data, at if self._sample_axis is None else {})
+
+
+class FirstRows(LazyArray):
+    """The first rows of a plane.
+
+    Parameters
+    ----------
+    data : array of shape (Y, X)
+        Lazy array to view.
+    n_rows : int
+        Number of rows that are kept.
+    """
+
+    def __init__(self, data: Any, n_rows: int) -> None:
+        super().__init__((n_rows, data.shape[1]), data.dtype)
+        self._data = data
+
+    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
+        rows: Any = range(self.shape[0])[keys[0]]
+        if isinstance(rows, range):
+            rows = slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)
+        return np.asarray(self._data[rows, keys[1]])
 
 
 def at_index(data: Any, axis: int, index: int) -> Any:

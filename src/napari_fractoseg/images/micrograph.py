@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.arrays import Remaining, is_constant, n_not_finite
+from napari_fractoseg.arrays import is_constant, n_not_finite
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis, edges_um
 from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.excluded import ExcludedArea, FilledPlane, PlaneMask
-from napari_fractoseg.images.lazy import ArrayLike, LazyArray
+from napari_fractoseg.images.lazy import ArrayLike, FirstRows, LazyArray
 from napari_fractoseg.images.normalisation import GreyRange, to_grey
 from napari_fractoseg.text import listed, size_text
 
@@ -91,13 +91,28 @@ class Micrograph:
             self._refuse_not_finite()
         if self.excluded is None:
             return GreyRange.of(self.data)
-        return GreyRange.of(Remaining(self.data, self.excluded))
+        return GreyRange.of(self.excluded.remaining(self.data))
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         rows, columns = self.data.shape
         return rows, columns
+
+    @property
+    def used_shape(self) -> tuple[int, int]:
+        """Rows and columns without a bar at the lower edge: tiles are laid over them."""
+        rows, columns = self.shape
+        return (rows if self.excluded is None else self.excluded.used_rows[1]), columns
+
+    @property
+    def used(self) -> Any:
+        """Grey levels of `used_shape`: beyond a bar, an image goes on as beyond its edge."""
+        n_rows = self.used_shape[0]
+        if n_rows == self.shape[0]:
+            return self.data
+        is_lazy = isinstance(self.data, LazyArray)
+        return FirstRows(self.data, n_rows) if is_lazy else self.data[:n_rows]
 
     @property
     def is_constant(self) -> bool:
@@ -205,6 +220,12 @@ class MicrographStack:
         """Shape without the colour axis: (..., Y, X)."""
         shape = tuple(int(n) for n in self.data.shape)
         return shape[:-1] if self.rgb else shape
+
+    @property
+    def used_shape(self) -> tuple[int, int]:
+        """Rows and columns of a plane without a bar at the lower edge: tiles are laid over them."""
+        rows, columns = self.shape[-2:]
+        return (rows, columns) if self.excluded is None else self.excluded.used_shape
 
     @property
     def pixel_size(self) -> PixelSize:

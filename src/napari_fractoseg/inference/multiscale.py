@@ -130,7 +130,7 @@ class PlaneWindows:
     """
 
     def __init__(self, plane: Micrograph, transfers: Transfers) -> None:
-        self._plane, self._transfers = plane, transfers
+        self._plane, self._transfers, self._used = plane, transfers, plane.used
         self._dtype = np.dtype(plane.data.dtype)
         self._table: torch.Tensor | None = None
         if transfers.by_table and self._dtype.kind in "iu" and self._dtype.itemsize <= 2:
@@ -148,7 +148,7 @@ class PlaneWindows:
         """
         parts = []
         for slab in window.bands(_SLAB_BYTES // self._dtype.itemsize, reduction):
-            levels = self._brought(reflected_window(self._plane.data, slab))
+            levels = self._brought(reflected_window(self._used, slab))
             for band in slab.bands(_BAND_PX, reduction):
                 grey = self._normalised(levels[band.relative_to(slab).slices])
                 parts.append(reduced(grey[None, None], reduction))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from napari_fractoseg.errors import ImageError
@@ -77,8 +78,8 @@ class PlaneRun:
         self._engine, self._model = engine, engine.model_for(total)
         self._plane, self._record, self._write_behind = plane, record, write_behind
         self._labels, self._uncertainties = labels, uncertainties
-        self._within = within
-        self._work = work_of(engine.levels, plane.shape, within)
+        self._shape, self._within = plane.used_shape, within
+        self._work = work_of(engine.levels, self._shape, within)
         self._done = self._n_tiles = 0
         with self._memory():
             self._windows = PlaneWindows(plane, engine.transfers)
@@ -101,8 +102,8 @@ class PlaneRun:
         """Compute a part of the plane at one scale level, and each tile of it at the finer ones."""
         level, finer = levels[0], levels[1:]
         size = 1 if finer else self._engine.batch_size
-        for tiles in tile_batches(level, self._plane.shape, within, size):
-            batch = [tile for tile in tiles if not self._is_written(tile, finer)]
+        for tiles in tile_batches(level, self._shape, within, size):
+            batch = [tile for tile in tiles if not self._is_done(tile, finer)]
             self._done += sum(self._cost(t, level, finer) for t in tiles if t not in batch)
             if not batch:
                 continue
@@ -114,18 +115,26 @@ class PlaneRun:
                 else:
                     self._decide(tile, (*coarser, own))
 
-    def _is_written(self, tile: Tile, finer: Sequence[Level]) -> bool:
-        """Whether a tile, or all finer tiles in it, were written by an earlier run."""
+    def _is_done(self, tile: Tile, finer: Sequence[Level]) -> bool:
+        """Whether a tile, or all finer tiles in it, were written before, or are all excluded."""
+        excluded = self._excluded(tile.core)
+        if excluded is not None and excluded.all():
+            return True
         if self._journal is None:
             return False
         if not finer:
             return (self._index, tile.core) in self._journal
-        inner = finer[0].tiler.tiles(self._plane.shape, tile.core)
-        return all(self._is_written(part, finer[1:]) for part in inner)
+        inner = finer[0].tiler.tiles(self._shape, tile.core)
+        return all(self._is_done(part, finer[1:]) for part in inner)
+
+    def _excluded(self, core: Box) -> npt.NDArray[np.bool_] | None:
+        """Return the excluded pixels of a core; None if there are none."""
+        mask = self._plane.excluded
+        return None if mask is None else mask.in_box(*core.slices)
 
     def _cost(self, tile: Tile, level: Level, finer: Sequence[Level]) -> int:
         """Return the work of a tile, finer tiles in it and flips included."""
-        below = work_of(finer, self._plane.shape, tile.core).cells if finer else 0
+        below = work_of(finer, self._shape, tile.core).cells if finer else 0
         return self._model.n_flips * (cells_of(tile, level.scale) + below)
 
     def _see(self, level: Level, batch: Sequence[Tile]) -> Job[torch.Tensor]:
@@ -158,8 +167,12 @@ class PlaneRun:
         def deliver() -> None:
             if not np.isfinite(sum_there()):
                 raise self._engine.no_numbers()
+            excluded = self._excluded(tile.core)
             for canvas, fetched in coming:
-                canvas.put(tile, fetched())
+                found = fetched()
+                if excluded is not None:
+                    found = np.where(excluded, found.dtype.type(0), found)
+                canvas.put(tile, found)
             if self._journal is not None:
                 self._journal.note(self._index, tile.core)
             self._record.n_tiles += 1
@@ -186,7 +199,11 @@ def measured_plane(
     known_range : GreyRange, optional
         Grey range of the plane, if it was measured before.
     """
+    area = image.excluded
     try:
+        if area is not None and area.of_plane(index).is_all:
+            name = f"{image.name}, {image.plane_name(index)}" if index else image.name
+            return LeftOut(f"{name}: all of it is excluded; left unlabelled.", is_damaged=False)
         plane = image.plane(index, known_range)
         if known_range is None and plane.is_constant:
             reason = f"{plane.name}: all grey levels are {plane.data[0, 0]:g}; left unlabelled."

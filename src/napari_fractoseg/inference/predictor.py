@@ -6,6 +6,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -14,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.errors import OutOfMemoryError
-from napari_fractoseg.images import ChunkWatch, GreyRange, Micrograph, MicrographStack, has_colours
+from napari_fractoseg.images import (
+    ChunkWatch,
+    ExcludedArea,
+    GreyRange,
+    Micrograph,
+    MicrographStack,
+    has_colours,
+)
+from napari_fractoseg.images.bar_choice import without_bar
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
 from napari_fractoseg.inference.multiscale import work_of
@@ -141,7 +150,7 @@ class Predictor:
         image : MicrographStack
             The whole image.
         """
-        cells = work_of(self.engine.levels, (image.shape[-2], image.shape[-1]), None).cells
+        cells = work_of(self.engine.levels, image.used_shape, None).cells
         self.engine.expected_cells = cells * self.model.n_flips * image.n_planes
 
     def run_into(
@@ -195,12 +204,18 @@ class Predictor:
         Notes
         -----
         A plane of one grey level shows nothing and is left unlabelled, as is one
-        with NaN or infinite values in a stack that has others.
+        with NaN or infinite values in a stack that has others, and one that is excluded as a
+        whole. Excluded pixels stay, or become, 0; what they show changes no other label. Rows of
+        a bar at the lower edge are not written at all: the others get exactly the labels of the
+        image without it.
         """
         record = RunRecord() if record is None else record
         chosen = list(image.indices()) if planes is None else list(planes)
         engine = self.engine
-        work = work_of(engine.levels, (image.shape[-2], image.shape[-1]), within)
+        within = None if within is None else within.clipped(image.used_shape)
+        if within is not None and 0 in within.shape:
+            return
+        work = work_of(engine.levels, image.used_shape, within)
         steps = work.cells * self.model.n_flips
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
@@ -262,6 +277,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: Literal[False] = False,
+    exclude: Any = None,
 ) -> npt.NDArray[np.uint8]: ...
 
 
@@ -273,6 +289,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: Literal[True],
+    exclude: Any = None,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]: ...
 
 
@@ -283,6 +300,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: bool = False,
+    exclude: npt.ArrayLike | ExcludedArea | str | None = None,
 ) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Segment an image or stack: give each pixel its class.
 
@@ -298,6 +316,10 @@ def segment(
         Whether the last axis holds colours; required where its length is 1 to 4.
     confidence : bool
         Whether to return the confidence as well.
+    exclude : array of shape (Y, X) or (..., Y, X), ExcludedArea or str, optional
+        What shows no specimen: a mask that is not 0 there, or rows of an info bar:
+        ``"auto"`` (found in the first plane), ``"77"`` (number of rows at the lower edge) or
+        ``"691:768"``. Labels and confidence are 0 there, and what it shows changes no others.
 
     Returns
     -------
@@ -339,6 +361,8 @@ def segment(
     ((96, 128), dtype('float32'))
     """
     stack = image if isinstance(image, MicrographStack) else _stack_of(image, rgb)
+    if exclude is not None:
+        stack = _excluding(stack, exclude)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
     predictor = Predictor(model, choose_device(device), with_confidence=confidence)
@@ -348,6 +372,17 @@ def segment(
     if prediction.confidence is None:
         return prediction.labels
     return prediction.labels, prediction.confidence
+
+
+def _excluding(stack: MicrographStack, exclude: Any) -> MicrographStack:
+    """Return an image of which an area is excluded, beside what was excluded before."""
+    if isinstance(exclude, str):
+        return without_bar(stack, exclude)[0]
+    if not isinstance(exclude, ExcludedArea):
+        mask = exclude if hasattr(exclude, "shape") else np.asarray(exclude)
+        exclude = ExcludedArea(stack.shape, mask=mask)
+    area = exclude if stack.excluded is None else stack.excluded.joined(exclude)
+    return replace(stack, excluded=area)
 
 
 def _stack_of(image: Any, rgb: bool | None) -> MicrographStack:

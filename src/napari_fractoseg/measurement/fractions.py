@@ -17,7 +17,7 @@ from napari_fractoseg.classes import ClassScheme
 __all__ = ["class_fractions", "fractions_of_counts", "fractions_of_planes", "parts_of"]
 
 
-def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
+def class_fractions(labels: Any, scheme: ClassScheme, *, excluded: Any = None) -> pd.DataFrame:
     r"""Measure the area fraction of each class.
 
     Parameters
@@ -26,6 +26,8 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
         Class values of `scheme`; 0 is unlabelled. A `LazyPlane` is read in parts.
     scheme : ClassScheme
         Classes of the label values.
+    excluded : array of bool, shape of the labels, optional
+        Pixels that do not count as a part of the image, such as an info bar; they are unlabelled.
 
     Returns
     -------
@@ -44,8 +46,8 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
     Notes
     -----
     With :math:`A_k` the number of pixels of class :math:`k`, :math:`A` the
-    number of all pixels, unlabelled ones among them, and :math:`M` the fracture
-    modes,
+    number of all pixels that are not excluded, unlabelled ones among them, and
+    :math:`M` the fracture modes,
 
     .. math::
 
@@ -66,7 +68,12 @@ def class_fractions(labels: Any, scheme: ClassScheme) -> pd.DataFrame:
     >>> table.fraction_of_modes.tolist()
     [0.25, 0.75, nan]
     """
-    return fractions_of_planes([labels if hasattr(labels, "dtype") else np.asarray(labels)], scheme)
+    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
+    if excluded is None:
+        return fractions_of_planes([labels], scheme)
+    scheme.check_labels(labels)
+    n_px = math.prod(labels.shape) - value_counts(excluded).get(1, 0)
+    return fractions_of_counts(value_counts(labels), n_px, scheme)
 
 
 def fractions_of_planes(planes: Iterable[Any], scheme: ClassScheme) -> pd.DataFrame:

@@ -27,11 +27,12 @@ from napari_fractoseg.files import (
     synced_tree,
     write_bytes,
 )
-from napari_fractoseg.images import Axis, read_image
+from napari_fractoseg.images import Axis, ExcludedArea, read_image
 from napari_fractoseg.images.axes import edges_um
 from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.results.excluded import EXCLUDED, mask_job
 from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.results.record import LabelRecord
@@ -57,6 +58,7 @@ _LEADING_AXES = ((), ("z",), ("t", "z"), ("t", "c", "z"))
 """Names of the axes before Y and X by their number, for images that name none."""
 _VERSION = "0.5"
 _OLD = ".old"
+_MASK_RGBA = (128, 128, 128, 255)
 
 
 class ZarrLabels:
@@ -197,6 +199,36 @@ class ZarrLabels:
         group.attrs["ome"] = metadata
         if record is not None:
             group.attrs[FRACTOSEG_ATTRIBUTE] = record.to_dict()
+
+    def add_mask(self, area: ExcludedArea | None) -> Job[None]:
+        """Add the mask of what was left out of the image, to OME-Zarr; call `describe` before.
+
+        Parameters
+        ----------
+        area : ExcludedArea or None
+            What was left out; None for nothing.
+
+        Yields
+        ------
+        Progress
+            After each chunk of the mask.
+        """
+        if area is None or self.path.suffix != _ZARR:
+            return
+        group = zarr.open_group(self.draft, mode="r+")
+        (multiscale,) = group.attrs["ome"]["multiscales"]
+        metadata = {
+            "version": _VERSION,
+            "multiscales": [
+                {**multiscale, "name": EXCLUDED, "datasets": multiscale["datasets"][:1]}
+            ],
+            "image-label": {
+                "colors": [{"label-value": 1, "rgba": list(_MASK_RGBA)}],
+                "properties": [{"label-value": 1, "class": EXCLUDED}],
+                "source": {"image": "../../"},
+            },
+        }
+        yield from mask_job(group, area, CHUNK_PX, metadata)
 
     def write_tiff(self) -> Job[None]:
         """Write the TIFF of a result that becomes one, into the draft; call `describe` before.

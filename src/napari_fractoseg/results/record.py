@@ -10,7 +10,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ class LabelRecord:
         Width of the halo around the core in pixels.
     version : str
         Version of the program that wrote the labels.
+    excluded : dict of str to object
+        What of the image was left out, as `ExcludedArea.to_dict` says it; empty for nothing.
 
     Examples
     --------
@@ -99,6 +101,7 @@ class LabelRecord:
     tile_px: int = 0
     halo_px: int = 0
     version: str = ""
+    excluded: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -110,14 +113,14 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        kinds = {"str": str, "bool": bool, "int": int}
+        kinds = {"str": str, "bool": bool, "int": int, "dict[str, Any]": dict}
         try:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:
                     return None
-                for field in fields(cls):
-                    kind = kinds.get(str(field.type), object)
-                    if field.name in known and not isinstance(known[field.name], kind):
+                for one in fields(cls):
+                    kind = kinds.get(str(one.type), object)
+                    if one.name in known and not isinstance(known[one.name], kind):
                         return None
                 return cls(**{**known, "scheme": ClassScheme.from_dict(data["scheme"])})
         except FractosegError:

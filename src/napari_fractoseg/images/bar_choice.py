@@ -1,0 +1,171 @@
+"""Which rows of an image are left out as its info bar: those that are found, or given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.calibration import SemFacts
+from napari_fractoseg.images.excluded import ExcludedArea
+from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
+from napari_fractoseg.images.micrograph import LazyPlane, MicrographStack
+from napari_fractoseg.images.reading import safe_facts
+
+__all__ = ["AUTO", "Bar", "BarChoice", "chosen_bar", "without_bar"]
+
+AUTO, _NONE = "auto", "none"
+_ROWS = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
+_WAYS = (
+    "Give auto, none, a number of rows at the lower edge (77), or the first row and the one after "
+    "the last, counted from 0 (691:768)."
+)
+
+
+def _checked(choice: str) -> str:
+    found = _ROWS.fullmatch(choice)
+    if choice in (AUTO, _NONE):
+        return choice
+    if found is None or (found[2] is not None and int(found[1]) >= int(found[2])):
+        raise ValueError(_WAYS)
+    return choice
+
+
+BarChoice = Annotated[
+    str,
+    AfterValidator(_checked),
+    Field(
+        description="Rows to leave out as the info bar of the microscope: auto (found in each "
+        "file by its metadata, or by the band of one grey level with text), none, a number of rows "
+        "at the lower edge (77), or the first row and the one after the last, counted from 0 "
+        "(691:768). Labels there are 0, and nothing is learnt from them."
+    ),
+]
+"""Choice of the user: ``auto``, ``none``, ``ROWS`` or ``FIRST:END``."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What is left out of an image as its info bar.
+
+    Parameters
+    ----------
+    area : ExcludedArea or None
+        The rows; None if nothing is left out.
+    why : str
+        Sentence for the user: where the rows come from, or why there are none.
+    notes : tuple of str
+        Sentences for the user on what else there is, such as text over the image.
+    """
+
+    area: ExcludedArea | None
+    why: str
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return rows and reason as plain JSON types."""
+        area = ExcludedArea((0, 0)) if self.area is None else self.area
+        return {**area.to_dict(), "source": self.why}
+
+
+def chosen_bar(stack: MicrographStack, choice: str = AUTO, facts: Sequence[SemFacts] = ()) -> Bar:
+    """Return the rows of an image that are left out, by the choice of the user.
+
+    Parameters
+    ----------
+    stack : MicrographStack
+        Image; of large ones only the rows near the edges are read.
+    choice : str
+        ``auto``, ``none``, a number of rows at the lower edge, or ``FIRST:END``.
+    facts : sequence of SemFacts
+        What the files of the first planes say (`sem_facts`). With ``auto`` these planes are
+        searched, and at least the first; if they differ, what is a bar in one of them is left out
+        of all.
+
+    Raises
+    ------
+    ImageError
+        If the choice is none of these, or the image does not have these rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.images import MicrographStack
+    >>> from napari_fractoseg.images.bar_choice import chosen_bar
+    >>> chosen_bar(MicrographStack(np.zeros((20, 30))), "4").area.bands
+    ((16, 20),)
+    """
+    if choice == _NONE:
+        return Bar(None, "No info bar was looked for.")
+    if choice != AUTO:
+        return _given(stack, choice)
+    bars = [
+        find_info_bar(LazyPlane(stack.data, index, stack.rgb), one)
+        for index, one in zip(stack.indices(), facts or (SemFacts(),), strict=False)
+    ]
+    return _joined(stack, bars)
+
+
+def without_bar(
+    stack: MicrographStack, choice: str = AUTO, paths: Sequence[Path] = ()
+) -> tuple[MicrographStack, Bar]:
+    """Return an image with its info bar as excluded area and notes on it, and the bar.
+
+    Parameters
+    ----------
+    stack : MicrographStack
+        Image; what is excluded of it already stays so.
+    choice : str
+        As in `chosen_bar`.
+    paths : sequence of Path
+        File of the image, or of each plane, for what it says of the bar.
+    """
+    facts = [safe_facts(path) for path in paths] if choice == AUTO else []
+    bar = chosen_bar(stack, choice, facts)
+    area = bar.area if stack.excluded is None else stack.excluded.joined(bar.area)
+    return replace(stack, excluded=area, notes=(*stack.notes, *bar.notes)), bar
+
+
+def _given(stack: MicrographStack, choice: str) -> Bar:
+    try:
+        _checked(choice)
+    except ValueError as error:
+        raise ImageError(f"{choice!r} says no rows of an info bar. {error}") from None
+    n_rows = stack.shape[-2]
+    first, _, end = choice.partition(":")
+    rows = (int(first), int(end)) if end else (n_rows - int(first), n_rows)
+    why = f"These rows were given ({choice})."
+    return Bar(ExcludedArea(stack.shape, bands=(rows,), source=why), why)
+
+
+def _joined(stack: MicrographStack, bars: Sequence[InfoBar]) -> Bar:
+    """Return the bar of a stack whose planes have these."""
+    over = [bar for bar in bars if bar.is_over_image]
+    notes = [f"{stack.name}: {over[0].why} It was segmented as well."] if over else []
+    found = [bar for bar in bars if bar.rows is not None]
+    if not found:
+        return Bar(None, bars[0].why, tuple(notes))
+    bands = _union([bar.rows for bar in found if bar.rows is not None])
+    area = ExcludedArea(stack.shape, bands, source=found[0].why)
+    if len({bar.rows for bar in bars}) > 1:
+        notes.append(
+            f"{stack.name}: {len(found)} of {len(bars)} planes have an info bar, not all of them "
+            f"in the same rows. Of all planes, {area.rows_text} are left out."
+        )
+    return Bar(area, found[0].why, tuple(notes))
+
+
+def _union(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return ranges of rows as few as possible, in order."""
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return tuple(joined)

@@ -1,0 +1,108 @@
+"""The excluded area that is recorded with labels, and its mask in an OME-Zarr group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images import ExcludedArea
+from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
+from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.results.record import read_record
+from napari_fractoseg.tiling import Box, grid
+
+__all__ = ["EXCLUDED", "excluded_of", "mask_job"]
+
+EXCLUDED = "excluded"
+"""Name of the label image of the mask, in the group ``labels`` of a result."""
+_GROUP = "labels"
+
+
+def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
+    """Return what was left out of the image when labels were made, as it is stored with them.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file or folder of an OME-Zarr group with labels.
+    shape : sequence of int
+        Shape of the labels, (..., Y, X).
+
+    Returns
+    -------
+    ExcludedArea or None
+        The area; None if nothing was left out, or there is no label record.
+
+    Raises
+    ------
+    ImageError
+        If what is recorded does not fit the labels, such as after they were cut.
+    """
+    record = read_record(path)
+    if record is None or not record.excluded:
+        return None
+    mask = None
+    if record.excluded.get("has_mask") and path.is_dir():
+        mask = ZarrPixels(open_array(path / _GROUP / EXCLUDED, "0"), path)
+    try:
+        return ExcludedArea.from_dict(record.excluded, shape, mask)
+    except (ImageError, TypeError, ValueError) as error:
+        raise ImageError(
+            f"{path}: the excluded area that is recorded with the labels does not fit them "
+            f"({error}). Segment the image again, or copy the file again."
+        ) from error
+
+
+def mask_job(
+    group: Any, area: ExcludedArea, chunk_px: int, metadata: Mapping[str, Any]
+) -> Job[None]:
+    """Write the mask of an excluded area as a label image into a group of OME-Zarr.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Group of the labels that the area belongs to.
+    area : ExcludedArea
+        What is excluded: 1 in the mask, 0 elsewhere.
+    chunk_px : int
+        Edge of a chunk in pixels; chunks without anything excluded are not written.
+    metadata : mapping
+        OME metadata of the mask.
+
+    Yields
+    ------
+    Progress
+        After each chunk.
+    """
+    labels = group.create_group(_GROUP, overwrite=True)
+    labels.attrs["ome"] = {"version": metadata["version"], "labels": [EXCLUDED]}
+    image = labels.create_group(EXCLUDED)
+    shape = area.shape
+    array = image.create_array(
+        "0",
+        shape=shape,
+        chunks=(*(1 for _ in shape[:-2]), *(min(chunk_px, n) for n in shape[-2:])),
+        dtype="uint8",
+        dimension_names=[axis["name"] for axis in metadata["multiscales"][0]["axes"]],
+    )
+    image.attrs["ome"] = dict(metadata)
+    boxes = list(_places(area, chunk_px))
+    for done, (index, box) in enumerate(boxes):
+        found = area.of_plane(index).in_box(*box.slices)
+        if found is not None:
+            array[(*index, *box.slices)] = found.astype(np.uint8)
+        yield Progress(done + 1, len(boxes), "mask of the excluded area")
+
+
+def _places(area: ExcludedArea, chunk_px: int) -> Iterator[tuple[tuple[int, ...], Box]]:
+    """Yield the chunks in which something may be excluded."""
+    for index in np.ndindex(area.shape[:-2]):
+        for box in grid((area.shape[-2], area.shape[-1]), chunk_px):
+            if area.mask is not None or any(
+                first < box.row1 and box.row0 < end for first, end in area.bands
+            ):
+                yield index, box
