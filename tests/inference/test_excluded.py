@@ -48,7 +48,9 @@ def predicted(model, image, area=None, tile_px=1024, **options):
 
 
 @pytest.mark.parametrize("tile_px", [1024, 64])
-@pytest.mark.parametrize("convert", [np.asarray, lambda a: a.astype(np.float32) / 7], ids=["uint8", "float32"])
+@pytest.mark.parametrize(
+    "convert", [np.asarray, lambda a: a.astype(np.float32) / 7], ids=["uint8", "float32"]
+)
 def test_a_bar_at_the_lower_edge_gives_the_labels_of_the_image_cut_off_there(
     model, tile_px, convert
 ):

@@ -168,8 +168,8 @@ class ExcludedArea:
     @property
     def where(self) -> str:
         """Words for the area, such as ``rows 691 to 767``; rows are counted from 0."""
-        rows = [f"rows {first} to {end - 1}" for first, end in self.bands]
-        return listed([*rows, *(["an area that was drawn"] if self.mask is not None else [])])
+        drawn = "" if self.mask is None else "an area that was drawn"
+        return listed(filter(None, (self.rows_text, drawn)))
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:

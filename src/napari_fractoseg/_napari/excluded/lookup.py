@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from napari.layers import Image, Labels
 
 from napari_fractoseg._napari.excluded.areas import areas_of
 from napari_fractoseg._napari.excluded.layer import area_in, is_excluded_layer
 from napari_fractoseg._napari.layer_metadata import facts_of
-from napari_fractoseg._napari.layers import images_of, stack_of
+from napari_fractoseg._napari.layers import images_of, stack_of, unwrapped
 from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images import ExcludedArea, MicrographStack
+from napari_fractoseg.results.excluded import excluded_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
 __all__ = ["area_of", "area_of_labels", "labels_mask", "stack_with_area"]
+
+
+_from_records: WeakKeyDictionary[Labels, tuple[Any, tuple[int, ...], ExcludedArea | None]] = (
+    WeakKeyDictionary()
+)
+"""Areas of labels whose image is not open: record, shape, and what it says."""
 
 
 def area_of(viewer: napari.viewer.Viewer, image: Image) -> ExcludedArea | None:
@@ -95,12 +104,22 @@ def _image_of(viewer: napari.viewer.Viewer, labels: Labels, shape: tuple[int, ..
 
 
 def _recorded(labels: Labels, shape: tuple[int, ...]) -> ExcludedArea | None:
-    """Return the rows that were left out when labels were made, as their record says."""
+    """Return what was left out when labels were made, as their record says, read once."""
     recorded = facts_of(labels).get("excluded")
-    if not isinstance(recorded, dict):
+    if not isinstance(recorded, dict) or not recorded:
         return None
+    labels = unwrapped(labels)
+    found = _from_records.get(labels)
+    if found is None or found[:2] != (recorded, shape):
+        found = _from_records[labels] = (recorded, shape, _read(labels, recorded, shape))
+    return found[2]
+
+
+def _read(labels: Labels, recorded: dict[str, Any], shape: tuple[int, ...]) -> ExcludedArea | None:
     try:
         with translated(ImageError, "The record of the excluded area cannot be read"):
+            if recorded.get("has_mask") and labels.source.path:
+                return excluded_of(Path(labels.source.path), shape)
             return ExcludedArea.from_dict(recorded, shape)
     except ImageError:  # made by hand, or of another image
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_fractoseg.errors import FractosegError, ImageError, translated
-from napari_fractoseg.images import InfoBar, MicrographStack, SemFacts, sem_facts
-from napari_fractoseg.images.reading import image_header
+from napari_fractoseg.images import InfoBar, MicrographStack, SemFacts
+from napari_fractoseg.images.reading import image_header, safe_facts
 from napari_fractoseg.images.stack_bar import find_bar_of_stack
 from napari_fractoseg.jobs import Job, Progress
 
@@ -40,12 +40,12 @@ def _facts(stack: MicrographStack, path: Path | None) -> SemFacts | None:
     """Return what the file says; None where it is no image, or the layer shows a part of it."""
     if path is None:
         return None
+    facts = safe_facts(path)
+    if facts.image_rows is None:
+        return facts
     try:
-        facts = sem_facts(path)
-        if facts.image_rows is not None:
-            shape, _, is_rgb = image_header(path)
-            plane = shape[-3:-1] if is_rgb else shape[-2:]
-            return facts if plane == stack.shape[-2:] else None
+        shape, _, is_rgb = image_header(path)
     except FractosegError:
         return None
-    return facts
+    plane = shape[-3:-1] if is_rgb else shape[-2:]
+    return facts if plane == stack.shape[-2:] else None

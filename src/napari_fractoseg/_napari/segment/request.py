@@ -253,6 +253,7 @@ class Segmentation:
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             version=__version__,
+            excluded={} if request.image.excluded is None else request.image.excluded.to_dict(),
         )
 
     def _extent(self) -> Any:
