@@ -176,8 +176,9 @@ class ExcludedArea:
         """What is equal for areas of the same pixels; masks on disk are told by themselves."""
         mask = self.mask
         if isinstance(mask, np.ndarray):
-            mask = hashlib.sha256(np.packbits(mask != 0).tobytes()).hexdigest()
-        return self.shape, self.bands, mask if mask is None or isinstance(mask, str) else id(mask)
+            digest = hashlib.sha256(np.packbits(mask != 0).tobytes()).hexdigest()
+            return self.shape, self.bands, digest
+        return self.shape, self.bands, None if mask is None else id(mask)
 
 
 class PlaneMask(LazyArray):
