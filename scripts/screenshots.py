@@ -17,10 +17,9 @@ model fine-tuned (``--when ready | running | done``). Of the queue, the picture 
 others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
 with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
 is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
-the result (``--when running | done``; the answers are made up: nine in ten are the labels). An info
-bar is drawn below a synthetic image, which is segmented without it (``--when advanced``: its area as
-a layer). Without
-the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
+the result (``--when running | done``; the answers are made up: nine in ten are the labels). Without
+the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented. An info bar is
+drawn on a synthetic image, which is segmented without it (``--when advanced``: it becomes a layer).
 """
 
 from __future__ import annotations
