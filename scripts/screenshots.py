@@ -18,8 +18,8 @@ others that wait, and their end (``--when running | done``). Of *Live*, ten stro
 with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
 is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
 the result (``--when running | done``; the answers are made up: nine in ten are the labels). Without
-the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented. An info bar is
-drawn on a synthetic image, which is segmented without it (``--when advanced``: it becomes a layer).
+the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented. An info bar
+is drawn on a synthetic image, which is segmented without it (``--when advanced``: it is a layer).
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def measure(dock, qtbot):
 
 def test_the_bar_of_the_image_is_excluded_by_itself(dock, measure, labels, viewer, image):
     assert dock.excluded.choice.value == OF_IMAGE
-    assert dock.excluded.choice.current_choice == "left out of the image: rows 176 to 199"
+    assert dock.excluded.choice.current_choice == "of the image: rows 176 to 199"
     assert measure() == (24 * 240, 176 * 240, 0)
     assert "rows 176 to 199" in dock.result.request.excluded_by
     dock.excluded.choice.value = None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_fractoseg._napari.excluded import area_of, area_of_labels, areas_of
 from napari_fractoseg._napari.layer_metadata import facts_of
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
@@ -118,3 +119,22 @@ def test_planes_of_one_stack_do_not_share_a_result_if_other_pixels_are_left_out(
     assert second is not first
     assert not first.data[0, 176:].any()
     assert second.data[1, 176:].any()
+
+
+def test_what_was_painted_comes_back_with_a_saved_result_without_its_image(
+    segment_dock, segment, barred, qtbot, tmp_path
+):
+    dock, viewer = segment_dock, segment_dock.viewer
+    image = viewer.add_image(barred, name="s17")
+    helper = areas_of(viewer).edit(image)
+    helper.brush_size = 20
+    helper.paint((50, 60), 1)
+    expected = np.asarray(area_of(viewer, image).of_plane()[...])
+    dock.advanced.save.value = tmp_path
+    labels = segment()
+    assert not np.asarray(labels.data)[expected].any()
+    viewer.layers.clear()
+    (opened,) = viewer.open(tmp_path / "s17_labels.zarr", plugin="napari-fractoseg")
+    area = area_of_labels(viewer, opened)
+    np.testing.assert_array_equal(area.of_plane()[...], expected)
+    assert area_of_labels(viewer, opened) is area

@@ -209,7 +209,7 @@ class ExcludedChoice(QWidget):
             and layer not in self._measured
         ]
         where = dict.fromkeys(area.where for area in self.areas if area is not None)
-        text = f"left out of the image: {next(iter(where))}" if len(where) == 1 else "of each image"
+        text = f"of the image: {next(iter(where))}" if len(where) == 1 else "of each image"
         return [*([(text, OF_IMAGE)] if where else []), ("none", None), *found]
 
     def _on_hand(self, _value: Any = None) -> None:
