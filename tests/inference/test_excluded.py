@@ -90,7 +90,7 @@ def test_grey_levels_that_are_looked_up_on_the_device_give_the_same(model):
     np.testing.assert_array_equal(found.labels, predicted(model, IMAGE, area, 64).labels)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_what_is_excluded_changes_no_label(model, data):
     first = data.draw(st.integers(0, ROWS - 2), "first row")

@@ -28,6 +28,7 @@ from napari_fractoseg.images.lazy import LazyArray
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.measurement.files import open_labels, scheme_of
 from napari_fractoseg.measurement.tables import csv_text
+from napari_fractoseg.results.excluded import excluded_of, left_out_mask
 from napari_fractoseg.results.record import LabelRecord, read_record
 from napari_fractoseg.text import listed, printable
 
@@ -172,6 +173,7 @@ def plan_files_job(
     chosen = scheme_of(records, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     labels: dict[str, Any] = {}
+    left_out: dict[str, Any] = {}
     opened = _opener(chosen)
     for number, path in enumerate(paths):
         yield Progress(number, len(paths), f"looking into {path.name}")
@@ -180,9 +182,11 @@ def plan_files_job(
         except FractosegError as error:
             raise error.at(path) from error
         labels[mask_stem(path)] = _FileLabels(path, first.shape, first.dtype, opened)
+        area = excluded_of(path, first.shape)
+        left_out[mask_stem(path)] = left_out_mask(area, excluded, first.shape)
     yield Progress(len(paths), len(paths), "drawing the points")
     return plan_points(
-        labels, chosen, n_points=n_points, design=design, seed=seed, exclude=excluded
+        labels, chosen, n_points=n_points, design=design, seed=seed, exclude=left_out
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from napari_fractoseg.images.bar_choice import AUTO, BarChoice
+from napari_fractoseg.bar_option import AUTO, BarChoice
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.options import described

@@ -34,7 +34,7 @@ def convert(
         Path, typer.Option("-o", "--out", metavar="OUT", help="File to write; folder for masks.")
     ],
     annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
-    masks: Annotated[LabelOptions, OptionsOf(LabelOptions)],
+    masks: Annotated[LabelOptions, OptionsOf(LabelOptions, without=("exclude_bar",))],
     to: Annotated[Target, typer.Option("--to", help="What to write.")] = "via2-project",
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images, if not that of IN.")

@@ -19,6 +19,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
+from napari_fractoseg.bar_option import AUTO, BarChoice
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.jobs import Job, Progress, Throttle, drain
 from napari_fractoseg.options import OptionField, described, option_fields
@@ -136,6 +137,7 @@ class LabelOptions:
     unlabelled: Annotated[
         Literal["ignore", "background"], Field(description="What pixels without a label mean.")
     ] = "ignore"
+    exclude_bar: BarChoice = AUTO
 
     @property
     def values(self) -> dict[int, str] | None:
@@ -157,6 +159,7 @@ class LabelOptions:
             "scheme": model.card.scheme if model else DEFAULT_SCHEME,
             "mask_values": self.values,
             "unlabelled_as": self.unlabelled_as,
+            "exclude_bar": self.exclude_bar,
         }
 
 

@@ -26,7 +26,6 @@ from napari_fractoseg.cli.options import (
     watch,
 )
 from napari_fractoseg.files import refuse_existing
-from napari_fractoseg.images.excluded import ExcludedArea
 from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
@@ -224,6 +223,8 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
 
 def _print_bars(report: BatchReport) -> None:
     """Say which rows were left out, once for all files of which they are the same."""
+    from napari_fractoseg.images import ExcludedArea
+
     files: dict[str, list[str]] = {}
     for result in report.segmented:
         if result.excluded.get("rows"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.text import listed, size_text
@@ -28,7 +28,7 @@ class TrainingPair:
     image : Micrograph
         Plane of grey levels, shape (Y, X).
     labels : ndarray of uint8, shape (Y, X)
-        Class values; 0 is unlabelled and teaches nothing.
+        Class values; 0 is unlabelled and teaches nothing. Excluded pixels become 0.
     share : float
         Weight by which patches are drawn from the pair, relative to other pairs.
     group : str
@@ -49,6 +49,10 @@ class TrainingPair:
                 f"{size_text(self.labels.shape)}. They must be the same; were the labels made for "
                 "another image?"
             )
+        if self.image.excluded is not None:
+            excluded = np.asarray(self.image.excluded)
+            kept = np.where(excluded, np.uint8(UNLABELLED), self.labels)
+            object.__setattr__(self, "labels", kept)
         if not self.share > 0:
             raise TrainingError(f"{self.image.name}: share {self.share} is not above 0.")
 

@@ -20,11 +20,13 @@ from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.raster import rasterise
 from napari_fractoseg.annotations.source import AnnotationSource
+from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError, translated
 from napari_fractoseg.files import read_json
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
+from napari_fractoseg.images.bar_choice import without_bar
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import Origin, origin_of, read_record
 from napari_fractoseg.text import size_text
@@ -50,6 +52,7 @@ def read_training_set(
     annotations: AnnotationOptions = STRICT,
     share: float = 1.0,
     predictions_as_truth: bool = False,
+    exclude_bar: str = AUTO,
 ) -> TrainingSet:
     """Read images with their labels.
 
@@ -76,6 +79,9 @@ def read_training_set(
     predictions_as_truth : bool
         Whether masks that a model gave and nobody touched since are taken for truth, with a
         note only.
+    exclude_bar : str
+        Rows of the images that are left out as their info bar, as in `chosen_bar`: labels there
+        do not teach.
 
     Returns
     -------
@@ -93,10 +99,13 @@ def read_training_set(
         raise ImageError(f"{folder} is not a folder. Check the path.")
     if mask_values:
         scheme = scheme.with_names(mask_values.values())
+    images_of = _Images(exclude_bar)
     if labels.is_dir():
-        read = _from_masks(folder, labels, scheme, mask_values, unlabelled_as, predictions_as_truth)
+        read = _from_masks(
+            (folder, images_of), labels, scheme, mask_values, unlabelled_as, predictions_as_truth
+        )
     else:
-        read = _from_via(folder, labels, scheme, unlabelled_as, annotations)
+        read = _from_via((folder, images_of), labels, scheme, unlabelled_as, annotations)
     if not read.labelled:
         why = f" {' '.join(read.notes)}" if read.notes else ""
         raise TrainingError(
@@ -105,7 +114,7 @@ def read_training_set(
         )
     groups = _groups(folder / GROUPS_FILE)
     pairs = (TrainingPair(i, a, share, groups.get(i.name, "")) for i, a in read.labelled)
-    notes = (f"{labels.name}: {note}" for note in read.notes)
+    notes = (f"{labels.name}: {note}" for note in (*read.notes, *images_of.notes()))
     return TrainingSet(tuple(pairs), read.scheme, tuple(notes))
 
 
@@ -126,8 +135,44 @@ class _Read:
     notes: tuple[str, ...]
 
 
+class _Images:
+    """Images of a source, of one plane each, without their info bars.
+
+    Parameters
+    ----------
+    exclude_bar : str
+        Rows that are left out, as in `chosen_bar`.
+    """
+
+    def __init__(self, exclude_bar: str) -> None:
+        self._choice = exclude_bar
+        self._bars: list[str] = []
+        self._notes: list[str] = []
+
+    def read(self, path: Path) -> Micrograph:
+        """Read an image; notes are kept."""
+        stack = read_image(path)
+        if stack.n_planes != 1:
+            raise TrainingError(
+                f"{path} has {size_text(stack.shape)}. Save the planes to learn from as single "
+                "images."
+            )
+        stack, bar = without_bar(stack, self._choice, [path])
+        if bar.area is not None:
+            self._bars.append(path.name)
+        self._notes += bar.notes
+        return stack.plane(next(stack.indices()))
+
+    def notes(self) -> list[str]:
+        """Return sentences on what was left out of the images that were read."""
+        if not self._bars:
+            return self._notes
+        count = "1 image" if len(self._bars) == 1 else f"{len(self._bars)} images"
+        return [*self._notes, f"info bar of {count} left out: {_some_of(self._bars)}"]
+
+
 def _from_masks(
-    folder: Path,
+    images: tuple[Path, _Images],
     masks: Path,
     scheme: ClassScheme,
     mask_values: Mapping[int, str] | None,
@@ -138,6 +183,7 @@ def _from_masks(
         own = read_scheme(masks / SCHEME_FILE)
         scheme = own if scheme == DEFAULT_SCHEME else scheme.joined(own)
         mask_values = {c.value: c.name for c in own}
+    folder, images_of = images
     fill = UNLABELLED if unlabelled_as is None else scheme.find(unlabelled_as).value
     lookup = ImageLookup.scan(folder, without=masks, follow_links=True)
     paths = find_images(masks)
@@ -149,7 +195,7 @@ def _from_masks(
             continue
         labels = read_label_mask(path, scheme, mask_values)
         labels[labels == UNLABELLED] = fill
-        labelled.append((_one_plane(image), labels))
+        labelled.append((images_of.read(image), labels))
         if (model := _predicted_by(path)) is not None:
             predictions[path.name] = model
     notes = _judged(predictions, masks, predictions_as_truth)
@@ -192,26 +238,27 @@ def _judged(predictions: Mapping[str, str], folder: Path, as_truth: bool) -> lis
 
 
 def _from_via(
-    folder: Path,
+    images: tuple[Path, _Images],
     path: Path,
     scheme: ClassScheme,
     unlabelled_as: str | None,
     options: AnnotationOptions,
 ) -> _Read:
+    folder, images_of = images
     source = drain(AnnotationSource.open_job(path, folder, options, follow_links=True))
     try:
-        return _draw_regions(source, scheme, unlabelled_as)
+        return _draw_regions(source, images_of, scheme, unlabelled_as)
     except AnnotationError as error:
         raise error.at(path) from error
 
 
 def _draw_regions(
-    source: AnnotationSource, scheme: ClassScheme, unlabelled_as: str | None
+    source: AnnotationSource, images_of: _Images, scheme: ClassScheme, unlabelled_as: str | None
 ) -> _Read:
     mapping, images = source.mapping(scheme), source.images
     labelled, n_empty = [], 0
     for entry, path in images.found:
-        image = _one_plane(path)
+        image = images_of.read(path)
         drawn = rasterise(entry, image.shape, mapping, unannotated=unlabelled_as)
         labelled.append((image, drawn.labels))
         n_empty += len(drawn.empty)
@@ -220,15 +267,6 @@ def _draw_regions(
     if n_empty:
         notes.append(f"{n_empty} regions cover no pixel.")
     return _Read(labelled, mapping.scheme, tuple(notes))
-
-
-def _one_plane(path: Path) -> Micrograph:
-    stack = read_image(path)
-    if stack.n_planes != 1:
-        raise TrainingError(
-            f"{path} has {size_text(stack.shape)}. Save the planes to learn from as single images."
-        )
-    return stack.plane(next(stack.indices()))
 
 
 def read_training_sets(
@@ -241,6 +279,7 @@ def read_training_sets(
     unlabelled_as: str | None = None,
     annotations: AnnotationOptions = STRICT,
     predictions_as_truth: bool = False,
+    exclude_bar: str = AUTO,
 ) -> TrainingSet:
     """Read images with their labels from several sources, and join them.
 
@@ -263,6 +302,8 @@ def read_training_sets(
         Choice of the class of a region in VIA files, and of what is left out.
     predictions_as_truth : bool
         Whether masks that a model gave and nobody touched since are taken for truth.
+    exclude_bar : str
+        Rows of the images that are left out as their info bar, as in `read_training_set`.
 
     Returns
     -------
@@ -290,6 +331,7 @@ def read_training_sets(
                 annotations=annotations,
                 share=share,
                 predictions_as_truth=predictions_as_truth,
+                exclude_bar=exclude_bar,
             )
             for image_folder, its_labels, share in zip(
                 images, labels, shares or [1.0] * len(images), strict=True

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
+from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.evaluation.confusion import Confusion
-from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
@@ -96,7 +96,7 @@ def evaluate_job(
     predictor = Predictor(model, device)
     confusions: dict[str, Confusion] = {}
     for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
-        stack = MicrographStack(pair.image.data, name=pair.name)
+        stack = pair.image.stack
         predicted = np.zeros(stack.shape, dtype=np.uint8)
         job = predictor.run_into(stack, predicted, within=_labelled_box(pair.labels))
         yield from as_part(job, number - 1, len(matched), name)
@@ -133,6 +133,7 @@ def evaluate(
     unlabelled_as: str | None = None,
     annotations: AnnotationOptions = STRICT,
     device: str = "auto",
+    exclude_bar: str = AUTO,
 ) -> Evaluation:
     """Measure how well a model agrees with labels that people made.
 
@@ -154,6 +155,8 @@ def evaluate(
         Which class a region of a VIA file is of, and what is left out.
     device : str
         Device that computes: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    exclude_bar : str
+        Rows of the images that are left out as their info bar, as in `read_training_set`.
 
     Returns
     -------
@@ -185,6 +188,7 @@ def evaluate(
         unlabelled_as=unlabelled_as,
         annotations=annotations,
         predictions_as_truth=True,  # two models may be compared: it is said, not refused
+        exclude_bar=exclude_bar,
     )
     for note in reference.notes:
         logger.warning("%s", note)

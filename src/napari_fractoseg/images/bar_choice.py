@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field
-
+from napari_fractoseg.bar_option import AUTO, NONE, checked_choice
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.calibration import SemFacts
 from napari_fractoseg.images.excluded import ExcludedArea
@@ -17,36 +15,7 @@ from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.micrograph import LazyPlane, MicrographStack
 from napari_fractoseg.images.reading import safe_facts
 
-__all__ = ["AUTO", "Bar", "BarChoice", "chosen_bar", "without_bar"]
-
-AUTO, _NONE = "auto", "none"
-_ROWS = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
-_WAYS = (
-    "Give auto, none, a number of rows at the lower edge (77), or the first row and the one after "
-    "the last, counted from 0 (691:768)."
-)
-
-
-def _checked(choice: str) -> str:
-    found = _ROWS.fullmatch(choice)
-    if choice in (AUTO, _NONE):
-        return choice
-    if found is None or (found[2] is not None and int(found[1]) >= int(found[2])):
-        raise ValueError(_WAYS)
-    return choice
-
-
-BarChoice = Annotated[
-    str,
-    AfterValidator(_checked),
-    Field(
-        description="Rows to leave out as the info bar of the microscope: auto (found in each "
-        "file by its metadata, or by the band of one grey level with text), none, a number of rows "
-        "at the lower edge (77), or the first row and the one after the last, counted from 0 "
-        "(691:768). Labels there are 0, and nothing is learnt from them."
-    ),
-]
-"""Choice of the user: ``auto``, ``none``, ``ROWS`` or ``FIRST:END``."""
+__all__ = ["Bar", "chosen_bar", "without_bar"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +69,7 @@ def chosen_bar(stack: MicrographStack, choice: str = AUTO, facts: Sequence[SemFa
     >>> chosen_bar(MicrographStack(np.zeros((20, 30))), "4").area.bands
     ((16, 20),)
     """
-    if choice == _NONE:
+    if choice == NONE:
         return Bar(None, "No info bar was looked for.")
     if choice != AUTO:
         return _given(stack, choice)
@@ -133,7 +102,7 @@ def without_bar(
 
 def _given(stack: MicrographStack, choice: str) -> Bar:
     try:
-        _checked(choice)
+        checked_choice(choice)
     except ValueError as error:
         raise ImageError(f"{choice!r} says no rows of an info bar. {error}") from None
     n_rows = stack.shape[-2]

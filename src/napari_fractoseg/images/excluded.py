@@ -109,15 +109,33 @@ class ExcludedArea:
         spans = [f"{first} to {end - 1}" for first, end in self.bands]
         return f"rows {listed(spans)}" if spans else ""
 
+    @property
+    def text(self) -> str:
+        """What is excluded, and why, for users."""
+        parts = [self.rows_text, "a mask" * (self.mask is not None)]
+        what = " and ".join(filter(None, parts)) or "nothing"
+        return f"{what} ({self.source.rstrip('.')})" if self.source else what
+
     def joined(self, other: ExcludedArea | None) -> ExcludedArea:
         """Return the area that is excluded here or in another one of the same image."""
         if other is None:
             return self
         source = " ".join(dict.fromkeys(filter(None, (self.source, other.source))))
         masks = [area.mask for area in (self, other) if area.mask is not None]
-        mask = masks[0] if len(masks) < 2 else _Either(self.shape, masks)
+        mask = _Either(self.shape, masks) if len(masks) > 1 else next(iter(masks), None)
         bands = tuple(dict.fromkeys((*self.bands, *other.bands)))
-        return ExcludedArea(self.shape, bands, mask if masks else None, source)
+        return ExcludedArea(self.shape, bands, mask, source)
+
+    @property
+    def as_mask(self) -> ArrayLike:
+        """Mask of all planes, lazy: of shape (Y, X) where it is the same in each, else (..., Y, X).
+
+        In whole rows it is a `PlaneMask`.
+        """
+        if self.mask is None or len(self.mask.shape) == 2:
+            return self.of_plane()
+        bands = PlaneMask((self.shape[-2], self.shape[-1]), self.bands)
+        return _Either(self.shape, [bands, self.mask])
 
     def to_dict(self) -> dict[str, Any]:
         """Return rows and source as plain JSON types; of a mask only that there is one."""
@@ -224,6 +242,13 @@ class PlaneMask(LazyArray):
         """Whether only bands at the edges are excluded."""
         first, end = self.used_rows
         return self._mask is None and not self._rows[first:end].any()
+
+    @property
+    def area(self) -> ExcludedArea:
+        """The area of an image of this one plane."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], self._rows.astype(np.int8), [0]])))
+        bands = tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+        return ExcludedArea((self.shape[0], self.shape[1]), bands, self._mask)
 
     @property
     def is_all(self) -> bool:

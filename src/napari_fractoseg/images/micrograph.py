@@ -66,6 +66,11 @@ class Micrograph:
             )
         if 0 in data.shape:
             raise ImageError(f"{self.name}: the image is empty, it has {size_text(data.shape)}.")
+        if self.excluded is not None and self.excluded.shape != tuple(data.shape):
+            raise ImageError(
+                f"{self.name}: the excluded area is that of {size_text(self.excluded.shape)}, the "
+                f"plane has {size_text(data.shape)}. Give that of this plane."
+            )
         if not isinstance(data, LazyArray):
             self._refuse_not_finite()
 
@@ -118,6 +123,12 @@ class Micrograph:
     def is_constant(self) -> bool:
         """Whether all grey levels are the same, so that the plane shows nothing."""
         return is_constant(self.data)
+
+    @property
+    def stack(self) -> MicrographStack:
+        """The plane as an image of its own, with what is excluded of it."""
+        area = None if self.excluded is None else self.excluded.area
+        return MicrographStack(self.data, False, self.pixel_size_um, self.name, excluded=area)
 
     def normalised(self) -> npt.NDArray[np.float32]:
         """Return the normalised grey levels that networks take, shape (Y, X), -2 to 2."""

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ import pandas as pd
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
+from napari_fractoseg.images.excluded import PlaneMask
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.measurement.fractions import parts_of
 from napari_fractoseg.text import size_text
@@ -368,7 +369,7 @@ def field_table_job(
     scheme.check_labels(np.zeros(0, labels.dtype))  # whole numbers
     check_pixel_size(pixel_size_um)
     mask = _mask(exclude, shape, image)
-    fields = layout.fields(shape[-2:], pixel_size_um)
+    fields, plane_px = _places(layout, shape, mask, pixel_size_um)
     places = list(enumerate(fields, start=1))
     rows, counted = [], []
     done, total = 0, math.prod(shape[:-2]) * sum(len(list(_bands(f))) for f in fields)
@@ -399,9 +400,24 @@ def field_table_job(
         ],
     )
     table.insert(0, "image", image)
-    table.insert(3, "plane_px", math.prod(shape[-2:]))
+    table.insert(3, "plane_px", plane_px)
     table.insert(8, "field_px", table["height_px"] * table["width_px"])
     return table.join(_areas(np.array(counted, np.int64), scheme, pixel_size_um))
+
+
+def _places(
+    layout: FieldLayout, shape: tuple[int, ...], mask: Any, pixel_size_um: float | None
+) -> tuple[tuple[Field, ...], int]:
+    """Return the fields of a plane, and the pixels that they are laid over.
+
+    Those of a grid do not lie in bars at the edges, which would be most of some.
+    """
+    first, end = 0, shape[-2]
+    if isinstance(mask, PlaneMask) and layout != EACH:
+        first, end = mask.used_rows
+    used = (end - first, shape[-1])
+    fields = layout.fields(used, pixel_size_um)
+    return tuple(replace(each, row=each.row + first) for each in fields), math.prod(used)
 
 
 def _mask(exclude: Any, shape: tuple[int, ...], image: str) -> Any:

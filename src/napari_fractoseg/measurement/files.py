@@ -48,6 +48,7 @@ from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.measurement.texts import labels_error, plane_title
+from napari_fractoseg.results.excluded import excluded_of, left_out_mask
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
 from napari_fractoseg.text import listed, size_text
 
@@ -436,11 +437,20 @@ _TEXTS = (
     "pixel_size_from",
     "micrograph",
     "micrograph_sha256",
+    "left_out",
     "note",
 )
 _COLUMNS = (
     *("file", "image", "sha256", "model", "model_sha256", "origin"),
-    *("pixel_size_um", "pixel_size_from", "micrograph", "micrograph_sha256", "note", "error"),
+    *(
+        "pixel_size_um",
+        "pixel_size_from",
+        "micrograph",
+        "micrograph_sha256",
+        "left_out",
+        "note",
+        "error",
+    ),
 )
 
 
@@ -496,6 +506,10 @@ class _OneFile:
             "pixel_size_um": size_um,
             "pixel_size_from": size_from,
         }
+        area = excluded_of(path, labels.shape)
+        if area is not None:
+            row["left_out"] = area.text
+        exclude = left_out_mask(area, self.exclude, labels.shape)
         span = _STEPS if self.facets is None else _FIELDS_STEPS
         job = field_table_job(
             labels,
@@ -503,11 +517,13 @@ class _OneFile:
             self.layout,
             image=name,
             pixel_size_um=size_um,
-            exclude=self.exclude,
+            exclude=exclude,
         )
         fields = yield from as_part(job, 0, _STEPS, "", span=span)
         confidence = None if self.facets is None else _confidence(path, tuple(labels.shape), row)
-        found, boundary = yield from self._facets(labels, stack, confidence, size_um, name)
+        found, boundary = yield from self._facets(
+            labels, (stack, confidence), exclude, size_um, name
+        )
         pictures = (self._picture(labels, stack, name),) if is_shown else ()
         return _Measured(fields, record, origin, found, boundary, pictures)
 
@@ -531,8 +547,8 @@ class _OneFile:
     def _facets(
         self,
         labels: Any,
-        stack: MicrographStack | None,
-        confidence: MicrographStack | None,
+        seen: tuple[MicrographStack | None, MicrographStack | None],
+        exclude: Any,
         size_um: float | None,
         name: str,
     ) -> Job[tuple[tuple[Facets, ...], pd.DataFrame | None]]:
@@ -545,9 +561,9 @@ class _OneFile:
             self.facets,
             name=name,
             pixel_size_um=size_um,
-            exclude=self.exclude,
-            image=stack,
-            confidence=confidence,
+            exclude=exclude,
+            image=seen[0],
+            confidence=seen[1],
         )
         span = _STEPS - _FIELDS_STEPS
         found = yield from as_part(job, _FIELDS_STEPS, _STEPS, name, span=span)

@@ -233,6 +233,7 @@ def files_table(files: pd.DataFrame) -> ReportTable:
         "pixel_size_from": "said by",
         "micrograph": "micrograph",
         "micrograph_sha256": "SHA-256 of the micrograph",
+        "left_out": "left out",
         "note": "note",
         "error": "not measured",
     }

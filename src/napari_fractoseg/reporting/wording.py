@@ -101,6 +101,15 @@ def _labels_sentences(report: Report) -> Iterator[str]:
         yield f"Those of {_part(changed, n)} were given{given} and corrected by a person."
     if unknown:
         yield f"How the labels of {_part(unknown, n)} came about is not recorded with them."
+    yield from _left_out_sentences(counted)
+
+
+def _left_out_sentences(files: pd.DataFrame) -> Iterator[str]:
+    if "left_out" not in files:
+        return
+    for text, some in Counter(files["left_out"]).items():
+        if text:
+            yield f"Of {_part(some, len(files))}, {text} is left out: no specimen is shown there."
 
 
 def _network(model: ModelUsed) -> str:

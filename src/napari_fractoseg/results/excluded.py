@@ -15,7 +15,7 @@ from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.record import read_record
 from napari_fractoseg.tiling import Box, grid
 
-__all__ = ["EXCLUDED", "excluded_of", "mask_job"]
+__all__ = ["EXCLUDED", "excluded_of", "left_out_mask", "mask_job"]
 
 EXCLUDED = "excluded"
 """Name of the label image of the mask, in the group ``labels`` of a result."""
@@ -55,6 +55,25 @@ def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
             f"{path}: the excluded area that is recorded with the labels does not fit them "
             f"({error}). Segment the image again, or copy the file again."
         ) from error
+
+
+def left_out_mask(area: ExcludedArea | None, given: Any, shape: Sequence[int]) -> Any:
+    """Return the mask of an area and of what a user gave: both are left out; None for neither.
+
+    Parameters
+    ----------
+    area : ExcludedArea or None
+        What was left out when the labels were made (`excluded_of`).
+    given : array or None
+        Mask of the user, not 0 in what is left out.
+    shape : sequence of int
+        Shape of the labels.
+    """
+    if area is None:
+        return given
+    if given is None:
+        return area.as_mask
+    return area.joined(ExcludedArea(tuple(shape), mask=given)).as_mask
 
 
 def mask_job(

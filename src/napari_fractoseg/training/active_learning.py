@@ -188,7 +188,7 @@ def suggest_job(
     found: list[Suggestion] = []
     for done, candidate in enumerate(candidates):
         plane = candidate.image.plane(candidate.plane)
-        job = predictor.run(MicrographStack(plane.data, name=plane.name))
+        job = predictor.run(plane.stack)
         prediction = yield from as_part(job, done, len(candidates), f"looking at {plane.name}")
         if prediction.confidence is not None:
             found += suggest_places(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
+from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
@@ -267,6 +268,7 @@ def train(
     validation: Sequence[str] = (),
     device: str = "auto",
     predictions_as_truth: bool = False,
+    exclude_bar: str = AUTO,
 ) -> FineTuned:
     """Train a model on images with labels.
 
@@ -304,6 +306,8 @@ def train(
     predictions_as_truth : bool
         Whether masks that a model gave and nobody touched since are learnt from; by
         default they are refused.
+    exclude_bar : str
+        Rows of the images that are left out as their info bar, as in `read_training_set`.
 
     Returns
     -------
@@ -334,6 +338,7 @@ def train(
         unlabelled_as=unlabelled_as,
         annotations=annotations,
         predictions_as_truth=predictions_as_truth,
+        exclude_bar=exclude_bar,
     )
     for note in training_set.notes:
         logger.warning("%s", note)

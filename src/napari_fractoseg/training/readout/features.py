@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from napari_fractoseg.images import Micrograph
+from napari_fractoseg.images.excluded import PlaneMask
 from napari_fractoseg.inference.device_io import transfers_for
 from napari_fractoseg.inference.multiscale import PlaneWindows, levels_of, tile_batches
 from napari_fractoseg.jobs import Job, Progress
@@ -90,11 +91,14 @@ class PlaneFeatures:
     levels : tuple of LevelFeatures
         Features at each scale level, the coarsest first.
     box : Box
-        Part of the plane whose pixels they are for.
+        Part of the plane whose pixels they are for; without a bar at the lower edge.
+    excluded : PlaneMask, optional
+        Pixels of the plane that show no specimen.
     """
 
     levels: tuple[LevelFeatures, ...]
     box: Box
+    excluded: PlaneMask | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -268,7 +272,7 @@ class FeatureReader:
         for plane in planes:
             windows = PlaneWindows(plane, self._transfers)
             for level in self._levels:
-                (tile,) = next(tile_batches(level, plane.shape, None, 1))
+                (tile,) = next(tile_batches(level, plane.used_shape, None, 1))
                 parts = self._parts(self._inputs(windows, tile, level.scale))
                 found = torch.cat([part[0].flatten(1) for part in parts]).cpu()
                 cells.append(found[:, torch.randperm(found.shape[1], generator=random)[:share]])
@@ -317,7 +321,8 @@ class FeatureReader:
         plane : Micrograph
             Plane to read.
         within : Box, optional
-            Part of the plane to read, exactly as in the whole plane; by default all of it.
+            Part of the plane to read, exactly as in the whole plane; by default all of it. A
+            bar at the lower edge is never read.
 
         Yields
         ------
@@ -325,18 +330,19 @@ class FeatureReader:
             Before each tile.
         """
         self.find_basis([plane])
-        box = Box(0, plane.shape[0], 0, plane.shape[1]) if within is None else within
+        shape = plane.used_shape
+        box = Box(0, shape[0], 0, shape[1]) if within is None else within.clipped(shape)
         windows = PlaneWindows(plane, self._transfers)
-        found = tuple(self._empty(level.scale, plane.shape, box) for level in self._levels)
+        found = tuple(self._empty(level.scale, shape, box) for level in self._levels)
         tiles = [
             (tile, level.scale, into)
             for level, into in zip(self._levels, found, strict=True)
-            for tile in level.tiler.tiles(plane.shape, _pixels_of(into))
+            for tile in level.tiler.tiles(shape, _pixels_of(into))
         ]
         for done, (tile, scale, into) in enumerate(tiles):
             yield Progress(done, len(tiles), "reading features")
             self._read(windows, tile, scale, into)
-        return PlaneFeatures(found, box)
+        return PlaneFeatures(found, box, plane.excluded)
 
     def _empty(self, scale: ScaleLevel, shape: tuple[int, int], box: Box) -> LevelFeatures:
         cell_px = self.plan.grid_px * scale.reduction

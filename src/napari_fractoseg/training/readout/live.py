@@ -119,7 +119,8 @@ class LiveReadout:
         Returns
         -------
         PlaneFeatures or None
-            None for a plane that shows nothing: it has one grey level, or cannot be used.
+            None for a plane that shows nothing: it has one grey level, or cannot be used; and
+            for a region in a bar at the lower edge.
         """
         with self._lock:
             found = self._features.get(region)
@@ -127,7 +128,7 @@ class LiveReadout:
                 self._features.move_to_end(region)
                 return found
         plane = self._plane(region.plane)
-        if plane is None:
+        if plane is None or 0 in region.box.clipped(plane.used_shape).shape:
             return None
         with translate_out_of_memory(self.device, _REMEDY):
             found = yield from self._reader.plane_job(plane, region.box)
@@ -212,6 +213,8 @@ class LiveReadout:
         if features is None:
             return None
         labels, random = self._labels[region], np.random.default_rng(self.plan.seed)
+        if (excluded := self._excluded(region)) is not None:
+            labels = labels.without(excluded)
         painted = painted_samples(features, labels.painted, scheme, random, _MOST_PAINTED_PX)
         answer = labels.answer
         if answer is None or not answer.any():
@@ -222,6 +225,11 @@ class LiveReadout:
         count = max(round(self.plan.prior_px * share), _LEAST_PRIOR_PX)
         prior = prior_samples(features, answer, labels.painted, scheme, random, count)
         return painted, prior
+
+    def _excluded(self, region: Region) -> npt.NDArray[np.bool_] | None:
+        """Return the pixels of a region that show no specimen; None if there are none."""
+        area = self._image.excluded
+        return None if area is None else area.of_plane(region.plane).in_box(*region.box.slices)
 
     def _answer_job(self, region: Region, scheme: ClassScheme) -> Job[npt.NDArray[np.uint8] | None]:
         """Segment a region with the model, if it knows all classes that are painted."""
@@ -256,8 +264,8 @@ class LiveReadout:
         regions : iterable of Region
             Regions, in the order in which they are labelled.
         deliver : callable
-            Function that is called with each region and its class values; regions of planes that
-            show nothing are left out.
+            Function that is called with each region and its class values, 0 in excluded pixels;
+            regions of planes that show nothing are left out.
 
         Yields
         ------
@@ -273,4 +281,9 @@ class LiveReadout:
             if features is None:
                 continue
             with torch.inference_mode(), translate_out_of_memory(self.device, _REMEDY):
-                deliver(region, values[features.channels(learnt.weights)].numpy())
+                found = values[features.channels(learnt.weights)].numpy()
+            labels = np.zeros(region.box.shape, np.uint8)
+            labels[: len(found)] = found  # without a bar at the lower edge
+            if (excluded := self._excluded(region)) is not None:
+                labels[excluded] = UNLABELLED
+            deliver(region, labels)

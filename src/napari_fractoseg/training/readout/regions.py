@@ -57,6 +57,12 @@ class RegionLabels:
     painted: npt.NDArray[np.uint8]
     answer: npt.NDArray[np.uint8] | None = None
 
+    def without(self, excluded: npt.NDArray[np.bool_]) -> RegionLabels:
+        """Return the labels outside a mask of the region's shape."""
+        kept = np.where(excluded, np.uint8(0), self.painted)
+        answer = None if self.answer is None else np.where(excluded, np.uint8(0), self.answer)
+        return RegionLabels(kept, answer)
+
 
 def regions_of(plane: tuple[int, ...], shape: tuple[int, int]) -> list[Region]:
     """Return the regions of a plane, which cover it exactly once.

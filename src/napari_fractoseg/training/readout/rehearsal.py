@@ -16,6 +16,7 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.images import Micrograph
+from napari_fractoseg.images.excluded import PlaneMask
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
@@ -26,6 +27,7 @@ from napari_fractoseg.models.rehearsal import (
     RehearsalForm,
     n_places_within,
 )
+from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.features import FeatureReader, PlaneFeatures
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.samples import Samples, answer_job, prior_samples
@@ -161,6 +163,10 @@ def features_at_random(
         random.integers(start, stop, count)
         for start, stop in ((box.row0, box.row1), (box.column0, box.column1))
     )
+    excluded = None if features.excluded is None else features.excluded.in_box(*box.slices)
+    if excluded is not None:
+        kept = ~excluded[rows - box.row0, columns - box.column0]
+        rows, columns = rows[kept], columns[kept]
     return features.at(rows, columns)
 
 
@@ -207,10 +213,17 @@ def _some_of(taught: TrainingSet) -> list[Micrograph]:
 
 
 def _part_of(plane: Micrograph, random: np.random.Generator) -> Micrograph:
-    """Return a part of a plane, with the grey range of the whole."""
-    starts = [int(random.integers(0, max(length - _MOST_PX, 0) + 1)) for length in plane.shape]
-    part = tuple(slice(start, start + _MOST_PX) for start in starts)
-    return replace(plane, data=np.asarray(plane.data[part]), known_range=plane.grey_range)
+    """Return a part of a plane, without a bar below it, with the grey range of the whole."""
+    shape = plane.used_shape
+    row, column = (int(random.integers(0, max(length - _MOST_PX, 0) + 1)) for length in shape)
+    part = Box(row, row + _MOST_PX, column, column + _MOST_PX).clipped(shape)
+    mask = None if plane.excluded is None else plane.excluded.in_box(*part.slices)
+    return replace(
+        plane,
+        data=np.asarray(plane.data[part.slices]),
+        known_range=plane.grey_range,
+        excluded=None if mask is None else PlaneMask(part.shape, (), mask),
+    )
 
 
 def _room(reader: FeatureReader) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
-from napari_fractoseg.images import GreyRange, Micrograph, MicrographStack
+from napari_fractoseg.images import GreyRange, Micrograph
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job
 from napari_fractoseg.tiling import Box
@@ -71,8 +71,8 @@ def painted_samples(
     ----------
     features : PlaneFeatures
         Features of that part.
-    painted : ndarray of uint8, shape of ``features.box``
-        Class values where a person painted, 0 elsewhere.
+    painted : ndarray of uint8, shape of ``features.box``, or with a bar below it
+        Class values where a person painted, 0 elsewhere; in excluded pixels, too.
     scheme : ClassScheme
         Classes of these values.
     random : numpy.random.Generator
@@ -105,8 +105,8 @@ def prior_samples(
     ----------
     features : PlaneFeatures
         Features of a plane, or of a part of it.
-    answer : ndarray of uint8, shape of ``features.box``
-        Class values that the model gave; 0 where it gave none.
+    answer : ndarray of uint8, shape of ``features.box``, or with a bar below it
+        Class values that the model gave; 0 where it gave none, as in excluded pixels.
     painted : ndarray of uint8, same shape
         Class values where a person painted, 0 elsewhere.
     scheme : ClassScheme
@@ -134,7 +134,7 @@ def answer_job(
     predictor: Predictor, plane: Micrograph, within: Box | None = None
 ) -> Job[npt.NDArray[np.uint8]]:
     """Segment a plane, or a part, with the model whose answer is sampled; returns class values."""
-    stack = MicrographStack(np.asarray(plane.data[...]), name=plane.name)
+    stack = replace(plane.stack, data=np.asarray(plane.data[...]))
     labels = np.zeros(stack.shape, np.uint8)
     known: dict[tuple[int, ...], GreyRange] = {}
     if plane.known_range is not None:
