@@ -9,6 +9,7 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what live
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what measure
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what audit
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what info-bar
 
 A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
@@ -17,7 +18,8 @@ others that wait, and their end (``--when running | done``). Of *Live*, ten stro
 with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
 is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
 the result (``--when running | done``; the answers are made up: nine in ten are the labels). Without
-the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
+the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented. An info bar
+is drawn on a synthetic image, which is segmented without it (``--when advanced``: it is a layer).
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from pathlib import Path
 
 import napari
 import numpy as np
+import numpy.typing as npt
 from napari.qt import get_qapp
+from PIL import Image, ImageDraw, ImageFont
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication, QPixmap
 from qtpy.QtWidgets import QWidget
@@ -265,6 +269,34 @@ def audit(viewer: napari.Viewer, when: str, folder: Path) -> AuditWidget:
     return widget
 
 
+def with_info_bar(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return an image whose lowest rows are a made-up info bar."""
+    rows, columns = image.shape
+    height = rows // 12
+    bar = Image.new("L", (columns, height), 255)
+    draw = ImageDraw.Draw(bar)
+    font = ImageFont.load_default(height // 2)
+    draw.text((height // 3, height // 5), "20 µm", fill=0, font=font)
+    draw.line((3 * height, height // 2, 5 * height, height // 2), fill=0, width=4)
+    text = "EHT = 5.00 kV   WD = 7.9 mm   Signal A = SE2   Mag = 1.20 K X"
+    draw.text((6 * height, height // 5), text, fill=0, font=font)
+    return np.concatenate([image[:-height], np.asarray(bar)])
+
+
+def info_bar(viewer: napari.Viewer, when: str) -> SegmentWidget:
+    """Segment an image without its info bar."""
+    viewer.add_image(with_info_bar(synthetic_fracture(seed=7).image), name="with info bar")
+    widget = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Segment fracture modes", area="right")
+    wait(8000)
+    if when == "advanced":
+        widget.info_bar.edit()
+    elif when == "done":
+        widget.segment()
+        wait_for_end(widget)
+    return widget
+
+
 def grab(widget: QWidget) -> QPixmap:
     """Return the pixels of the screen under the window: the canvas is drawn by OpenGL."""
     return QGuiApplication.primaryScreen().grabWindow(int(widget.window().winId()))
@@ -274,7 +306,7 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    pictures = ("segment", "import", "train", "queue", "live", "measure", "audit")
+    pictures = ("segment", "import", "train", "queue", "live", "measure", "audit", "info-bar")
     parser.add_argument("--what", choices=pictures, default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
@@ -298,6 +330,7 @@ def main() -> None:
             "queue": lambda: queue(viewer, options.when),
             "live": lambda: live(viewer, out.parent),
             "measure": lambda: measure(viewer),
+            "info-bar": lambda: info_bar(viewer, options.when),
             "audit": lambda: audit(viewer, options.when, Path(folder)),
             "import": lambda: import_annotations(viewer, Path(folder)),
         }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_fractoseg._napari.excluded.lookup import labels_mask
 from napari_fractoseg._napari.layer_metadata import (
     FIRST_ANSWER_KEY,
     METADATA_KEY,
@@ -137,12 +138,13 @@ def corrections_of(viewer: napari.viewer.Viewer, labels: Labels, copy: bool = Fa
     copy : bool
         Whether labels are copied, so that the user can go on painting.
     """
-    checked = checked_layer(viewer, labels)
+    checked, excluded = checked_layer(viewer, labels), labels_mask(viewer, labels)
     data = labels.data[0] if labels.multiscale else labels.data
     return Corrections(
         np.array(data, copy=True) if copy else data,
         prediction_of(labels),
         None if checked is None else np.asarray(checked.data) == _CHECKED,
+        None if excluded is None else excluded[...],
     )
 
 

@@ -77,6 +77,10 @@ class LayerFacts(TypedDict, total=False):
         entry are never learnt from.
     checked_for : str
         Labels layer, by its ``unique_id``, that a layer of checked areas belongs to.
+    excluded_for : str
+        Image layer, by its ``unique_id``, that a layer of the excluded area belongs to.
+    excluded : dict
+        Area that was left out of a segmentation, as `ExcludedArea.to_dict` gives it.
     synthetic : bool
         Whether sample data are made by a program, with labels that are exact.
     seed : int
@@ -105,6 +109,8 @@ class LayerFacts(TypedDict, total=False):
     via: dict[str, Any]
     helper: str
     checked_for: str
+    excluded_for: str
+    excluded: dict[str, Any]
     synthetic: bool
     seed: int
     pixel_size_um: float

@@ -45,6 +45,8 @@ class Corrections:
         prediction: then all of them were painted.
     checked : ndarray of bool, same shape, or None
         Checked areas: True where the user said that the labels are right.
+    excluded : ndarray of bool, shape (Y, X), or None
+        True where planes show no specimen, such as the info bar: labels there teach nothing.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Corrections:
     labels: npt.NDArray[np.integer[Any]]
     predicted: npt.NDArray[np.integer[Any]] | None = None
     checked: npt.NDArray[np.bool_] | None = None
+    excluded: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         for what, array in (("prediction", self.predicted), ("checked area", self.checked)):
@@ -71,9 +74,23 @@ class Corrections:
                 )
 
     @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Mask of the pixels that have a label, and are not excluded."""
+        labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
+        return labelled if self.excluded is None else labelled & ~self.excluded
+
+    @property
+    def n_px(self) -> int:
+        """Number of the pixels that are not excluded."""
+        size = int(np.prod(self.labels.shape))
+        if self.excluded is None:
+            return size
+        return size // self.excluded.size * int(np.count_nonzero(~self.excluded))
+
+    @property
     def corrected(self) -> npt.NDArray[np.bool_]:
         """Mask of the labelled pixels whose class the user changed or painted."""
-        labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
+        labelled = self.labelled
         return labelled if self.predicted is None else labelled & (self.labels != self.predicted)
 
     @property
@@ -81,14 +98,13 @@ class Corrections:
         """Mask of the labelled pixels that the user left as they were and marked as checked."""
         if self.checked is None:
             return np.zeros(self.labels.shape, dtype=bool)
-        confirmed: npt.NDArray[np.bool_] = self.checked & (self.labels != UNLABELLED)
+        confirmed: npt.NDArray[np.bool_] = self.checked & self.labelled
         return confirmed & ~self.corrected
 
     @property
     def untouched(self) -> npt.NDArray[np.bool_]:
         """Mask of the labelled pixels that only the model answers for: they teach nothing."""
-        labelled: npt.NDArray[np.bool_] = self.labels != UNLABELLED
-        return labelled & ~self.corrected & ~self.confirmed
+        return self.labelled & ~self.corrected & ~self.confirmed
 
     @property
     def truth(self) -> npt.NDArray[np.uint8]:
@@ -105,6 +121,7 @@ class Corrections:
             np.asarray(self.labels[index]),
             None if predicted is None else np.asarray(predicted[index]),
             None if checked is None else np.asarray(checked[index]),
+            self.excluded,
         )
 
     def parts(self) -> tuple[npt.NDArray[np.uint8], ...]:
@@ -129,7 +146,7 @@ class TaughtPixels:
     Parameters
     ----------
     total : int
-        Number of all pixels.
+        Number of all pixels that are not excluded.
     corrected, confirmed, untouched : int
         Numbers of labelled pixels that the user changed or painted, that the
         user marked as checked, and that only the model answers for.
@@ -174,15 +191,15 @@ class TaughtPixels:
         for index in np.ndindex(corrections.labels.shape[:-2]):
             plane = corrections.plane(index)
             corrected, confirmed = plane.corrected, plane.confirmed
-            labelled = np.count_nonzero(plane.labels != UNLABELLED)
+            labelled = np.count_nonzero(plane.labelled)
             counts = np.count_nonzero(corrected), np.count_nonzero(confirmed)
             areas += (*counts, labelled - sum(counts))
-            in_labelled_planes += plane.labels.size if labelled else 0
+            in_labelled_planes += plane.n_px if labelled else 0
             values, n_px = np.unique(plane.labels[corrected | confirmed], return_counts=True)
             by_value.update(dict(zip(values.tolist(), n_px.tolist(), strict=True)))
         corrected_px, confirmed_px, untouched_px = areas.tolist()
         return cls(
-            int(np.prod(corrections.labels.shape)),
+            corrections.n_px,
             corrected_px,
             confirmed_px,
             untouched_px,

@@ -7,6 +7,7 @@ comes from the image beside it.
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -153,6 +154,49 @@ class ExcludedArea:
         if not bands and mask is None:
             return None
         return cls(tuple(shape), bands, mask, str(data.get("source", "")))
+
+    @classmethod
+    def of_mask(
+        cls, mask: npt.NDArray[Any], shape: Sequence[int], source: str = ""
+    ) -> ExcludedArea | None:
+        """Return the area of a mask of one plane: whole rows as bands, the rest as a mask.
+
+        Parameters
+        ----------
+        mask : ndarray of shape (Y, X)
+            Array that is not 0 where all planes are excluded; it is copied.
+        shape : sequence of int
+            Shape of the image, (..., Y, X).
+        source : str
+            Sentence for the user: where the area comes from.
+
+        Returns
+        -------
+        ExcludedArea or None
+            None if nothing is excluded.
+        """
+        is_excluded = np.array(mask != 0)
+        whole = is_excluded.all(axis=1)
+        ends = np.flatnonzero(np.diff(np.concatenate([[False], whole, [False]]).astype(np.int8)))
+        bands = tuple((int(first), int(end)) for first, end in ends.reshape(-1, 2))
+        is_excluded[whole] = False
+        rest = is_excluded if is_excluded.any() else None
+        return cls(tuple(shape), bands, rest, source) if bands or rest is not None else None
+
+    @property
+    def where(self) -> str:
+        """Words for the area, such as ``rows 691 to 767``; rows are counted from 0."""
+        drawn = "" if self.mask is None else "an area that was drawn"
+        return listed(filter(None, (self.rows_text, drawn)))
+
+    @functools.cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What is equal for areas of the same pixels; masks on disk are told by themselves."""
+        mask = self.mask
+        if isinstance(mask, np.ndarray):
+            digest = hashlib.sha256(np.packbits(mask != 0).tobytes()).hexdigest()
+            return self.shape, self.bands, digest
+        return self.shape, self.bands, None if mask is None else id(mask)
 
 
 class PlaneMask(LazyArray):

@@ -33,6 +33,8 @@ class RunningCounts:
     ----------
     labels : array of int, shape (..., Y, X)
         Label values, in memory or on disk; read as it is sliced.
+    exclude : array of shape (Y, X), optional
+        Non-zero where nothing is counted, on all planes; it is sliced by rows.
 
     Attributes
     ----------
@@ -57,8 +59,8 @@ class RunningCounts:
     None
     """
 
-    def __init__(self, labels: Any) -> None:
-        self.labels = labels
+    def __init__(self, labels: Any, exclude: Any = None) -> None:
+        self.labels, self._exclude = labels, exclude
         self.first: tuple[int, ...] = (0,) * (len(labels.shape) - 2)
         self._n_bands = max(1, math.ceil(labels.shape[-2] / _BAND_PX))
         self._counted: dict[_Band, Mapping[int, int]] = {}
@@ -67,11 +69,6 @@ class RunningCounts:
         """How often each band was forgotten: one that is being counted meanwhile is void."""
         self._lock = Lock()
         self.forget()
-
-    @property
-    def plane_px(self) -> int:
-        """Number of pixels of a plane."""
-        return math.prod(self.labels.shape[-2:])
 
     @property
     def n_planes(self) -> int:
@@ -134,6 +131,8 @@ class RunningCounts:
         index, number = band
         rows = slice(number * _BAND_PX, (number + 1) * _BAND_PX)
         labels = np.asarray(self.labels[(*index, rows)])
+        if self._exclude is not None:
+            labels = labels[np.asarray(self._exclude[rows]) == 0]
         if labels.dtype.itemsize > 2 and labels.size and 0 <= labels.min() <= labels.max() < _SMALL:
             labels = labels.astype(np.uint16)  # which are counted without sorting them
         return value_counts(labels)

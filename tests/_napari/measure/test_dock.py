@@ -407,7 +407,7 @@ def test_a_shape_counts_on_its_plane_or_on_all(viewer, dock, measured):
     measured()
     assert dock.result.measurement.fields["excluded_px"].tolist() == [0, 16, 0]
     dock.excluded.on_all.setChecked(True)
-    assert dock.lines.old.text() == "Choices have changed since: measure again."
+    assert dock.lines.old.text() == "The excluded area has changed since: measure again."
     measured()
     assert dock.result.measurement.fields["excluded_px"].tolist() == [16, 16, 16]
 

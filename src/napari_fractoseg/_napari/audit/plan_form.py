@@ -62,7 +62,9 @@ def plan_job(
         Points without answers.
     """
     yield Progress(0, 0, "counting the labels")
-    return plan_points(labels, chosen.scheme, n_points=n_points, design=design)
+    return plan_points(
+        labels, chosen.scheme, n_points=n_points, design=design, exclude=chosen.excluded
+    )
 
 
 class PlanForm(QWidget):

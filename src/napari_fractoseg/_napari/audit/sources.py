@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.corrections import is_teachable
+from napari_fractoseg._napari.excluded import labels_mask
 from napari_fractoseg._napari.layers import apply_scheme, images_of, scheme_of
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.widgets.controls import narrow, small_button
@@ -41,11 +42,14 @@ class ChosenLabels:
         Name of an image -> the layer of its labels.
     scheme : ClassScheme
         Classes of all of them.
+    excluded : dict of str to array
+        Name of an image -> mask of what is left out of it; images of which nothing is are not in.
     """
 
     images: dict[str, Image]
     labels: dict[str, Labels]
     scheme: ClassScheme
+    excluded: dict[str, Any] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, Any]:
         """Return the labels of each image as they are now; nothing is copied or loaded."""
@@ -250,7 +254,15 @@ class AuditSources(QWidget):
             {printable(row.image.value.name): row.image.value for row in rows},
             {printable(row.image.value.name): row.labels for row in rows},
             scheme,
+            self._excluded(rows),
         )
+
+    def _excluded(self, rows: list[_Row]) -> dict[str, Any]:
+        found = {
+            printable(row.image.value.name): labels_mask(self._viewer, row.labels, row.image.value)
+            for row in rows
+        }
+        return {name: mask for name, mask in found.items() if mask is not None}
 
     @Slot()
     def use_classes(self) -> None:

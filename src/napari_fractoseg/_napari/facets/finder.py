@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Signal, Slot
 
+from napari_fractoseg._napari.excluded import area_of, areas_of, stack_with_area
 from napari_fractoseg._napari.jobs import Run, State
-from napari_fractoseg._napari.layers import stack_of
 from napari_fractoseg.annotations.facets import (
     FacetTree,
     RecentSizes,
@@ -17,6 +17,9 @@ from napari_fractoseg.annotations.facets import (
 )
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.jobs import Job
+
+if TYPE_CHECKING:
+    import napari.viewer
 
 __all__ = ["FacetFinder"]
 
@@ -37,6 +40,8 @@ class FacetFinder(QObject):
 
     Parameters
     ----------
+    viewer : napari.viewer.Viewer
+        Viewer that has the images. Nothing is seen of what is left out of them.
     parent : QObject, optional
         Owner of the finder.
 
@@ -52,8 +57,11 @@ class FacetFinder(QObject):
     outdated = Signal()
     """Signal that an image has changed, and its facets are forgotten."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._viewer = viewer
+        self._areas: dict[Any, Any] = {}
+        areas_of(viewer).changed.connect(self._on_areas)
         self.text = ""
         self._trees: TreeCache[_Plane] = TreeCache(_CACHE_BYTES)
         self._images: dict[Any, Image] = {}
@@ -113,7 +121,8 @@ class FacetFinder(QObject):
         if plane[0] not in self._images:
             self._images[plane[0]] = image
             image.events.data.connect(self._on_data)
-        run = Run(_job(stack_of(image), plane[1]), "facets")
+            self._areas[plane[0]] = self._area_key(image)
+        run = Run(_job(stack_with_area(self._viewer, image), plane[1]), "facets")
         self._run, self._run_plane = run, plane
         run.progressed.connect(self._on_progress)
         run.ended.connect(self._on_end)
@@ -140,6 +149,18 @@ class FacetFinder(QObject):
     def _on_data(self, event: Any) -> None:
         self.forget(event.source)
         self.outdated.emit()
+
+    def _area_key(self, image: Image) -> Any:
+        area = area_of(self._viewer, image)
+        return None if area is None else area.key
+
+    @Slot()
+    def _on_areas(self) -> None:
+        """Forget the facets of images of which something else is left out now."""
+        for image in list(self._images.values()):
+            if self._areas.get(image.unique_id) != self._area_key(image):
+                self.forget(image)
+                self.outdated.emit()
 
     def _say(self, text: str) -> None:
         if text != self.text:

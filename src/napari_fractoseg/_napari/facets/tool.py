@@ -11,6 +11,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_fractoseg._napari.corrections import is_teachable
+from napari_fractoseg._napari.excluded import labels_mask
 from napari_fractoseg._napari.facets.finder import FacetFinder
 from napari_fractoseg._napari.facets.outline import FacetOutline
 from napari_fractoseg._napari.layers import (
@@ -79,7 +80,7 @@ class FacetTool(QObject):
         self.facet: Facet | None = None
         self.text = ""
         self._outline: FacetOutline | None = None
-        self._finder = FacetFinder(self)
+        self._finder = FacetFinder(self.viewer, self)
         self._finder.changed.connect(self._on_finder)
         self._finder.outdated.connect(self._begin_plane)
         self._facet_plane: tuple[int, ...] = ()
@@ -251,7 +252,7 @@ class FacetTool(QObject):
         """Outline the facet under the cursor; one that was chosen or painted stays while inside."""
         pixel, image = self._pixel, self._image()
         tree = None if pixel is None else self._tree()
-        if pixel is None or tree is None or image is None:
+        if pixel is None or tree is None or image is None or self._is_left_out(pixel):
             self._draw(None)
             return
         row, column = pixel[-2:]
@@ -264,13 +265,18 @@ class FacetTool(QObject):
         if shown is None or not facet.is_same_as(shown):
             self._draw(facet)
 
+    def _is_left_out(self, pixel: tuple[int, ...]) -> bool:
+        """Whether a pixel is left out of the image, such as one of its info bar."""
+        mask = None if self.labels is None else labels_mask(self.viewer, self.labels, self._image())
+        return mask is not None and bool(mask[pixel[-2:]])
+
     def _on_wheel(self, _viewer: Any, event: Any) -> None:
         if "Shift" not in event.modifiers:
             return
         self._go_to(event)
         self._show_facet()
         pixel, tree = self._pixel, None if self._pixel is None else self._tree()
-        if pixel is None or tree is None or self.facet is None:
+        if pixel is None or tree is None or self.facet is None or self._is_left_out(pixel):
             return
         # Some systems turn a wheel with Shift into a sideways one.
         steps = 1 if float(np.sum(event.delta)) > 0 else -1
@@ -298,6 +304,10 @@ class FacetTool(QObject):
         if self.labels is None or self.facet is None or image is None:
             return
         rows, columns = self.facet.indices()
+        mask = labels_mask(self.viewer, self.labels, image)
+        if mask is not None:
+            kept = ~mask[...][rows, columns]
+            rows, columns = rows[kept], columns[kept]
         plane = [np.full_like(rows, number) for number in self._facet_plane]
         indices = (*plane, rows, columns)
         if self.labels.preserve_labels:

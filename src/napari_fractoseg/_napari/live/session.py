@@ -15,9 +15,10 @@ from napari_fractoseg._napari.corrections import (
     remember_first_answer,
     remember_prediction,
 )
+from napari_fractoseg._napari.excluded import area_of, areas_of, stack_with_area
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
-from napari_fractoseg._napari.layers import scheme_of, shown_plane, stack_of
+from napari_fractoseg._napari.layers import scheme_of, shown_plane
 from napari_fractoseg._napari.live.learner import Learner
 from napari_fractoseg._napari.live.strokes import LiveLabels
 from napari_fractoseg._napari.strokes import stroke_box
@@ -82,7 +83,9 @@ class LiveSession(QObject):
                 "in memory: wait until they are ready, or duplicate the layer."
             )
         self.labels, self._viewer = labels, viewer
-        self._learner = Learner(stack_of(image), model, device)
+        self._image = image
+        self._area = area_of(viewer, image)
+        self._learner = Learner(stack_with_area(viewer, image), model, device)
         self._had_prediction = prediction_of(labels) is not None
         self._live = _taken_up(labels)
         self._dirty: set[Region] = self._painted_regions()
@@ -168,6 +171,7 @@ class LiveSession(QObject):
         self._run = self._rest = None
         for event, slot in self._events():
             event.disconnect(slot)
+        areas_of(self._viewer).changed.disconnect(self._on_areas)
         if self._note_drawing in self.labels.mouse_drag_callbacks:
             self.labels.mouse_drag_callbacks.remove(self._note_drawing)
         self._look_soon.stop()
@@ -193,6 +197,7 @@ class LiveSession(QObject):
     def _follow(self) -> None:
         for event, slot in self._events():
             event.connect(slot)
+        areas_of(self._viewer).changed.connect(self._on_areas)
         self.labels.mouse_drag_callbacks.append(self._note_drawing)
 
     def _note_drawing(self, _layer: Any, event: Any) -> Any:
@@ -239,6 +244,19 @@ class LiveSession(QObject):
     def _on_plane(self, _event: Any = None) -> None:
         if self._learner.learnt is not None and self._run is None:
             self._label_rest()
+
+    @Slot()
+    def _on_areas(self) -> None:
+        """Learn again if something else is left out of the image now."""
+        area, before = area_of(self._viewer, self._image), self._area
+        self._area = area
+        if (area is None) != (before is None) or (area and before and area.key != before.key):
+            self._dirty |= self._painted_regions()
+            self._learn()
+
+    def _excluded(self, region: Region) -> Any:
+        """Return the mask of what is left out of a region; nothing is learnt or labelled there."""
+        return None if self._area is None else self._area.of_plane(region.plane)[region.box.slices]
 
     # ---- learning -----------------------------------------------------------------------
 
@@ -289,7 +307,10 @@ class LiveSession(QObject):
         if checked is not None:
             sure = checked & (painted == UNLABELLED)
             painted[sure] = live.labels[key][sure]
-        return RegionLabels(painted, live.first[key].copy())
+        first, excluded = live.first[key].copy(), self._excluded(region)
+        if excluded is not None:
+            painted[excluded] = first[excluded] = UNLABELLED
+        return RegionLabels(painted, first)
 
     def _first_regions(self) -> list[Region]:
         """Return the regions to label at once: seen, and nearest to the last stroke."""
@@ -418,6 +439,9 @@ class LiveSession(QObject):
             if number < self._labelled_by.get(region, 0):
                 continue
             self._labelled_by[region] = number
+            excluded = self._excluded(region)
+            if excluded is not None:
+                labels = np.where(excluded, UNLABELLED, labels)
             box = (*(slice(i, i + 1) for i in region.plane), *region.box.slices)
             self._live.show(box, labels, checked_in(self._viewer, self.labels, box))
             planes.add(region.plane)

@@ -25,6 +25,7 @@ from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import pixel_size_um
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
 from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg.images import ExcludedArea
 from napari_fractoseg.measurement.facet_tables import FacetSettings
 from napari_fractoseg.measurement.fields import EACH, FieldLayout
 from napari_fractoseg.text import printable
@@ -32,7 +33,17 @@ from napari_fractoseg.text import printable
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["ExcludedChoice", "FacetOptions", "FieldsChoice", "PixelSize", "SpecimenChoice"]
+__all__ = [
+    "OF_IMAGE",
+    "ExcludedChoice",
+    "FacetOptions",
+    "FieldsChoice",
+    "PixelSize",
+    "SpecimenChoice",
+]
+
+OF_IMAGE = "of the image"
+"""Choice of the area that is left out of the image of the labels, such as its info bar."""
 
 _EACH, _PARTS, _PX, _UM = "each", "parts", "px", "um"
 _NONE, _FIRST_PART, _PATTERN = "none", "first part", "pattern"
@@ -105,7 +116,10 @@ class PixelSize(QWidget):
 
 
 class ExcludedChoice(QWidget):
-    """Choice of a layer whose area is not measured, such as the info bar: shapes or labels.
+    """Choice of the area that is not measured: that of the image, or of shapes or labels.
+
+    What is left out of the image, such as its info bar, is chosen by itself, until the user
+    chooses something else.
 
     Parameters
     ----------
@@ -119,6 +133,9 @@ class ExcludedChoice(QWidget):
         super().__init__()
         self._viewer = viewer
         self._measured: tuple[Labels, ...] = ()
+        self.areas: tuple[ExcludedArea | None, ...] = ()
+        """What is left out of the image of each layer that is measured."""
+        self._is_by_hand = False
         self.choice = ComboBox(choices=self._choices, name="excluded")
         narrow(self.choice).setToolTip(
             "Shapes, or labels that are not 0, where nothing is measured, such as the info bar"
@@ -128,7 +145,7 @@ class ExcludedChoice(QWidget):
             "Exclude on each plane what is drawn on any, such as the info bar; else each shape "
             "counts on the plane that it was drawn on"
         )
-        self.choice.changed.connect(self._on_choice)
+        self.choice.changed.connect(self._on_hand)
         self.on_all.toggled.connect(self._on_choice)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -144,21 +161,46 @@ class ExcludedChoice(QWidget):
     def layer(self) -> Layer | None:
         """Layer of the excluded area; None if nothing is excluded."""
         layer = self.choice.value
-        return layer if layer is not None and layer in self._viewer.layers else None
+        is_there = isinstance(layer, Layer) and layer in self._viewer.layers
+        return layer if is_there else None
 
-    def show_measured(self, layers: tuple[Labels, ...]) -> None:
-        """Do not offer the layers that are measured."""
-        if layers != self._measured:
-            self._measured = layers
-            self.refresh()
+    @property
+    def takes_image(self) -> bool:
+        """Whether nothing is measured in what is left out of the images of the labels."""
+        return bool(self.choice.value == OF_IMAGE)
+
+    def text(self) -> str:
+        """Return words for what is not measured; empty if nothing is chosen."""
+        if self.takes_image:
+            areas = [area for area in self.areas if area is not None]
+            return "; ".join(dict.fromkeys(f"{area.where} ({area.source})" for area in areas))
+        return "" if self.layer is None else f"the layer {self.layer.name}"
+
+    def show_measured(
+        self, layers: tuple[Labels, ...], areas: tuple[ExcludedArea | None, ...]
+    ) -> None:
+        """Offer what is left out of the images of the layers that are measured, and no such layer.
+
+        Parameters
+        ----------
+        layers : tuple of Labels
+            Layers that are measured.
+        areas : tuple of ExcludedArea or None
+            What is left out of the image of each.
+        """
+        self._measured, self.areas = layers, areas
+        self.refresh()
 
     @Slot()
     def refresh(self, _event: Any = None) -> None:
         """Offer the layers that the viewer has now; the choice is kept where it can be."""
-        self.choice.reset_choices()
+        with self.choice.changed.blocked():
+            self.choice.reset_choices()
+            if not self._is_by_hand:
+                self.choice.value = OF_IMAGE if any(self.areas) else None
         self._on_choice()
 
-    def _choices(self, _widget: Any = None) -> list[tuple[str, Layer | None]]:
+    def _choices(self, _widget: Any = None) -> list[tuple[str, Layer | str | None]]:
         found = [
             (printable(layer.name), layer)
             for layer in reversed(self._viewer.layers)
@@ -166,7 +208,13 @@ class ExcludedChoice(QWidget):
             and "helper" not in facts_of(layer)
             and layer not in self._measured
         ]
-        return [("none", None), *found]
+        where = dict.fromkeys(area.where for area in self.areas if area is not None)
+        text = f"of the image: {next(iter(where))}" if len(where) == 1 else "of each image"
+        return [*([(text, OF_IMAGE)] if where else []), ("none", None), *found]
+
+    def _on_hand(self, _value: Any = None) -> None:
+        self._is_by_hand = True
+        self._on_choice()
 
     def _on_choice(self, _value: Any = None) -> None:
         layer = self.layer

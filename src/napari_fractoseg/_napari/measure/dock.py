@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
+from napari_fractoseg._napari.excluded.areas import areas_of
+from napari_fractoseg._napari.excluded.drawn import excluded_area
+from napari_fractoseg._napari.excluded.lookup import area_of_labels
 from napari_fractoseg._napari.layers import images_of, pixel_size_um, shown_plane, unwrapped
 from napari_fractoseg._napari.measure.choices import (
     ExcludedChoice,
@@ -86,6 +89,7 @@ _NO_TICK = "Tick the labels that are to be measured."
 _GOES_ON = "It is being measured."
 _CHANGED = "The labels have changed since: measure again."
 _REMOVED = "A layer that was measured is gone: measure again."
+_AREA = "The excluded area has changed since: measure again."
 _OTHER = "Choices have changed since: measure again."
 
 
@@ -99,7 +103,7 @@ class _Choices:
     names: tuple[str, ...]
     fields: FieldLayout
     specimens: str
-    excluded: tuple[int | None, bool]
+    excluded: tuple[Any, ...]
 
 
 class MeasureWidget(Dock):
@@ -219,6 +223,7 @@ class MeasureWidget(Dock):
         viewer.layers.selection.events.active.connect(self._on_plane)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
+        areas_of(viewer).changed.connect(self._show_areas)
         controls.button.clicked.connect(self.measure)
         controls.changed.connect(self._show_state)
         self.plots.wanted.connect(self._on_wanted)
@@ -251,7 +256,7 @@ class MeasureWidget(Dock):
         self._form.setRowVisible(self.image.native, len(layers) < 2)
         n_planes = max((_n_planes(layer) for layer in layers), default=1)
         self._form.setRowVisible(self.planes.native, n_planes > 1)
-        self.excluded.show_measured(layers)
+        self._show_areas()
         for event, slot in self._followed:
             event.disconnect(slot)
         self._followed = [
@@ -264,12 +269,21 @@ class MeasureWidget(Dock):
             event.connect(slot)
         self._on_layer()
 
+    @Slot()
+    def _show_areas(self) -> None:
+        """Show what is left out of the images of the labels."""
+        image = self.image.value if self._is_image_by_hand else None
+        layers = self.labels.ticked()
+        areas = tuple(area_of_labels(self.viewer, layer, image) for layer in layers)
+        self.excluded.show_measured(layers, areas)
+
     def _on_layer(self, _event: Any = None) -> None:
         self.pixel_size.show_layers(list(map(pixel_size_um, self.labels.ticked())))
         self._on_choice()
 
     def _on_layers(self, _event: Any = None) -> None:
         self._offer_images()
+        self._show_areas()
         self._on_choice()
 
     def _offer_images(self) -> None:
@@ -283,6 +297,7 @@ class MeasureWidget(Dock):
         """Forget what the grey levels are in; the fractions are the same."""
         self._is_image_by_hand = True
         self.plots.show_facets(None)
+        self._show_areas()
         self._on_choice()
 
     def _on_plane(self, _event: Any = None) -> None:
@@ -302,7 +317,6 @@ class MeasureWidget(Dock):
         self.controls.refresh()
 
     def _choices(self, layers: tuple[Labels, ...]) -> _Choices:
-        excluded = self.excluded.layer
         return _Choices(
             layers=tuple(map(_identity, layers)),
             classes=tuple(
@@ -313,11 +327,23 @@ class MeasureWidget(Dock):
             names=tuple(str(layer.name) for layer in layers) if self.specimens.text() else (),
             fields=self.fields.layout_of_fields(),
             specimens=self.specimens.text(),
-            excluded=(
-                None if excluded is None else _identity(excluded),
-                self.excluded.on_all.isChecked(),
-            ),
+            excluded=self._excluded_key(),
         )
+
+    def _excluded_key(self) -> tuple[Any, ...]:
+        """Return what is equal for the same choice of the excluded area."""
+        if self.excluded.takes_image:
+            return tuple(None if area is None else area.key for area in self.excluded.areas)
+        layer = self.excluded.layer
+        return None if layer is None else _identity(layer), self.excluded.on_all.isChecked()
+
+    def _exclude_of(self, labels: Labels) -> Any:
+        """Return the excluded area of a labels layer that is ticked."""
+        if self.excluded.takes_image:
+            area = dict(zip(self.labels.ticked(), self.excluded.areas, strict=True))[labels]
+            return None if area is None else area.of_plane()
+        layer, on_all = self.excluded.layer, self.excluded.on_all.isChecked()
+        return None if layer is None else excluded_area(layer, labels, on_all_planes=on_all)
 
     def _shown_planes(self, layers: tuple[Labels, ...]) -> tuple[Any, ...]:
         """Return the plane of each layer that is measured; None for all of them."""
@@ -343,14 +369,12 @@ class MeasureWidget(Dock):
             layers,
             size_of=self.pixel_size.size_of,
             image=self.image.value,
-            excluded=excluded,
-            on_all_planes=self.excluded.on_all.isChecked(),
+            exclude_of=self._exclude_of,
             only_shown_plane=self.planes.value == "current",
         )
         arrays = () if not isinstance(excluded, Labels) else (labels_of(excluded),)
-        name = "" if excluded is None else str(excluded.name)
         layout = self.fields.layout_of_fields()
-        return Request(images, layout, self.specimens.text(), arrays, name)
+        return Request(images, layout, self.specimens.text(), arrays, self.excluded.text())
 
     def _blocked(self) -> str:
         """Return why nothing can be measured now."""
@@ -430,8 +454,9 @@ class MeasureWidget(Dock):
         if self.watch.has_changed:
             return _CHANGED
         now = self.labels.ticked()
-        if self._choices(now) != choices:
-            return _OTHER
+        chosen = self._choices(now)
+        if chosen != choices:
+            return _AREA if replace(chosen, excluded=choices.excluded) == choices else _OTHER
         shown = self._shown_planes(now)
         if shown != planes:
             is_plane = None not in (*shown, *planes)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_fractoseg._napari.measure.excluded import DrawnArea
+from napari_fractoseg._napari.excluded.drawn import DrawnArea
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
@@ -125,7 +125,7 @@ class Request:
     excluded : tuple of array
         Arrays of labels layers that say what is excluded, to be hashed as well.
     excluded_by : str
-        Name of the layer that says what is excluded; empty if nothing is.
+        Words for what is excluded, such as the name of a layer; empty if nothing is.
     """
 
     images: tuple[LabelledImage, ...]

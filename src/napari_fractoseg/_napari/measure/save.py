@@ -167,5 +167,5 @@ def _settings(result: MeasuredLabels, settings: FacetSettings) -> dict[str, str]
     if request.specimens:
         said["specimens"] = request.specimens
     if request.excluded_by:
-        said["excluded area"] = f"the layer {request.excluded_by}"
+        said["excluded area"] = request.excluded_by
     return {**said, "facets": str(settings)}

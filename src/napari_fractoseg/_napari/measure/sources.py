@@ -16,7 +16,6 @@ from napari_fractoseg._napari.layers import (
     stack_of,
     unique_name,
 )
-from napari_fractoseg._napari.measure.excluded import excluded_area
 from napari_fractoseg._napari.measure.request import LabelledImage
 from napari_fractoseg._napari.origin import is_in_doubt
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
@@ -85,8 +84,7 @@ def labelled_images(
     *,
     size_of: Callable[[Layer], tuple[float | None, str]],
     image: Image | None,
-    excluded: Layer | None,
-    on_all_planes: bool,
+    exclude_of: Callable[[Labels], Any],
     only_shown_plane: bool,
 ) -> tuple[LabelledImage, ...]:
     """Return what is measured.
@@ -102,10 +100,8 @@ def labelled_images(
     image : Image or None
         Image layer of a single labels layer; of several each has that whose name its own begins
         with, of its shape.
-    excluded : Layer or None
-        Layer of the excluded area.
-    on_all_planes : bool
-        Whether shapes of the excluded area count on all planes.
+    exclude_of : callable
+        Function that returns the excluded area of a labels layer: a mask, `DrawnArea`, or None.
     only_shown_plane : bool
         Whether only the plane that is shown is measured, rather than all.
 
@@ -122,9 +118,6 @@ def labelled_images(
         name = image_name(layer) if plane is None else plane_title(plane, shape, image_name(layer))
         size_um, size_from = size_of(layer)
         its_image = image if len(layers) == 1 else _image_of(viewer, layer)
-        exclude = None
-        if excluded is not None:
-            exclude = excluded_area(excluded, layer, on_all_planes=on_all_planes)
         found.append(
             LabelledImage(
                 name=unique_name(name, [each.name for each in found]),
@@ -134,7 +127,7 @@ def labelled_images(
                 plane=plane,
                 pixel_size_um=size_um,
                 pixel_size_from=size_from,
-                exclude=exclude,
+                exclude=exclude_of(layer),
                 image=_stack(its_image, plane),
                 confidence=_stack(_confidence_of(viewer, layer), plane),
                 record=_record_of(layer),

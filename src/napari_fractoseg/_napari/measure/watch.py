@@ -13,9 +13,9 @@ from napari.layers import Layer, Shapes
 from qtpy.QtCore import QObject, QTimer, Signal, Slot
 from qtpy.QtWidgets import QWidget
 
+from napari_fractoseg._napari.excluded.drawn import print_of_shapes
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import shown_plane
-from napari_fractoseg._napari.measure.excluded import print_of_shapes
 from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.jobs import Job
 from napari_fractoseg.results.record import digest_job, labels_digest

@@ -14,10 +14,12 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.class_changes import class_changes_of
 from napari_fractoseg._napari.corrections import is_teachable
+from napari_fractoseg._napari.excluded.lookup import stack_with_area
+from napari_fractoseg._napari.excluded.row import LOOKING, InfoBarRow
 from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layer_metadata import facts_of
-from napari_fractoseg._napari.layers import placement, scheme_of, stack_of
+from napari_fractoseg._napari.layers import placement, scheme_of
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
@@ -77,13 +79,14 @@ class SegmentWidget(Dock):
         self._lay_out()
         self._connect()
         self._on_queue()
-        self.controls.choice_changed()
+        self._on_source()
         self._update_legend()
 
     # ---- construction -------------------------------------------------------------------
 
     def _make_controls(self) -> None:
         self.source = ImagePicker(self.viewer)
+        self.info_bar = InfoBarRow(self.viewer)
         self.model = ModelPicker()
         self.device = DeviceLine()
         self.advanced = AdvancedOptions()
@@ -111,10 +114,12 @@ class SegmentWidget(Dock):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setContentsMargins(0, 0, 0, 0)
         self.source.add_to(form)
+        self.info_bar.add_to(form)
         form.addRow("Model", self.model)
         form.addRow("Device", self.device)
         layout = self.column
         layout.addLayout(form)
+        self.advanced.addWidget(self.info_bar.other_button)
         for widget in (self.advanced, self.controls, self.result_line, self.after):
             layout.addWidget(widget)
         layout.addSpacing(6)
@@ -126,7 +131,9 @@ class SegmentWidget(Dock):
 
     def _connect(self) -> None:
         controls = self.controls
-        self.source.changed.connect(controls.choice_changed)
+        self.source.changed.connect(self._on_source)
+        self.info_bar.changed.connect(controls.choice_changed)
+        self.info_bar.failed.connect(controls.refuse)
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
         self.advanced.changed.connect(controls.refresh)
@@ -155,6 +162,11 @@ class SegmentWidget(Dock):
         self.model.choice.value = str(model)
         self.viewer.layers.selection.active = image
         self.source.choice.value = image
+
+    @Slot()
+    def _on_source(self) -> None:
+        self.info_bar.follow(self.source.layer)
+        self.controls.choice_changed()
 
     def _on_model(self) -> None:
         entry = self.model.entry
@@ -201,7 +213,7 @@ class SegmentWidget(Dock):
         if missing or layer is None or entry is None:
             raise ImageError(missing)
         return Request(
-            image=stack_of(layer),
+            image=stack_with_area(self.viewer, layer),
             model=entry,
             planes=self.source.planes(),
             device=self.device.device,
@@ -218,6 +230,8 @@ class SegmentWidget(Dock):
             return _OPEN_FIRST
         if self.source.must_be_asked:
             return _WHICH_AXIS
+        if self.info_bar.is_looking:
+            return LOOKING
         return self.model.missing_text if self.model.entry is None else ""
 
     def _blocked(self) -> str:

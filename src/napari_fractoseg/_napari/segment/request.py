@@ -80,10 +80,16 @@ class Request:
         """All choices that decide the result of a plane, to be compared with other requests."""
         return self.model, self.flips, self.tile_px, self.uncertainties, self.folder
 
+    @property
+    def excluded_key(self) -> Any:
+        """What is equal for requests that leave the same pixels out."""
+        return None if self.image.excluded is None else self.image.excluded.key
+
     def is_same_work_as(self, other: Request) -> bool:
         """Tell whether another request would give the same labels of the same planes."""
         return (
             self.image.data is other.image.data
+            and self.excluded_key == other.excluded_key
             and self.planes == other.planes
             and self.method == other.method
         )
@@ -173,6 +179,7 @@ class Segmentation:
             and request.image.data is self.request.image.data
             and request.image.pixel_size_um == self.request.image.pixel_size_um
             and request.method == self.request.method
+            and request.excluded_key == self.request.excluded_key
             and not self.labels[request.planes[0]].any()
         )
 
@@ -246,6 +253,7 @@ class Segmentation:
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             version=__version__,
+            excluded={} if request.image.excluded is None else request.image.excluded.to_dict(),
         )
 
     def _extent(self) -> Any:

@@ -17,7 +17,7 @@ from napari_fractoseg.images import LazyPlane, MicrographStack
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.inference.result_size import result_bytes, too_large
-from napari_fractoseg.jobs import Job
+from napari_fractoseg.jobs import Job, drain
 from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.results.record import LabelRecord, digest_job
 
@@ -192,6 +192,8 @@ class ArraysOnDisk:
                 classes = scheme if kind == _LABELS else None
                 what = record if kind == _LABELS else record.of("")
                 group.describe(group.path.stem, self._source, classes, size, what)
+                if kind == _LABELS:
+                    drain(group.add_mask(self._image.excluded))
         except OSError as error:
             raise self._cannot_write(error) from error
         for kind, group in groups.items():

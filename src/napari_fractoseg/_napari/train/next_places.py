@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.camera import go_to_pixel
 from napari_fractoseg._napari.corrections import corrections_of
+from napari_fractoseg._napari.excluded import stack_with_area
 from napari_fractoseg._napari.jobs import Run, State
-from napari_fractoseg._napari.layers import stack_of
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
 from napari_fractoseg._napari.train.place_mark import PlaceMark
@@ -82,7 +82,7 @@ def find_places(
 
 
 def place_requests(viewer: napari.viewer.Viewer, rows: Sequence[PairRow]) -> list[PlaceRequest]:
-    """Return the planes to look at, and what is painted there already.
+    """Return the planes to look at, and what is painted there already, or left out.
 
     Parameters
     ----------
@@ -93,11 +93,13 @@ def place_requests(viewer: napari.viewer.Viewer, rows: Sequence[PairRow]) -> lis
     """
     requests: dict[tuple[str, tuple[int, ...]], PlaceRequest] = {}
     for row in rows:
-        stack = stack_of(row.image.value)
+        stack = stack_with_area(viewer, row.image.value)
         truth = corrections_of(viewer, row.labels)
         indices = list(stack.indices())
         for index in indices[:: max(1, len(indices) // _MAX_PLANES)][:_MAX_PLANES]:
             painted = truth.plane(index).truth > 0
+            if stack.excluded is not None:
+                painted |= stack.excluded.of_plane(index)[...]
             known = requests.get((stack.name, index))
             if known is not None:
                 painted |= known[2]

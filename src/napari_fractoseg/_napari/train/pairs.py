@@ -19,7 +19,8 @@ from napari_fractoseg._napari.corrections import (
     is_teachable,
     prediction_of,
 )
-from napari_fractoseg._napari.layers import images_of, scheme_of, stack_of
+from napari_fractoseg._napari.excluded import areas_of, stack_with_area
+from napari_fractoseg._napari.layers import images_of, scheme_of
 from napari_fractoseg._napari.origin import (
     accept_as_truth,
     changed_since,
@@ -110,6 +111,7 @@ class PairRow(QWidget):
         )
         for event, slot in self._connections:
             event.connect(slot)
+        areas_of(viewer).changed.connect(self.recount_soon)
         labels.events.name.connect(self._on_name)
         self._on_name()
 
@@ -117,6 +119,7 @@ class PairRow(QWidget):
         """Stop following the layer, as it was removed."""
         for event, slot in self._connections:
             event.disconnect(slot)
+        areas_of(self._viewer).changed.disconnect(self.recount_soon)
         self.labels.events.name.disconnect(self._on_name)
         self._timer.stop()
 
@@ -236,7 +239,7 @@ class PairRow(QWidget):
         """Return a copy of what was painted; `fallback` are the classes of a layer without any."""
         return PaintedLayer(
             name=str(self.labels.name),
-            image=stack_of(self.image.value),
+            image=stack_with_area(self._viewer, self.image.value),
             corrections=corrections_of(self._viewer, self.labels, copy=True),
             scheme=self.scheme or fallback,
             place=place_of(self.labels),

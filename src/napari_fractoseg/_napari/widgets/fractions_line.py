@@ -11,6 +11,8 @@ from qtpy.QtCore import Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.corrections import first_answer_of, is_teachable
+from napari_fractoseg._napari.excluded.areas import areas_of
+from napari_fractoseg._napari.excluded.lookup import area_of_labels
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import scheme_of, shown_plane
@@ -19,6 +21,7 @@ from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.images import ExcludedArea
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.measurement.counts import RunningCounts, count_job
 from napari_fractoseg.measurement.fractions import fractions_of_counts
@@ -53,8 +56,9 @@ class FractionsLine(QWidget):
     """Line with the area fractions of the plane that is shown, and of its stack.
 
     It is renewed when a stroke ends, is undone or comes from a program (``layer.data = ...`` or
-    ``layer.refresh()``), and when another plane is shown. Pixels are counted in a thread, but
-    for few of them. It is empty for layers without classes, and once its layer is removed.
+    ``layer.refresh()``), when another plane is shown, and when another area is left out of the
+    image, which is not counted. Pixels are counted in a thread, but for few of them. It is empty
+    for layers without classes, and once its layer is removed.
 
     Parameters
     ----------
@@ -73,6 +77,7 @@ class FractionsLine(QWidget):
         self._before: RunningCounts | None = None
         self._error: FractionError | None = None
         self._plane: tuple[int, ...] = ()
+        self._area: ExcludedArea | None = None
         self._run: Run | None = None
         self._notes: tuple[str, Labels | None] = ("", None)
         self._figures = ""
@@ -92,6 +97,7 @@ class FractionsLine(QWidget):
         viewer.dims.events.current_step.connect(self._renew_soon)
         viewer.layers.events.inserted.connect(self._renew_soon)
         viewer.layers.events.removed.connect(self._on_removed)
+        areas_of(viewer).changed.connect(self._renew_soon)
         self.hide()
 
     # ---- what is shown ------------------------------------------------------------------
@@ -255,8 +261,12 @@ class FractionsLine(QWidget):
     def _prepare(self, layer: Labels) -> None:
         """Make the counts of the labels, and of what the model gave where that differs."""
         data = layer.data[0] if layer.multiscale else layer.data
+        area = area_of_labels(self._viewer, layer)
+        if _key_of(area) != _key_of(self._area):
+            self._now = self._before = None
+        self._area, mask = area, None if area is None else area.of_plane()
         if self._now is None:
-            self._now = RunningCounts(data)
+            self._now = RunningCounts(data, mask)
             self._error = _error_of(layer)
         predicted = None if is_in_doubt(layer) else first_answer_of(layer)
         if predicted is None or (isinstance(data, SavedArray) and not data.is_changed):
@@ -264,7 +274,7 @@ class FractionsLine(QWidget):
         elif self._before is None or (
             isinstance(predicted, np.ndarray) and self._before.labels is not predicted
         ):
-            self._before = RunningCounts(predicted)
+            self._before = RunningCounts(predicted, mask)
 
     def _start(self, counted: list[RunningCounts]) -> None:
         run = self._run = Run(count_job(*counted), "counting the classes")
@@ -297,6 +307,8 @@ class FractionsLine(QWidget):
             stack=stack,
             stack_title=stack_title(now.n_labelled_planes(), now.n_planes),
         )
+        if self._area is not None:
+            self._figures += f"\nLeft out: {self._area.where}"
         self._show()
 
     def _name(self) -> str:
@@ -313,8 +325,7 @@ class FractionsLine(QWidget):
             found = counts.of_all() if plane is None else counts.of_plane(plane)
             if found is None:
                 return None
-            n_px = counts.plane_px * (counts.n_planes if plane is None else 1)
-            tables.append(fractions_of_counts(found, n_px, scheme))
+            tables.append(fractions_of_counts(found, sum(found.values()), scheme))
         return MeasuredPlanes(*tables)
 
     def _show(self) -> None:
@@ -323,6 +334,10 @@ class FractionsLine(QWidget):
         self._label.setText("\n".join(filter(None, (self._figures, notes))))
         self.setVisible(bool(self._label.text()))
         self.changed.emit()
+
+
+def _key_of(area: ExcludedArea | None) -> Any:
+    return None if area is None else area.key
 
 
 def _error_of(layer: Labels) -> FractionError | None:
