@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
-__all__ = ["camera_of", "go_to_pixel", "screen_px"]
+__all__ = ["camera_of", "go_to_pixel", "scale_bar_of", "screen_px"]
 
 
 def camera_of(viewer: napari.viewer.Viewer) -> Any:
     """Return the camera of a viewer, which napari 0.9 has at another place than those before."""
     return getattr(viewer, "scene", viewer).camera
+
+
+def scale_bar_of(viewer: napari.viewer.Viewer) -> Any:
+    """Return the scale bar of a viewer, which napari 0.9 has at another place than those before."""
+    canvas = getattr(viewer, "canvas", None)
+    return viewer.scale_bar if canvas is None else canvas.overlays.scale_bar
 
 
 def screen_px(viewer: napari.viewer.Viewer, layer: Layer) -> float:
