@@ -67,7 +67,7 @@ def give_size(
     size : PixelSize
         Edges of a pixel; if they are unknown, the layers get pixels as their unit.
     also : iterable of Layer
-        Further layers that lie on the image.
+        Layers that are of this image, of those that may as well be of another (`family_of`).
     but : iterable of Layer
         Layers that stay as they are, although they were made from it.
 
@@ -87,7 +87,9 @@ def give_size(
     else:
         after = _Scale((size.y_um, size.x_um), (_MICROMETRE, _MICROMETRE), size.to_dict())
     changed = _set_scale(viewer, image, after, also, but)
-    _changes[unwrapped(image)] = _Change(before, _scale_of(image), bool(scale_bar_of(viewer).visible))
+    _changes[unwrapped(image)] = _Change(
+        before, _scale_of(image), bool(scale_bar_of(viewer).visible)
+    )
     if size.x_um is not None:
         scale_bar_of(viewer).visible = True
     return changed
@@ -104,11 +106,14 @@ def can_take_back(image: Layer) -> bool:
     )
 
 
-def take_back(viewer: napari.viewer.Viewer, image: Image) -> None:
-    """Give an image, and what was made from it meanwhile, the scale and units of before."""
+def take_back(viewer: napari.viewer.Viewer, image: Image, also: Iterable[Layer] = ()) -> None:
+    """Give an image, and what was made from it meanwhile, the scale and units of before.
+
+    Parameters are those of `give_size`.
+    """
     if can_take_back(image):
         change = _changes.pop(unwrapped(image))
-        _set_scale(viewer, image, change.before)
+        _set_scale(viewer, image, change.before, also)
         scale_bar_of(viewer).visible = change.had_bar
 
 
@@ -124,9 +129,9 @@ def _set_scale(
     also: Iterable[Layer] = (),
     but: Iterable[Layer] = (),
 ) -> tuple[Layer, ...]:
-    left = list(but)
-    others = dict.fromkeys((*family_of(viewer, image).sure, *also))
-    layers = [layer for layer in others if layer != image and layer not in left]
+    family, left, chosen = family_of(viewer, image), list(but), list(also)
+    others = (*family.sure, *(layer for layer in family.perhaps if layer in chosen))
+    layers = [layer for layer in others if layer not in left]
     view, magnification = _view(viewer, image), screen_px(viewer, image)
     factors = np.asarray(scale.edges) / np.abs(image.scale[-2:])
     places = {layer: _place_in(image, layer) for layer in layers}

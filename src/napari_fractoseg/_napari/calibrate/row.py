@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Layer
 from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -13,7 +13,7 @@ from napari_fractoseg._napari.calibrate.give import can_take_back, give_size, ta
 from napari_fractoseg._napari.calibrate.reader import FileReader
 from napari_fractoseg._napari.calibrate.sizes import edges_um, said_by_file, size_of
 from napari_fractoseg._napari.calibrate.texts import offer_of, offers_text, state_text
-from napari_fractoseg._napari.widgets.controls import side_by_side, small_button
+from napari_fractoseg._napari.widgets.controls import in_a_row, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.style import SMALL_STYLE
 from napari_fractoseg.images.calibration import PixelSize
@@ -31,15 +31,18 @@ class PixelSizeRow(QWidget):
     ----------
     viewer : napari.viewer.Viewer
         Viewer that has the images.
+    links : bool
+        Whether it has a button that opens the dock "Pixel size".
     """
 
     changed = Signal()
     """Signal that a file was read, so that what is believed of a layer may be another."""
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer, *, links: bool = True) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer, self._links = viewer, links
         self._images: tuple[Image, ...] = ()
+        self._also: tuple[Layer, ...] = ()
         self._reader = FileReader(self)
         self._reader.read.connect(self._on_read)
         self.line = plain_label()
@@ -63,15 +66,21 @@ class PixelSizeRow(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self.line)
         layout.addLayout(
-            side_by_side(
-                self.use_button, self.pixels_button, self.back_button, self.calibrate_button
-            )
+            in_a_row(self.use_button, self.pixels_button, self.back_button, self.calibrate_button)
         )
         self.describe()
 
-    def show_images(self, images: Iterable[Image]) -> None:
-        """Show the pixel size of images, and follow them; their files are read in a thread."""
-        images = tuple(images)
+    def show_images(self, images: Iterable[Image], also: Iterable[Layer] = ()) -> None:
+        """Show the pixel size of images, and follow them; their files are read in a thread.
+
+        Parameters
+        ----------
+        images : iterable of Image
+            Layers of micrographs.
+        also : iterable of Layer
+            Layers that are of these images, such as labels that the user chose for them.
+        """
+        images, self._also = tuple(images), tuple(also)
         if images != self._images:
             for old, what in ((self._images, "disconnect"), (images, "connect")):
                 for layer in old:
@@ -103,7 +112,7 @@ class PixelSizeRow(QWidget):
             )
         )
         self.back_button.setVisible(any(map(can_take_back, images)))
-        self.calibrate_button.setVisible(bool(images))
+        self.calibrate_button.setVisible(bool(images) and self._links)
 
     @Slot()
     def _on_read(self) -> None:
@@ -119,7 +128,7 @@ class PixelSizeRow(QWidget):
         def use(layer: Image) -> None:
             offer = offer_of(size_of(layer), said_by_file(layer))
             if offer is not None:
-                give_size(self._viewer, layer, offer)
+                give_size(self._viewer, layer, offer, self._also)
 
         self._each(use)
 
@@ -129,14 +138,14 @@ class PixelSizeRow(QWidget):
 
         def remove(layer: Image) -> None:
             if size_of(layer).x_um is None and edges_um(layer) is not None:
-                give_size(self._viewer, layer, PixelSize())
+                give_size(self._viewer, layer, PixelSize(), self._also)
 
         self._each(remove)
 
     @Slot()
     def take_back(self) -> None:
         """Take back what was given to the images last."""
-        self._each(lambda layer: take_back(self._viewer, layer))
+        self._each(lambda layer: take_back(self._viewer, layer, self._also))
 
     def _each(self, action: Callable[[Image], object]) -> None:
         for layer in self._images:

@@ -52,24 +52,23 @@ def state_text(layer_has: PixelSize, says: FileSays | None) -> str:
     """
     offer, facts = offer_of(layer_has, says), None if says is None else says.facts
     parts = []
-    if layer_has.x_um is not None:
-        parts.append(f"{size_text(layer_has)}.")
-        if layer_has.square_um is None:
-            parts.append("Its pixels are not square: sizes are measured in pixels.")
-        if offer is not None:
-            parts.append(f"Its file says {size_text(offer)}.")
-    elif offer is not None:
-        parts.append(f"{size_text(offer)}.")
-    elif facts is not None:
+    if layer_has.source not in ("", LAYER_SCALE):
+        parts.append(f"Pixel size: {layer_has.source}.")
+    if offer is not None:
+        parts.append(f"{size_text(offer)}." if layer_has.x_um is None else _other(offer))
+    elif layer_has.x_um is None and facts is not None:
         parts.append(_UNKNOWN)
-    if facts is not None and facts.is_estimated and facts.pixel_size.source in _origins(parts):
+    if layer_has.x_um is not None and layer_has.square_um is None:
+        parts.append("The pixels are not square: sizes are measured in pixels.")
+    shown = (layer_has.source, "" if offer is None else offer.source)
+    if facts is not None and facts.is_estimated and facts.pixel_size.source in shown:
         parts.append("It is estimated: check it with the scale bar.")
     notes = [*layer_has.notes, *(() if facts is None else facts.notes)]
     return " ".join(dict.fromkeys([*parts, *map(_sentence, notes)]))
 
 
-def _origins(parts: Sequence[str]) -> str:
-    return " ".join(parts)
+def _other(offer: PixelSize) -> str:
+    return f"Its file says {size_text(offer)}."
 
 
 def _sentence(note: str) -> str:
@@ -93,8 +92,3 @@ def offers_text(has: Sequence[PixelSize], offers: Sequence[PixelSize | None]) ->
         files = "file of one says" if count == 1 else f"files of {count} say"
         parts.append(f"The {files} {listed(sorted(new)) if len(new) < 4 else 'other ones'}.")
     return " ".join(parts)
-
-
-def is_given(size: PixelSize) -> bool:
-    """Tell whether a pixel size has another origin than the scale of the layer."""
-    return size.source not in ("", LAYER_SCALE)
