@@ -34,7 +34,7 @@ def screen_px(viewer: napari.viewer.Viewer, layer: Layer) -> float:
 def go_to_pixel(
     viewer: napari.viewer.Viewer,
     layer: Layer,
-    pixel: tuple[int, ...],
+    pixel: tuple[float, ...],
     magnification: float | None = None,
 ) -> None:
     """Show the plane of a pixel, with the pixel in the middle of the canvas.
@@ -45,8 +45,8 @@ def go_to_pixel(
         Viewer that has the layer.
     layer : Layer
         Layer whose last two axes are rows and columns.
-    pixel : tuple of int
-        Index of the pixel on all axes of the layer.
+    pixel : tuple of float
+        Index of the pixel on all axes of the layer, or a place between pixels.
     magnification : float, optional
         Pixels of the screen that a pixel of the layer is to be wide (`screen_px`); by default
         the zoom stays as it is.

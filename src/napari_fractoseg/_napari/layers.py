@@ -114,7 +114,7 @@ def stack_of(layer: Image) -> MicrographStack:
 
 
 def _axes(layer: Image, size: PixelSize) -> tuple[Axis, ...] | None:
-    """Return the axes of an image whose pixels are known not to be square; else they say nothing."""
+    """Return the axes of an image whose pixels are not square, None of any other."""
     if size.square_um is not None or size.x_um is None or size.y_um is None:
         return None
     leading = [Axis.named(str(label) or "axis") for label in layer.axis_labels[:-2]]

@@ -386,7 +386,7 @@ class AuditWidget(Dock):
     def _show_state(self) -> None:
         """Show the controls for planning, for points that are open, or for a count that goes on."""
         is_open, goes_on = self.count is not None, self.session is not None
-        for widget in (self.form, self.controls):
+        for widget in (self.form, self.controls, self.size_row):
             widget.setVisible(not is_open)
         self._who.setVisible(not goes_on)
         self.sources.setVisible(not goes_on)

@@ -87,11 +87,10 @@ def give_size(
     else:
         after = _Scale((size.y_um, size.x_um), (_MICROMETRE, _MICROMETRE), size.to_dict())
     changed = _set_scale(viewer, image, after, also, but)
-    _changes[unwrapped(image)] = _Change(
-        before, _scale_of(image), bool(scale_bar_of(viewer).visible)
-    )
+    bar = scale_bar_of(viewer)
+    _changes[unwrapped(image)] = _Change(before, _scale_of(image), bool(bar.visible))
     if size.x_um is not None:
-        scale_bar_of(viewer).visible = True
+        bar.visible = True
     return changed
 
 

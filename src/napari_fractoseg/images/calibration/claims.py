@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_fractoseg.errors import ImageError
@@ -30,7 +30,7 @@ class FileSays:
         Edges of a pixel in a print, along a column and along a row, in micrometres.
     """
 
-    facts: SemFacts = SemFacts()
+    facts: SemFacts = field(default_factory=SemFacts)
     print_um: tuple[float, float] | None = None
 
     def judge(self, y_um: float, x_um: float) -> PixelSize:

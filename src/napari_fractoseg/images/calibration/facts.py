@@ -16,6 +16,7 @@ __all__ = [
     "SemFacts",
     "agreed",
     "for_frame",
+    "known_size",
     "length_text",
     "unconfirmed",
 ]
@@ -192,6 +193,11 @@ class SemFacts:
             **rest,
             "notes": list(self.notes),
         }
+
+
+def known_size(size: PixelSize) -> dict[str, Any]:
+    """Return a pixel size as plain JSON types; empty if it is not known."""
+    return {} if size.x_um is None else size.to_dict()
 
 
 def agreed(x: Sequence[Said], y: Sequence[Said] = ()) -> PixelSize:
