@@ -11,8 +11,14 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.calibrate.give import can_take_back, give_size, take_back
 from napari_fractoseg._napari.calibrate.reader import FileReader
-from napari_fractoseg._napari.calibrate.sizes import edges_um, said_by_file, size_of
+from napari_fractoseg._napari.calibrate.sizes import (
+    edges_um,
+    file_of,
+    said_by_file,
+    size_of,
+)
 from napari_fractoseg._napari.calibrate.texts import offer_of, offers_text, state_text
+from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.widgets.controls import in_a_row, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.style import SMALL_STYLE
@@ -50,6 +56,9 @@ class PixelSizeRow(QWidget):
         self.use_button = small_button(
             "Use", "Give this size to the image and to all layers made from it; nothing moves"
         )
+        self.all_button = small_button(
+            "", "Give each open image the size that its own file says, and all made from it"
+        )
         self.pixels_button = small_button(
             "Set to pixels", "The print resolution is taken away: sizes are then in pixels"
         )
@@ -58,6 +67,7 @@ class PixelSizeRow(QWidget):
             "Calibrate …", "Type the pixel size, or measure the scale bar in the image"
         )
         self.use_button.clicked.connect(self.use)
+        self.all_button.clicked.connect(self.use_all)
         self.pixels_button.clicked.connect(self.set_to_pixels)
         self.back_button.clicked.connect(self.take_back)
         self.calibrate_button.clicked.connect(self.calibrate)
@@ -68,6 +78,7 @@ class PixelSizeRow(QWidget):
         layout.addLayout(
             in_a_row(self.use_button, self.pixels_button, self.back_button, self.calibrate_button)
         )
+        layout.addWidget(self.all_button)
         self.describe()
 
     def show_images(self, images: Iterable[Image], also: Iterable[Layer] = ()) -> None:
@@ -87,7 +98,7 @@ class PixelSizeRow(QWidget):
                     for event in (layer.events.scale, layer.events.units, layer.events.metadata):
                         getattr(event, what)(self.describe)
             self._images = images
-        self._reader.want(images)
+        self._reader.want((*images, *self._others()))
         self.describe()
 
     # ---- what is shown ------------------------------------------------------------------
@@ -104,7 +115,11 @@ class PixelSizeRow(QWidget):
             text = offers_text(has, offers) if images else ""
         self.line.setText(text)
         self.line.setVisible(bool(text))
-        self.use_button.setVisible(any(offer is not None for offer in offers))
+        n_offers = sum(offer is not None for offer in offers)
+        self.use_button.setVisible(n_offers > 0)
+        n_all = n_offers + sum(_offer(layer) is not None for layer in self._others())
+        self.all_button.setVisible(n_offers > 0 and n_all > n_offers)
+        self.all_button.setText(f"Use for all {n_all} open images")
         self.pixels_button.setVisible(
             any(
                 size.x_um is None and offer is None and edges_um(layer) is not None
@@ -113,6 +128,13 @@ class PixelSizeRow(QWidget):
         )
         self.back_button.setVisible(any(map(can_take_back, images)))
         self.calibrate_button.setVisible(bool(images) and self._links)
+
+    def _others(self) -> list[Image]:
+        """Return the other open images that are from files."""
+        if not self._images:
+            return []
+        layers = [x for x in self._viewer.layers if is_segmentable(x) and x not in self._images]
+        return [layer for layer in layers if file_of(layer) is not None]
 
     @Slot()
     def _on_read(self) -> None:
@@ -124,13 +146,19 @@ class PixelSizeRow(QWidget):
     @Slot()
     def use(self) -> None:
         """Give each image, and what was made from it, the pixel size that its file says."""
+        self._each(self._use)
 
-        def use(layer: Image) -> None:
-            offer = offer_of(size_of(layer), said_by_file(layer))
-            if offer is not None:
-                give_size(self._viewer, layer, offer, self._also)
+    @Slot()
+    def use_all(self) -> None:
+        """Give all open images, and what was made from them, what their own files say."""
+        for layer in self._others():
+            self._use(layer)
+        self.use()
 
-        self._each(use)
+    def _use(self, layer: Image) -> None:
+        offer = _offer(layer)
+        if offer is not None:
+            give_size(self._viewer, layer, offer, self._also)
 
     @Slot()
     def set_to_pixels(self) -> None:
@@ -159,3 +187,8 @@ class PixelSizeRow(QWidget):
         from napari_fractoseg._napari.calibrate.dock import calibrate_in_dock
 
         calibrate_in_dock(self._viewer, self._images, self)
+
+
+def _offer(layer: Image) -> PixelSize | None:
+    """Return the pixel size that the file of a layer says, if the layer does not have it."""
+    return offer_of(size_of(layer), said_by_file(layer))

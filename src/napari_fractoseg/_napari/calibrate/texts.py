@@ -60,9 +60,6 @@ def state_text(layer_has: PixelSize, says: FileSays | None) -> str:
         parts.append(_UNKNOWN)
     if layer_has.x_um is not None and layer_has.square_um is None:
         parts.append("The pixels are not square: sizes are measured in pixels.")
-    shown = (layer_has.source, "" if offer is None else offer.source)
-    if facts is not None and facts.is_estimated and facts.pixel_size.source in shown:
-        parts.append("It is estimated: check it with the scale bar.")
     notes = [*layer_has.notes, *(() if facts is None else facts.notes)]
     return " ".join(dict.fromkeys([*parts, *map(_sentence, notes)]))
 
