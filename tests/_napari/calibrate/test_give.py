@@ -151,8 +151,14 @@ def test_another_image_and_its_layers_stay_as_they_are(viewer):
     assert family.perhaps == (unnamed,)
     give_size(viewer, image, ZEISS)
     assert units(other) == units(theirs) == units(unnamed) == ["pixel"] * 2
-    give_size(viewer, image, ZEISS, [unnamed])
-    assert units(unnamed) == ["pixel"] * 2 or unnamed.scale[-1] == pytest.approx(1)
+
+
+def test_a_layer_that_may_be_of_another_image_goes_along_if_the_user_says_so(viewer):
+    image = add_image(viewer)
+    add_image(viewer, "t13")
+    unnamed = viewer.add_labels(np.zeros((40, 60), np.uint8), name="Labels")
+    assert give_size(viewer, image, ZEISS, [unnamed]) == (unnamed,)
+    assert units(unnamed) == ["micrometer"] * 2
 
 
 def test_unnamed_layers_belong_to_the_only_image(viewer):
