@@ -51,8 +51,11 @@ def test_a_line_in_any_direction_gives_the_same_size(angle, length, bar_um):
 def test_the_error_of_the_ends_is_told():
     line = BarLine((0, 0), (0, 100))
     assert line.relative_error == 0.01
-    assert line.size(50).notes == ("± 1.0 %, if the ends of the line are right to a pixel",)
+    assert line.size(50).notes == ("± 1.0 %, if the ends are right to a pixel",)
     assert line.text(50).startswith("100 px = 50 µm: 0.5 µm a pixel (± 1.0 %")
+
+    small = BarLine((0, 0), (0, 100), error_px=2.5)
+    assert small.text(50).endswith("(± 2.5 %, as it was drawn to 2.5 px: zoom in for less)")
 
 
 def test_a_line_without_a_length_is_refused():

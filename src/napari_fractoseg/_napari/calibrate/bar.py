@@ -60,14 +60,24 @@ def bar_layer(viewer: napari.viewer.Viewer, image: Image) -> Shapes | None:
     return None
 
 
-def line_on(layer: Shapes | None, image: Image) -> BarLine | None:
-    """Return the line that was drawn last, in pixels of an image; None if there is none."""
+def line_on(layer: Shapes | None, image: Image, error_px: float = 1.0) -> BarLine | None:
+    """Return the line that was drawn last, in pixels of an image; None if there is none.
+
+    Parameters
+    ----------
+    layer : Shapes or None
+        Layer of the line.
+    image : Image
+        Image that it is on.
+    error_px : float
+        How well its length is known, in pixels of the image.
+    """
     if layer is None or not layer.nshapes:
         return None
     ends = np.asarray(layer.data[-1], float)[[0, -1], -2:]
     world = [np.asarray(layer.data_to_world(_padded(end, layer.ndim)))[-2:] for end in ends]
     start, end = (image.world_to_data(_padded(at, image.ndim))[-2:] for at in world)
-    return BarLine(tuple(map(float, start)), tuple(map(float, end)))
+    return BarLine(tuple(map(float, start)), tuple(map(float, end)), error_px)
 
 
 def _padded(place: np.ndarray, ndim: int) -> np.ndarray:

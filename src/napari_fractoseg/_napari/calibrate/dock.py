@@ -16,6 +16,7 @@ from napari_fractoseg._napari.calibrate.give import give_size
 from napari_fractoseg._napari.calibrate.row import PixelSizeRow
 from napari_fractoseg._napari.calibrate.sizes import file_of
 from napari_fractoseg._napari.calibrate.texts import size_text
+from napari_fractoseg._napari.camera import screen_px
 from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow, small_button
 from napari_fractoseg._napari.widgets.dock import Dock, open_dock
@@ -23,7 +24,7 @@ from napari_fractoseg._napari.widgets.plain_text import button_text, plain_label
 from napari_fractoseg._napari.widgets.style import primary_style
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.images.calibration import PixelSize
-from napari_fractoseg.images.calibration.by_hand import typed_length_um, typed_size
+from napari_fractoseg.images.calibration.by_hand import BarLine, typed_length_um, typed_size
 from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class CalibrateWidget(Dock):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._line_layer: Shapes | None = None
+        self._error_px = 1.0
         self._boxes: list[tuple[QCheckBox, Layer]] = []
         self._make_controls()
         self._lay_out()
@@ -154,8 +156,18 @@ class CalibrateWidget(Dock):
             return
         for old, what in ((self._line_layer, "disconnect"), (layer, "connect")):
             if old is not None:
-                getattr(old.events.data, what)(self._show)
+                getattr(old.events.data, what)(self._on_line)
         self._line_layer = layer
+
+    def _on_line(self, _event: Any = None) -> None:
+        """Remember how large the image was on the screen when the line was drawn."""
+        if self._image is not None:
+            self._error_px = max(1.0, 1 / screen_px(self.viewer, self._image))
+        self._show()
+
+    def _line(self) -> BarLine | None:
+        image = self._image
+        return None if image is None else line_on(self._line_layer, image, self._error_px)
 
     def _offer_layers(self) -> None:
         """Offer the layers that may be of this image or of another, and the images beside it."""
@@ -200,7 +212,7 @@ class CalibrateWidget(Dock):
             raise ImageError(_OPEN_FIRST)
         if self.how.value == _TYPE:
             return typed_size(self.edge.text(), str(self.edge_unit.value))
-        line = line_on(self._line_layer, self._image)
+        line = self._line()
         if line is None:
             raise ImageError(_DRAW)
         return line.size(typed_length_um(self.bar.text(), str(self.bar_unit.value)))
@@ -218,7 +230,7 @@ class CalibrateWidget(Dock):
         self.apply_button.setEnabled(is_ready)
 
     def _text(self, size: PixelSize) -> str:
-        line = None if self._image is None else line_on(self._line_layer, self._image)
+        line = self._line()
         if self.how.value == _TYPE or line is None:
             return size_text(size)
         return line.text(typed_length_um(self.bar.text(), str(self.bar_unit.value)))

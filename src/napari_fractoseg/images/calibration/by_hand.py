@@ -80,6 +80,9 @@ class BarLine:
     ----------
     start, end : sequence of float
         Row and column of the two ends.
+    error_px : float
+        How well its length is known, in pixels: that of the screen, where it was drawn on a small
+        picture of the image.
 
     Examples
     --------
@@ -91,6 +94,7 @@ class BarLine:
 
     start: Sequence[float]
     end: Sequence[float]
+    error_px: float = 1.0
 
     @property
     def length_px(self) -> float:
@@ -99,8 +103,8 @@ class BarLine:
 
     @property
     def relative_error(self) -> float:
-        """Part of the length by which it is wrong if the ends are wrong by a pixel in all."""
-        return 1 / self.length_px
+        """Part of the length by which it may be wrong."""
+        return self.error_px / self.length_px
 
     def size(self, bar_um: float) -> PixelSize:
         """Return the pixel size, if the line is as long as a bar of a length in micrometres.
@@ -115,7 +119,7 @@ class BarLine:
                 f"The line is {self.length_px:.1f} px long. Draw it from one end of the scale bar "
                 "to the other; zoom in to see them."
             )
-        note = f"± {100 * self.relative_error:.1f} %, if the ends of the line are right to a pixel"
+        note = f"± {100 * self.relative_error:.1f} %, {self._if_right}"
         return _possible(bar_um / self.length_px, SCALE_BAR, (note,))
 
     def text(self, bar_um: float) -> str:
@@ -129,5 +133,11 @@ class BarLine:
         edge_um = self.size(bar_um).x_um
         return (
             f"{self.length_px:.4g} px = {length_text(bar_um)}: {edge_um:.4g} µm a pixel "
-            f"(± {100 * self.relative_error:.1f} %, if the ends are right to a pixel)"
+            f"(± {100 * self.relative_error:.1f} %, {self._if_right})"
         )
+
+    @property
+    def _if_right(self) -> str:
+        if self.error_px == 1:
+            return "if the ends are right to a pixel"
+        return f"as it was drawn to {self.error_px:.1f} px: zoom in for less"
