@@ -10,6 +10,7 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what measure
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what audit
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what info-bar
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what sem
 
 A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
@@ -17,9 +18,10 @@ model fine-tuned (``--when ready | running | done``). Of the queue, the picture 
 others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
 with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
 is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
-the result (``--when running | done``; the answers are made up: nine in ten are the labels). Without
-the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented. An info bar
-is drawn on a synthetic image, which is segmented without it (``--when advanced``: it is a layer).
+the result (``--when running | done``; the answers are made up: nine in ten are the labels). A
+synthetic image with an info bar is segmented without it (``--when advanced``: it is a layer), and
+its scale bar is measured (``--when ready | done``: before and after the size is applied). Without
+the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic image takes its place.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from qtpy.QtWidgets import QWidget
 from scipy import ndimage
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
+from napari_fractoseg._napari.calibrate.dock import CalibrateWidget
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.segment.dock import SegmentWidget
@@ -269,23 +272,9 @@ def audit(viewer: napari.Viewer, when: str, folder: Path) -> AuditWidget:
     return widget
 
 
-def with_info_bar(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return an image whose lowest rows are a made-up info bar."""
-    rows, columns = image.shape
-    height = rows // 12
-    bar = Image.new("L", (columns, height), 255)
-    draw = ImageDraw.Draw(bar)
-    font = ImageFont.load_default(height // 2)
-    draw.text((height // 3, height // 5), "20 µm", fill=0, font=font)
-    draw.line((3 * height, height // 2, 5 * height, height // 2), fill=0, width=4)
-    text = "EHT = 5.00 kV   WD = 7.9 mm   Signal A = SE2   Mag = 1.20 K X"
-    draw.text((6 * height, height // 5), text, fill=0, font=font)
-    return np.concatenate([image[:-height], np.asarray(bar)])
-
-
 def info_bar(viewer: napari.Viewer, when: str) -> SegmentWidget:
     """Segment an image without its info bar."""
-    viewer.add_image(with_info_bar(synthetic_fracture(seed=7).image), name="with info bar")
+    viewer.add_image(image_with_bar(), name="with info bar")
     widget = SegmentWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Segment fracture modes", area="right")
     wait(8000)
@@ -294,6 +283,38 @@ def info_bar(viewer: napari.Viewer, when: str) -> SegmentWidget:
     elif when == "done":
         widget.segment()
         wait_for_end(widget)
+    return widget
+
+
+def image_with_bar() -> npt.NDArray[np.uint8]:
+    """Return a synthetic fracture surface over an info bar, in which 200 px are 15 µm."""
+    surface = synthetic_fracture(seed=7, shape=(880, 1280)).image
+    bar = Image.new("L", (surface.shape[1], 80))
+    draw = ImageDraw.Draw(bar)
+    draw.line([(60, 55), (260, 55)], fill=255, width=3)
+    for end in (60, 260):
+        draw.line([(end, 45), (end, 65)], fill=255, width=3)
+    font = ImageFont.load_default(24)
+    for column, text in ((120, "15 µm"), (520, "15.00 kV"), (800, "WD 9.8 mm"), (1080, "SE2")):
+        draw.text((column, 8), text, fill=255, font=font)
+    return np.vstack([surface, np.asarray(bar, surface.dtype)])
+
+
+def sem(viewer: napari.Viewer, when: str) -> CalibrateWidget:
+    """Measure the scale bar of an image."""
+    viewer.add_image(image_with_bar(), name="synthetic")
+    segmenting = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(segmenting, name="Segment fracture modes", area="right")
+    wait(8000)
+    segmenting.source.pixel_size.calibrate()
+    wait(1000)
+    widget = next(iter(segmenting.window().findChildren(CalibrateWidget)))
+    widget.how.value = "bar"
+    widget.draw()
+    viewer.layers.selection.active.add_lines(np.array([[935, 60], [935, 260]]))
+    widget.bar.setText("15")
+    if when == "done":
+        widget.apply()
     return widget
 
 
@@ -306,7 +327,17 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    pictures = ("segment", "import", "train", "queue", "live", "measure", "audit", "info-bar")
+    pictures = (
+        "segment",
+        "import",
+        "train",
+        "queue",
+        "live",
+        "measure",
+        "audit",
+        "info-bar",
+        "sem",
+    )
     parser.add_argument("--what", choices=pictures, default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
@@ -332,6 +363,7 @@ def main() -> None:
             "measure": lambda: measure(viewer),
             "info-bar": lambda: info_bar(viewer, options.when),
             "audit": lambda: audit(viewer, options.when, Path(folder)),
+            "sem": lambda: sem(viewer, options.when),
             "import": lambda: import_annotations(viewer, Path(folder)),
         }
         widget = stories[options.what]()

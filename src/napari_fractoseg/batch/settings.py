@@ -95,3 +95,12 @@ class SegmentSettings:
         ),
     ] = None
     exclude_bar: BarChoice = AUTO
+    pixel_size_um: Annotated[
+        float | None,
+        Field(
+            ge=1e-6,
+            le=1e4,
+            description="Edge of a pixel in micrometres, of all images (default: what each file "
+            "says). It goes into the results, and run.json says that it was given by hand.",
+        ),
+    ] = None

@@ -25,6 +25,8 @@ from napari_fractoseg.images import (
     read_stack,
 )
 from napari_fractoseg.images.bar_choice import Bar, without_bar
+from napari_fractoseg.images.calibration import PixelSize
+from napari_fractoseg.images.calibration.by_hand import GIVEN
 from napari_fractoseg.images.stacks import natural_order
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
@@ -117,12 +119,14 @@ class SegmentTask:
 
     def opened(self) -> tuple[MicrographStack, Bar]:
         """Open the image as `read` does; return what is left out of it as well, and why."""
-        channel, paths = self.settings.channel, [self.path]
+        channel, given_um, paths = self.settings.channel, self.settings.pixel_size_um, [self.path]
         if self.is_stack:
             stack = read_stack(self.path, channel=channel)
             paths = sorted(find_images(self.path), key=lambda path: natural_order(path.name))
         else:
             stack = read_image(self.path, channel=channel)
+        if given_um is not None:
+            stack = stack.of_size(PixelSize(given_um, given_um, GIVEN))
         return without_bar(stack, self.settings.exclude_bar, paths)
 
     def sha256(self) -> str:

@@ -74,6 +74,8 @@ class LabelRecord:
         Version of the program that wrote the labels.
     excluded : dict of str to object
         What of the image was left out, as `ExcludedArea.to_dict` says it; empty for nothing.
+    pixel_size : dict
+        Pixel size of the image with its origin, as `PixelSize.to_dict`; empty if it is not known.
 
     Examples
     --------
@@ -102,6 +104,7 @@ class LabelRecord:
     halo_px: int = 0
     version: str = ""
     excluded: dict[str, Any] = field(default_factory=dict)
+    pixel_size: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -118,9 +121,9 @@ class LabelRecord:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:
                     return None
-                for one in fields(cls):
-                    kind = kinds.get(str(one.type), object)
-                    if one.name in known and not isinstance(known[one.name], kind):
+                for each in fields(cls):
+                    kind = kinds.get(str(each.type), object)
+                    if each.name in known and not isinstance(known[each.name], kind):
                         return None
                 return cls(**{**known, "scheme": ClassScheme.from_dict(data["scheme"])})
         except FractosegError:

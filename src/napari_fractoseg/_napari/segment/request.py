@@ -18,6 +18,7 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import ChunkWatch, MicrographStack
+from napari_fractoseg.images.calibration import known_size
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
@@ -254,6 +255,7 @@ class Segmentation:
             halo_px=self.halo_px,
             version=__version__,
             excluded={} if request.image.excluded is None else request.image.excluded.to_dict(),
+            pixel_size=known_size(request.image.pixel_size),
         )
 
     def _extent(self) -> Any:
