@@ -193,7 +193,7 @@ class TestMeasured:
             for task in (done[0][0], cut)
         )
         assert expected.facets.n_border > 0
-        assert found.facets.n_border == expected.facets.n_at_border
+        assert found.facets.n_border == expected.facets.n_border
         assert found.facets.n_facets == expected.facets.n_facets
         lengths = [f.boundary.drop(columns=["image"]) for f in (found, expected)]
         np.testing.assert_array_equal(*(each.select_dtypes("number") for each in lengths))
