@@ -275,11 +275,11 @@ def with_info_bar(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height = rows // 12
     bar = Image.new("L", (columns, height), 255)
     draw = ImageDraw.Draw(bar)
-    font = ImageFont.load_default(height // 2)
-    draw.text((height // 3, height // 5), "20 µm", fill=0, font=font)
-    draw.line((3 * height, height // 2, 5 * height, height // 2), fill=0, width=4)
-    text = "EHT = 5.00 kV   WD = 7.9 mm   Signal A = SE2   Mag = 1.20 K X"
-    draw.text((6 * height, height // 5), text, fill=0, font=font)
+    font = ImageFont.load_default(height // 3)
+    draw.text((height // 3, height // 4), "0.02 mm", fill=0, font=font)
+    draw.line((2 * height, height // 2, 4 * height, height // 2), fill=0, width=3)
+    text = "EHT = 5.00 kV   WD = 7.9 mm   SE2   Mag = 1.20 K X"
+    draw.text((5 * height, height // 4), text, fill=0, font=font)
     return np.concatenate([image[:-height], np.asarray(bar)])
 
 
