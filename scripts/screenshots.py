@@ -32,6 +32,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import napari
 import numpy as np
 import numpy.typing as npt
@@ -294,7 +295,7 @@ def image_with_bar() -> npt.NDArray[np.uint8]:
     draw.line([(60, 55), (260, 55)], fill=255, width=3)
     for end in (60, 260):
         draw.line([(end, 45), (end, 65)], fill=255, width=3)
-    font = ImageFont.load_default(24)
+    font = ImageFont.truetype(matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf", 24)
     for column, text in ((120, "15 µm"), (520, "15.00 kV"), (800, "WD 9.8 mm"), (1080, "SE2")):
         draw.text((column, 8), text, fill=255, font=font)
     return np.vstack([surface, np.asarray(bar, surface.dtype)])

@@ -103,3 +103,15 @@ def test_what_a_new_model_changed_is_told_apart_from_strokes():
     np.testing.assert_array_equal(
         judged_strokes(painted, new), [[0, LEARNT, 0, NOT_LEARNT, 0, LEARNT]]
     )
+
+
+def test_what_is_excluded_teaches_nothing_and_is_not_counted():
+    labels = np.array([[[1, 2], [2, 1]], [[0, 0], [1, 1]]])
+    excluded = np.array([[False, False], [True, True]])
+    areas = Corrections(labels, None, None, excluded)
+    np.testing.assert_array_equal(areas.truth, [[[1, 2], [0, 0]], [[0, 0], [0, 0]]])
+    taught = TaughtPixels.of(areas)
+    assert (taught.by_value, taught.total, taught.in_labelled_planes) == ({1: 1, 2: 1}, 4, 2)
+    kept = Corrections(labels, labels.copy(), np.ones(labels.shape, bool), excluded)
+    assert (kept.confirmed.sum(), kept.untouched.sum()) == (2, 0)
+    assert Corrections(labels, labels.copy(), None, excluded).untouched.sum() == 2

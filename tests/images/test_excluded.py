@@ -100,3 +100,30 @@ class TestFilled:
         np.testing.assert_array_equal(filled[3:11, 1:4], whole[3:11, 1:4])
         np.testing.assert_array_equal(filled[11], whole[11])
         assert filled[11, 2] == whole[11, 2]
+
+
+class TestDrawnArea:
+    def test_whole_rows_of_a_mask_become_bands(self):
+        mask = np.zeros((6, 4), np.uint8)
+        mask[0], mask[4:] = 1, 2
+        mask[2, 1] = 1
+        area = ExcludedArea.of_mask(mask, (3, 6, 4), "drawn")
+        assert area.bands == ((0, 1), (4, 6))
+        np.testing.assert_array_equal(area.of_plane((2,))[...], mask != 0)
+        assert area.where == "rows 0 to 0, 4 to 5, an area that was drawn"
+        mask[...] = 0
+        assert area.of_plane()[2, 1]
+        assert ExcludedArea.of_mask(mask, (6, 4)) is None
+
+    @given(st.lists(st.booleans(), min_size=12, max_size=12))
+    def test_areas_of_the_same_pixels_are_told_to_be_equal(self, drawn):
+        mask = np.array(drawn).reshape(4, 3)
+        area = ExcludedArea.of_mask(mask, (4, 3))
+        other = ExcludedArea.of_mask(mask.astype(np.uint8) * 7, (4, 3), "another source")
+        assert (area is None) == (other is None) == (not mask.any())
+        if area is not None:
+            assert area.key == other.key
+            np.testing.assert_array_equal(area.of_plane()[...], mask)
+            changed = ~mask if not mask.all() else mask & (np.arange(12).reshape(4, 3) > 0)
+            different = ExcludedArea.of_mask(changed, (4, 3))
+            assert different.key != area.key

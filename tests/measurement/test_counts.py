@@ -94,3 +94,17 @@ def test_labels_and_prediction_are_counted_by_turns():
     assert one.of_plane((1,)) == two.of_plane((1,)) == {1: 4}
     drain(job)
     assert one.of_all() == two.of_all() == {1: 12}
+
+
+def test_what_is_excluded_is_not_counted_on_any_plane():
+    labels = np.ones((2, 3, 4), np.uint8)
+    labels[:, 2], labels[1, 0, 0] = 2, 3
+    exclude = np.zeros((3, 4), np.uint8)
+    exclude[2] = exclude[0, 1] = 1
+    counts = RunningCounts(labels, exclude)
+    drain(counts.job())
+    assert (counts.of_plane((0,)), counts.of_all()) == ({1: 7}, {1: 13, 3: 1})
+    labels[0, 2] = 3
+    counts.forget((0,), (2, 3))
+    drain(counts.job())
+    assert counts.of_plane((0,)) == {1: 7}

@@ -7,8 +7,9 @@ from napari_fractoseg._napari.excluded.areas import areas_of
 from napari_fractoseg._napari.excluded.lookup import (
     area_of,
     area_of_labels,
+    key_of,
     labels_mask,
     stack_with_area,
 )
 
-__all__ = ["area_of", "area_of_labels", "areas_of", "labels_mask", "stack_with_area"]
+__all__ = ["area_of", "area_of_labels", "areas_of", "key_of", "labels_mask", "stack_with_area"]

@@ -20,7 +20,7 @@ from napari_fractoseg.results.excluded import excluded_of
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["area_of", "area_of_labels", "labels_mask", "stack_with_area"]
+__all__ = ["area_of", "area_of_labels", "key_of", "labels_mask", "stack_with_area"]
 
 
 _from_records: WeakKeyDictionary[Labels, tuple[Any, tuple[int, ...], ExcludedArea | None]] = (
@@ -45,6 +45,11 @@ def area_of(viewer: napari.viewer.Viewer, image: Image) -> ExcludedArea | None:
         Area of the shape of the image; None if nothing is left out.
     """
     return areas_of(viewer).area(image)
+
+
+def key_of(area: ExcludedArea | None) -> tuple[Any, ...]:
+    """Return what is equal for areas of the same pixels; that of None is empty."""
+    return () if area is None else area.key
 
 
 def stack_with_area(viewer: napari.viewer.Viewer, image: Image) -> MicrographStack:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal, Slot
 
-from napari_fractoseg._napari.excluded import area_of, areas_of, stack_with_area
+from napari_fractoseg._napari.excluded import area_of, areas_of, key_of, stack_with_area
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg.annotations.facets import (
     FacetTree,
@@ -151,8 +151,7 @@ class FacetFinder(QObject):
         self.outdated.emit()
 
     def _area_key(self, image: Image) -> Any:
-        area = area_of(self._viewer, image)
-        return None if area is None else area.key
+        return key_of(area_of(self._viewer, image))
 
     @Slot()
     def _on_areas(self) -> None:

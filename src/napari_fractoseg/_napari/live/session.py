@@ -15,7 +15,7 @@ from napari_fractoseg._napari.corrections import (
     remember_first_answer,
     remember_prediction,
 )
-from napari_fractoseg._napari.excluded import area_of, areas_of, stack_with_area
+from napari_fractoseg._napari.excluded import area_of, areas_of, key_of, stack_with_area
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
 from napari_fractoseg._napari.layers import scheme_of, shown_plane
@@ -83,9 +83,8 @@ class LiveSession(QObject):
                 "in memory: wait until they are ready, or duplicate the layer."
             )
         self.labels, self._viewer = labels, viewer
-        self._image = image
-        self._area = area_of(viewer, image)
-        self._learner = Learner(stack_with_area(viewer, image), model, device)
+        self._image, self._model, self._device = image, model, device
+        self._learner = self._new_learner()
         self._had_prediction = prediction_of(labels) is not None
         self._live = _taken_up(labels)
         self._dirty: set[Region] = self._painted_regions()
@@ -247,12 +246,23 @@ class LiveSession(QObject):
 
     @Slot()
     def _on_areas(self) -> None:
-        """Learn again if something else is left out of the image now."""
-        area, before = area_of(self._viewer, self._image), self._area
-        self._area = area
-        if (area is None) != (before is None) or (area and before and area.key != before.key):
-            self._dirty |= self._painted_regions()
-            self._learn()
+        """Begin anew with all strokes if something else is left out of the image now."""
+        area = area_of(self._viewer, self._image)
+        if key_of(area) == key_of(self._area):
+            return
+        for run in (self._run, self._rest):
+            if run is not None:
+                run.abandon()
+        self._run = self._rest = None
+        self._learner = self._new_learner()
+        self._dirty = self._painted_regions()
+        self._learn()
+
+    def _new_learner(self) -> Learner:
+        """Return a learner that has learnt nothing, of the image without what is left out."""
+        stack = stack_with_area(self._viewer, self._image)
+        self._area = stack.excluded
+        return Learner(stack, self._model, self._device)
 
     def _excluded(self, region: Region) -> Any:
         """Return the mask of what is left out of a region; nothing is learnt or labelled there."""

@@ -27,9 +27,8 @@ from qtpy.QtWidgets import (
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
 from napari_fractoseg._napari.calibrate.row import PixelSizeRow
-from napari_fractoseg._napari.excluded.areas import areas_of
+from napari_fractoseg._napari.excluded import area_of_labels, areas_of, key_of
 from napari_fractoseg._napari.excluded.drawn import excluded_area
-from napari_fractoseg._napari.excluded.lookup import area_of_labels
 from napari_fractoseg._napari.layers import images_of, shown_plane, unwrapped
 from napari_fractoseg._napari.measure.choices import (
     ExcludedChoice,
@@ -349,7 +348,7 @@ class MeasureWidget(Dock):
     def _excluded_key(self) -> tuple[Any, ...]:
         """Return what is equal for the same choice of the excluded area."""
         if self.excluded.takes_image:
-            return tuple(None if area is None else area.key for area in self.excluded.areas)
+            return tuple(map(key_of, self.excluded.areas))
         layer = self.excluded.layer
         return None if layer is None else _identity(layer), self.excluded.on_all.isChecked()
 

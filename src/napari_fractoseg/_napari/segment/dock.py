@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
 from napari_fractoseg._napari.class_changes import class_changes_of
 from napari_fractoseg._napari.corrections import is_teachable
-from napari_fractoseg._napari.excluded.lookup import stack_with_area
+from napari_fractoseg._napari.excluded import stack_with_area
 from napari_fractoseg._napari.excluded.row import LOOKING, InfoBarRow
 from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State

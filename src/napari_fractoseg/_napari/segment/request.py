@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fractoseg import __version__
+from napari_fractoseg._napari.excluded import key_of
 from napari_fractoseg._napari.segment.result_arrays import (
     ArraysInMemory,
     ArraysOnDisk,
@@ -84,7 +85,7 @@ class Request:
     @property
     def excluded_key(self) -> Any:
         """What is equal for requests that leave the same pixels out."""
-        return None if self.image.excluded is None else self.image.excluded.key
+        return key_of(self.image.excluded)
 
     def is_same_work_as(self, other: Request) -> bool:
         """Tell whether another request would give the same labels of the same planes."""

@@ -11,8 +11,7 @@ from qtpy.QtCore import Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.corrections import first_answer_of, is_teachable
-from napari_fractoseg._napari.excluded.areas import areas_of
-from napari_fractoseg._napari.excluded.lookup import area_of_labels
+from napari_fractoseg._napari.excluded import area_of_labels, areas_of, key_of
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import scheme_of, shown_plane
@@ -262,7 +261,7 @@ class FractionsLine(QWidget):
         """Make the counts of the labels, and of what the model gave where that differs."""
         data = layer.data[0] if layer.multiscale else layer.data
         area = area_of_labels(self._viewer, layer)
-        if _key_of(area) != _key_of(self._area):
+        if key_of(area) != key_of(self._area):
             self._now = self._before = None
         self._area, mask = area, None if area is None else area.of_plane()
         if self._now is None:
@@ -334,10 +333,6 @@ class FractionsLine(QWidget):
         self._label.setText("\n".join(filter(None, (self._figures, notes))))
         self.setVisible(bool(self._label.text()))
         self.changed.emit()
-
-
-def _key_of(area: ExcludedArea | None) -> Any:
-    return None if area is None else area.key
 
 
 def _error_of(layer: Labels) -> FractionError | None:
