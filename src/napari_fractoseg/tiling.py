@@ -49,6 +49,15 @@ class Box:
             and other.column0 < self.column1
         )
 
+    def grown(self, margin_px: int) -> Box:
+        """Return the box with so many pixels more on each side."""
+        return Box(
+            self.row0 - margin_px,
+            self.row1 + margin_px,
+            self.column0 - margin_px,
+            self.column1 + margin_px,
+        )
+
     def bands(self, most_px: int, multiple: int = 1) -> Iterator[Box]:
         """Yield bands of rows, about `most_px` pixels each; each starts at a multiple of rows."""
         rows, columns = self.shape

@@ -69,6 +69,8 @@ class FileResult:
     fractions : DataFrame or None
         Area fractions: ``file``, ``plane``, the columns of `measure.class_fractions`, and a
         ``note`` for planes that were left unlabelled; their fractions are NaN.
+    scale_factor : float
+        How many image pixels stood for one pixel of the images that the model learnt from.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class FileResult:
     tile_px: int = 0
     halo_px: int = 0
     fractions: pd.DataFrame | None = None
+    scale_factor: float = 1.0
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from napari_fractoseg.inference.magnification import AUTO, ScaleChoice
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.options import described
@@ -93,3 +94,12 @@ class SegmentSettings:
             "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
         ),
     ] = None
+    scale: Annotated[
+        ScaleChoice,
+        Field(
+            description="How many image pixels stand for one pixel of the images that the model "
+            "learnt from, 0.125 to 16: 2 if yours show the same at twice the size, which then are "
+            "seen at half of it. auto: by the pixel sizes, where both are known and differ by "
+            "more than 1.5; none: as they are. Labels are on the grid of the image all the same."
+        ),
+    ] = AUTO

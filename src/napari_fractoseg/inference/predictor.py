@@ -17,6 +17,7 @@ from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import ChunkWatch, GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
+from napari_fractoseg.inference.magnification import AUTO, Magnification
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
@@ -262,6 +263,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: Literal[False] = False,
+    scale: str | float = AUTO,
 ) -> npt.NDArray[np.uint8]: ...
 
 
@@ -273,6 +275,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: Literal[True],
+    scale: str | float = AUTO,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]: ...
 
 
@@ -283,6 +286,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: bool = False,
+    scale: str | float = AUTO,
 ) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Segment an image or stack: give each pixel its class.
 
@@ -298,6 +302,11 @@ def segment(
         Whether the last axis holds colours; required where its length is 1 to 4.
     confidence : bool
         Whether to return the confidence as well.
+    scale : str or float
+        ``auto``: where the pixel sizes of the image (of a `MicrographStack`) and of the images
+        that the model learnt from are known and differ by more than 1.5, the image is seen
+        rescaled; ``none``: never; or a factor from 1/8 to 16: how many image pixels stand for one
+        pixel of the images that the model learnt from.
 
     Returns
     -------
@@ -312,6 +321,8 @@ def segment(
     ImageError
         If it cannot be told whether the last axis holds colours, if the image is
         empty, or if it holds NaN or infinite values.
+    OptionError
+        If `scale` is no such factor, or no factor makes up for the pixel sizes.
     ModelError
         If there is no such model.
     DeviceError
@@ -323,7 +334,8 @@ def segment(
         Where a plane is left unlabelled (0): because all its grey levels are the
         same, or because it holds NaN or infinite values in a stack that is read
         plane by plane (dask, zarr). `Predictor` tells which. Also where memory ran
-        out and smaller tiles, or the CPU, were used.
+        out and smaller tiles, or the CPU, were used; and where the image was seen rescaled
+        because of its pixel size.
 
     Examples
     --------
@@ -341,9 +353,12 @@ def segment(
     stack = image if isinstance(image, MicrographStack) else _stack_of(image, rgb)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
+    seen = Magnification.of(model.card, stack.pixel_size_um, scale)
+    model = model.at_scale(seen.scale)
     predictor = Predictor(model, choose_device(device), with_confidence=confidence)
     prediction = drain(predictor.run(stack))
-    for reason in (*prediction.notes, *(p.reason for p in prediction.left_out.values())):
+    told = () if seen.is_asked or not seen.sentence else (seen.sentence,)
+    for reason in (*told, *prediction.notes, *(p.reason for p in prediction.left_out.values())):
         warnings.warn(reason, stacklevel=2)
     if prediction.confidence is None:
         return prediction.labels

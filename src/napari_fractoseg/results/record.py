@@ -72,6 +72,8 @@ class LabelRecord:
         Width of the halo around the core in pixels.
     version : str
         Version of the program that wrote the labels.
+    scale_factor : float
+        How many image pixels stood for one pixel of the images that the model learnt from.
 
     Examples
     --------
@@ -99,6 +101,7 @@ class LabelRecord:
     tile_px: int = 0
     halo_px: int = 0
     version: str = ""
+    scale_factor: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -110,7 +113,12 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        kinds = {"str": str, "bool": bool, "int": int}
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "str": str,
+            "bool": bool,
+            "int": int,
+            "float": (int, float),
+        }
         try:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:
