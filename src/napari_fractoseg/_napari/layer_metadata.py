@@ -83,6 +83,8 @@ class LayerFacts(TypedDict, total=False):
         Seed that synthetic sample data were made from.
     pixel_size_um : float
         Edge length of a pixel of sample data, in micrometres.
+    scale_factor : float
+        How many image pixels stood for one pixel of the images that the model learnt from.
     """
 
     scheme: dict[str, Any]
@@ -108,6 +110,7 @@ class LayerFacts(TypedDict, total=False):
     synthetic: bool
     seed: int
     pixel_size_um: float
+    scale_factor: float
 
 
 def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:

@@ -235,6 +235,7 @@ def files_table(files: pd.DataFrame) -> ReportTable:
         "micrograph_sha256": "SHA-256 of the micrograph",
         "note": "note",
         "error": "not measured",
+        "scale_factor": "scale factor",
     }
     columns = {
         title: files[name].tolist()
