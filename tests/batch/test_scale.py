@@ -19,6 +19,7 @@ from napari_fractoseg.jobs import drain
 from napari_fractoseg.measurement.files import find_label_files, measure_files_job
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.reporting.report import Report
+from napari_fractoseg.reporting.wording import methods_text
 from napari_fractoseg.results.record import read_record
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 130), dtype=np.uint8)
@@ -73,7 +74,7 @@ def test_each_image_is_seen_by_its_pixel_size_and_the_report_says_it(images, mod
         np.testing.assert_array_equal(tifffile.imread(path), labels_at(model, scale))
         assert read_record(path).scale_factor == scale
     measured = Report.of_files(drain(measure_files_job(find_label_files([tmp_path / "out"]))))
-    assert "The model saw 1 of 3 images at another scale (scale factor 2:" in measured.methods
+    assert "The model saw 1 of 3 images at another scale (scale factor 2:" in methods_text(measured)
 
 
 def test_blocks_of_a_zarr_are_seen_as_the_whole_image(model, tmp_path):
