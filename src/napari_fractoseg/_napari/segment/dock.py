@@ -133,6 +133,7 @@ class SegmentWidget(Dock):
         self.source.changed.connect(controls.choice_changed)
         self.source.changed.connect(self.advanced.trial.clear)
         self.model.changed.connect(self.advanced.trial.clear)
+        self.closed.connect(self.advanced.trial.clear)
         self.advanced.trial.ask = self._for_trial
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
