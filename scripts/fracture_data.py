@@ -30,6 +30,7 @@ from skimage.restoration import inpaint_biharmonic
 
 from napari_fractoseg.annotations import rasterise, read_via
 from napari_fractoseg.annotations.class_mapping import map_classes
+from napari_fractoseg.annotations.shapes import outline_px
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import find_images, read_image, read_mask, to_grey
 from napari_fractoseg.samples.synthetic import TRAINING_SEEDS, synthetic_fracture
@@ -83,6 +84,34 @@ def prepare(out: Path, *, background: bool = True) -> None:
         iio.imwrite(out / "polygons" / f"{path.stem}.png", labels)
     for path in find_images(source / "paper_labels"):
         iio.imwrite(out / "published" / path.name, read_mask(path))
+
+
+def facet_sizes() -> dict[str, object]:
+    """Return how wide the facets of the polygons are, for the card of the bundled model.
+
+    The width is the equivalent diameter: that of a circle of the polygon's area (shoelace formula).
+    """
+    document = read_via(shared_fracture() / "via_region_data.json")
+    mapping = map_classes(document, DEFAULT_SCHEME)
+    widths, images = [], set()
+    for image in document:
+        for region in image.regions:
+            named = mapping.class_of(region, image.filename)
+            if named is None or not named.is_fracture_mode or region.kind != "polygon":
+                continue
+            rows, columns = outline_px(region)
+            area = abs(rows @ np.roll(columns, 1) - columns @ np.roll(rows, 1)) / 2
+            if area:
+                widths.append(2 * np.sqrt(area / np.pi))
+                images.add(image.filename)
+    first, median, third = np.percentile(widths, [25, 50, 75])
+    return {
+        "median_px": round(float(median)),
+        "quartiles_px": [round(float(first)), round(float(third))],
+        "n_facets": len(widths),
+        "n_images": len(images),
+        "of": "equivalent diameters of polygons that were drawn by eye",
+    }
 
 
 def prepare_synthetic(out: Path, count: int) -> None:

@@ -12,7 +12,8 @@ is used again.
     python scripts/train_bundled_model.py build --rehearsal-only
 
 makes the rehearsal sample of the model that is there, from the prepared images; the
-weights stay as they are, to the byte.
+weights stay as they are, to the byte. ``--facets-only`` writes how wide the facets of the
+polygons are into its card and README.
 """
 
 from __future__ import annotations
@@ -130,13 +131,26 @@ def add_rehearsal(data: Path, device: str) -> None:
     (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
 
 
+def add_facet_sizes() -> None:
+    """Write how wide facets were into the card and the README of the bundled model."""
+    model = SegmentationModel.load(MODEL)
+    metrics = {**model.card.metrics, "facets": fracture_data.facet_sizes()}
+    card = replace(model.card, metrics=metrics)
+    (MODEL / CARD).write_text(card.to_json(), encoding="utf-8")
+    (MODEL / README).write_text(readme_text(card), encoding="utf-8")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=Path, help="folder for data and intermediate results")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rehearsal-only", action="store_true", help="of the model that is there")
+    parser.add_argument("--facets-only", action="store_true", help="of the model that is there")
     options = parser.parse_args()
+    if options.facets_only:
+        add_facet_sizes()
+        return
     config = json.loads(CONFIG.read_text())
     data, folds, start = (options.build / name for name in ("data", "folds", "start"))
     if not data.exists():
@@ -165,7 +179,7 @@ def main() -> None:
     (options.build / "report.json").write_text(json.dumps(report, indent=1))
     model = SegmentationModel.load(network)
     inference = replace(model.card.inference, **config["inference"])
-    metrics = {"cross_validation": figures(report)}
+    metrics = {"cross_validation": figures(report), "facets": fracture_data.facet_sizes()}
     if MODEL.exists():
         shutil.rmtree(MODEL)
     earlier = {"start": {**config["start"], "weights_sha256": SHA256}}

@@ -55,6 +55,15 @@ class Box:
         row0, column0 = min(self.row0, rows), min(self.column0, columns)
         return Box(row0, min(self.row1, rows), column0, min(self.column1, columns))
 
+    def grown(self, margin_px: int) -> Box:
+        """Return the box with so many pixels more on each side."""
+        return Box(
+            self.row0 - margin_px,
+            self.row1 + margin_px,
+            self.column0 - margin_px,
+            self.column1 + margin_px,
+        )
+
     def bands(self, most_px: int, multiple: int = 1) -> Iterator[Box]:
         """Yield bands of rows, about `most_px` pixels each; each starts at a multiple of rows."""
         rows, columns = self.shape

@@ -73,3 +73,14 @@ def test_a_readout_is_compared_with_the_model_that_it_started_from(now, sentence
     lineage = Lineage(plan={"method": "readout", "steps_done": 1})
     text = kept_text(card(metrics={"validation": figures}, lineage=lineage))
     assert f"On the held-out pixels {sentence} the model that it started from" in text
+
+
+def test_it_says_how_wide_facets_were_where_the_model_learnt():
+    facets = {"median_px": 66, "quartiles_px": [49, 98], "n_facets": 703, "n_images": 16}
+    text = readme_text(card(metrics={"facets": {**facets, "of": "of polygons"}}))
+    assert (
+        "- Its facets were typically 66 px wide (median of 703 in 16 images, half of them 49 to 98 "
+        "px; of polygons). If yours are much larger or smaller, set the scale factor" in text
+    )
+    for wrong in ({}, {**facets, "median_px": "<b>"}, {**facets, "quartiles_px": [1]}):
+        assert "typically" not in readme_text(card(metrics={"facets": wrong}))

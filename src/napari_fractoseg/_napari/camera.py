@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fractoseg._napari.layers import unwrapped
+from napari_fractoseg.tiling import Box
 
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
-__all__ = ["camera_of", "go_to_pixel", "scale_bar_of", "screen_px"]
+__all__ = ["camera_of", "go_to_pixel", "scale_bar_of", "screen_px", "seen_middle"]
 
 
 def camera_of(viewer: napari.viewer.Viewer) -> Any:
@@ -29,6 +30,29 @@ def scale_bar_of(viewer: napari.viewer.Viewer) -> Any:
 def screen_px(viewer: napari.viewer.Viewer, layer: Layer) -> float:
     """Return how many pixels of the screen a pixel of a layer is wide now."""
     return float(camera_of(viewer).zoom) * _width(viewer, layer)
+
+
+def seen_middle(layer: Layer, shape: tuple[int, int], most_px: int) -> Box:
+    """Return the middle of what is seen of a plane.
+
+    Parameters
+    ----------
+    layer : Layer
+        Image or labels layer whose last two axes are rows and columns.
+    shape : tuple of int
+        Rows and columns of the plane.
+    most_px : int
+        Largest edge of the box in pixels.
+    """
+    corners = np.asarray(layer.corner_pixels)
+    if layer.multiscale:
+        corners = corners * np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim]
+    spans = []
+    for first, last, length in zip(*corners[:, -2:].tolist(), shape, strict=True):
+        edge = max(1, min(int(last - first) + 1, most_px, length))
+        start = min(max(int(first + last + 1 - edge) // 2, 0), length - edge)
+        spans += [start, start + edge]
+    return Box(*spans)
 
 
 def go_to_pixel(

@@ -98,6 +98,8 @@ class LayerFacts(TypedDict, total=False):
     pixel_size : dict
         Pixel size that the layer was given, as `PixelSize.to_dict`; ``layer_um``: edges that the
         layer had then, along a column and a row, where these are not believed.
+    scale_factor : float
+        How many image pixels stood for one pixel of the images that the model learnt from.
     """
 
     scheme: dict[str, Any]
@@ -126,6 +128,7 @@ class LayerFacts(TypedDict, total=False):
     seed: int
     pixel_size_um: float
     pixel_size: dict[str, Any]
+    scale_factor: float
 
 
 def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:

@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from napari_fractoseg.batch.cluster import memory_for_a_tile, use_own_threads
 from napari_fractoseg.batch.executors import ONE_AT_A_TIME
@@ -53,11 +54,14 @@ class Run:
         Edge of a tile's core in image pixels.
     key : str
         Unique text, so that what a process caches for this run is not used by another one.
+    scale : Fraction
+        Scale at which the model sees the image.
     """
 
     task: SegmentTask
     tile_px: int
     key: str
+    scale: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -198,13 +202,15 @@ def _made_ready(run: Run) -> tuple[MicrographStack, Predictor]:
 
     If memory ran out for one block, the tiles stay small for the others.
     """
-    image, predictor = _image_of(run), predictor_of(run.task.settings, run.tile_px)
+    image = _image_of(run)
+    predictor = predictor_of(run.task.settings, run.tile_px, scale=run.scale)
     predictor.expect(image)
     return image, predictor
 
 
-def suggest_tile(task: SegmentTask) -> int:
+def suggest_tile(task: SegmentTask, scale: Fraction) -> int:
     """Return the edge in pixels of the largest tile for which this process has memory."""
     with ONE_AT_A_TIME:
         use_own_threads()
-        return predictor_of(task.settings, None, memory_for_a_tile()).tiler.tile_px
+        most = memory_for_a_tile()
+        return predictor_of(task.settings, None, most, scale).tiler.tile_px

@@ -33,6 +33,7 @@ from napari_fractoseg.errors import OutputExistsError
 from napari_fractoseg.files import hold
 from napari_fractoseg.images import ChunkWatch, GreyRange, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
+from napari_fractoseg.inference.magnification import Magnification
 from napari_fractoseg.inference.multiscale import levels_of
 from napari_fractoseg.inference.plane import measuring_text, numbered
 from napari_fractoseg.inference.predictor import Prediction
@@ -68,6 +69,8 @@ class StreamedRun:
         Names of the devices that computed blocks, in the order of their appearance.
     tile_px : int
         Edge of the smallest tiles' cores that were used.
+    seen : Magnification
+        Scale at which the model sees the image.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class StreamedRun:
         workers: Workers | None = None,
     ) -> None:
         self._task, self._stack, self._sha256, self._workers = task, stack, sha256, workers
-        self._model = model_of(task.settings)
+        model = model_of(task.settings)
+        self.seen = Magnification.of(model.card, stack.pixel_size_um, task.settings.scale)
+        self._model = model.at_scale(self.seen.scale)
         self._record, self._watch = RunRecord(), ChunkWatch(stack)
         self._outputs: dict[str, ZarrLabels] = {}
         self.devices: dict[str, None] = {}
@@ -172,13 +177,14 @@ class StreamedRun:
 
     def _use_tiles(self, tile_px: int) -> None:
         self._levels = levels_of(self._model, tile_px)
-        self._run = Run(self._task, self._levels[-1].tiler.tile_px, uuid.uuid4().hex)
+        tile_px, key = self._levels[-1].tiler.tile_px, uuid.uuid4().hex
+        self._run = Run(self._task, tile_px, key, self.seen.scale)
 
     def _suggested_tile(self) -> Job[int]:
         """Return a tile size for which there is memory and that gives each worker some blocks."""
         if self._workers is None:
-            return suggest_tile(self._task)
-        tile_px, units = 0, Units([Unit(suggest_tile, (self._task,))])
+            return suggest_tile(self._task, self.seen.scale)
+        tile_px, units = 0, Units([Unit(suggest_tile, (self._task, self.seen.scale))])
         with closing(work_through(self._workers, units)) as finished:
             for item in finished:
                 if item is not None:
@@ -209,6 +215,7 @@ class StreamedRun:
             "flips": inference.flips,
             "halo_px": inference.halo_px,
             "tile_px": self._run.tile_px,
+            "scale": str(self.seen.scale),
         }
 
     def _describe(self, kind: str, output: ZarrLabels) -> Job[None]:

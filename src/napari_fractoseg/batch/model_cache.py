@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 from napari_fractoseg.batch.settings import SegmentSettings
@@ -14,6 +15,8 @@ from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.registry import find_model
 
 __all__ = ["forget_predictor", "kept_predictor_of", "load", "model_of", "predictor_of"]
+
+_AS_IT_IS = Fraction(1)
 
 
 def load(settings: SegmentSettings) -> tuple[SegmentationModel, Device]:
@@ -35,7 +38,10 @@ def model_of(settings: SegmentSettings) -> SegmentationModel:
 
 
 def predictor_of(
-    settings: SegmentSettings, tile_px: int | None, max_bytes: float | None = None
+    settings: SegmentSettings,
+    tile_px: int | None,
+    max_bytes: float | None = None,
+    scale: Fraction = _AS_IT_IS,
 ) -> Predictor:
     """Make a predictor for settings.
 
@@ -47,12 +53,14 @@ def predictor_of(
         Edge of a tile's core in image pixels; None for as large as memory allows.
     max_bytes : float, optional
         Memory in bytes that a tile may take, where the settings give no limit.
+    scale : Fraction
+        Scale at which the model sees images (`SegmentationModel.at_scale`).
     """
     if settings.max_memory_gb is not None:
         max_bytes = settings.max_memory_gb * 2**30
     model, device = load(settings)
     return Predictor(
-        model,
+        model.at_scale(scale),
         device,
         tile_px=tile_px,
         with_confidence=settings.confidence,
@@ -63,13 +71,13 @@ def predictor_of(
     )
 
 
-def kept_predictor_of(settings: SegmentSettings) -> Predictor:
-    """Return the predictor of this thread's last file, or a new one if settings or model changed.
+def kept_predictor_of(settings: SegmentSettings, scale: Fraction = _AS_IT_IS) -> Predictor:
+    """Return the predictor of this thread's last file, or a new one if anything has changed.
 
     So the network is optimised once for all files, and tiles stay small if memory ran out.
     """
     changed = _changed(find_model(settings.model))
-    return _predictor_once(settings, threading.get_ident(), changed)
+    return _predictor_once(settings, threading.get_ident(), changed, scale)
 
 
 def forget_predictor() -> None:
@@ -82,8 +90,9 @@ def _predictor_once(
     settings: SegmentSettings,
     thread: int,  # noqa: ARG001 - part of the key
     changed: int,  # noqa: ARG001 - part of the key
+    scale: Fraction,
 ) -> Predictor:
-    return predictor_of(settings, settings.tile_px)
+    return predictor_of(settings, settings.tile_px, scale=scale)
 
 
 def _changed(folder: Path) -> int:

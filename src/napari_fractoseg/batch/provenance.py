@@ -62,4 +62,5 @@ def record_of(
         version=__version__,
         excluded={} if stack.excluded is None else stack.excluded.to_dict(),
         pixel_size=known_size(stack.pixel_size),
+        scale_factor=float(model.image_scale),
     )

@@ -72,6 +72,8 @@ class FileResult:
     excluded : dict of str to object
         What was left out of the image as its info bar: ``rows``, and ``source`` in words; or why
         nothing was.
+    scale_factor : float
+        How many image pixels stood for one pixel of the images that the model learnt from.
     """
 
     path: Path
@@ -92,6 +94,7 @@ class FileResult:
     halo_px: int = 0
     fractions: pd.DataFrame | None = None
     excluded: Mapping[str, Any] = field(default_factory=dict)
+    scale_factor: float = 1.0
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""

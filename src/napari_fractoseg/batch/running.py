@@ -40,6 +40,7 @@ from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import check_writable, hold, sweep_drafts
 from napari_fractoseg.images import ExcludedArea, LazyPlane, MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
+from napari_fractoseg.inference.magnification import Magnification
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
@@ -286,7 +287,7 @@ def _segment_streamed(
     run = StreamedRun(task, stack, sha256, workers)
     with run.alone():
         prediction = yield from run.job()
-        result = _result_of(task, stack, prediction)
+        result = _result_of(task, stack, prediction, run.seen)
         with placed_together(run.finish) as draft:
             result = _with_overlays(result, task, stack, prediction, draft)
         sizes = _sizes(task, result)
@@ -301,10 +302,12 @@ def _segment_streamed(
 
 def _segment_loaded(task: SegmentTask, stack: MicrographStack) -> Job[FileResult]:
     """Segment an image that is in memory."""
-    used = kept_predictor_of(task.settings)
+    model, _ = load(task.settings)
+    seen = Magnification.of(model.card, stack.pixel_size_um, task.settings.scale)
+    used = kept_predictor_of(task.settings, seen.scale)
     used.expect(stack)
     prediction = yield from used.run(stack)
-    result = _result_of(task, stack, prediction)
+    result = _result_of(task, stack, prediction, seen)
     with placed_together(lambda: None) as draft:
         _write_tiffs(task, stack, prediction, used, draft)
         result = _with_overlays(result, task, stack, prediction, draft)
@@ -317,7 +320,9 @@ def _segment_loaded(task: SegmentTask, stack: MicrographStack) -> Job[FileResult
     )
 
 
-def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction) -> FileResult:
+def _result_of(
+    task: SegmentTask, stack: MicrographStack, prediction: Prediction, seen: Magnification
+) -> FileResult:
     """Return the result of an image whose labels and uncertainty are computed."""
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [
@@ -331,8 +336,13 @@ def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction
         pixel_size_um=stack.pixel_size_um,
         pixel_size_from=stack.pixel_size_from,
         outputs=tuple(path.name for path in task.arrays.values()),
-        notes=(*prediction.notes, *(plane.reason for plane in left_out)),
+        notes=(
+            *prediction.notes,
+            *filter(None, [seen.sentence and f"{name}: {seen.sentence}"]),
+            *(plane.reason for plane in left_out),
+        ),
         fractions=pd.concat(tables, ignore_index=True),
+        scale_factor=float(seen.scale),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from napari_fractoseg.bar_option import AUTO, BarChoice
+from napari_fractoseg.bar_option import AUTO as AUTO_BAR
+from napari_fractoseg.bar_option import BarChoice
+from napari_fractoseg.inference.magnification import AUTO, ScaleChoice
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.options import described
@@ -94,7 +96,7 @@ class SegmentSettings:
             "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
         ),
     ] = None
-    exclude_bar: BarChoice = AUTO
+    exclude_bar: BarChoice = AUTO_BAR
     pixel_size_um: Annotated[
         float | None,
         Field(
@@ -104,3 +106,12 @@ class SegmentSettings:
             "says). It goes into the results, and run.json says that it was given by hand.",
         ),
     ] = None
+    scale: Annotated[
+        ScaleChoice,
+        Field(
+            description="How many image pixels stand for one pixel of the images that the model "
+            "learnt from, 0.125 to 16: 2 if yours show the same at twice the size, which then are "
+            "seen at half of it. auto: by the pixel sizes, where both are known and differ by "
+            "more than 1.5; none: as they are. Labels are on the grid of the image all the same."
+        ),
+    ] = AUTO

@@ -49,6 +49,7 @@ def evaluate(
     check_writable(out.parent)
     from napari_fractoseg.datasets.sources import read_training_set
     from napari_fractoseg.evaluation.evaluate import evaluate_job
+    from napari_fractoseg.inference.magnification import AUTO
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
 
@@ -62,7 +63,7 @@ def evaluate(
     )
     print_notes(reference.notes)
     chosen_device = choose_device(device)
-    evaluation = watch(evaluate_job(loaded, reference, chosen_device), "evaluating")
+    evaluation = watch(evaluate_job(loaded, reference, chosen_device, AUTO), "evaluating")
     report = {
         "fractoseg_version": __version__,
         "device": chosen_device.label,

@@ -7,6 +7,7 @@ import logging
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
-from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.evaluation.confusion import Confusion
+from napari_fractoseg.inference.magnification import AUTO, NONE, Magnification
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models.devices import Device, choose_device
@@ -62,7 +63,10 @@ class Evaluation:
 
 
 def evaluate_job(
-    model: SegmentationModel, reference: TrainingSet, device: Device | None = None
+    model: SegmentationModel,
+    reference: TrainingSet,
+    device: Device | None = None,
+    scale: str | float = NONE,
 ) -> Job[Evaluation]:
     """Segment the images of a data set and compare the result with their labels.
 
@@ -75,6 +79,9 @@ def evaluate_job(
         matched to those of the model by name.
     device : Device, optional
         Device that computes; by default the first GPU, or the CPU (`choose_device`).
+    scale : str or float
+        Scale at which images are seen (`Magnification`); by default as they are: a model that is
+        being trained has learnt from such images, whatever the card of its parent says.
 
     Yields
     ------
@@ -93,10 +100,13 @@ def evaluate_job(
     """
     _check_classes(reference, model)
     matched = reference.with_scheme(model.card.scheme)
-    predictor = Predictor(model, device)
+    predictors: dict[Fraction, Predictor] = {}
     confusions: dict[str, Confusion] = {}
     for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
-        stack = pair.image.stack
+        factor = Magnification.of(model.card, pair.image.pixel_size_um, scale).scale
+        if factor not in predictors:
+            predictors = {factor: Predictor(model.at_scale(factor), device)}
+        predictor, stack = predictors[factor], pair.image.stack
         predicted = np.zeros(stack.shape, dtype=np.uint8)
         job = predictor.run_into(stack, predicted, within=_labelled_box(pair.labels))
         yield from as_part(job, number - 1, len(matched), name)
@@ -162,7 +172,8 @@ def evaluate(
     -------
     Evaluation
         A confusion matrix for each image (``images``), and for all together (``pooled``); its
-        ``notes`` say what was left out.
+        ``notes`` say what was left out. Images are seen as `segment` sees them: rescaled where
+        pixel sizes are known and differ by more than 1.5.
 
     Raises
     ------
@@ -192,4 +203,4 @@ def evaluate(
     )
     for note in reference.notes:
         logger.warning("%s", note)
-    return drain(evaluate_job(model, reference, choose_device(device)))
+    return drain(evaluate_job(model, reference, choose_device(device), AUTO))

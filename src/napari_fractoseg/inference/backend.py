@@ -109,7 +109,7 @@ class Engine:
         return self._ready[kind]
 
     def _with(self, network: nn.Module) -> SegmentationModel:
-        return SegmentationModel(self._model.card, network, self._model.digest)
+        return self._model.with_network(network)
 
     @property
     def label(self) -> str:
@@ -153,7 +153,7 @@ class Engine:
         if self.batch_size > 1:
             self.batch_size //= 2
             change = f"fewer tiles at once ({self.batch_size})"
-        elif tile_px > max(scale.stride_px, _SMALLEST_PX * scale.reduction):
+        elif tile_px > max(scale.stride_px, scale.in_image(_SMALLEST_PX)):
             self.levels = levels_of(self._model, tile_px // 2)
             change = f"tiles of {self.levels[-1].tiler.tile_px} px"
         elif self.device.kind != "cpu":

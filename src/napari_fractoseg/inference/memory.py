@@ -21,6 +21,8 @@ _SHARE = {"cpu": 0.5, "mps": 0.4, "cuda": 0.8}
 """Fraction of the free memory that tiles may take, by kind of device; other programs need some."""
 _EDGES_PX = (2048, 1536, 1024, 768, 512, 384, 256)
 """Edges of a tile to choose from, in pixels of the network (after reduction)."""
+_MOST_IMAGE_PX = 2**15
+"""Largest edge of a tile in image pixels, whose labels and uncertainty take memory, too."""
 
 
 def free_bytes(device: Device) -> int:
@@ -91,6 +93,7 @@ def suggested_tile_px(
     usable = _SHARE[device.kind] * free_bytes(device)
     if max_bytes is not None:
         usable = min(usable, max_bytes)
-    halo = scale.halo_px // scale.reduction
+    halo = scale.in_network(scale.halo_px)
     fitting = (edge for edge in _EDGES_PX if (edge + 2 * halo) ** 2 * px_bytes <= usable)
-    return next(fitting, _EDGES_PX[-1]) * scale.reduction
+    edge_px = scale.in_image(next(fitting, _EDGES_PX[-1]))
+    return min(edge_px, max(_MOST_IMAGE_PX, scale.stride_px))

@@ -21,7 +21,13 @@ import torch
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.device_io import Transfers
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.models.model import ScaleLevel, SegmentationModel, enlarged, reduced
+from napari_fractoseg.models.model import (
+    ScaleLevel,
+    SegmentationModel,
+    enlarged,
+    network_pixels,
+    reduced,
+)
 from napari_fractoseg.tiling import Box, Tile, Tiler, reflected_window
 
 __all__ = [
@@ -92,7 +98,8 @@ def _up(length: int, multiple: int) -> int:
 def cells_of(tile: Tile, scale: ScaleLevel) -> int:
     """Return the work of a tile's window at a scale level, in blocks of 32 x 32 px."""
     rows, columns = tile.window.shape
-    return max(1, rows * columns // (scale.reduction * CELL_PX) ** 2)
+    seen_px = rows * columns * scale.enlargement**2
+    return max(1, seen_px // (scale.reduction * CELL_PX) ** 2)
 
 
 def work_of(levels: Sequence[Level], shape: tuple[int, int], within: Box | None) -> Work:
@@ -136,22 +143,23 @@ class PlaneWindows:
         if transfers.by_table and self._dtype.kind in "iu" and self._dtype.itemsize <= 2:
             self._table = transfers.to_device(plane.grey_range.table(self._dtype))
 
-    def of(self, batch: Sequence[Tile], reduction: int) -> torch.Tensor:
-        """Return the windows of N tiles at a reduction: float32, shape (N, 1, Y, X)."""
-        return torch.cat([self._window(tile.window, reduction) for tile in batch])
+    def of(self, batch: Sequence[Tile], reduction: int, enlargement: int = 1) -> torch.Tensor:
+        """Return the windows of N tiles at a scale level: float32, shape (N, 1, Y, X)."""
+        return torch.cat([self._window(tile.window, reduction, enlargement) for tile in batch])
 
-    def _window(self, window: Box, reduction: int) -> torch.Tensor:
+    def _window(self, window: Box, reduction: int, enlargement: int) -> torch.Tensor:
         """Cut, normalise and reduce a window, band by band: coarse windows are large.
 
         More rows are read at once than are normalised at once: on disk, chunks at the border of
-        two reads are decoded twice.
+        two reads are decoded twice. What is enlarged takes a pixel more on each side along.
         """
-        parts = []
+        parts, margin = [], 1 if enlargement > 1 else 0
         for slab in window.bands(_SLAB_BYTES // self._dtype.itemsize, reduction):
-            levels = self._brought(reflected_window(self._used, slab))
-            for band in slab.bands(_BAND_PX, reduction):
-                grey = self._normalised(levels[band.relative_to(slab).slices])
-                parts.append(reduced(grey[None, None], reduction))
+            read = slab.grown(margin)
+            levels = self._brought(reflected_window(self._used, read))
+            for band in slab.bands(_BAND_PX // enlargement**2, reduction):
+                grey = self._normalised(levels[band.grown(margin).relative_to(read).slices])
+                parts.append(network_pixels(grey[None, None], reduction, enlargement))
         return torch.cat(parts, dim=2)
 
     def _brought(self, levels: npt.NDArray[Any]) -> Any:
@@ -178,22 +186,28 @@ class ScaleProbabilities:
     window : Box
         The window in image pixels; it starts at a multiple of the reduction.
     reduction : int
-        Edge of the block of image pixels that became one pixel of the network.
+        Edge of the block of (enlarged) image pixels that became one pixel of the network.
+    enlargement : int
+        How many times the image was enlarged before.
     """
 
     probabilities: torch.Tensor
     window: Box
     reduction: int
+    enlargement: int = 1
 
     def of(self, box: Box) -> torch.Tensor:
         """Return the probabilities at the image pixels of a box in the window, shape (K, Y, X)."""
-        inside = box.relative_to(self.window)
-        (row0, row1), row = _span(inside.row0, inside.row1, self.reduction)
-        (column0, column1), column = _span(inside.column0, inside.column1, self.reduction)
+        inside, parts = box.relative_to(self.window), self.enlargement
+        (row0, row1), row = _span(inside.row0 * parts, inside.row1 * parts, self.reduction)
+        (column0, column1), column = _span(
+            inside.column0 * parts, inside.column1 * parts, self.reduction
+        )
         part = self.probabilities[:, row0:row1, column0:column1]
         rows, columns = box.shape
         full = enlarged(part[None], self.reduction)[0]
-        return full[:, row : row + rows, column : column + columns]
+        cut = full[:, row : row + rows * parts, column : column + columns * parts]
+        return reduced(cut, parts)
 
 
 def _span(start: int, stop: int, reduction: int) -> tuple[tuple[int, int], int]:
@@ -241,7 +255,8 @@ def label_core(
     labels = torch.empty(core.shape, dtype=torch.uint8, device=device)
     uncertainty = {kind: torch.empty(core.shape, device=device) for kind in uncertainties}
     total = torch.zeros((), device=device)
-    for band in core.bands(_BAND_PX):
+    finest = max(part.enlargement for part in by_scale)
+    for band in core.bands(_BAND_PX // finest**2):
         rows = band.relative_to(core).slices
         mean = model.combined([part.of(band) for part in by_scale])
         highest, channel = mean.max(dim=0)

@@ -109,7 +109,10 @@ class PlaneRun:
                 continue
             found = yield from self._see(level, batch)
             for tile, probabilities in zip(batch, found, strict=True):
-                own = ScaleProbabilities(probabilities, tile.window, level.scale.reduction)
+                scale = level.scale
+                own = ScaleProbabilities(
+                    probabilities, tile.window, scale.reduction, scale.enlargement
+                )
                 if finer:
                     yield from self._label_part(finer, tile.core, (*coarser, own))
                 else:
@@ -146,7 +149,8 @@ class PlaneRun:
             yield Progress(self._done, total, text)
         span = model.n_flips * sum(cells_of(tile, scale) for tile in batch)
         with self._memory():
-            job = model.scale_job(self._windows.of(batch, scale.reduction), scale)
+            windows = self._windows.of(batch, scale.reduction, scale.enlargement)
+            job = model.scale_job(windows, scale)
             found = yield from as_part(job, self._done, total, text, span=span)
         self._done += span
         return found

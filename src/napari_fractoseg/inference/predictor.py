@@ -26,6 +26,7 @@ from napari_fractoseg.images import (
 from napari_fractoseg.images.bar_choice import without_bar
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
+from napari_fractoseg.inference.magnification import AUTO, Magnification
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
@@ -278,6 +279,7 @@ def segment(
     rgb: bool | None = None,
     confidence: Literal[False] = False,
     exclude: Any = None,
+    scale: str | float = AUTO,
 ) -> npt.NDArray[np.uint8]: ...
 
 
@@ -290,6 +292,7 @@ def segment(
     rgb: bool | None = None,
     confidence: Literal[True],
     exclude: Any = None,
+    scale: str | float = AUTO,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]: ...
 
 
@@ -301,6 +304,7 @@ def segment(
     rgb: bool | None = None,
     confidence: bool = False,
     exclude: npt.ArrayLike | ExcludedArea | str | None = None,
+    scale: str | float = AUTO,
 ) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Segment an image or stack: give each pixel its class.
 
@@ -320,6 +324,11 @@ def segment(
         What shows no specimen: a mask that is not 0 there, or rows of an info bar:
         ``"auto"`` (found in the first plane), ``"77"`` (number of rows at the lower edge) or
         ``"691:768"``. Labels and confidence are 0 there, and what it shows changes no others.
+    scale : str or float
+        ``auto``: where the pixel sizes of the image (of a `MicrographStack`) and of the images
+        that the model learnt from are known and differ by more than 1.5, the image is seen
+        rescaled; ``none``: never; or a factor from 1/8 to 16: how many image pixels stand for one
+        pixel of the images that the model learnt from.
 
     Returns
     -------
@@ -334,6 +343,8 @@ def segment(
     ImageError
         If it cannot be told whether the last axis holds colours, if the image is
         empty, or if it holds NaN or infinite values.
+    OptionError
+        If `scale` is no such factor, or no factor makes up for the pixel sizes.
     ModelError
         If there is no such model.
     DeviceError
@@ -345,7 +356,8 @@ def segment(
         Where a plane is left unlabelled (0): because all its grey levels are the
         same, or because it holds NaN or infinite values in a stack that is read
         plane by plane (dask, zarr). `Predictor` tells which. Also where memory ran
-        out and smaller tiles, or the CPU, were used.
+        out and smaller tiles, or the CPU, were used; and where the image was seen rescaled
+        because of its pixel size.
 
     Examples
     --------
@@ -367,9 +379,12 @@ def segment(
         _refuse_damaged(stack)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
+    seen = Magnification.of(model.card, stack.pixel_size_um, scale)
+    model = model.at_scale(seen.scale)
     predictor = Predictor(model, choose_device(device), with_confidence=confidence)
     prediction = drain(predictor.run(stack))
-    for reason in (*prediction.notes, *(p.reason for p in prediction.left_out.values())):
+    told = () if seen.is_asked or not seen.sentence else (seen.sentence,)
+    for reason in (*told, *prediction.notes, *(p.reason for p in prediction.left_out.values())):
         warnings.warn(reason, stacklevel=2)
     if prediction.confidence is None:
         return prediction.labels

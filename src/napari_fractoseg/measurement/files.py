@@ -181,7 +181,8 @@ class FilesMeasured:
     files : DataFrame
         A row for each file: ``file``, ``image``, ``sha256``, ``model``, ``model_sha256``,
         ``origin`` (`Origin`), ``pixel_size_um``, ``pixel_size_from``, ``micrograph``,
-        ``micrograph_sha256``, ``note``, and ``error``, which is empty for those that count.
+        ``micrograph_sha256``, ``note``, ``error``, which is empty for those that count, and
+        ``scale_factor`` (`LabelRecord`).
     scheme : ClassScheme
         Classes of the label values.
     records : tuple of LabelRecord
@@ -454,6 +455,7 @@ _COLUMNS = (
         "note",
         "error",
     ),
+    "scale_factor",
 )
 
 
@@ -508,6 +510,7 @@ class _OneFile:
             "origin": origin.value,
             "pixel_size_um": size_um,
             "pixel_size_from": size_from,
+            "scale_factor": None if record is None else record.scale_factor,
         }
         area = excluded_of(path, labels.shape)
         if area is not None:

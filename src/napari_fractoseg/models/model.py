@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from napari_fractoseg.files import draft_folder, file_sha256
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.models.card import CARD, CONFIG, README, REHEARSED, WEIGHTS, ModelCard
+from napari_fractoseg.models.image_scale import nearest_scale
 from napari_fractoseg.models.network import build_network, config_of, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model, sweep_models
@@ -29,7 +31,9 @@ __all__ = [
     "ScaleLevel",
     "SegmentationModel",
     "enlarged",
+    "image_pixels",
     "load_model",
+    "network_pixels",
     "own_scores",
     "reduced",
     "summed",
@@ -45,19 +49,30 @@ class ScaleLevel:
     Parameters
     ----------
     reduction : int
-        Edge of the blocks of image pixels that are averaged to one pixel of the network.
+        Edge of the blocks of (enlarged) image pixels that are averaged to one pixel of the network.
     stride_px : int
         Stride of the network: windows start and end at multiples of it.
     halo_px : int
         Width of the halo around a tile, which is computed and thrown away.
     number : int
         Place among the scale levels of its model, from 0 for the coarsest.
+    enlargement : int
+        How many times the image is enlarged before; 1 for not at all.
     """
 
     reduction: int
     stride_px: int
     halo_px: int
     number: int = 0
+    enlargement: int = 1
+
+    def in_network(self, length_px: int) -> int:
+        """Return a length in pixels of the network, rounded down."""
+        return length_px * self.enlargement // self.reduction
+
+    def in_image(self, length: int) -> int:
+        """Return a length in pixels of the network in image pixels, rounded down."""
+        return length * self.reduction // self.enlargement
 
 
 class SegmentationModel:
@@ -82,6 +97,8 @@ class SegmentationModel:
     ----------
     notes : tuple of str
         Sentences on what in its folder cannot be used, without which it segments all the same.
+    image_scale : Fraction
+        How many image pixels stand for one of the images that it learnt from (`at_scale`).
 
     Examples
     --------
@@ -102,6 +119,7 @@ class SegmentationModel:
         self.card, self.network, self.digest = card, network, digest
         self.known_channels, self.rehearsal = known_channels, rehearsal
         self.notes: tuple[str, ...] = ()
+        self.image_scale = Fraction(1)
 
     @classmethod
     def create(cls, card: ModelCard, **options: Any) -> SegmentationModel:
@@ -208,15 +226,17 @@ class SegmentationModel:
         """Scale levels of the model, the coarsest first.
 
         The halo on the card is that of the finest level; coarser ones have the same
-        number of network pixels.
+        number of network pixels, at any scale of the image (`at_scale`).
         """
         encoder = getattr(self.network, "encoder", None)
         stride = max(int(getattr(encoder, "output_stride", 32) or 32), 32)
         reductions, halo_px = self.card.inference.reductions, self.card.inference.halo_px
         n_strides = -(-halo_px // (stride * min(reductions)))
+        edges = [r * self.image_scale for r in sorted(set(reductions), reverse=True)]
+        strides = [int(stride * edge) for edge in edges]  # 32 can be divided by all denominators
         return tuple(
-            ScaleLevel(reduction, stride * reduction, n_strides * stride * reduction, number)
-            for number, reduction in enumerate(sorted(set(reductions), reverse=True))
+            ScaleLevel(edge.numerator, px, n_strides * px, number, edge.denominator)
+            for number, (edge, px) in enumerate(zip(edges, strides, strict=True))
         )
 
     def to(self, device: torch.device) -> SegmentationModel:
@@ -233,7 +253,39 @@ class SegmentationModel:
             self.known_channels,
             self.rehearsal,
         )
-        result.notes = self.notes
+        result.notes, result.image_scale = self.notes, self.image_scale
+        return result
+
+    def with_network(self, network: torch.nn.Module) -> SegmentationModel:
+        """Return a model that is applied in the same way, with another form of its network."""
+        result = SegmentationModel(self.card, network, self.digest)
+        result.image_scale = self.image_scale
+        return result
+
+    def at_scale(self, factor: float | Fraction) -> SegmentationModel:
+        """Return a model of the same network that sees images smaller, or larger.
+
+        Labels are on the grid of the image all the same. The card stays: it tells of the images
+        that the model learnt from.
+
+        Parameters
+        ----------
+        factor : float or Fraction
+            How many image pixels make one pixel of the images that it learnt from: at 2 an image
+            is seen at half its size. The nearest scale is used (`nearest_scale`, within 22 %).
+
+        Returns
+        -------
+        SegmentationModel
+            Model whose `image_scale` is that scale.
+
+        Raises
+        ------
+        OptionError
+            If the factor is not from 1/8 to 16.
+        """
+        result = self.with_card()
+        result.image_scale = nearest_scale(float(factor))
         return result
 
     def with_rehearsal(self, rehearsal: Rehearsal) -> SegmentationModel:
@@ -297,9 +349,11 @@ class SegmentationModel:
         inputs = torch.as_tensor(batch)
         parts, scales = [], self.scale_levels
         for number, scale in enumerate(scales):
-            job = self.scale_job(reduced(inputs, scale.reduction), scale)
+            margin = 1 if scale.enlargement > 1 else 0
+            seen = F.pad(inputs, (margin,) * 4, mode="reflect") if margin else inputs
+            job = self.scale_job(network_pixels(seen, scale.reduction, scale.enlargement), scale)
             found = yield from as_part(job, number, len(scales), "")
-            parts.append(enlarged(found, scale.reduction))
+            parts.append(image_pixels(found, scale.reduction, scale.enlargement))
         probabilities = self.combined(parts)
         if not bool(torch.isfinite(probabilities).all()):
             raise self.no_numbers()
@@ -409,6 +463,33 @@ def enlarged(probabilities: torch.Tensor, reduction: int) -> torch.Tensor:
     if reduction == 1:
         return probabilities
     return F.interpolate(probabilities, scale_factor=reduction, mode="bilinear")
+
+
+def network_pixels(inputs: torch.Tensor, reduction: int, enlargement: int = 1) -> torch.Tensor:
+    """Return a batch of image pixels, shape (N, C, Y, X), as pixels of the network.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        Grey levels; if it is enlarged, with one pixel more on each side, so that pixels at the
+        border of a window are interpolated as those inside it.
+    reduction, enlargement : int
+        Those of a `ScaleLevel`: first it is enlarged bilinearly, then blocks are averaged.
+    """
+    if enlargement > 1:
+        inside = slice(enlargement, -enlargement)
+        larger = F.interpolate(inputs, scale_factor=enlargement, mode="bilinear")
+        inputs = larger[..., inside, inside]
+    return reduced(inputs, reduction)
+
+
+def image_pixels(probabilities: torch.Tensor, reduction: int, enlargement: int = 1) -> torch.Tensor:
+    """Return a batch of pixels of the network, shape (N, K, y, x), as image pixels.
+
+    It is interpolated bilinearly (`enlarged`); where the image was enlarged before, an image
+    pixel has the mean over its parts.
+    """
+    return reduced(enlarged(probabilities, reduction), enlargement)
 
 
 def own_scores(outputs: torch.Tensor, number: int, n_classes: int) -> torch.Tensor:

@@ -158,6 +158,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield from ("", "## Where it comes from", "")
     size = f"{card.pixel_size_um:g} µm" if card.pixel_size_um else "not stated"
     yield f"- Images it learnt from: {len(card.lineage.data)}; pixel size: {size}"
+    yield from _facets(entries_of(card.metrics.get("facets")))
     yield f"- Made: {_cell(card.lineage.created or 'not stated')}"
     if card.lineage.parent:
         yield f"- Fine-tuned from the model with hash {_cell(card.lineage.parent[:12])}"
@@ -169,6 +170,21 @@ def _lines(card: ModelCard) -> Iterator[str]:
             "model in seconds does not forget them"
         )
     yield f"- Licence: {_cell(card.licence or 'not stated')}"
+
+
+def _facets(facets: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line on how wide facets were where it learnt, for images of unknown scale."""
+    quartiles = facets.get("quartiles_px")
+    numbers = [facets.get(name) for name in ("median_px", "n_facets", "n_images")]
+    numbers += list(quartiles) if isinstance(quartiles, list | tuple) else []
+    if len(numbers) != 5 or not all(map(_is_number, numbers)):
+        return
+    median, n_facets, n_images, first, third = numbers
+    yield (
+        f"- Its facets were typically {median} px wide (median of {n_facets} in {n_images} images, "
+        f"half of them {first} to {third} px; {_cell(facets.get('of', 'as annotated'))}). If yours "
+        "are much larger or smaller, set the scale factor: the ratio of the widths."
+    )
 
 
 def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:

@@ -236,6 +236,7 @@ def files_table(files: pd.DataFrame) -> ReportTable:
         "left_out": "left out",
         "note": "note",
         "error": "not measured",
+        "scale_factor": "scale factor",
     }
     columns = {
         title: files[name].tolist()

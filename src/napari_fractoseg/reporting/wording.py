@@ -53,6 +53,7 @@ def methods_text(report: Report) -> str:
     sentences = [
         _images_sentence(measurement, report.version),
         *_labels_sentences(report),
+        _scale_sentence(report.files),
         _pixel_size_sentence(measurement.fields),
         _denominator_sentence(measurement),
         _fields_sentence(measurement),
@@ -110,6 +111,24 @@ def _left_out_sentences(files: pd.DataFrame) -> Iterator[str]:
     for text, some in Counter(files["left_out"]).items():
         if text:
             yield f"Of {_part(some, len(files))}, {text} is left out: no specimen is shown there."
+
+
+def _scale_sentence(files: pd.DataFrame | None) -> str:
+    """Return how many images a model saw at another scale; empty if none."""
+    if files is None or "scale_factor" not in files:
+        return ""
+    counted_files = files[files["error"] == ""]
+    factors = counted_files["scale_factor"].dropna().astype(float)
+    other = sorted(set(factors[factors != 1]))
+    if not other:
+        return ""
+    values = listed(f"{factor:g}" for factor in other)
+    n_seen = int((factors != 1).sum())
+    return (
+        f"The model saw {_part(n_seen, len(counted_files))} at another scale (scale factor "
+        f"{values}: image pixels for each pixel of the images that it learnt from); the labels "
+        "are on the grid of the image."
+    )
 
 
 def _network(model: ModelUsed) -> str:

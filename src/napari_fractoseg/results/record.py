@@ -76,6 +76,8 @@ class LabelRecord:
         What of the image was left out, as `ExcludedArea.to_dict` says it; empty for nothing.
     pixel_size : dict
         Pixel size of the image with its origin, as `PixelSize.to_dict`; empty if it is not known.
+    scale_factor : float
+        How many image pixels stood for one pixel of the images that the model learnt from.
 
     Examples
     --------
@@ -105,6 +107,7 @@ class LabelRecord:
     version: str = ""
     excluded: dict[str, Any] = field(default_factory=dict)
     pixel_size: dict[str, Any] = field(default_factory=dict)
+    scale_factor: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -116,7 +119,13 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        kinds = {"str": str, "bool": bool, "int": int, "dict[str, Any]": dict}
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "str": str,
+            "bool": bool,
+            "int": int,
+            "float": (int, float),
+            "dict[str, Any]": dict,
+        }
         try:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:

@@ -26,6 +26,7 @@ from napari_fractoseg.models.pretrained import (
     find_weights,
 )
 from napari_fractoseg.training.checkpoint import Checkpoint
+from napari_fractoseg.training.data.pixel_size import common_pixel_size
 from napari_fractoseg.training.data.split import Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.distributed import Processes, is_first_process
 from napari_fractoseg.training.loop import FineTuned, Trainer
@@ -211,7 +212,7 @@ def train_job(
         job = FineTuning(
             start, plan, split, name, renamed or {}, device, processes, should_stop, checkpoint
         ).job()
-    result = yield from job
+    result = (yield from job).with_pixel_size(*common_pixel_size(split.learn))
     if "painted" not in result.model.card.metrics:
         done, total = (1, 1) if plan.method == "readout" else (len(result.history), plan.max_steps)
         share = yield from painted_job(result.model, split.learn, device, done, total)

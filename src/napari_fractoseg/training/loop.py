@@ -67,6 +67,11 @@ class FineTuned:
         metrics = {**self.model.card.metrics, **entries}
         return replace(self, model=self.model.with_card(metrics=metrics))
 
+    def with_pixel_size(self, pixel_size_um: float | None, note: str) -> FineTuned:
+        """Return the result with the pixel size of its images on the card, or a note on it."""
+        model = self.model.with_card(pixel_size_um=pixel_size_um)
+        return replace(self, model=model, notes=(*self.notes, *filter(None, [note])))
+
     def write_history(self, path: Path | str) -> None:
         """Write the history as a CSV file with a row for each step."""
         with draft_of(Path(path), overwrite=True) as draft:

@@ -148,6 +148,7 @@ def _row(image: LabelledImage, digest: str, origin: Origin) -> dict[str, Any]:
         "micrograph_sha256": file_sha256(micrograph) if is_there and micrograph else "",
         "note": "labels of a layer; the hash is of their values and shape",
         "error": "",
+        "scale_factor": None if record is None else record.scale_factor,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QWidget
 
+from napari_fractoseg._napari.camera import seen_middle
 from napari_fractoseg._napari.class_changes import class_changes_of
 from napari_fractoseg._napari.corrections import is_teachable
 from napari_fractoseg._napari.excluded import stack_with_area
@@ -19,7 +21,7 @@ from napari_fractoseg._napari.excluded.row import LOOKING, InfoBarRow
 from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layer_metadata import facts_of
-from napari_fractoseg._napari.layers import placement, scheme_of
+from napari_fractoseg._napari.layers import placement, scheme_of, shown_plane
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.segment.options import AdvancedOptions
@@ -30,6 +32,7 @@ from napari_fractoseg._napari.segment.run import (
     is_in_queue,
     reserved_bytes,
 )
+from napari_fractoseg._napari.segment.trial import MOST_PX
 from napari_fractoseg._napari.widgets.class_legend import ClassLegend
 from napari_fractoseg._napari.widgets.controls import side_by_side
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
@@ -44,6 +47,7 @@ from napari_fractoseg._napari.widgets.run_queue import queue_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.models.registry import ModelEntry
+from napari_fractoseg.tiling import Box
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -134,6 +138,10 @@ class SegmentWidget(Dock):
         self.source.changed.connect(self._on_source)
         self.info_bar.changed.connect(controls.choice_changed)
         self.info_bar.failed.connect(controls.refuse)
+        self.source.changed.connect(self.advanced.trial.clear)
+        self.model.changed.connect(self.advanced.trial.clear)
+        self.closed.connect(self.advanced.trial.clear)
+        self.advanced.trial.ask = self._for_trial
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
         self.advanced.changed.connect(controls.refresh)
@@ -223,7 +231,18 @@ class SegmentWidget(Dock):
             classes=self._scheme_for(entry),
             folder=self.advanced.folder,
             source=Path(layer.source.path) if layer.source.path else None,
+            scale=self.advanced.scale.value,
         )
+
+    def _for_trial(self) -> tuple[Request, Box]:
+        """Return what a trial of scales segments: the middle of what is seen of the image."""
+        request, layer = self.request(), self.source.layer
+        if layer is None:
+            raise ImageError(_OPEN_FIRST)
+        rows, columns = request.image.shape[-2:]
+        planes = (shown_plane(self.viewer, layer),)
+        box = seen_middle(layer, (rows, columns), MOST_PX)
+        return replace(request, planes=planes), box
 
     def _missing_text(self) -> str:
         if self.source.layer is None:
@@ -254,6 +273,7 @@ class SegmentWidget(Dock):
             if is_in_queue(request, self.queue):
                 return
             request.require_room(reserved_bytes(self.queue))
+            request.seen  # noqa: B018 - refused here, not after the model is loaded
         except FractosegError as error:
             self.controls.refuse(error)
             return

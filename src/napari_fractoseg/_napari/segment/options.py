@@ -5,23 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from magicgui.widgets import Container, FileEdit
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
+from napari_fractoseg._napari.segment.trial_row import TrialRow
 from napari_fractoseg._napari.widgets.options import choice_of, tick_of
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import PALETTES
+from napari_fractoseg.inference.magnification import AUTO, NONE
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
+from napari_fractoseg.models.image_scale import SCALES
 
 __all__ = ["AdvancedOptions"]
 
 _TILES = (("automatic", 0), *((f"{px} px", px) for px in (1536, 2048, 4096, 8192)))
+_SCALES = (
+    ("automatic", AUTO),
+    ("as it is", NONE),
+    *((f"{float(scale):g}", f"{float(scale):g}") for scale in SCALES if scale != 1),
+)
 _PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
 
 
 class AdvancedOptions(QCollapsible):
-    """Closed fold with uncertainties, flips, tile size, colours and folder of a segmentation."""
+    """Closed fold with uncertainties, flips, tiles, scale, colours and folder of a segmentation."""
 
     changed = Signal()
 
@@ -33,6 +41,7 @@ class AdvancedOptions(QCollapsible):
             SegmentSettings, "flips", "Average mirror images (4 times slower)", False
         )
         self.tile = choice_of(SegmentSettings, "tile_px", "Tile", _TILES)
+        self.scale = choice_of(SegmentSettings, "scale", "Scale factor", _SCALES)
         self.palette = choice_of(SegmentSettings, "palette", "Colours", _PALETTES)
         self.save = FileEdit(
             label="Save to zarr",
@@ -47,12 +56,20 @@ class AdvancedOptions(QCollapsible):
         line = self.save.line_edit.native
         line.setPlaceholderText("no, keep it in memory")
         line.setClearButtonEnabled(True)
-        options = [self.confidence, self.margin, self.flips, self.tile, self.palette, self.save]
+        options = [self.confidence, self.margin, self.flips, self.tile, self.scale, self.palette]
+        options.append(self.save)
         self._form = Container(widgets=options, labels=True)
         self._form.margins = (0, 0, 0, 0)
         self._form.changed.connect(lambda: self.changed.emit())
         self.addWidget(self._form.native)
+        self.trial = TrialRow()
+        self.trial.chosen.connect(self._take_scale)
+        self.addWidget(self.trial)
         self.layout().setContentsMargins(0, 0, 0, 0)
+
+    @Slot(float)
+    def _take_scale(self, factor: float) -> None:
+        self.scale.value = NONE if factor == 1 else f"{factor:g}"
 
     @property
     def uncertainties(self) -> tuple[str, ...]:

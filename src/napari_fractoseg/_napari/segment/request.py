@@ -21,6 +21,7 @@ from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import ChunkWatch, MicrographStack
 from napari_fractoseg.images.calibration import known_size
 from napari_fractoseg.inference.known_results import remember_result
+from napari_fractoseg.inference.magnification import AUTO, Magnification
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
@@ -59,6 +60,8 @@ class Request:
         Folder that the result is saved in as zarr while it is made; None keeps it in memory.
     source : Path or None
         File of the image, None if it has none.
+    scale : str
+        Scale at which the model sees the image: ``auto``, ``none`` or a factor (`Magnification`).
     """
 
     image: MicrographStack
@@ -71,6 +74,18 @@ class Request:
     classes: ClassScheme | None = None
     folder: Path | None = None
     source: Path | None = None
+    scale: str = AUTO
+
+    @property
+    def seen(self) -> Magnification:
+        """Scale at which the model sees the image, with the sentence that says so.
+
+        Raises
+        ------
+        OptionError
+            If no scale makes up for the pixel sizes.
+        """
+        return Magnification.of(self.model.card, self.image.pixel_size_um, self.scale)
 
     @property
     def scheme(self) -> ClassScheme:
@@ -80,7 +95,8 @@ class Request:
     @property
     def method(self) -> tuple[Any, ...]:
         """All choices that decide the result of a plane, to be compared with other requests."""
-        return self.model, self.flips, self.tile_px, self.uncertainties, self.folder
+        options = self.flips, self.tile_px, self.uncertainties, self.folder, self.scale
+        return self.model, *options
 
     @property
     def excluded_key(self) -> Any:
@@ -201,7 +217,8 @@ class Segmentation:
         from napari_fractoseg.models.devices import choose_device
         from napari_fractoseg.models.model import SegmentationModel
 
-        model = SegmentationModel.load(request.model.folder)
+        seen = request.seen
+        model = SegmentationModel.load(request.model.folder).at_scale(seen.scale)
         device = choose_device(request.device)
         self.model_digest, self.device_label = model.digest, device.label
         predictor = Predictor(
@@ -223,6 +240,7 @@ class Segmentation:
                 record=self.record,
                 margin=uncertainties.get(MARGIN),
             )
+            self.record.notes += filter(None, [seen.sentence])
             self.record.take_notes(request.image, watch)
             hashing = self.arrays.keep_job(request.planes)
             self.labels_sha256 = yield from as_part(hashing, 1, 1, "finishing")
@@ -257,6 +275,7 @@ class Segmentation:
             version=__version__,
             excluded={} if request.image.excluded is None else request.image.excluded.to_dict(),
             pixel_size=known_size(request.image.pixel_size),
+            scale_factor=float(request.seen.scale),
         )
 
     def _extent(self) -> Any:

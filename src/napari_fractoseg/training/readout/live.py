@@ -14,8 +14,10 @@ import numpy.typing as npt
 import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
+from napari_fractoseg.errors import OptionError
 from napari_fractoseg.images import Micrograph, MicrographStack
 from napari_fractoseg.images.memory import free_memory
+from napari_fractoseg.inference.magnification import Magnification
 from napari_fractoseg.inference.plane import measured_plane
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
@@ -231,6 +233,14 @@ class LiveReadout:
         area = self._image.excluded
         return None if area is None else area.of_plane(region.plane).in_box(*region.box.slices)
 
+    def _as_segmented(self) -> SegmentationModel:
+        """Return the model as it segments the image: rescaled where pixel sizes say so."""
+        try:
+            seen = Magnification.of(self._start.card, self._image.pixel_size_um)
+        except OptionError:  # no scale makes up for them: nothing is painted by that
+            return self._start
+        return self._start.at_scale(seen.scale)
+
     def _answer_job(self, region: Region, scheme: ClassScheme) -> Job[npt.NDArray[np.uint8] | None]:
         """Segment a region with the model, if it knows all classes that are painted."""
         table = values_in(self._start.card.scheme, scheme)
@@ -239,7 +249,7 @@ class LiveReadout:
         if not values - {UNLABELLED} <= known:
             return None
         if self._predictor is None:
-            self._predictor = Predictor(self._start, self.device, flips=False)
+            self._predictor = Predictor(self._as_segmented(), self.device, flips=False)
         plane = self._plane(region.plane)
         if plane is None:
             return None
