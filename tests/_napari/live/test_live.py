@@ -236,6 +236,18 @@ def test_it_ends_when_its_layer_goes(viewer, qtbot, dock, live):
     assert dock.live.session is None
 
 
+def test_a_stroke_over_its_own_class_teaches_that_it_is_right(viewer, qtbot, dock, live, drag):
+    stroke(qtbot, dock, live, (50, 120), 2)
+    live.mode, live.selected_label = "paint", 1
+    drag(live, [(20, 20), (20, 50)])
+    rest(qtbot, dock)
+    assert dock.live.line.text().startswith("Learnt from 2 strokes in ")
+    assert (corrections_of(viewer, live, copy=True).truth == 1).sum() > 400
+    dock.live.switch_off()
+    assert (corrections_of(viewer, live, copy=True).truth == 1).sum() > 400  # it still teaches
+    assert (live.data[20, 20:50] == 1).all()
+
+
 def test_without_an_image_it_says_what_is_missing(qtbot, dock):
     dock.live.switch.setChecked(True)
     dock.live.switch.clicked.emit(True)

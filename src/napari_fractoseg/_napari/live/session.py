@@ -18,8 +18,9 @@ from napari_fractoseg._napari.corrections import (
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
 from napari_fractoseg._napari.layers import scheme_of, shown_plane, stack_of
+from napari_fractoseg._napari.live.brush import BrushWay
 from napari_fractoseg._napari.live.learner import Learner
-from napari_fractoseg._napari.live.strokes import LiveLabels
+from napari_fractoseg._napari.live.strokes import Brushed, LiveLabels
 from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.supervision import Corrections
@@ -92,6 +93,7 @@ class LiveSession(QObject):
         self._asked: list[Region] = []
         self._last_stroke: Box | None = None
         self._strokes: list[tuple[slice, ...]] = []
+        self._brushed: list[Brushed] = []
         self._run: Run | None = None
         self._rest: Run | None = None
         self._is_drawing = self._is_over = False
@@ -132,7 +134,7 @@ class LiveSession(QObject):
     @property
     def is_at_rest(self) -> bool:
         """Whether all that was painted is learnt, and all is labelled."""
-        waits = self._dirty or self._strokes or self._rest_soon.isActive()
+        waits = self._dirty or self._strokes or self._brushed or self._rest_soon.isActive()
         return self._run is None and self._rest is None and not waits
 
     # ---- its end ------------------------------------------------------------------------
@@ -160,8 +162,7 @@ class LiveSession(QObject):
         if self._is_over:
             return
         self._is_over = True
-        for box in self._strokes:
-            self._live.note_stroke(box)
+        self._take_note()
         for run in (self._run, self._rest):
             if run is not None:
                 run.abandon()
@@ -198,10 +199,16 @@ class LiveSession(QObject):
     def _note_drawing(self, _layer: Any, event: Any) -> Any:
         """Note that the mouse button is down: what changes meanwhile is a stroke that goes on."""
         self._is_drawing = True
+        way = BrushWay(self._viewer, self.labels, self._plane(), event)
         yield
         while event.type == "mouse_move":
+            way.add(event)
             yield
         self._is_drawing = False
+        brushed = way.brushed()
+        if brushed is not None and not self._is_over:
+            self._brushed.append(brushed)
+            self._look_soon.start()
 
     def _on_paint(self, event: Any) -> None:
         box = stroke_box(event)
@@ -218,14 +225,27 @@ class LiveSession(QObject):
         """Take note of strokes, or find out whether some were undone, done again, or set."""
         if self._is_over:
             return
-        strokes, self._strokes = self._strokes, []
-        for box in strokes:
-            self._live.note_stroke(box)
+        noted = self._take_note()
+        for box in noted:
             self._note(box)
-        if not strokes and not self._is_drawing:
+        if not noted and not self._is_drawing:
             changed = self._live.note_change(self._plane())
             if changed is not None:
                 self._note(changed)
+
+    def _take_note(self) -> list[tuple[slice, ...]]:
+        """Take note of strokes, and of where the brush went over the class that it paints.
+
+        Returns
+        -------
+        list of tuple of slice
+            Boxes in which something may be painted now.
+        """
+        strokes, self._strokes = self._strokes, []
+        brushed, self._brushed = self._brushed, []
+        changed = [self._live.note_stroke(box) for box in strokes]
+        confirmed = [b.box for b in brushed if self._live.confirm(b, joins=any(changed))]
+        return [*strokes, *confirmed]
 
     def _on_other_data(self, _event: Any = None) -> None:
         """End, as the layer has another array: the strokes are not those of these labels."""
