@@ -20,12 +20,14 @@ from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
 from napari_fractoseg._napari.layers import scheme_of, shown_plane, stack_of
 from napari_fractoseg._napari.live.brush import BrushWay
 from napari_fractoseg._napari.live.learner import Learner
+from napari_fractoseg._napari.live.on_disk import WorkingCopy
 from napari_fractoseg._napari.live.strokes import Brushed, LiveLabels
 from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.supervision import Corrections
 from napari_fractoseg.errors import FractosegError, TrainingError
 from napari_fractoseg.jobs import Job
+from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.regions import (
     Region,
@@ -57,7 +59,7 @@ class LiveSession(QObject):
     viewer : napari.viewer.Viewer
         Viewer that has the layers.
     labels : Labels
-        Layer that is painted on. It has a scheme, and its labels are in memory.
+        Layer that is painted on. It has a scheme; labels on disk are copied meanwhile.
     image : Image
         Layer of the image.
     model : str
@@ -77,13 +79,15 @@ class LiveSession(QObject):
         self, viewer: napari.viewer.Viewer, labels: Labels, image: Image, model: str, device: str
     ) -> None:
         super().__init__()
-        if not isinstance(labels.data, np.ndarray) or not labels.editable:
+        is_saved = isinstance(labels.data, SavedArray)
+        if not (is_saved or isinstance(labels.data, np.ndarray)) or not labels.editable:
             raise TrainingError(
-                f"The labels of {labels.name} are on disk or being filled. Live learns on labels "
-                "in memory: wait until they are ready, or duplicate the layer."
+                f"The labels of {labels.name} cannot be painted on, or are being filled. Wait "
+                "until they are ready, or duplicate the layer."
             )
         self.labels, self._viewer = labels, viewer
         self._learner = Learner(stack_of(image), model, device)
+        self.copy = WorkingCopy(labels) if is_saved else None
         self._had_prediction = prediction_of(labels) is not None
         self._live = _taken_up(labels)
         self._dirty: set[Region] = self._painted_regions()
@@ -134,8 +138,9 @@ class LiveSession(QObject):
     @property
     def is_at_rest(self) -> bool:
         """Whether all that was painted is learnt, and all is labelled."""
-        waits = self._dirty or self._strokes or self._brushed or self._rest_soon.isActive()
-        return self._run is None and self._rest is None and not waits
+        waits = self._dirty or self._strokes or self._brushed
+        is_due = self._look_soon.isActive() or self._rest_soon.isActive()
+        return self._run is None and self._rest is None and not waits and not is_due
 
     # ---- its end ------------------------------------------------------------------------
 
@@ -151,6 +156,8 @@ class LiveSession(QObject):
             forget_prediction(self.labels)
             metadata = self.labels.metadata
             self.labels.metadata = {k: v for k, v in metadata.items() if k != FIRST_ANSWER_KEY}
+        if self.copy is not None:
+            self.copy.give_back()
         add_facts(self.labels, {"learnt_strokes": 0})
         self.labels.refresh()
 
@@ -226,12 +233,22 @@ class LiveSession(QObject):
         if self._is_over:
             return
         noted = self._take_note()
-        for box in noted:
-            self._note(box)
         if not noted and not self._is_drawing:
             changed = self._live.note_change(self._plane())
-            if changed is not None:
-                self._note(changed)
+            noted = [] if changed is None else [changed]
+            self._save(noted)
+        for box in noted:
+            self._note(box)
+
+    def _save(self, boxes: list[tuple[slice, ...]]) -> None:
+        """Save the strokes in boxes, where the labels are on disk."""
+        if self.copy is None:
+            return
+        try:
+            for box in boxes:
+                self.copy.save(self._live, box)
+        except FractosegError as error:
+            self._fail(error)
 
     def _take_note(self) -> list[tuple[slice, ...]]:
         """Take note of strokes, and of where the brush went over the class that it paints.
@@ -245,7 +262,9 @@ class LiveSession(QObject):
         brushed, self._brushed = self._brushed, []
         changed = [self._live.note_stroke(box) for box in strokes]
         confirmed = [b.box for b in brushed if self._live.confirm(b, joins=any(changed))]
-        return [*strokes, *confirmed]
+        boxes = [*strokes, *confirmed]
+        self._save(boxes)
+        return boxes
 
     def _on_other_data(self, _event: Any = None) -> None:
         """End, as the layer has another array: the strokes are not those of these labels."""

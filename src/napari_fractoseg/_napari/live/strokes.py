@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.classes import UNLABELLED
 
-__all__ = ["Brushed", "LiveLabels"]
+__all__ = ["Box", "Brushed", "LiveLabels"]
 
 Box = tuple[slice, ...]
 _LARGEST_LOOKED_THROUGH_PX = 2**24
