@@ -48,6 +48,7 @@ _AHEAD = 9
 _PAUSE_MS = 1500
 """Pause after a stroke before what is not seen is labelled, so that the next one need not wait."""
 _PAINT_TWO = "Paint a second class, so that they can be told apart."
+_AT_REST = "Ctrl+Z takes the last stroke back, E erases."
 _PAINT = "Paint on the layer: the answer follows each stroke."
 
 
@@ -128,7 +129,8 @@ class LiveSession(QObject):
         parts += ["what was painted before"] if self._started_with else []
         text = f"Learnt from {' and '.join(parts)} in {learnt.seconds:.1f} s"
         text += f" · {len(learnt.scheme)} classes"
-        return f"{text}\n{going_on}" if going_on else text
+        # There is always a second line: what is below must not jump at each stroke.
+        return f"{text}\n{going_on or _AT_REST}"
 
     @property
     def has_learnt(self) -> bool:
