@@ -16,8 +16,8 @@ A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
 model fine-tuned (``--when ready | running | done``). Of the queue, the picture shows a run,
 others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
-with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
-is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
+with a picture after each beside the last one (``live-00.png`` to ``live-10.png``), and all of them
+as one (``live-strokes.jpg``). A segmentation is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
 the result (``--when running | done``; the answers are made up: nine in ten are the labels). A
 synthetic image with an info bar is segmented without it (``--when advanced``: it is a layer), and
 its scale bar is measured (``--when ready | done``: before and after the size is applied). Without
@@ -38,9 +38,9 @@ import numpy as np
 import numpy.typing as npt
 from napari.qt import get_qapp
 from PIL import Image, ImageDraw, ImageFont
-from qtpy.QtCore import QEventLoop, QTimer
-from qtpy.QtGui import QGuiApplication, QPixmap
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEventLoop, QPoint, QRect, Qt, QTimer
+from qtpy.QtGui import QFont, QGuiApplication, QPainter, QPixmap
+from qtpy.QtWidgets import QOpenGLWidget, QWidget
 from scipy import ndimage
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
@@ -231,6 +231,7 @@ def live(viewer: napari.Viewer, folder: Path) -> TrainWidget:
     widget.live.switch.click()
     session = widget.live.session
     folder.mkdir(parents=True, exist_ok=True)
+    seen = []
     for number in range(11):
         if number:
             correct(segmenting.result, "s4_2.jpg", count=1)
@@ -238,8 +239,40 @@ def live(viewer: napari.Viewer, folder: Path) -> TrainWidget:
         while not session.is_at_rest:
             wait(50)
         wait(1500)
-        grab(widget).save(str(folder / f"live-{number:02}.png"))
+        screen = grab(widget)
+        screen.save(str(folder / f"live-{number:02}.png"))
+        seen.append(screen.copy(place_of_canvas(widget)))
+    side_by_side(seen).save(str(folder / "live-strokes.jpg"), quality=85)
     return widget
+
+
+def place_of_canvas(widget: QWidget) -> QRect:
+    """Return where the image is drawn in the window of a widget: the middle of the canvas."""
+    (canvas,) = widget.window().findChildren(QOpenGLWidget)
+    place = QRect(canvas.mapTo(widget.window(), QPoint(0, 0)), canvas.size())
+    side = min(place.width(), place.height())
+    square = QRect(0, 0, side, side)
+    square.moveCenter(place.center())
+    return square
+
+
+def side_by_side(pictures: list[QPixmap], columns: int = 4, width: int = 400) -> QPixmap:
+    """Return pictures in rows, each with its number."""
+    small = [picture.scaledToWidth(width, Qt.SmoothTransformation) for picture in pictures]
+    height = max(picture.height() for picture in small)
+    n_rows = -(-len(small) // columns)
+    sheet = QPixmap(columns * (width + 4), n_rows * (height + 4))
+    sheet.fill(Qt.white)
+    painter = QPainter(sheet)
+    painter.setFont(QFont("sans-serif", 16))
+    for number, picture in enumerate(small):
+        row, column = divmod(number, columns)
+        x, y = column * (width + 4), row * (height + 4)
+        painter.drawPixmap(x, y, picture)
+        painter.fillRect(x, y, 36, 30, Qt.white)
+        painter.drawText(QRect(x, y, 36, 30), Qt.AlignCenter, str(number))
+    painter.end()
+    return sheet
 
 
 def measure(viewer: napari.Viewer) -> MeasureWidget:

@@ -53,6 +53,13 @@ def surface(scheme=DEFAULT_SCHEME):
     return TrainingSet((TrainingPair(image, labels),), scheme)
 
 
+def named_surface(name, seed=1):
+    random = np.random.default_rng(seed)
+    pair = surface().pairs[0]
+    grey = pair.image.data.astype(int) + random.integers(-5, 6, pair.image.data.shape)
+    return replace(pair, image=Micrograph(np.clip(grey, 0, 255).astype(np.uint8), name=name))
+
+
 def learn(start, taught, checkpoint=None, **entries):
     plan = replace(PLAN, **entries)
     job = train_job(
@@ -114,8 +121,36 @@ def test_it_is_never_worse_than_the_readout(tiny_model, scheme):
     assert metrics["candidates"]["kept"] == "readout"
     assert metrics["validation"]["mean_iou"] == figures["readout"]
     assert result.best_step == 0
+    assert list(result.model.card.lineage.held_out.values()) == [()]  # it learnt from all
     assert ("start" in figures) == (scheme == DEFAULT_SCHEME)
     assert kept_text(result.model.card).startswith("The readout, learnt in seconds, did better")
+
+
+def test_a_readout_that_is_kept_has_learnt_from_what_was_held_out_too(tiny_model):
+    taught = surface()
+    short = learn(tiny_model, taught, method="readout", split="none").model
+    long = learn(tiny_model, taught, learning_rate=0.02).model
+    card = long.card
+    assert torch.equal(weights(long), weights(short))
+    assert card.lineage.data == taught.digests()
+    assert card.metrics["painted"]["n_px"] == 96 * 160
+    assert "learnt from 15360 labelled pixels" in card.description
+    assert kept_text(card).endswith("the figures are those of the readout without them.")
+    again = learn(long, taught, max_steps=1)
+    assert "validation" not in again.model.card.metrics
+    assert "has learnt from all of these images" in again.notes[0]
+
+
+def test_images_that_somebody_named_stay_unseen(tiny_model):
+    pairs = (*surface().pairs, named_surface("other"))
+    job = train_job(
+        TrainingSet(pairs, DEFAULT_SCHEME), plan=replace(PLAN, learning_rate=0.02),
+        start=tiny_model, validation=["other"], device=CPU,
+    )  # fmt: skip
+    card = drain(job).model.card
+    assert card.metrics["candidates"]["kept"] == "readout"
+    assert list(card.lineage.data) == ["halves"]
+    assert kept_text(card).endswith("it was kept.")
 
 
 def test_a_run_that_is_taken_up_again_gives_the_same(tiny_model, tmp_path):

@@ -75,14 +75,12 @@ def forget_prediction(layer: Labels) -> None:
 def prediction_of(layer: Layer) -> Any:
     """Return the prediction that a labels layer began as, None if it did not begin as one.
 
-    For labels on disk it is an array on disk, read as it is sliced.
+    For labels on disk it is an array on disk, read as it is sliced, unless *Live* was on.
     """
-    if isinstance(layer.data, SavedArray):
-        return layer.data.predicted
     predicted = layer.metadata.get(PREDICTION_KEY)
-    if predicted is None or predicted.shape != layer.data.shape:
-        return None
-    return predicted
+    if predicted is not None and predicted.shape == layer.data.shape:
+        return predicted
+    return layer.data.predicted if isinstance(layer.data, SavedArray) else None
 
 
 def first_answer_of(layer: Layer) -> Any:

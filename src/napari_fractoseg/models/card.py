@@ -28,6 +28,7 @@ __all__ = [
     "CARD",
     "CONFIG",
     "HASHES",
+    "LEARNT_FROM_ALL",
     "LICENCE",
     "README",
     "REHEARSAL",
@@ -48,6 +49,8 @@ REHEARSAL = "rehearsal.safetensors"
 """Files that a model folder may have beside them."""
 REHEARSED = "rehearsal"
 """Entry of the lineage's plan on the rehearsal sample: numbers of ``places`` and ``images``."""
+LEARNT_FROM_ALL = "learnt_from_all"
+"""Entry of the metrics' ``candidates``: the figures are those of before it learnt from all."""
 LICENCE, HASHES = "LICENCE.txt", "hashes.json"
 """Files that an exported model has beside those of the folder."""
 _OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)", re.ASCII)

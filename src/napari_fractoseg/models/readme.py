@@ -7,7 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
-from napari_fractoseg.models.card import REHEARSAL, REHEARSED, ModelCard, entries_of
+from napari_fractoseg.models.card import (
+    LEARNT_FROM_ALL,
+    REHEARSAL,
+    REHEARSED,
+    ModelCard,
+    entries_of,
+)
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "painted_text", "readme_text"]
@@ -66,7 +72,13 @@ def _best_text(compared: Mapping[str, Any]) -> str:
         if _is_number(figures.get(key))
     )
     best = "The readout, learnt in seconds," if kept == "readout" else "The model as it was"
-    return f"{best} did better {judged} than longer training ({unit}: {said}): it was kept."
+    text = f"{best} did better {judged} than longer training ({unit}: {said}): it was kept."
+    if compared.get(LEARNT_FROM_ALL) is not True:
+        return text
+    return (
+        f"{text} Then it learnt from the held-out pixels, too: the figures are those of the "
+        "readout without them."
+    )
 
 
 def painted_text(card: ModelCard) -> str:

@@ -71,6 +71,11 @@ class SavedArray:
         return self._group
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return bool(self._array.read_only)
+
+    @property
     def is_changed(self) -> bool:
         """Whether a prediction was painted on, so that it is kept beside the labels."""
         return self.is_prediction and (self._group / PREDICTED).exists()
@@ -83,7 +88,7 @@ class SavedArray:
             return self._array[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self._array.read_only:
+        if self.is_read_only:
             raise AnnotationError(
                 f"{self._group} cannot be changed: it may only be read. Copy it to a folder of "
                 "yours and open it there."

@@ -209,8 +209,19 @@ def train_job(
     else:
         training_set = training_set.with_scheme(scheme or start.card.scheme)
         split = _split(training_set, plan, validation, start.card)
+        # Images that somebody named stay unseen.
+        everything = None if validation else training_set
         job = FineTuning(
-            start, plan, split, name, renamed or {}, device, processes, should_stop, checkpoint
+            start,
+            plan,
+            split,
+            name,
+            renamed or {},
+            device,
+            processes,
+            should_stop,
+            checkpoint,
+            everything,
         ).job()
     result = (yield from job).with_pixel_size(*common_pixel_size(split.learn))
     if "painted" not in result.model.card.metrics:

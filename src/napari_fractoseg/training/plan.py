@@ -219,9 +219,10 @@ class TrainingPlan:
     split: Annotated[
         Literal["auto", "images", "blocks", "none"],
         Field(
-            description="What is held out to measure how good the model is, pixels it never learns "
-            "from: whole images, blocks of images with a gap around them, or none; auto: images "
-            "from three on, else blocks."
+            description="What is held out to measure how good the model is: whole images, blocks "
+            "of images with a gap around them, or none; auto: images from three on, else blocks. "
+            "These pixels do not teach, but a readout that fine-tuning keeps learns from them in "
+            "the end."
         ),
     ] = "auto"
     held_out: Annotated[

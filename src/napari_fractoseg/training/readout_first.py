@@ -16,8 +16,10 @@ from typing import Any
 
 from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, as_part
+from napari_fractoseg.models.card import LEARNT_FROM_ALL
 from napari_fractoseg.models.change_classes import with_classes
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
@@ -68,6 +70,9 @@ class FineTuning:
     checkpoint : Path, optional
         File of the state of the training of all weights. A readout is learnt again when the run
         is taken up again.
+    everything : TrainingSet, optional
+        All labels of both parts of the split. A readout that is kept learns from them in the end,
+        as it would have without longer training. By default it never sees what is held out.
     """
 
     start: SegmentationModel
@@ -79,6 +84,7 @@ class FineTuning:
     processes: Processes = field(default_factory=Processes)
     should_stop: Callable[[], bool] | None = None
     checkpoint: Path | None = None
+    everything: TrainingSet | None = None
 
     @property
     def scheme(self) -> ClassScheme:
@@ -112,18 +118,23 @@ class FineTuning:
         """
         if not self.reads_first:
             return (yield from self._train(self._with_classes()))
-        taught = few_images(self.split.learn, _MOST_IMAGES)
-        job = learn_readout(self.start, taught, readout_plan(self.plan), self.device, self.renamed)
-        found = yield from as_part(job, 0, 0, "learning to sum up what the model sees")
-        # Its parent is that of the whole training.
-        readout = SegmentationModel(
-            found.card, found.network, self.start.digest, rehearsal=found.rehearsal
-        )
+        job = self._readout_of(self.split.learn)
+        readout = yield from as_part(job, 0, 0, "learning to sum up what the model sees")
         start = self._with_classes() if self.knows_classes else readout
         result = yield from self._train(start)
         if self.split.validation is None:
             return (yield from self._best_on_painted(result, readout, start))
         return (yield from self._best_on_held_out(result, readout, start))
+
+    def _readout_of(self, learn: TrainingSet) -> Job[SegmentationModel]:
+        taught = few_images(learn, _MOST_IMAGES)
+        found = yield from learn_readout(
+            self.start, taught, readout_plan(self.plan), self.device, self.renamed
+        )
+        # Its parent is that of the whole training.
+        return SegmentationModel(
+            found.card, found.network, self.start.digest, rehearsal=found.rehearsal
+        )
 
     def _with_classes(self) -> SegmentationModel:
         return with_classes(self.start, self.scheme, renamed=self.renamed, seed=self.plan.seed)
@@ -164,7 +175,41 @@ class FineTuning:
                 kept, model = _READOUT, readout
                 report = validation_report(evaluation, 0, result.before, self.split)
         metrics = {"validation": report, "candidates": _entry(kept, "mean_iou", figures)}
+        if kept == _READOUT and self.everything is not None:
+            return (yield from self._learnt_from_all(result, metrics, self.everything))
         return self._kept(result, kept, model, metrics, readout)
+
+    def _learnt_from_all(
+        self, result: FineTuned, metrics: Mapping[str, Any], everything: TrainingSet
+    ) -> Job[FineTuned]:
+        """Keep the readout that is learnt from all labels; none of its pixels is unseen then.
+
+        Parameters
+        ----------
+        result : FineTuned
+            Result of the training of all weights.
+        metrics : mapping
+            Figures of the readout that was learnt without the held-out pixels.
+        everything : TrainingSet
+            All labels.
+        """
+        done, total = len(result.history), self.plan.max_steps
+        job = self._readout_of(everything)
+        readout = yield from as_part(job, done, total, "learning from what was held out, too")
+        share = yield from painted_job(readout, everything, self.device, done, total)
+        metrics = {
+            **metrics,
+            "painted": share.to_dict(),
+            "candidates": {**metrics["candidates"], LEARNT_FROM_ALL: True},
+        }
+        kept = self._kept(result, _READOUT, readout, metrics, readout)
+        lineage = replace(
+            kept.model.card.lineage,
+            data=everything.digests(),
+            held_out=dict.fromkeys(self.split.held_out, ()),
+        )
+        text = readout_text(self.start.card, everything)
+        return replace(kept, model=kept.model.with_card(lineage=lineage, description=text))
 
     def _judged(self, model: SegmentationModel, n_steps: int) -> Job[Evaluation]:
         assert self.split.validation is not None  # noqa: S101 - asked before

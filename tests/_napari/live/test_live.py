@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zarr
 from qtpy.QtCore import Qt
 
 import napari_fractoseg as nf
@@ -17,6 +18,7 @@ from napari_fractoseg._napari.layers import labels_layer, scheme_of
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.model import load_model
+from napari_fractoseg.results.editable_labels import SavedArray
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
@@ -236,6 +238,18 @@ def test_it_ends_when_its_layer_goes(viewer, qtbot, dock, live):
     assert dock.live.session is None
 
 
+def test_a_stroke_over_its_own_class_teaches_that_it_is_right(viewer, qtbot, dock, live, drag):
+    stroke(qtbot, dock, live, (50, 120), 2)
+    live.mode, live.selected_label = "paint", 1
+    drag(live, [(20, 20), (20, 50)])
+    rest(qtbot, dock)
+    assert dock.live.line.text().startswith("Learnt from 2 strokes in ")
+    assert (corrections_of(viewer, live, copy=True).truth == 1).sum() > 400
+    dock.live.switch_off()
+    assert (corrections_of(viewer, live, copy=True).truth == 1).sum() > 400  # it still teaches
+    assert (live.data[20, 20:50] == 1).all()
+
+
 def test_without_an_image_it_says_what_is_missing(qtbot, dock):
     dock.live.switch.setChecked(True)
     dock.live.switch.clicked.emit(True)
@@ -288,3 +302,56 @@ def test_it_comes_to_rest_where_a_plane_shows_nothing(viewer, qtbot, dock):
     assert follows(layer.data[0])
     assert follows(layer.data[2])
     np.testing.assert_array_equal(layer.data[1], 1)
+
+
+@pytest.fixture
+def group(tmp_path):
+    """Labels on disk: a result that says that all is intergranular."""
+    group = zarr.open_group(tmp_path / "s17_labels.zarr", mode="w")
+    group.create_array("0", data=np.ones((96, 160), np.uint8), chunks=(64, 64))
+    return group
+
+
+@pytest.fixture
+def saved(viewer, qtbot, dock, group):
+    """*Live*, switched on on labels on disk."""
+    viewer.add_image(surface(), name="s17")
+    data = SavedArray(group["0"], is_prediction=True)
+    layer = labels_layer(data, DEFAULT_SCHEME, name="s17 on disk", metadata={"image": "s17"})
+    viewer.layers.selection.active = viewer.add_layer(layer)
+    dock.live.switch_on()
+    rest(qtbot, dock)
+    return layer
+
+
+def test_of_labels_on_disk_strokes_are_saved_and_nothing_else(
+    viewer, qtbot, dock, group, saved, drag
+):
+    stroke(qtbot, dock, saved, (50, 120), 2)
+    assert follows(saved.data)
+    strokes = group["0"][...] == 2
+    assert 150 < strokes.sum() < 300
+    np.testing.assert_array_equal(corrections_of(viewer, saved).truth == 2, strokes)
+    saved.undo()
+    qtbot.waitUntil(lambda: bool((group["0"][...] == 1).all()), timeout=LONG)
+    saved.redo()
+    rest(qtbot, dock)
+    np.testing.assert_array_equal(group["0"][...] == 2, strokes)
+    saved.mode, saved.selected_label = "paint", 1
+    drag(saved, [(20, 20), (20, 50)])  # of the class that is shown
+    rest(qtbot, dock)
+    dock.live.switch_off()
+    assert isinstance(saved.data, SavedArray)
+    np.testing.assert_array_equal(np.asarray(saved.data), np.where(strokes, 2, 1))
+    truth = corrections_of(viewer, saved, copy=True).truth
+    assert ((truth == 2) == strokes).all()
+    assert truth[20, 35] == 1
+
+
+def test_kept_of_labels_on_disk_are_in_memory(viewer, qtbot, dock, group, saved):
+    stroke(qtbot, dock, saved, (50, 120), 2)
+    text = dock.live.session.copy.text
+    assert text.startswith("s17 on disk is in memory now: what was learnt is not saved.")
+    dock.live.keep_labels()
+    assert follows(saved.data)
+    assert 150 < (group["0"][...] == 2).sum() < 300

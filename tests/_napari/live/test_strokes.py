@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_fractoseg._napari.live.strokes import LiveLabels
+from napari_fractoseg._napari.live.strokes import Brushed, LiveLabels
 
 ALL = (slice(0, 2), slice(0, 4))
 
@@ -91,3 +91,49 @@ def test_the_first_answer_comes_back_under_the_strokes(live):
     live.show_first()
     assert live.labels.tolist() == [[3, 1, 2, 2], [1, 1, 2, 2]]
     assert live.answer.tolist() == [[0, 1, 2, 2], [1, 1, 2, 2]]
+
+
+def confirm(live, row, columns, value, joins=False):
+    mask = np.zeros((1, 4), bool)
+    mask[0, columns] = True
+    return live.confirm(Brushed((slice(row, row + 1), slice(0, 4)), mask, value), joins)
+
+
+def test_a_stroke_of_the_class_that_is_shown_confirms_it(live):
+    assert confirm(live, 0, slice(0, 4), 1)  # the others show 2
+    assert live.painted.tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]
+    assert live.n_strokes == 1
+    live.show(ALL, np.full((2, 4), 3, np.uint8))
+    assert live.labels.tolist() == [[1, 1, 3, 3], [3, 3, 3, 3]]
+    assert not confirm(live, 0, slice(0, 2), 1)  # it was painted already
+    assert live.n_strokes == 1
+
+
+def test_the_part_of_a_stroke_that_changes_nothing_is_no_stroke_of_its_own(live):
+    paint(live, 0, slice(2, 4), 1)
+    confirm(live, 0, slice(0, 4), 1, joins=True)
+    assert live.painted[0].tolist() == [1, 1, 1, 1]
+    assert live.n_strokes == 1
+
+
+def test_confirmed_pixels_go_and_come_with_the_stroke_before_them(live):
+    paint(live, 0, slice(2, 4), 1)
+    confirm(live, 0, slice(0, 2), 1)
+    confirm(live, 1, slice(2, 4), 2)
+    live.show(ALL, np.full((2, 4), 3, np.uint8))
+    live.labels[0, 2:4] = 2  # napari takes back the stroke that it knows of
+    assert live.note_change(()) == (slice(0, 2), slice(0, 4))
+    assert live.n_strokes == 0
+    assert not live.painted.any()
+    live.show(ALL, np.full((2, 4), 3, np.uint8))
+    live.labels[0, 2:4] = 1
+    live.note_change(())
+    assert live.n_strokes == 3
+    assert live.painted.tolist() == [[1, 1, 1, 1], [0, 0, 2, 2]]
+    assert live.labels.tolist() == [[1, 1, 1, 1], [3, 3, 2, 2]]
+
+
+def test_what_was_confirmed_can_be_erased(live):
+    confirm(live, 0, slice(0, 2), 1)
+    paint(live, 0, slice(0, 1), 0)
+    assert live.painted[0].tolist() == [0, 1, 0, 0]

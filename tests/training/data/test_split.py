@@ -114,6 +114,19 @@ def test_training_that_goes_on_holds_out_the_same():
     assert again.held_out[more.pairs[1].image_digest] == ()
 
 
+def test_of_images_that_were_learnt_from_as_a_whole_nothing_is_unseen():
+    taught = TrainingSet((pair(0),))
+    first = split_training_set(taught, "none", gap_px=8)
+    assert first.held_out == {taught.pairs[0].image_digest: ()}
+    again = split_training_set(taught, gap_px=8, earlier=first.held_out)
+    assert (again.learn, again.validation) == (taught, None)
+    assert again.held_out == first.held_out
+    assert "has learnt from all of these images" in again.notes[0]
+    with_another = TrainingSet((pair(0), pair(1)))
+    other = split_training_set(with_another, gap_px=8, earlier=first.held_out)
+    assert {p.name for p in other.validation.pairs} == {with_another.pairs[1].name}
+
+
 def test_a_class_that_is_painted_in_one_spot_is_not_given_away():
     labels = np.ones((120, 150), np.uint8)
     labels[:10, :10] = 2

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Labels
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
@@ -19,6 +20,7 @@ from napari_fractoseg._napari.layers import (
     start_brush,
     unique_name,
 )
+from napari_fractoseg._napari.live.on_disk import MOST_COPIED_PX
 from napari_fractoseg._napari.live.session import LiveSession
 from napari_fractoseg._napari.train.pairs import PairRow, PairsTable
 from napari_fractoseg._napari.train.settings import TrainingSettings
@@ -28,6 +30,7 @@ from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import FractosegError, TrainingError
+from napari_fractoseg.results.editable_labels import SavedArray
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -173,8 +176,11 @@ class LivePanel(QWidget):
     @Slot()
     def keep_labels(self) -> None:
         """Switch off, and leave the labels as they are shown."""
-        if self.session is not None:
-            self.session.keep()
+        session = self.session
+        if session is not None:
+            session.keep()
+            if session.copy is not None:
+                show_info(session.copy.text)
             self._end()
 
     def _end(self) -> None:
@@ -220,9 +226,11 @@ def _image_of(row: PairRow) -> Image:
 
 def _with_painted(scheme: ClassScheme, labels: Labels) -> ClassScheme:
     """Return classes with one for each label value that is painted and is none yet."""
-    if not isinstance(labels.data, np.ndarray) or labels.data.size == 0:
+    data = labels.data
+    is_small = isinstance(data, SavedArray) and data.size <= MOST_COPIED_PX
+    if not (is_small or isinstance(data, np.ndarray)) or data.size == 0:
         return scheme
-    values = {int(v) for v in np.unique(labels.data)} - {UNLABELLED, *scheme.values}
+    values = {int(v) for v in np.unique(np.asarray(data))} - {UNLABELLED, *scheme.values}
     if values and not 0 < min(values) <= max(values) <= _MOST_NEW:
         raise TrainingError(
             f"{labels.name} has the label {max(values)}. Classes have values from 1 to "

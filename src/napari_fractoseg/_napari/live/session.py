@@ -19,13 +19,16 @@ from napari_fractoseg._napari.excluded import area_of, areas_of, key_of, stack_w
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import FIRST_ANSWER_KEY, add_facts
 from napari_fractoseg._napari.layers import scheme_of, shown_plane
+from napari_fractoseg._napari.live.brush import BrushWay
 from napari_fractoseg._napari.live.learner import Learner
-from napari_fractoseg._napari.live.strokes import LiveLabels
+from napari_fractoseg._napari.live.on_disk import WorkingCopy
+from napari_fractoseg._napari.live.strokes import Brushed, LiveLabels
 from napari_fractoseg._napari.strokes import stroke_box
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.supervision import Corrections
 from napari_fractoseg.errors import FractosegError, TrainingError
 from napari_fractoseg.jobs import Job
+from napari_fractoseg.results.editable_labels import SavedArray
 from napari_fractoseg.tiling import Box
 from napari_fractoseg.training.readout.regions import (
     Region,
@@ -46,6 +49,7 @@ _AHEAD = 9
 _PAUSE_MS = 1500
 """Pause after a stroke before what is not seen is labelled, so that the next one need not wait."""
 _PAINT_TWO = "Paint a second class, so that they can be told apart."
+_AT_REST = "Ctrl+Z takes the last stroke back, E erases."
 _PAINT = "Paint on the layer: the answer follows each stroke."
 
 
@@ -57,7 +61,7 @@ class LiveSession(QObject):
     viewer : napari.viewer.Viewer
         Viewer that has the layers.
     labels : Labels
-        Layer that is painted on. It has a scheme, and its labels are in memory.
+        Layer that is painted on. It has a scheme; labels on disk are copied meanwhile.
     image : Image
         Layer of the image.
     model : str
@@ -77,14 +81,16 @@ class LiveSession(QObject):
         self, viewer: napari.viewer.Viewer, labels: Labels, image: Image, model: str, device: str
     ) -> None:
         super().__init__()
-        if not isinstance(labels.data, np.ndarray) or not labels.editable:
+        is_saved = isinstance(labels.data, SavedArray)
+        if not (is_saved or isinstance(labels.data, np.ndarray)) or not labels.editable:
             raise TrainingError(
-                f"The labels of {labels.name} are on disk or being filled. Live learns on labels "
-                "in memory: wait until they are ready, or duplicate the layer."
+                f"The labels of {labels.name} cannot be painted on, or are being filled. Wait "
+                "until they are ready, or duplicate the layer."
             )
         self.labels, self._viewer = labels, viewer
         self._image, self._model, self._device = image, model, device
         self._learner = self._new_learner()
+        self.copy = WorkingCopy(labels) if is_saved else None
         self._had_prediction = prediction_of(labels) is not None
         self._live = _taken_up(labels)
         self._dirty: set[Region] = self._painted_regions()
@@ -94,6 +100,7 @@ class LiveSession(QObject):
         self._asked: list[Region] = []
         self._last_stroke: Box | None = None
         self._strokes: list[tuple[slice, ...]] = []
+        self._brushed: list[Brushed] = []
         self._run: Run | None = None
         self._rest: Run | None = None
         self._is_drawing = self._is_over = False
@@ -124,7 +131,8 @@ class LiveSession(QObject):
         parts += ["what was painted before"] if self._started_with else []
         text = f"Learnt from {' and '.join(parts)} in {learnt.seconds:.1f} s"
         text += f" · {len(learnt.scheme)} classes"
-        return f"{text}\n{going_on}" if going_on else text
+        # There is always a second line: what is below must not jump at each stroke.
+        return f"{text}\n{going_on or _AT_REST}"
 
     @property
     def has_learnt(self) -> bool:
@@ -134,8 +142,9 @@ class LiveSession(QObject):
     @property
     def is_at_rest(self) -> bool:
         """Whether all that was painted is learnt, and all is labelled."""
-        waits = self._dirty or self._strokes or self._rest_soon.isActive()
-        return self._run is None and self._rest is None and not waits
+        waits = self._dirty or self._strokes or self._brushed
+        is_due = self._look_soon.isActive() or self._rest_soon.isActive()
+        return self._run is None and self._rest is None and not waits and not is_due
 
     # ---- its end ------------------------------------------------------------------------
 
@@ -151,6 +160,8 @@ class LiveSession(QObject):
             forget_prediction(self.labels)
             metadata = self.labels.metadata
             self.labels.metadata = {k: v for k, v in metadata.items() if k != FIRST_ANSWER_KEY}
+        if self.copy is not None:
+            self.copy.give_back()
         add_facts(self.labels, {"learnt_strokes": 0})
         self.labels.refresh()
 
@@ -162,8 +173,7 @@ class LiveSession(QObject):
         if self._is_over:
             return
         self._is_over = True
-        for box in self._strokes:
-            self._live.note_stroke(box)
+        self._take_note()
         for run in (self._run, self._rest):
             if run is not None:
                 run.abandon()
@@ -202,10 +212,16 @@ class LiveSession(QObject):
     def _note_drawing(self, _layer: Any, event: Any) -> Any:
         """Note that the mouse button is down: what changes meanwhile is a stroke that goes on."""
         self._is_drawing = True
+        way = BrushWay(self._viewer, self.labels, self._plane(), event)
         yield
         while event.type == "mouse_move":
+            way.add(event)
             yield
         self._is_drawing = False
+        brushed = way.brushed()
+        if brushed is not None and not self._is_over:
+            self._brushed.append(brushed)
+            self._look_soon.start()
 
     def _on_paint(self, event: Any) -> None:
         box = stroke_box(event)
@@ -222,14 +238,39 @@ class LiveSession(QObject):
         """Take note of strokes, or find out whether some were undone, done again, or set."""
         if self._is_over:
             return
-        strokes, self._strokes = self._strokes, []
-        for box in strokes:
-            self._live.note_stroke(box)
-            self._note(box)
-        if not strokes and not self._is_drawing:
+        noted = self._take_note()
+        if not noted and not self._is_drawing:
             changed = self._live.note_change(self._plane())
-            if changed is not None:
-                self._note(changed)
+            noted = [] if changed is None else [changed]
+            self._save(noted)
+        for box in noted:
+            self._note(box)
+
+    def _save(self, boxes: list[tuple[slice, ...]]) -> None:
+        """Save the strokes in boxes, where the labels are on disk."""
+        if self.copy is None:
+            return
+        try:
+            for box in boxes:
+                self.copy.save(self._live, box)
+        except FractosegError as error:
+            self._fail(error)
+
+    def _take_note(self) -> list[tuple[slice, ...]]:
+        """Take note of strokes, and of where the brush went over the class that it paints.
+
+        Returns
+        -------
+        list of tuple of slice
+            Boxes in which something may be painted now.
+        """
+        strokes, self._strokes = self._strokes, []
+        brushed, self._brushed = self._brushed, []
+        changed = [self._live.note_stroke(box) for box in strokes]
+        confirmed = [b.box for b in brushed if self._live.confirm(b, joins=any(changed))]
+        boxes = [*strokes, *confirmed]
+        self._save(boxes)
+        return boxes
 
     def _on_other_data(self, _event: Any = None) -> None:
         """End, as the layer has another array: the strokes are not those of these labels."""

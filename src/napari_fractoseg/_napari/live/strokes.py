@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.classes import UNLABELLED
 
-__all__ = ["LiveLabels"]
+__all__ = ["Box", "Brushed", "LiveLabels"]
 
 Box = tuple[slice, ...]
 _LARGEST_LOOKED_THROUGH_PX = 2**24
@@ -18,13 +18,38 @@ _LARGEST_LOOKED_THROUGH_PX = 2**24
 
 
 @dataclass(frozen=True, eq=False)
+class Brushed:
+    """Pixels that a brush went over, whether their label changed or not.
+
+    Parameters
+    ----------
+    box : tuple of slice
+        Box on all axes of the labels.
+    mask : ndarray of bool, shape of the box
+        Pixels of the box that were under the brush.
+    value : int
+        Class value that was painted.
+    """
+
+    box: Box
+    mask: npt.NDArray[np.bool_]
+    value: int
+
+
+@dataclass(frozen=True, eq=False)
 class _Stroke:
-    """Change of labels: where, and what was painted there before and since."""
+    """Change of what is painted: where, and what was painted there before and since.
+
+    One that confirms (`confirms`) is of the class that was shown already, so that napari knows
+    nothing of it; it may belong to a stroke that did change labels (`joins`).
+    """
 
     box: Box
     mask: npt.NDArray[np.bool_]
     was: npt.NDArray[np.uint8]
     now: npt.NDArray[np.uint8]
+    confirms: bool = False
+    joins: bool = False
 
 
 class LiveLabels:
@@ -79,7 +104,7 @@ class LiveLabels:
     @property
     def n_strokes(self) -> int:
         """Number of strokes."""
-        return len(self._done)
+        return sum(not stroke.joins for stroke in self._done)
 
     def shown(self, box: Box) -> npt.NDArray[np.uint8]:
         """Return the labels as they are without a stroke that goes on."""
@@ -112,8 +137,36 @@ class LiveLabels:
         self.answer[box][mask] = UNLABELLED
         return True
 
+    def confirm(self, brushed: Brushed, joins: bool = False) -> bool:
+        """Take note of a stroke of the class that is shown already: it is painted now.
+
+        Parameters
+        ----------
+        brushed : Brushed
+            Where the brush went; pixels that show another class are left out.
+        joins : bool
+            Whether it is the part of the last stroke that changed no label.
+
+        Returns
+        -------
+        bool
+            Whether any of it was not painted before.
+        """
+        labels, painted = self.labels[brushed.box], self.painted[brushed.box]
+        mask = brushed.mask & (labels == brushed.value) & (painted == UNLABELLED)
+        if brushed.value == UNLABELLED or not mask.any():
+            return False
+        now = np.full(np.count_nonzero(mask), brushed.value, np.uint8)
+        self._done.append(_Stroke(brushed.box, mask, painted[mask], now, True, joins))
+        painted[mask] = now
+        self.answer[brushed.box][mask] = UNLABELLED
+        return True
+
     def note_change(self, plane: tuple[int, ...]) -> Box | None:
         """Find out what changed: the last stroke was undone or done again, or a program wrote.
+
+        Strokes that only confirmed go and come with the stroke before them, as napari does not
+        know of them.
 
         Parameters
         ----------
@@ -129,11 +182,13 @@ class LiveLabels:
             (self._undone, self._done, False),
             (self._done, self._undone, True),
         ):
-            if source and self._is_replayed(source[-1], is_undo):
-                stroke = source.pop()
-                target.append(stroke)
-                self._set(stroke, stroke.was if is_undo else stroke.now)
-                return stroke.box
+            last = next((s for s in reversed(source) if not s.confirms), None)
+            if last is not None and self._is_replayed(last, is_undo):
+                moved = _moved(source, is_undo)
+                target += moved
+                for stroke in moved:
+                    self._set(stroke, stroke.was if is_undo else stroke.now)
+                return _around([stroke.box for stroke in moved])
         rows, columns = self.labels.shape[-2:]
         box = (*(slice(i, i + 1) for i in plane), slice(0, rows), slice(0, columns))
         if rows * columns > _LARGEST_LOOKED_THROUGH_PX or not self.note_stroke(box):
@@ -157,6 +212,9 @@ class LiveLabels:
         painted[stroke.mask] = values
         left = np.where(values == UNLABELLED, self.labels[stroke.box][stroke.mask], UNLABELLED)
         answer[stroke.mask] = left
+        if stroke.confirms:  # something else may have been learnt there meanwhile
+            shown = self.labels[stroke.box]
+            shown[stroke.mask] = np.where(values == UNLABELLED, shown[stroke.mask], values)
 
     # ---- what is learnt is shown --------------------------------------------------------
 
@@ -191,3 +249,27 @@ class LiveLabels:
         """Show the first answer again, everywhere, with or without the strokes on it."""
         self.answer[...] = np.where(self.painted == UNLABELLED, self.first, UNLABELLED)
         self.labels[...] = self.shown(...) if with_strokes else self.first  # type: ignore[arg-type]
+
+
+def _moved(strokes: list[_Stroke], is_undo: bool) -> list[_Stroke]:
+    """Take the last stroke that napari knows of from a list, with those that confirmed after it.
+
+    Parameters
+    ----------
+    strokes : list
+        Strokes in the order of painting, or those that were undone, the last one first.
+    is_undo : bool
+        Whether they are in the order of painting.
+    """
+    moved = [strokes.pop()]
+    while strokes and (moved[-1] if is_undo else strokes[-1]).confirms:
+        moved.append(strokes.pop())
+    return moved
+
+
+def _around(boxes: list[Box]) -> Box:
+    """Return the box around boxes."""
+    return tuple(
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
+    )

@@ -25,6 +25,10 @@ __all__ = ["HeldOut", "Split", "earlier_blocks", "split_training_set"]
 
 _ENOUGH_GROUPS = 3
 """Least number of groups from which whole images are held out; of fewer, blocks of each are."""
+_NOTHING_UNSEEN = (
+    "Nothing is held out: the model to start from has learnt from all of these images. To measure "
+    "how good the new one is, add an image, or start from the model before it."
+)
 HeldOut = Mapping[str, Sequence[Box]]
 """SHA-256 of an image's grey levels -> its blocks for validation, none if it is learnt from."""
 
@@ -80,7 +84,8 @@ def split_training_set(
         image pixels.
     earlier : mapping, optional
         Blocks that the parent model held out, by the SHA-256 of an image's grey
-        levels: these images keep theirs.
+        levels: these images keep theirs. One without blocks was learnt from as a whole, and
+        holds out nothing.
 
     Returns
     -------
@@ -94,12 +99,14 @@ def split_training_set(
     TrainingError
         If whole images are asked for and there is one group only.
     """
+    images = {pairs[0].image_digest: pairs for pairs in training_set.by_image()}
     if how == "none":
         note = "Nothing is held out: how good the model is was not measured."
-        return Split(training_set, None, notes=(note,))
-    images = {pairs[0].image_digest: pairs for pairs in training_set.by_image()}
+        return Split(training_set, None, dict.fromkeys(images, ()), (note,))
     known = {d: tuple(b) for d, b in (earlier or {}).items() if d in images}
     fresh = {d: pairs for d, pairs in images.items() if d not in known}
+    if not fresh and not any(known.values()) and how != "images":
+        return Split(training_set, None, known, (_NOTHING_UNSEEN,))
     blocks = dict(known)
     if not _labelled_inside(images, known):
         blocks |= _choose(training_set, fresh, how, held_out, gap_px)

@@ -37,6 +37,8 @@ _TILE_PX = 1344
 """Edge of a core in network pixels: a region is one tile, and the stages of one take about 1 GB."""
 _MARGIN = 2
 """Cells around a region that interpolation inside it reads."""
+_BAND_CELLS = 16
+"""Rows of cells whose scores are computed at once."""
 _BASIS_PLANES, _BASIS_CELLS = 16, 20_000
 """Planes and cells that the components are found from: more changes nothing but the time."""
 
@@ -69,16 +71,26 @@ class LevelFeatures:
 
     def at(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> torch.Tensor:
         """Return the components at n pixels, interpolated bilinearly: float32, shape (n, P)."""
+        if not len(rows):
+            return torch.zeros(0, len(self.values))
         height, width = self.values.shape[-2:]
-        first_row, first_column = (index * self.cell_px for index in self.first)
+        row0, row1 = _cells_around(rows, self.cell_px, self.first[0], height)
+        column0, column1 = _cells_around(columns, self.cell_px, self.first[1], width)
+        # Turning all cells into float32 takes longer than the rest.
+        part = self.values[
+            :,
+            row0 - self.first[0] : row1 - self.first[0],
+            column0 - self.first[1] : column1 - self.first[1],
+        ].float()
         across = [
-            (torch.from_numpy(index) - start + 0.5) / (n * self.cell_px) * 2 - 1
-            for index, start, n in ((columns, first_column, width), (rows, first_row, height))
+            (torch.from_numpy(index) - start * self.cell_px + 0.5) / (n * self.cell_px) * 2 - 1
+            for index, start, n in (
+                (columns, column0, column1 - column0),
+                (rows, row0, row1 - row0),
+            )
         ]
         places = torch.stack(across, dim=-1).float()[None, None]
-        found = F.grid_sample(
-            self.values.float()[None], places, padding_mode="border", align_corners=False
-        )
+        found = F.grid_sample(part[None], places, padding_mode="border", align_corners=False)
         return found[0, :, 0].T
 
 
@@ -156,14 +168,23 @@ def _enlarged_scores(weights: torch.Tensor, level: LevelFeatures, box: Box) -> t
     column0, column1 = _cells(box.column0, box.column1, cell_px, first_column, width)
     part = level.values[
         :, row0 - first_row : row1 - first_row, column0 - first_column : column1 - first_column
-    ].float()
-    scores = torch.einsum("kp,pyx->kyx", weights, part)
+    ]
+    # A few rows at a time, so that they are in the cache as float32.
+    bands = part.split(_BAND_CELLS, dim=1)
+    scores = torch.cat([torch.einsum("kp,pyx->kyx", weights, b.float()) for b in bands], dim=1)
     # In two steps, as the network and then the scale levels of a saved readout do it.
     full = F.interpolate(scores[None], scale_factor=level.grid_px, mode="bilinear")
     full = enlarged(full, level.reduction)[0]
     row, column = box.row0 - row0 * cell_px, box.column0 - column0 * cell_px
     rows, columns = box.shape
     return full[:, row : row + rows, column : column + columns]
+
+
+def _cells_around(
+    pixels: npt.NDArray[np.intp], cell_px: int, first: int, n_cells: int
+) -> tuple[int, int]:
+    """Return the range of cells that interpolation at pixels needs, of those that there are."""
+    return _cells(int(pixels.min()), int(pixels.max()) + 1, cell_px, first, n_cells)
 
 
 def _cells(start: int, stop: int, cell_px: int, first: int, n_cells: int) -> tuple[int, int]:
