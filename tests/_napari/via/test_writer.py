@@ -311,6 +311,22 @@ def test_painting_keeps_what_the_labels_never_showed(project, tmp_path, said):
     assert "other attributes ['note'] are not kept" in said[-1]
 
 
+def test_corrections_in_two_sets_of_one_file_are_both_written(tmp_path):
+    """The file says no sizes, so that the project calls its images otherwise."""
+    entries = {}
+    for name, shape in (("a.png", (20, 30)), ("b.png", (16, 24))):
+        iio.imwrite(tmp_path / name, np.full(shape, 128, np.uint8))
+        entries[name] = {"filename": name, "regions": [region(SHAPES[0])], "file_attributes": {}}
+    (tmp_path / "via.json").write_text(json.dumps(entries))
+    layers = [Layer.create(*e) for e in read_layers(str(tmp_path / "via.json")) if e[2] == "labels"]
+    for layer in layers:
+        layer.data[10:14, 10:20] = 2
+    document = read_via(saved(tmp_path, write_via2_project, *layers))
+    assert [[r.attributes["mode"] for r in image.regions] for image in document] == [
+        ["i", "transgranular"]
+    ] * 2
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_order_of_layers_does_not_matter(project, tmp_path, order):
     fresh = labels_layer(np.eye(5, dtype=np.uint8), DEFAULT_SCHEME, name="new")

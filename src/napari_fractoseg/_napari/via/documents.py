@@ -151,7 +151,12 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
     result: ViaDocument | None = None
     for i in order:
         part = _part(annotations[i], images[i])
-        changed = {image.image_key for image in images[i]}
+        keys = {image.image_key for image in images[i]}
+        before = annotations[i].document or images[i]
+        # A project may give an image another key than its file did.
+        changed = {
+            new.image_key for old, new in zip(before, part, strict=True) if old.image_key in keys
+        }
         result = part if result is None else joined(result, part, prefer=changed)
         result = with_used_options(result, annotations[i].words.attribute)
     if result is None:

@@ -6,7 +6,12 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
+from napari_fractoseg.annotations.document import (
+    UNKNOWN_SIZE,
+    AnnotatedImage,
+    Flavour,
+    ViaDocument,
+)
 from napari_fractoseg.annotations.formats.csv_rows import COLUMNS
 from napari_fractoseg.annotations.formats.entries import as_mapping
 from napari_fractoseg.annotations.formats.via_json import default_settings
@@ -110,6 +115,7 @@ def _with_unique_keys(
 
 def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> AnnotatedImage:
     is_csv = target in _CSV
+    needs_size = is_csv or target is Flavour.VIA2_PROJECT
     return replace(
         image,
         regions=tuple(
@@ -122,7 +128,7 @@ def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> Annotated
         ),
         # VIA 2 up to 2.0.7 discards entries whose key is not file name and size.
         key="" if is_csv or source in _OWN_EXTRAS else image.key,
-        size=-1 if is_csv and image.size is None else image.size,
+        size=UNKNOWN_SIZE if image.size is None and needs_size else image.size,
         extras=_extras(image.extras, source, target),
     )
 
