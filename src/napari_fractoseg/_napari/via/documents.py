@@ -22,7 +22,7 @@ from napari_fractoseg.annotations.conversion.flavours import (
     project_of,
     with_used_options,
 )
-from napari_fractoseg.annotations.edit import ClassWords, with_class
+from napari_fractoseg.annotations.edit import DEFAULT_ATTRIBUTE, ClassWords, with_class
 from napari_fractoseg.annotations.stacks import draw_labels_job
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
@@ -32,9 +32,6 @@ from napari_fractoseg.jobs import drain
 __all__ = ["FullLayerData", "document_of_layers"]
 
 FullLayerData: TypeAlias = tuple[Any, dict[str, Any], str]
-
-DEFAULT_ATTRIBUTE = "name"
-"""Region attribute for the class of layers that came from no file, as in the paper's files."""
 
 _SUFFIXES_OF_NAMES = (" · annotation", " · regions", " · fracture modes")
 

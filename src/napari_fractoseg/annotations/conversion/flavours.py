@@ -10,6 +10,7 @@ from napari_fractoseg.annotations.document import (
     UNKNOWN_SIZE,
     AnnotatedImage,
     Flavour,
+    Region,
     ViaDocument,
 )
 from napari_fractoseg.annotations.formats.csv_rows import COLUMNS
@@ -116,21 +117,27 @@ def _with_unique_keys(
 def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> AnnotatedImage:
     is_csv = target in _CSV
     needs_size = is_csv or target is Flavour.VIA2_PROJECT
+    regions = (
+        replace(
+            region,
+            shape=closed_ring(region.shape, target.is_closed),
+            extras=_extras(region.extras, source, target),
+        )
+        for region in image.regions
+    )
     return replace(
         image,
-        regions=tuple(
-            replace(
-                region,
-                shape=closed_ring(region.shape, target.is_closed),
-                extras=_extras(region.extras, source, target),
-            )
-            for region in image.regions
-        ),
+        regions=tuple(region for region in regions if not (is_csv and _is_blank(region))),
         # VIA 2 up to 2.0.7 discards entries whose key is not file name and size.
         key="" if is_csv or source in _OWN_EXTRAS else image.key,
         size=UNKNOWN_SIZE if image.size is None and needs_size else image.size,
         extras=_extras(image.extras, source, target),
     )
+
+
+def _is_blank(region: Region) -> bool:
+    """Tell whether a row of CSV for a region would say nothing but that its image is there."""
+    return not (region.shape or region.attributes or region.extras)
 
 
 def _extras(extras: Mapping[str, Any], source: Flavour, target: Flavour) -> dict[str, Any]:
@@ -151,7 +158,7 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
     if document.settings or has_lost_extras:
         yield f"Settings and extra keys of the file are not kept by {target.label}."
     if target in _CSV:
-        yield from _losses_of_csv(document)
+        yield from _losses_of_csv(document, target)
     if target in _VIA1:
         turned = sum(bool(r.shape.get("theta")) for i in document for r in i.regions)
         if turned:
@@ -168,7 +175,7 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
             )
 
 
-def _losses_of_csv(document: ViaDocument) -> Iterator[str]:
+def _losses_of_csv(document: ViaDocument, target: Flavour) -> Iterator[str]:
     own = set(_OWN_EXTRAS.get(document.flavour, ()))
     regions = [region for image in document for region in image.regions]
     images = sum(bool(set(image.extras) - own) for image in document)
@@ -177,7 +184,10 @@ def _losses_of_csv(document: ViaDocument) -> Iterator[str]:
     extra = sum(bool(set(region.extras) - own) for region in regions)
     if extra:
         yield f"Extra keys of {extra} regions are not kept by CSV; JSON keeps them."
-    blank = sum(not region.shape and not region.attributes for region in regions)
+    blank = sum(
+        _is_blank(replace(region, extras=_extras(region.extras, document.flavour, target)))
+        for region in regions
+    )
     if blank:
         yield f"{blank} damaged regions without shape and attributes are not kept by CSV."
 
