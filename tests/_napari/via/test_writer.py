@@ -311,6 +311,39 @@ def test_painting_keeps_what_the_labels_never_showed(project, tmp_path, said):
     assert "other attributes ['note'] are not kept" in said[-1]
 
 
+OUTSIDE = {"name": "rect", "x": 100, "y": 3, "width": 4, "height": 5}
+TINY = {"name": "rect", "x": 25, "y": 15, "width": 0.2, "height": 0.2}
+COVERED = {"name": "rect", "x": 3, "y": 4, "width": 2, "height": 2}
+
+
+def test_painting_keeps_regions_that_no_pixel_shows_and_they_stay_hidden(project, tmp_path, said):
+    hidden = [region(shape, "t", note=str(n)) for n, shape in enumerate((OUTSIDE, TINY, COVERED))]
+    change(project, a_png7={"regions": [*hidden, region(SHAPES[0]), region(SHAPES[3], "t")]})
+    labels = opened(project)["Labels"]
+    labels.data[0, 10:12, 2:4] = 2
+    path = saved(tmp_path, write_via2_project, labels)
+    regions = json.loads(path.read_text())["_via_img_metadata"]["a.png7"]["regions"]
+    assert regions[:3] == hidden
+    assert len(regions) == 6
+    assert "left" not in said[-1]
+    project.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(opened(project)["Labels"].data, labels.data)
+
+
+@pytest.mark.parametrize("erased", [0, 2])
+def test_a_covered_region_does_not_show_where_labels_were_changed(project, tmp_path, said, erased):
+    change(project, a_png7={"regions": [region(COVERED, "i"), region(OUTSIDE), region(SHAPES[0])]})
+    labels = opened(project)["Labels"]
+    labels.data[0, 4:6, 3:5] = erased
+    path = saved(tmp_path, write_via2_project, labels)
+    regions = json.loads(path.read_text())["_via_img_metadata"]["a.png7"]["regions"]
+    kept = [r["shape_attributes"] for r in regions if r["shape_attributes"]["name"] == "rect"]
+    assert kept == ([OUTSIDE] if erased == 0 else [COVERED, OUTSIDE])
+    assert ("1 regions that others covered are left out" in said[-1]) == (erased == 0)
+    project.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(opened(project)["Labels"].data, labels.data)
+
+
 def test_corrections_in_two_sets_of_one_file_are_both_written(tmp_path):
     """The file says no sizes, so that the project calls its images otherwise."""
     entries = {}

@@ -23,6 +23,7 @@ from napari_fractoseg.annotations.conversion.flavours import (
     with_used_options,
 )
 from napari_fractoseg.annotations.edit import DEFAULT_ATTRIBUTE, ClassWords, with_class
+from napari_fractoseg.annotations.raster import Overlap, hidden_regions, rasterise
 from napari_fractoseg.annotations.stacks import draw_labels_job
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
@@ -65,6 +66,11 @@ class _Annotation:
     @property
     def mapping(self) -> ClassMapping | None:
         return self.origin.get("mapping")
+
+    @property
+    def overlap(self) -> Overlap:
+        drawing: dict[str, Any] = self.origin.get("drawing") or {}
+        return drawing.get("overlap", "later")
 
     @property
     def words(self) -> ClassWords:
@@ -257,17 +263,59 @@ def _traced(
         with_class(Region(region.shape), str(region.attributes["name"]), words)
         for region in traced.regions
     ]
-    drawn = [region for region in image.regions if _was_drawn(region, words)]
-    others = sorted({name for r in drawn for name in r.attributes if name != words.attribute})
-    if others:
+    shown, under, others = _by_visibility(annotation, image, (plane.shape[0], plane.shape[1]))
+    names = sorted({name for r in shown for name in r.attributes if name != words.attribute})
+    if names:
         notes.append(
             f"{image.filename}: its regions were traced anew from the labels; their other "
-            f"attributes {others} are not kept."
+            f"attributes {names} are not kept."
         )
-    hidden = [region for region in image.regions if not _was_drawn(region, words)]
-    return replace(image, regions=(*regions, *hidden))
+    # What lay under other regions goes first, so that it lies under them again.
+    result = replace(image, regions=(*under, *regions, *others))
+    still = _still_under(annotation, result, len(under), (plane.shape[0], plane.shape[1]))
+    if len(still) < len(under):
+        notes.append(
+            f"{image.filename}: {len(under) - len(still)} regions that others covered are left "
+            "out, as they would show where the labels were changed."
+        )
+    return replace(result, regions=(*still, *regions, *others))
 
 
-def _was_drawn(region: Region, words: ClassWords) -> bool:
-    """Tell whether a region shows in the labels; damaged and left-out ones do not."""
-    return not region.problem and bool(words.class_name(region))
+def _by_visibility(
+    annotation: _Annotation, image: AnnotatedImage, shape: tuple[int, int]
+) -> tuple[list[Region], list[Region], list[Region]]:
+    """Return the regions that labels show, those that they hide, and damaged and left-out ones."""
+    hidden = frozenset[int]()
+    if annotation.mapping is not None:
+        hidden = hidden_regions(image, shape, annotation.mapping, overlap=annotation.overlap)
+    shown, under, others = list[Region](), list[Region](), list[Region]()
+    for number, region in enumerate(image.regions):
+        if region.problem or not annotation.words.class_name(region):
+            others.append(region)
+        else:
+            (under if number in hidden else shown).append(region)
+    return shown, under, others
+
+
+def _still_under(
+    annotation: _Annotation, image: AnnotatedImage, n_under: int, shape: tuple[int, int]
+) -> tuple[Region, ...]:
+    """Return those of the first regions of an image that change nothing in its labels."""
+    mapping, under = annotation.mapping, image.regions[:n_under]
+    if mapping is None or not under:
+        return under
+    scheme = mapping.scheme.with_names(annotation.scheme.names)
+    painted = {annotation.words.word(name): name for name in annotation.scheme.names}
+    mapping = replace(mapping, scheme=scheme, classes={**painted, **mapping.classes})
+    options = annotation.origin.get("drawing") or {}
+
+    def drawn(first: tuple[Region, ...]) -> npt.NDArray[np.uint8]:
+        regions = (*first, *image.regions[n_under:])
+        return rasterise(replace(image, regions=regions), shape, mapping, **options).labels
+
+    without = drawn(())
+    if np.array_equal(drawn(under), without):
+        return under
+    hidden = hidden_regions(image, shape, mapping, overlap=annotation.overlap)
+    still = tuple(region for number, region in enumerate(under) if number in hidden)
+    return still if np.array_equal(drawn(still), without) else ()
