@@ -148,7 +148,7 @@ def with_one_class(
         for image in document
     ]
     if document.flavour.has_definitions and attribute not in defined:
-        choice = {"type": "radio", "description": "", "options": {class_name: ""}}
+        choice = {"type": "radio", "description": "", "options": {class_name: class_name}}
         region = {**defined, attribute: {**choice, "default_options": {}}}
         document = replace(document, definitions={**document.definitions, "region": region})
     return document.with_images(images), attribute

@@ -187,6 +187,15 @@ class TestFlavours:
         assert convert(source, out, Flavour.COCO, all_as="intergranular").n_regions == 41
         assert len(json.loads(out.read_text())["annotations"]) == 41
 
+    def test_a_new_project_has_the_name_of_its_file(self, folder, masks):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"), rect("i"), rect({"t": True}))))
+        for start in (source, masks):
+            convert(start, folder / "s17.json", Flavour.VIA2_PROJECT, overwrite=True)
+            data = json.loads((folder / "s17.json").read_text())
+            assert data["_via_settings"]["project"]["name"] == "s17"
+        convert(folder / "s17.json", folder / "s18.json", Flavour.VIA2_PROJECT)
+        assert (folder / "s18.json").read_bytes() == (folder / "s17.json").read_bytes()
+
     def test_csv_says_how_many_regions_it_holds(self, folder):
         blank = Region({}, extras={"region": None}, problem="no region")
         source = via(folder, AnnotatedImage("a.png", (rect("i"), blank)))

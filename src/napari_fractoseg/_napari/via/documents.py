@@ -13,14 +13,16 @@ from napari_fractoseg._napari.layer_metadata import LayerFacts, facts_in
 from napari_fractoseg._napari.via.shape_regions import regions_of_shapes
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.class_mapping import ClassMapping
-from napari_fractoseg.annotations.conversion.flavours import (
+from napari_fractoseg.annotations.conversion.definitions import (
     class_definitions,
+    joined_definitions,
+    with_used_options,
+)
+from napari_fractoseg.annotations.conversion.flavours import (
     edited,
     in_flavour,
     joined,
-    joined_definitions,
     project_of,
-    with_used_options,
 )
 from napari_fractoseg.annotations.edit import DEFAULT_ATTRIBUTE, ClassWords, with_class
 from napari_fractoseg.annotations.raster import Overlap, hidden_regions, rasterise

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from napari_fractoseg.annotations.conversion.flavours import in_flavour
+from napari_fractoseg.annotations.conversion.flavours import in_flavour, named_after
 from napari_fractoseg.annotations.conversion.mask_folders import (
     document_of_masks,
     write_masks,
@@ -222,6 +222,7 @@ def _convert(
         document, attribute = _to_write(opened, to)
     except AnnotationError as error:
         raise error.at(source) from error
+    document = named_after(document, out)
     notes = write_via(document, out, overwrite=settings.overwrite, attribute=attribute)
     n_regions = sum(len(image.regions) for image in document)
     return Converted(out, len(document), n_regions, (*document.notes, *notes))

@@ -23,11 +23,14 @@ from napari_fractoseg.annotations.formats.entries import (
 )
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["default_settings", "flavour_of_data", "parse", "render"]
+__all__ = ["DEFAULT_NAME", "default_settings", "flavour_of_data", "parse", "render"]
 
 METADATA, SETTINGS, DEFINITIONS = "_via_img_metadata", "_via_settings", "_via_attributes"
 VERSION, ORDER = "_via_data_format_version", "_via_image_id_list"
 DATA_FORMAT = "2.0.10"
+
+DEFAULT_NAME = "fractoseg"
+"""Name of a project until it is named after its file."""
 
 _ENTRY_KEYS = ("filename", "size", "regions", "file_attributes")
 _VIA1_KEYS = ("fileref", "base64_img_data")
@@ -282,7 +285,7 @@ def _project(document: ViaDocument, entries: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def default_settings(name: str = "fractoseg", region_label: str = "") -> dict[str, Any]:
+def default_settings(name: str = DEFAULT_NAME, region_label: str = "") -> dict[str, Any]:
     """Return VIA 2.0.11's settings, all of them: VIA wants them complete.
 
     Parameters
