@@ -243,7 +243,11 @@ def test_labels_of_several_resolutions_are_written_at_the_finest(tmp_path):
 def test_what_cannot_be_written_says_why(project, tmp_path):
     layers = opened(project)
     both = [layers[kind].as_layer_data_tuple() for kind in ("Labels", "Shapes")]
-    with pytest.raises(AnnotationError, match="both annotate 'a.png'.*Select one"):
+    assert document_of_layers(both) == read_via(project)  # none was touched
+    layers["Labels"].data[0, 0, 0] = 2
+    layers["Shapes"].data = layers["Shapes"].data[1:]
+    both = [layers[kind].as_layer_data_tuple() for kind in ("Labels", "Shapes")]
+    with pytest.raises(AnnotationError, match="'a.png' were changed in both .*Select the layer"):
         document_of_layers(both)
     with pytest.raises(AnnotationError, match="select a labels or shapes layer"):
         document_of_layers([layers["Image"].as_layer_data_tuple()])
