@@ -95,5 +95,5 @@ def test_napari_opens_a_project_by_itself(viewer, tmp_path):
     shape = {"name": "rect", "x": 1, "y": 2, "width": 2, "height": 3}
     entry["regions"] = [{"shape_attributes": shape, "region_attributes": {"name": "t"}}]
     (tmp_path / "any name.json").write_text(json.dumps({"b.png-1": entry}))
-    (layer,) = viewer.open(str(tmp_path / "any name.json"))
+    (layer,) = viewer.open(str(tmp_path / "any name.json"), plugin=None)
     assert layer.name == "b · regions"
