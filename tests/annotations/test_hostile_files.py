@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_fractoseg.annotations import AnnotatedImage, ViaDocument, write_via
+from napari_fractoseg.annotations.formats.csv_rows import HEADER
 from napari_fractoseg.annotations.formats.masks import SCHEME_FILE, read_scheme
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.via import flavour_of, is_damaged_via, read_via
@@ -34,6 +36,34 @@ def test_annotations_nested_without_end_are_refused(tmp_path):
     (tmp_path / "via.json").write_text(f'{{"_via_img_metadata": {DEEP}')
     with pytest.raises(AnnotationError, match=r"via\.json is not valid JSON: it is nested too"):
         read_via(tmp_path / "via.json")
+
+
+@pytest.mark.parametrize("innermost", ['"x"', "NaN"])
+@pytest.mark.parametrize(("start", "end"), [('{"a":', "}"), ("[", "]")])
+def test_values_nested_hundreds_deep_are_refused(tmp_path, start, end, innermost):
+    value = start * 500 + innermost + end * 500
+    attributes = f'{{"name": "i", "note": {value}}}'
+    shape = '{"name":"point","cx":1,"cy":2}'
+    region = f'{{"shape_attributes": {shape}, "region_attributes": {attributes}}}'
+    (tmp_path / "via.json").write_text(f'{{"a": {{"filename": "a.png", "regions": [{region}]}}}}')
+    with pytest.raises(AnnotationError, match=r"via\.json is not valid JSON: .*100 deep"):
+        read_via(tmp_path / "via.json")
+    cells = [cell.replace('"', '""') for cell in (shape, attributes)]
+    row = f'a.png,1,"{{}}",1,0,"{cells[0]}","{cells[1]}"'
+    (tmp_path / "via.csv").write_text(f"{HEADER}\n{row}\n")
+    document = read_via(tmp_path / "via.csv", strict=False)
+    assert "no JSON object" in document[0].regions[0].problem
+    write_via(document, tmp_path / "back.csv")
+    assert (tmp_path / "back.csv").read_text() == f"{HEADER}\n{row}"
+
+
+def test_values_nested_as_deep_as_somebody_may_want_are_kept(tmp_path):
+    value: object = "x"
+    for _ in range(40):
+        value = {"a": [value]}
+    image = AnnotatedImage("a.png", attributes={"note": value})
+    write_via(ViaDocument((image,)), tmp_path / "via.json")
+    assert read_via(tmp_path / "via.json")[0].attributes == {"note": value}
 
 
 @needs_pipes

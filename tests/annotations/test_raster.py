@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.document import AnnotatedImage, Region
-from napari_fractoseg.annotations.raster import rasterise, to_pixel_centres, to_pixel_edges
+from napari_fractoseg.annotations.raster import (
+    hidden_regions,
+    rasterise,
+    to_pixel_centres,
+    to_pixel_edges,
+)
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 
@@ -339,3 +344,36 @@ def test_rings_along_pixel_edges_are_filled_as_scikit_image_does(corners):
         inside = skimage.draw.polygon(np.array(rows) - 0.5, np.array(columns) - 0.5, (8, 10))
         expected[inside] = 1
     np.testing.assert_array_equal(labels(Region(ring, {"mode": "i"}), shape=(8, 10)), expected)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "hidden"),
+    [("later", {0, 3, 4, 5}), ("smaller", {3, 4, 5}), ("unlabelled", {0, 3, 4, 5, 6})],
+)
+def test_regions_that_no_pixel_shows(overlap, hidden):
+    regions = (
+        rect(1, 1, 2, 2, "t"),  # inside the next one
+        rect(0, 0, 5, 5, "i"),
+        rect(0, 0, 1, 1, "unsure"),
+        rect(50, 0, 3, 3),
+        rect(9, 9, 0.2, 0.2),
+        rect(10, 0, 4, 4, "i"),  # under the next one, of the same size
+        rect(10, 0, 4, 4, "t"),
+        Region({"name": "blob"}, {"mode": "i"}),
+    )
+    assert hidden_regions(AnnotatedImage("a", regions), SHAPE, MAPPING, overlap=overlap) == hidden
+
+
+@given(
+    st.lists(
+        st.builds(rect, positions, positions, radii, radii, st.sampled_from("itb")), max_size=6
+    ),
+    st.sampled_from(["later", "smaller"]),
+)
+@unhurried
+def test_labels_are_the_same_without_hidden_regions(regions, overlap):
+    image = AnnotatedImage("a", tuple(regions))
+    hidden = hidden_regions(image, SHAPE, MAPPING, overlap=overlap)
+    seen = AnnotatedImage("a", tuple(r for n, r in enumerate(regions) if n not in hidden))
+    before = rasterise(image, SHAPE, MAPPING, overlap=overlap).labels
+    assert (rasterise(seen, SHAPE, MAPPING, overlap=overlap).labels == before).all()

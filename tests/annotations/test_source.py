@@ -76,6 +76,32 @@ def test_the_attribute_can_be_chosen(opened):
     assert mapping.class_of(both, "").name == "transgranular"
 
 
+def test_regions_without_an_attribute_may_all_be_of_one_class(opened):
+    with pytest.raises(AnnotationError, match="say which class all regions are") as caught:
+        opened(region(), region()).mapping(DEFAULT_SCHEME)
+    assert caught.value.options == ("all_as",)
+    source = opened(region(), region(), options=AnnotationOptions(all_as="transgranular"))
+    mapping = source.mapping(DEFAULT_SCHEME)
+    (image,) = source.annotated
+    assert [mapping.class_of(r, "").name for r in image.regions] == ["transgranular"] * 2
+
+
+def test_all_regions_may_be_of_one_class_whatever_they_say(opened):
+    source = opened(region(name="old"), region(note="x"), options=AnnotationOptions(all_as="i"))
+    assert [r.attributes for r in source.annotated[0].regions] == [
+        {"name": "old", "class": "i"},
+        {"note": "x", "class": "i"},
+    ]
+    chosen = AnnotationOptions(attribute="name", all_as="i")
+    source = opened(region(name="old"), options=chosen)
+    assert source.annotated[0].regions[0].attributes == {"name": "i"}
+
+
+def test_all_regions_cannot_be_of_a_class_that_is_not_known(opened):
+    with pytest.raises(AnnotationError, match="not in the scheme .* 'intregranular' 1"):
+        opened(region(), options=AnnotationOptions(all_as="intregranular")).mapping(DEFAULT_SCHEME)
+
+
 def test_damaged_regions_are_refused_or_counted(opened):
     damaged = Region({"name": "blob"}, {"mode": "i"})
     with pytest.raises(AnnotationError, match=r"'a\.png', region 0: shape 'blob'"):

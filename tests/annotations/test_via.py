@@ -12,6 +12,7 @@ from napari_fractoseg.annotations import (
     read_via,
     write_via,
 )
+from napari_fractoseg.annotations.conversion.flavours import in_flavour
 from napari_fractoseg.annotations.via import SUFFIXES, flavour_of
 from napari_fractoseg.errors import AnnotationError, OutputExistsError
 from via_strategies import documents
@@ -122,6 +123,17 @@ def test_the_order_of_images_on_screen_is_kept_only_if_it_is_valid(tmp_path):
         write_via(document, tmp_path / "back.json", overwrite=True)
         back = json.loads((tmp_path / "back.json").read_text())
         assert back["_via_image_id_list"] == expected
+
+
+def test_a_project_says_for_every_image_that_its_size_is_unknown(tmp_path):
+    """VIA 2.0.10 and later drop entries without a size, and then stop at their keys."""
+    unsized = {k: v for k, v in entry().items() if k != "size"}
+    for data in ({"a.png": unsized}, {**PROJECT, "_via_img_metadata": {"a.png": unsized}}):
+        document = in_flavour(read_via(write(tmp_path, data)), Flavour.VIA2_PROJECT)
+        write_via(document, tmp_path / "back.json", overwrite=True)
+        back = json.loads((tmp_path / "back.json").read_text())
+        assert [e["size"] for e in back["_via_img_metadata"].values()] == [-1]
+        assert back["_via_image_id_list"] == list(back["_via_img_metadata"])
 
 
 def test_utf16_and_crlf(tmp_path):

@@ -195,7 +195,9 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     if not values:
         raise AnnotationError(
             f"no region has a value in any attribute; attributes: {listed(map(repr, counted))}. "
-            f"Add one in VIA, give each region one of {listed(scheme.names)}, and export again."
+            f"Add one in VIA, give each region one of {listed(scheme.names)}, and export again; or "
+            "say which class all regions are.",
+            options=("all_as",),
         )
     fitting = [
         name
@@ -207,15 +209,14 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     found = _categorical(document, {name: values[name] for name in fitting or values}, not fitting)
     if len(found) == 1:
         return found[0]
+    candidates = fitting or found
     problem = (
-        f"each of {listed(map(repr, fitting or found))} may hold"
-        if fitting or found
-        else "no attribute holds"
+        f"each of {listed(map(repr, candidates))} may hold" if candidates else "no attribute holds"
     )
     raise AnnotationError(
         f"{problem} the class. Attributes with their values: {_listed(values)}. Name the attribute "
         f"that holds the class, or rename its values in VIA to {listed(scheme.names)}.",
-        options=("attribute",),
+        options=("attribute",) if candidates else ("attribute", "all_as"),
     )
 
 

@@ -13,6 +13,7 @@ from napari_fractoseg.text import listed
 
 __all__ = [
     "TEXT",
+    "UNKNOWN_SIZE",
     "AnnotatedImage",
     "AttributeDefinition",
     "Flavour",

@@ -5,16 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping
-from napari_fractoseg.annotations.document import TEXT, AttributeDefinition, Region
+from napari_fractoseg.annotations.document import (
+    TEXT,
+    AttributeDefinition,
+    Region,
+    ViaDocument,
+)
+from napari_fractoseg.annotations.formats.entries import as_mapping
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["ClassWords", "number", "shape_of_box", "shape_of_points", "with_class"]
+__all__ = [
+    "DEFAULT_ATTRIBUTE",
+    "ClassWords",
+    "number",
+    "shape_of_box",
+    "shape_of_points",
+    "with_class",
+    "with_one_class",
+]
+
+DEFAULT_ATTRIBUTE = "name"
+"""Region attribute for the class where no file names one, as in the files of arXiv 1908.02242."""
 
 _DECIMALS = 3
 """Decimals of a coordinate, as many as VIA writes."""
@@ -96,6 +114,44 @@ def with_class(region: Region, class_name: str, words: ClassWords) -> Region:
             value = {value: True}
         attributes[words.attribute] = value
     return replace(region, attributes=attributes)
+
+
+def with_one_class(
+    document: ViaDocument, class_name: str, attribute: str | None = None
+) -> tuple[ViaDocument, str]:
+    """Return a document all of whose regions are of one class, and the attribute that says so.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        Document to change; its damaged regions stay as they are.
+    class_name : str
+        Name of the class.
+    attribute : str, optional
+        Region attribute that gets the class, in place of what it says; by default one that no
+        region has: ``name``, else ``class``, ``class 2`` and so on.
+    """
+    defined = as_mapping(document.definitions.get("region"))
+    if attribute is None:
+        used = {n for image in document for r in image.regions for n in r.attributes} | set(defined)
+        names = chain((DEFAULT_ATTRIBUTE, "class"), (f"class {n}" for n in count(2)))
+        attribute = next(name for name in names if name not in used)
+    value = ClassWords(attribute, definition=document.definition(attribute)).value(class_name)
+    images = [
+        replace(
+            image,
+            regions=tuple(
+                r if r.problem else replace(r, attributes={**r.attributes, attribute: value})
+                for r in image.regions
+            ),
+        )
+        for image in document
+    ]
+    if document.flavour.has_definitions and attribute not in defined:
+        choice = {"type": "radio", "description": "", "options": {class_name: class_name}}
+        region = {**defined, attribute: {**choice, "default_options": {}}}
+        document = replace(document, definitions={**document.definitions, "region": region})
+    return document.with_images(images), attribute
 
 
 def shape_of_points(

@@ -50,6 +50,13 @@ class AnnotationOptions:
     skip_damaged: Annotated[
         bool, Field(description="Leave damaged regions out, and say how many.")
     ] = False
+    all_as: Annotated[
+        str | None,
+        Field(
+            description="Class of all regions, whatever they say: for files whose regions have no "
+            "attribute."
+        ),
+    ] = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the choices as plain JSON types."""

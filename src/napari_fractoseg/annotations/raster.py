@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping
-from napari_fractoseg.annotations.document import AnnotatedImage
+from napari_fractoseg.annotations.document import AnnotatedImage, Region
 from napari_fractoseg.annotations.region_pixels import (
     Pixels,
     pixels_of,
@@ -24,10 +24,19 @@ from napari_fractoseg.annotations.region_pixels import (
     to_pixel_edges,
 )
 from napari_fractoseg.annotations.shapes import problem_of
-from napari_fractoseg.classes import UNLABELLED, ClassScheme
+from napari_fractoseg.classes import UNLABELLED, ClassScheme, FractureClass
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["Overlap", "Rasterised", "rasterise", "to_pixel_centres", "to_pixel_edges"]
+__all__ = [
+    "Overlap",
+    "Rasterised",
+    "hidden_regions",
+    "rasterise",
+    "to_pixel_centres",
+    "to_pixel_edges",
+]
+
+_LINE_WIDTH_PX = _POINT_RADIUS_PX = 3.0
 
 Overlap: TypeAlias = Literal["later", "smaller", "unlabelled"]
 """Rule for a pixel in several regions: it belongs to the later or smaller one, or to none."""
@@ -65,8 +74,8 @@ def rasterise(
     *,
     overlap: Overlap = "later",
     unannotated: str | None = None,
-    line_width_px: float = 3.0,
-    point_radius_px: float = 3.0,
+    line_width_px: float = _LINE_WIDTH_PX,
+    point_radius_px: float = _POINT_RADIUS_PX,
 ) -> Rasterised:
     """Draw the regions of an image as labels.
 
@@ -109,8 +118,7 @@ def rasterise(
     Rectangles, circles and ellipses are tested by their formula, lines by the
     distance to the nearest segment, polygons by the even-odd rule.
     """
-    if overlap not in get_args(Overlap):
-        raise AnnotationError(f"overlap={overlap!r} is none of {', '.join(get_args(Overlap))}.")
+    _check_overlap(overlap)
     if not (line_width_px > 0 and point_radius_px > 0):
         raise AnnotationError(
             f"line width {line_width_px} px and point radius {point_radius_px} px must be above 0."
@@ -118,21 +126,96 @@ def rasterise(
     fill = None if unannotated is None else mapping.scheme.find(unannotated).value
     canvas = _Canvas(shape, overlap)
     empty: list[int] = []
-    skipped = 0
-    for number, region in enumerate(image.regions):
-        if region.problem or problem_of(region.shape):
-            skipped += 1
-            continue
-        its_class = mapping.class_of(region, f"image {image.filename!r}, region {number}")
-        pixels = pixels_of(region, shape, line_width_px / 2, point_radius_px)
+    for number, its_class, pixels in _placed(
+        image, shape, mapping, line_width_px / 2, point_radius_px
+    ):
         if its_class is None:
             canvas.left_out.append(pixels)
             continue
         canvas.draw(its_class.value, pixels)
         if not pixels.size:
             empty.append(number)
+    skipped = sum(_is_damaged(region) for region in image.regions)
     labels = canvas.finished(fill)
     return Rasterised(labels, canvas.named_overlaps(mapping.scheme), tuple(empty), skipped)
+
+
+def hidden_regions(
+    image: AnnotatedImage,
+    shape: tuple[int, int],
+    mapping: ClassMapping,
+    *,
+    overlap: Overlap = "later",
+) -> frozenset[int]:
+    """Return which regions with a class no pixel of the labels shows.
+
+    Parameters
+    ----------
+    image : AnnotatedImage
+        Image whose regions are drawn.
+    shape : tuple of int
+        Rows and columns of the image.
+    mapping : ClassMapping
+        Mapping of each region to its class.
+    overlap : {"later", "smaller", "unlabelled"}
+        Rule for a pixel in several regions, as in `rasterise`.
+
+    Returns
+    -------
+    frozenset of int
+        Numbers (from 0) of regions outside the image, too small, or under other ones.
+
+    Raises
+    ------
+    AnnotationError
+        If a region has no class, naming image and region; if `overlap` is not one of those above.
+    """
+    _check_overlap(overlap)
+    placed = [
+        (number, its_class.value, pixels)
+        for number, its_class, pixels in _placed(
+            image, shape, mapping, _LINE_WIDTH_PX / 2, _POINT_RADIUS_PX
+        )
+        if its_class is not None
+    ]
+    taken = np.zeros(math.prod(shape), dtype=bool)
+    if overlap == "unlabelled":
+        canvas = _Canvas(shape, overlap)
+        for _, value, pixels in placed:
+            canvas.draw(value, pixels)
+        for pixels in canvas.contested:
+            taken[pixels] = True
+    if overlap == "smaller":
+        placed.sort(key=lambda item: -item[2].size)
+    hidden = set()
+    for number, _, pixels in reversed(placed):
+        if taken[pixels].all():
+            hidden.add(number)
+        taken[pixels] = True
+    return frozenset(hidden)
+
+
+def _check_overlap(overlap: str) -> None:
+    if overlap not in get_args(Overlap):
+        raise AnnotationError(f"overlap={overlap!r} is none of {', '.join(get_args(Overlap))}.")
+
+
+def _is_damaged(region: Region) -> bool:
+    return bool(region.problem or problem_of(region.shape))
+
+
+def _placed(
+    image: AnnotatedImage,
+    shape: tuple[int, int],
+    mapping: ClassMapping,
+    half_width_px: float,
+    point_radius_px: float,
+) -> Iterator[tuple[int, FractureClass | None, Pixels]]:
+    """Yield number, class and pixels of each region that can be drawn."""
+    for number, region in enumerate(image.regions):
+        if not _is_damaged(region):
+            its_class = mapping.class_of(region, f"image {image.filename!r}, region {number}")
+            yield number, its_class, pixels_of(region, shape, half_width_px, point_radius_px)
 
 
 @dataclass

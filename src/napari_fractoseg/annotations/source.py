@@ -6,12 +6,13 @@ image for the same name, and the same class for the same region.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping, map_classes
 from napari_fractoseg.annotations.document import AnnotatedImage, ViaDocument
+from napari_fractoseg.annotations.edit import with_one_class
 from napari_fractoseg.annotations.image_lookup import FoundImages, ImageLookup
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.stacks import Assembly, assemble
@@ -80,7 +81,22 @@ class AnnotationSource:
         yield Progress(0, 2, f"reading {path.name}")
         document = read_via(path, strict=not options.skip_damaged)
         yield Progress(1, 2, f"looking for images in {folder}")
-        return cls(document, ImageLookup.scan(folder, follow_links=follow_links), options)
+        source = cls(document, ImageLookup.scan(folder, follow_links=follow_links), options)
+        return source.all_as(options.all_as)
+
+    def all_as(self, class_name: str | None) -> AnnotationSource:
+        """Return the source with all its regions of one class, in an attribute that says so.
+
+        Parameters
+        ----------
+        class_name : str or None
+            Name of the class; None leaves the source as it is.
+        """
+        if class_name is None:
+            return self
+        document, attribute = with_one_class(self.document, class_name, self.options.attribute)
+        options = replace(self.options, attribute=attribute, all_as=class_name)
+        return replace(self, document=document, options=options)
 
     @property
     def annotated(self) -> tuple[AnnotatedImage, ...]:

@@ -8,6 +8,7 @@ from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.via.class_table import LEFT_OUT
 from napari_fractoseg._napari.via.dock import ViaImportWidget
+from napari_fractoseg._napari.via.documents import document_of_layers
 
 
 def region(x, **attributes):
@@ -198,14 +199,42 @@ def test_values_are_shown_as_they_are_and_leave_room_for_their_class(
     assert "\x1b" not in cells[1].toolTip()
 
 
-def test_regions_without_attributes_are_opened_as_shapes(widget, load, tmp_path, qtbot):
+@pytest.fixture
+def plain(tmp_path, load):
+    """The dock with a file whose regions have no attributes."""
     entry = {"filename": "a.png", "size": -1, "regions": [region(0)], "file_attributes": {}}
     path = tmp_path / "plain.json"
     path.write_text(json.dumps({"a": entry}))
     load(folder=None, path=path)
-    assert "no attributes" in widget.controls.state_line.text()
+
+
+@pytest.mark.usefixtures("plain")
+def test_regions_without_attributes_are_opened_as_shapes_unless_a_class_is_chosen(widget, qtbot):
+    assert "Choose in the table which class all regions are" in widget.controls.state_line.text()
+    assert widget.preview.text() == f"Regions: {LEFT_OUT} 1"
     layers = run(widget, qtbot)
+    assert [layer.name for layer in layers] == ["a", "a · regions"]
     assert list(layers["a · regions"].features["class"]) == [""]
+
+
+@pytest.mark.usefixtures("plain")
+def test_all_regions_can_be_of_one_class(widget, qtbot):
+    widget.table.choices[""].setCurrentText("transgranular")
+    assert widget.preview.text() == "Regions: transgranular 1"
+    assert widget.controls.state_line.text() == ""
+    layers = run(widget, qtbot)
+    assert set(np.unique(layers["a · annotation"].data)) == {0, 2}
+    document = document_of_layers([layers["a · annotation"].as_layer_data_tuple()])
+    assert [r.attributes for r in document[0].regions] == [{"name": "transgranular"}]
+
+
+def test_all_regions_can_be_of_one_class_whatever_they_say(widget, load, qtbot):
+    load()
+    widget.attribute.value = widget.attribute.choices[-1]
+    assert [widget.table.item(0, column).text() for column in (0, 1)] == ["(all regions)", "5"]
+    widget.table.choices[""].setCurrentText("intergranular")
+    layers = run(widget, qtbot)
+    assert set(np.unique(layers["a · annotation"].data)) == {0, 1}
 
 
 def test_several_ticks_and_where_regions_overlap_are_said(widget, load, tmp_path, qtbot):

@@ -243,7 +243,12 @@ def test_labels_of_several_resolutions_are_written_at_the_finest(tmp_path):
 def test_what_cannot_be_written_says_why(project, tmp_path):
     layers = opened(project)
     both = [layers[kind].as_layer_data_tuple() for kind in ("Labels", "Shapes")]
-    with pytest.raises(AnnotationError, match="both annotate 'a.png'.*Select one"):
+    assert document_of_layers(both) == read_via(project)  # none was touched
+    layers["Labels"].data[0, 0, 0] = 2
+    layers["Shapes"].selected_data = {0}
+    layers["Shapes"].remove_selected()
+    both = [layers[kind].as_layer_data_tuple() for kind in ("Labels", "Shapes")]
+    with pytest.raises(AnnotationError, match="'a.png' were changed in both .*Select the layer"):
         document_of_layers(both)
     with pytest.raises(AnnotationError, match="select a labels or shapes layer"):
         document_of_layers([layers["Image"].as_layer_data_tuple()])
@@ -252,7 +257,7 @@ def test_what_cannot_be_written_says_why(project, tmp_path):
     nameless = Shapes([np.zeros((3, 2))], shape_type="polygon")
     with pytest.raises(AnnotationError, match="Shape 0 on image .* has no class"):
         document_of_layers([nameless.as_layer_data_tuple()])
-    shapes = layers["Shapes"]
+    shapes = opened(project)["Shapes"]
     shapes.data = [v + np.array([5, 0, 0]) for v in shapes.data]
     with pytest.raises(AnnotationError, match="Shape 0 lies on plane 5, but there are 2 images"):
         document_of_layers([shapes.as_layer_data_tuple()])
@@ -309,6 +314,55 @@ def test_painting_keeps_what_the_labels_never_showed(project, tmp_path, said):
     assert regions[-2:] == hidden
     assert [r["region_attributes"] for r in regions[:-2]] == [{"mode": "t"}, {"mode": "i"}]
     assert "other attributes ['note'] are not kept" in said[-1]
+
+
+OUTSIDE = {"name": "rect", "x": 100, "y": 3, "width": 4, "height": 5}
+TINY = {"name": "rect", "x": 25, "y": 15, "width": 0.2, "height": 0.2}
+COVERED = {"name": "rect", "x": 3, "y": 4, "width": 2, "height": 2}
+
+
+def test_painting_keeps_regions_that_no_pixel_shows_and_they_stay_hidden(project, tmp_path, said):
+    hidden = [region(shape, "t", note=str(n)) for n, shape in enumerate((OUTSIDE, TINY, COVERED))]
+    change(project, a_png7={"regions": [*hidden, region(SHAPES[0]), region(SHAPES[3], "t")]})
+    labels = opened(project)["Labels"]
+    labels.data[0, 10:12, 2:4] = 2
+    path = saved(tmp_path, write_via2_project, labels)
+    regions = json.loads(path.read_text())["_via_img_metadata"]["a.png7"]["regions"]
+    assert regions[:3] == hidden
+    assert len(regions) == 6
+    assert "left" not in said[-1]
+    project.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(opened(project)["Labels"].data, labels.data)
+
+
+@pytest.mark.parametrize("erased", [0, 2])
+def test_a_covered_region_does_not_show_where_labels_were_changed(project, tmp_path, said, erased):
+    change(project, a_png7={"regions": [region(COVERED, "i"), region(OUTSIDE), region(SHAPES[0])]})
+    labels = opened(project)["Labels"]
+    labels.data[0, 4:6, 3:5] = erased
+    path = saved(tmp_path, write_via2_project, labels)
+    regions = json.loads(path.read_text())["_via_img_metadata"]["a.png7"]["regions"]
+    kept = [r["shape_attributes"] for r in regions if r["shape_attributes"]["name"] == "rect"]
+    assert kept == ([OUTSIDE] if erased == 0 else [COVERED, OUTSIDE])
+    assert ("1 regions that others covered are left out" in said[-1]) == (erased == 0)
+    project.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(opened(project)["Labels"].data, labels.data)
+
+
+def test_corrections_in_two_sets_of_one_file_are_both_written(tmp_path):
+    """The file says no sizes, so that the project calls its images otherwise."""
+    entries = {}
+    for name, shape in (("a.png", (20, 30)), ("b.png", (16, 24))):
+        iio.imwrite(tmp_path / name, np.full(shape, 128, np.uint8))
+        entries[name] = {"filename": name, "regions": [region(SHAPES[0])], "file_attributes": {}}
+    (tmp_path / "via.json").write_text(json.dumps(entries))
+    layers = [Layer.create(*e) for e in read_layers(str(tmp_path / "via.json")) if e[2] == "labels"]
+    for layer in layers:
+        layer.data[10:14, 10:20] = 2
+    document = read_via(saved(tmp_path, write_via2_project, *layers))
+    assert [[r.attributes["mode"] for r in image.regions] for image in document] == [
+        ["i", "transgranular"]
+    ] * 2
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -19,6 +19,7 @@ from napari_fractoseg.annotations import (
 )
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.conversion.convert import ConvertSettings, convert_job
+from napari_fractoseg.annotations.formats.via_json import render
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.cli.convert import convert as command
@@ -139,6 +140,98 @@ class TestFlavours:
         again = convert(folder / "coco.json", folder / "coco2.json", Flavour.COCO)
         assert again.notes == ()
         assert (folder / "coco2.json").read_bytes() == (folder / "coco.json").read_bytes()
+
+    def test_coco_says_how_many_regions_it_holds(self, folder):
+        line = Region(
+            {"name": "polyline", "all_points_x": [1, 2], "all_points_y": [1, 2]}, {"name": "i"}
+        )
+        source = via(folder, AnnotatedImage("a.png", (rect("i"), rect(None), line, rect("t"))))
+        with pytest.raises(AnnotationError, match="1 regions have no value of 'name'") as caught:
+            convert(source, folder / "coco.json", Flavour.COCO)
+        assert {"all_as", "skip_unclassified"} <= set(caught.value.options)
+        result = convert(source, folder / "coco.json", Flavour.COCO, skip_unclassified=True)
+        data = json.loads((folder / "coco.json").read_text())
+        assert result.n_regions == len(data["annotations"]) == 2
+        assert result.notes == (
+            "Left out regions without a value of 'name': 1 ('a.png' region 1).",
+            "Left out polylines, which COCO does not have: 1 ('a.png' region 2).",
+        )
+
+    def test_coco_without_a_region_it_can_hold_has_the_images(self, folder):
+        source = via(folder, AnnotatedImage("a.png", (rect(None),)))
+        result = convert(source, folder / "coco.json", Flavour.COCO, skip_unclassified=True)
+        assert (result.n_images, result.n_regions) == (1, 0)
+        assert json.loads((folder / "coco.json").read_text())["annotations"] == []
+
+    @pytest.mark.parametrize("to", [Flavour.COCO, Flavour.VIA2, Flavour.VIA2_PROJECT, None])
+    def test_all_regions_may_be_of_one_class(self, folder, to):
+        source = via(folder, AnnotatedImage("a.png", (rect(None), rect(None, x=5))))
+        out = folder / "out" if to is None else folder / "out.json"
+        for unknown in ({"all_as": "ductile"}, {}) if to in (None, Flavour.COCO) else ():
+            with pytest.raises(AnnotationError, match=r"via\.json: "):
+                convert(source, out, to, **unknown)
+        result = convert(source, out, to, all_as="transgranular")
+        assert (result.n_images, result.n_regions) == (1, 2)
+        if to is None:
+            assert set(np.unique(tifffile.imread(out / "a_labels.tif"))) == {0, 2}
+        else:
+            (image,) = read_via(out)
+            assert {tuple(r.attributes.values()) for r in image.regions} == {("transgranular",)}
+
+    @pytest.mark.shared_data
+    def test_a_real_file_without_attributes(self, shared_data, tmp_path):
+        name = "umangraval+covid19-instabot__via_export_csv.csv"
+        source, out = shared_data / "via_files" / "wild" / name, tmp_path / "coco.json"
+        with pytest.raises(AnnotationError, match="41 regions have no value"):
+            convert(source, out, Flavour.COCO)
+        assert convert(source, out, Flavour.COCO, all_as="intergranular").n_regions == 41
+        assert len(json.loads(out.read_text())["annotations"]) == 41
+
+    def test_a_new_project_has_the_name_of_its_file(self, folder, masks):
+        source = via(folder, AnnotatedImage("a.png", (rect("i"), rect("i"), rect({"t": True}))))
+        for start in (source, masks):
+            convert(start, folder / "s17.json", Flavour.VIA2_PROJECT, overwrite=True)
+            data = json.loads((folder / "s17.json").read_text())
+            assert data["_via_settings"]["project"]["name"] == "s17"
+        convert(folder / "s17.json", folder / "s18.json", Flavour.VIA2_PROJECT)
+        assert (folder / "s18.json").read_bytes() == (folder / "s17.json").read_bytes()
+
+    def test_csv_says_how_many_regions_it_holds(self, folder):
+        blank = Region({}, extras={"region": None}, problem="no region")
+        source = via(folder, AnnotatedImage("a.png", (rect("i"), blank)))
+        result = convert(source, folder / "via.csv", Flavour.VIA2_CSV, skip_damaged=True)
+        assert result.n_regions == len(read_via(folder / "via.csv")[0].regions) == 1
+        assert any("1 damaged regions without shape" in note for note in result.notes)
+
+    def test_what_holds_no_image_is_not_converted(self, folder):
+        definitions = {"region": {"mode": {"type": "text"}}, "file": {}}
+        for flavour, kind in (
+            (Flavour.VIA2_ATTRIBUTES, "VIA 2 attributes"),
+            (Flavour.VIA2_PROJECT, "VIA 2 project"),
+        ):
+            text = json.dumps(render(ViaDocument((), flavour, definitions=definitions)))
+            (folder / "bare.json").write_text(text)
+            for to in (Flavour.VIA2, Flavour.VIA2_PROJECT, Flavour.COCO, None):
+                message = rf"bare\.json: there is no image in it \({kind}\)"
+                with pytest.raises(AnnotationError, match=message):
+                    convert(folder / "bare.json", folder / "out.json", to)
+                assert not (folder / "out.json").exists()
+
+    def test_a_project_of_videos_is_not_converted(self, folder):
+        file = {"fid": "1", "fname": "a.mp4", "type": 4, "loc": 1, "src": ""}
+        video = {"vid": "1", "flg": 0, "z": [1.5], "xy": [2, 0, 0, 5, 5], "av": {}}
+        data = {
+            "project": {"pid": "x", "vid_list": ["1"]},
+            "config": {},
+            "attribute": {},
+            "file": {"1": file},
+            "metadata": {"1_a": video},
+            "view": {"1": {"fid_list": ["1"]}},
+        }
+        (folder / "video.json").write_text(json.dumps(data))
+        with pytest.raises(AnnotationError, match=r"no image in it \(VIA 3 project\)"):
+            convert(folder / "video.json", folder / "out.json", Flavour.VIA2_PROJECT)
+        assert not (folder / "out.json").exists()
 
     def test_damaged_regions_are_an_error_or_carried_along(self, folder):
         damaged = Region({"name": "square"}, {"name": "i"})

@@ -1,15 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 
 from napari_fractoseg.annotations import AnnotatedImage, Flavour, Region, ViaDocument
+from napari_fractoseg.annotations.conversion.definitions import with_used_options
 from napari_fractoseg.annotations.conversion.flavours import (
     edited,
     in_flavour,
     joined,
+    named_after,
     project_of,
-    with_used_options,
 )
 from napari_fractoseg.annotations.via import read_via, write_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -41,6 +43,69 @@ def test_a_project_defines_every_attribute_and_has_all_settings():
     assert project.definition("name").kind == "text"
     assert set(project.settings) == {"ui", "core", "project"}
     assert not project.notes
+
+
+def defined(*values, **options):
+    regions = tuple(Region(TRIANGLE, {} if v is None else {"mode": v}) for v in values)
+    images = (AnnotatedImage("a.png", regions),)
+    project = in_flavour(ViaDocument(images, **options), Flavour.VIA2_PROJECT)
+    return project.definitions["region"].get("mode", {})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "options"),
+    [
+        ([{"i": True}, {"t": False}, {}, None], "checkbox", ["i", "t"]),
+        (["t", "i", "t", "i", "", None], "radio", ["i", "t"]),
+        (["only"] * 2, "radio", ["only"]),
+        ([str(n % 6) for n in range(12)], "dropdown", list("012345")),
+        ([f"{n % 21}" for n in range(60)], "text", []),
+        (["t", "i", "b"], "text", []),  # each once: may be anything
+        (["i", "i", 1, 1], "text", []),
+        (["i", "i", {"i": True}], "text", []),
+        (["a\nb"] * 4, "text", []),
+        (["x" * 41] * 4, "text", []),
+        ([" i "] * 4, "text", []),
+        (["", None], "text", []),
+    ],
+)
+def test_a_project_shows_values_by_what_they_are(values, kind, options):
+    definition = defined(*values)
+    assert definition["type"] == kind
+    assert list(definition.get("options", {})) == options
+
+
+def test_types_that_a_file_says_are_kept():
+    said = {"region": {"mode": {"type": "text", "description": "free"}}, "file": {}}
+    options = {"flavour": Flavour.VIA3, "definitions": said}
+    assert defined("i", "i", "t", "t", **options) == said["region"]["mode"]
+
+
+@pytest.mark.shared_data
+def test_ticks_of_a_real_file_become_a_checkbox(shared_data):
+    wild = shared_data / "via_files" / "wild"
+    ticked = 0
+    for path in sorted(wild.iterdir()):
+        document = read_via(path, strict=False)
+        if document.flavour not in (Flavour.VIA2, Flavour.VIA2_CSV):
+            continue
+        project = in_flavour(document, Flavour.VIA2_PROJECT)
+        for name, definition in project.definitions["region"].items():
+            values = [
+                r.attributes[name] for i in document for r in i.regions if name in r.attributes
+            ]
+            is_ticks = {isinstance(value, dict) for value in values if value} == {True}
+            assert (definition["type"] == "checkbox") == is_ticks, (path.name, name)
+            ticked += is_ticks
+    assert ticked
+
+
+def test_a_project_is_named_after_its_file():
+    project = named_after(in_flavour(document(), Flavour.VIA2_PROJECT), Path("x/s17.json"))
+    assert project.settings["project"] == {"name": "s17"}
+    named = replace(project, settings={"project": {"name": "mine"}})
+    assert named_after(named, Path("x/s18.json")) is named
+    assert named_after(document(), Path("x/s18.json")) == document()
 
 
 def test_what_a_flavour_cannot_hold_is_said():
@@ -163,4 +228,4 @@ def test_cells_that_cannot_be_read_go_from_csv_to_csv_only():
     csv = in_flavour(original, Flavour.VIA2_CSV)
     assert csv[0].regions[0].extras == {"region_shape_attributes": "x"}
     from_json = in_flavour(replace(original, flavour=Flavour.VIA2), Flavour.VIA2_CSV)
-    assert from_json[0].regions[0].extras == {}
+    assert from_json[0].regions == ()  # a row of it would say nothing

@@ -314,6 +314,13 @@ def test_damaged_cells_and_rows_of_csv():
     )
 
 
+@pytest.mark.parametrize("files", [[None], ["a.png", 1], [["a.png"]]])
+def test_csv_rows_whose_file_has_no_name_are_skipped(files):
+    document = parse_csv(table(row(files=files), row()), "x")
+    assert [image.filename for image in document] == ["a.png"]
+    assert document.notes == ("Skipped rows whose file or times cannot be read: 1 (line 4).",)
+
+
 def test_csv_without_a_readable_row():
     with pytest.raises(AnnotationError, match=r"x\.csv: no row could be read.*line 4.*Export"):
         parse_csv(table("a,b"), "x.csv")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.formats.csv_rows import HEADER, _long_cells
 from napari_fractoseg.annotations.formats.via_csv import flavour_of_text, parse, render
+from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.errors import AnnotationError
 from via_strategies import documents
 
@@ -233,6 +234,20 @@ def test_rows_of_an_image_need_not_be_adjacent():
 def test_regions_are_sorted_only_by_complete_numbers(numbers, expected):
     rows = [row(count=3, number=n, shape=at(x)) for x, n in enumerate(numbers)]
     assert xs(read(*rows)[0]) == expected
+
+
+def test_names_of_regions_are_said_to_become_numbers():
+    document = read(row(count=2, number="Goa"), row(count=2, number=1), row("b.png", number=""))
+    assert document.notes == (
+        "Images whose regions have names, which become numbers: 1 ('a.png').",
+    )
+
+
+@pytest.mark.shared_data
+def test_names_of_regions_in_a_real_file(shared_data):
+    name = "umangraval+covid19-instabot__via_export_csv.csv"
+    notes = read_via(shared_data / "via_files" / "wild" / name).notes
+    assert any(note.startswith("Images whose regions have names") for note in notes)
 
 
 def test_ten_regions_are_sorted_as_numbers():

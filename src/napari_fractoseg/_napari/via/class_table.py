@@ -28,6 +28,7 @@ __all__ = ["LEFT_OUT", "ClassTable"]
 
 LEFT_OUT = "leave out"
 _NO_VALUE = "(no value)"
+_ALL_REGIONS = "(all regions)"
 _ROWS_SHOWN = 6
 _MOST_NEW_CLASSES = 50
 _MOST_ROWS = 100
@@ -92,6 +93,22 @@ class ClassTable(QTableWidget):
                 self.setItem(len(shown), column, QTableWidgetItem(text))
         self._fit()
 
+    def show_all(self, count: int) -> None:
+        """Show one row for all regions, whatever they say; no class is chosen for them yet."""
+        self.scheme = self._base
+        self.counts = Counter({"": count})
+        self.choices = {"": self._chooser(None)}
+        self.setRowCount(1)
+        self.setItem(0, 0, _named(_ALL_REGIONS))
+        self.setItem(0, 1, QTableWidgetItem(str(count)))
+        self.setCellWidget(0, 2, self.choices[""])
+        self._fit()
+
+    def chosen(self, value: str) -> str | None:
+        """Return the name of the class that is chosen for a value; None if it is left out."""
+        name = self.choices[value].currentText()
+        return None if name == LEFT_OUT else name
+
     def _guess(self, source: AnnotationSource, attribute: str) -> Mapping[str, str | None]:
         """Return value -> name of its class; free texts do not become new classes."""
         if len(self.counts) > _MOST_NEW_CLASSES:
@@ -101,12 +118,6 @@ class ClassTable(QTableWidget):
         mapping = replace(source, options=options).mapping(self._base)
         self.scheme = mapping.scheme
         return mapping.classes
-
-    def clear(self) -> None:
-        """Remove all values from the table."""
-        self.counts, self.choices = Counter(), {}
-        self.setRowCount(0)
-        self._fit()
 
     def _chooser(self, chosen: str | None) -> QComboBox:
         box = QComboBox()
@@ -128,10 +139,7 @@ class ClassTable(QTableWidget):
 
     def mapping(self, attribute: str) -> ClassMapping:
         """Return the chosen mapping of an attribute's values to classes."""
-        classes = {
-            value: None if box.currentText() == LEFT_OUT else box.currentText()
-            for value, box in self.choices.items()
-        }
+        classes = {value: self.chosen(value) for value in self.choices}
         classes |= {value: None for value in self.counts if value not in classes}
         used = {name for name in classes.values() if name} | set(self._base.names)
         scheme = ClassScheme(self.scheme.name, tuple(c for c in self.scheme if c.name in used))

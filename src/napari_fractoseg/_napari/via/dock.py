@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QFormLayout, QPushButton
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.via.class_table import ClassTable
 from napari_fractoseg._napari.via.layers import layers_job
 from napari_fractoseg._napari.via.run import ViaImportRun
+from napari_fractoseg._napari.via.save_back import SaveBackRun, ask_where, layers_to_save
 from napari_fractoseg._napari.widgets.controls import narrow
 from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.plain_text import plain_label
@@ -41,8 +42,15 @@ _OVERLAPS = (
     ("is left unlabelled", "unlabelled"),
 )
 _UNANNOTATED = (("unlabelled", None), ("background", "background"))
+_ALL = ("all regions are one class",)
+"""Choice in place of an attribute, which is a text."""
+
 _CHOOSE_FIRST = "Choose a VIA file (JSON or CSV)."
 _READING = "reading …"
+_WITHOUT_CLASS = (
+    "Choose in the table which class all regions are; else they are opened as shapes without a "
+    "class, and there are no labels."
+)
 
 _TYPING_MS = 300
 """Pause in typing, in milliseconds, after which a folder is taken to be complete."""
@@ -94,6 +102,11 @@ class ViaImportWidget(Dock):
             "Import",
             blocked=self._blocked,
         )
+        self.save_button = QPushButton("Save back to VIA …")
+        self.save_button.setToolTip(
+            "Write the VIA file of the selected layer with what was painted and drawn since; "
+            "everything else in it stays"
+        )
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -114,6 +127,7 @@ class ViaImportWidget(Dock):
         layout.addLayout(below)
         layout.addWidget(self.preview)
         layout.addWidget(self.controls)
+        layout.addWidget(self.save_button)
         layout.addStretch(1)
         for line in (self.file_line, self.preview):
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -125,6 +139,7 @@ class ViaImportWidget(Dock):
         self.attribute.changed.connect(self._on_attribute)
         self.table.changed.connect(self._on_mapping)
         self.controls.button.clicked.connect(self.import_layers)
+        self.save_button.clicked.connect(self.save_back)
         self.controls.changed.connect(self._show_state)
 
     # ---- reading ------------------------------------------------------------------------
@@ -189,66 +204,86 @@ class ViaImportWidget(Dock):
                 self.attribute.value = class_attribute(source.document, DEFAULT_SCHEME)
         self._on_attribute()
 
-    def _attributes(self, _widget: Any = None) -> list[tuple[str, str]]:
+    def _attributes(self, _widget: Any = None) -> list[tuple[str, Any]]:
+        """Return the attributes to choose from, and that all regions are one class."""
         if self.source is None:
             return []
         found = attribute_values(self.source.document)
-        return [
+        named = [
             (printable(f"{n or '(no name)'} ({len(values)} values)"), n)
             for n, values in found.items()
         ]
+        return [*named, (_ALL[0], _ALL)]
 
     def _on_attribute(self, _value: Any = None) -> None:
-        if self.source is not None and self.attribute.value is not None:
-            self.table.show_values(self.source, self.attribute.value)
+        if self.source is not None:
+            if self.attribute.value == _ALL:
+                self.table.show_all(sum(len(image.drawable) for image in self.source.document))
+            else:
+                self.table.show_values(self.source, self.attribute.value)
         self._on_mapping()
 
     @Slot()
     def _on_mapping(self) -> None:
         if self.source is None:
             return
-        if self.attribute.value is None:
-            self.table.clear()
-            self._is_read(
-                "Its regions have no attributes, so they are opened as shapes without a class."
-            )
-            return
         counts = self.table.class_counts()
         listed = " · ".join(f"{name} {n}" for name, n in counts.items())
         self.preview.setText(f"Regions: {listed}")
-        self._is_read("")
-
-    def _is_read(self, note: str) -> None:
-        """Allow the import of the file that was read, and show a note on it."""
-        self.controls.follow(None)
-        self.controls.say(note)
+        self.controls.follow(None)  # allows the import of the file that was read
+        is_without = self.attribute.value == _ALL and self.table.chosen("") is None
+        self.controls.say(_WITHOUT_CLASS if is_without else "")
 
     # ---- importing ----------------------------------------------------------------------
 
-    @property
-    def mapping(self) -> ClassMapping | None:
-        """Mapping of values to classes as the table has it; None without attributes."""
-        return None if self.attribute.value is None else self.table.mapping(self.attribute.value)
+    def _classified(self) -> tuple[AnnotationSource, ClassMapping | None]:
+        """Return the source and the mapping as table and attribute have it; None for no classes."""
+        if self.source is None:
+            raise AnnotationError(_CHOOSE_FIRST)
+        if self.attribute.value != _ALL:
+            return self.source, self.table.mapping(self.attribute.value)
+        one = self.table.chosen("")
+        if one is None or not self.table.counts[""]:
+            return self.source, None
+        source = self.source.all_as(one)
+        return source, source.mapping(self.table.scheme)
 
     def import_layers(self) -> None:
         """Start the import: labels are drawn in a thread, then the layers are added."""
         if self.source is None or not self.controls.is_idle:
             return
+        source, mapping = self._classified()
         job = layers_job(
-            self.source,
-            self.mapping,
+            source,
+            mapping,
             path=Path(self.file.value),
             overlap=self.overlap.value,
             unannotated=self.unannotated.value,
         )
         self.controls.start(ViaImportRun(job, self.viewer))
 
+    # ---- saving -------------------------------------------------------------------------
+
+    @Slot()
+    def save_back(self) -> None:
+        """Ask for a file, and write the VIA file of the selected layer with its corrections."""
+        if not self.controls.is_idle:
+            return
+        try:
+            layers = layers_to_save(self.viewer)
+        except AnnotationError as error:
+            self.controls.refuse(error)
+            return
+        path = ask_where(layers, self)
+        if path is not None:
+            self.controls.start(SaveBackRun(layers, path), "saving …")
+
     # ---- what is shown ------------------------------------------------------------------
 
     def _blocked(self) -> str:
         """Return why nothing can be imported: something is missing, or a run goes on."""
         if not self.controls.is_idle:
-            return "This is being read or imported."
+            return "This is being read, imported or saved."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
     @Slot()
@@ -256,7 +291,8 @@ class ViaImportWidget(Dock):
         """Show the lines and choices that fit what is known of the file; none during an import."""
         is_read = self.source is not None
         self.file_line.setVisible(is_read)
-        self.preview.setVisible(is_read and self.attribute.value is not None)
+        self.preview.setVisible(is_read)
+        self.save_button.setEnabled(self.controls.is_idle)
         is_importing = isinstance(self.controls.run, ViaImportRun) and not self.controls.is_idle
         choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
         for widget in (*(choice.native for choice in choices), self.table):

@@ -42,6 +42,8 @@ class SourceDialog(QDialog):
         self.masks = FileEdit(mode="d", name="masks", nullable=True)
         self.attribute = LineEdit(value=options.attribute or "", name="attribute")
         self.attribute.native.setPlaceholderText("found by its values")
+        self.all_as = LineEdit(value=options.all_as or "", name="all_as")
+        self.all_as.native.setPlaceholderText("of the class that the attribute says")
         self.first = CheckBox(
             value=options.several == "first", text="Of several ticked classes the first"
         )
@@ -51,6 +53,7 @@ class SourceDialog(QDialog):
         self.skip_damaged = CheckBox(value=options.skip_damaged, text="Leave damaged regions out")
         for field, widget in (
             ("attribute", self.attribute),
+            ("all_as", self.all_as),
             ("several", self.first),
             ("skip_unclassified", self.skip_unclassified),
             ("skip_damaged", self.skip_damaged),
@@ -63,6 +66,7 @@ class SourceDialog(QDialog):
         form.addRow("or folder of masks", self.masks.native)
         form.addRow(QLabel("All VIA files of this training:"))
         form.addRow("Class is in", self.attribute.native)
+        form.addRow("All regions are", self.all_as.native)
         for box in (self.first, self.skip_unclassified, self.skip_damaged):
             form.addRow("", box.native)
         ok, cancel = QDialogButtonBox.StandardButton.Ok, QDialogButtonBox.StandardButton.Cancel
@@ -80,6 +84,7 @@ class SourceDialog(QDialog):
         return replace(
             self._options,
             attribute=self.attribute.value.strip() or None,
+            all_as=self.all_as.value.strip() or None,
             several="first" if self.first.value else "error",
             skip_unclassified=self.skip_unclassified.value,
             skip_damaged=self.skip_damaged.value,

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from napari_fractoseg.annotations.conversion.flavours import in_flavour
+from napari_fractoseg.annotations.conversion.flavours import in_flavour, named_after
 from napari_fractoseg.annotations.conversion.mask_folders import (
     document_of_masks,
     write_masks,
 )
 from napari_fractoseg.annotations.conversion.settings import Converted, ConvertSettings
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
+from napari_fractoseg.annotations.formats import coco_write
 from napari_fractoseg.annotations.formats.masks import parse_mask_values, read_scheme
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import AnnotationOptions
@@ -21,7 +22,7 @@ from napari_fractoseg.annotations.raster import Overlap
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import assemble
 from napari_fractoseg.annotations.via import read_via, write_via
-from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError, OutputError
 from napari_fractoseg.files import check_writable, hold, refuse_existing, sweep_drafts
 from napari_fractoseg.jobs import Job, drain
@@ -52,6 +53,7 @@ def convert(
     tolerance_px: float = 0.0,
     min_area_px: int = 0,
     skip_damaged: bool = False,
+    all_as: str | None = None,
     overwrite: bool = False,
 ) -> Converted:
     """Convert annotations between the versions of VIA, COCO, and masks: ``fractoseg convert``.
@@ -92,6 +94,8 @@ def convert(
         Distance in pixels by which polygons made from masks may leave the edges of the pixels.
     min_area_px : int
         Least area of a region made from a mask, in pixels; smaller ones are left out.
+    all_as : str, optional
+        Class of all regions, whatever they say: for files whose regions have no attribute.
     overwrite : bool
         Whether existing files are replaced.
 
@@ -125,7 +129,7 @@ def convert(
     settings = ConvertSettings(
         images=None if images is None else Path(images),
         annotations=AnnotationOptions(
-            attribute, new_classes, several, skip_unclassified, skip_damaged
+            attribute, new_classes, several, skip_unclassified, skip_damaged, all_as
         ),
         scheme=classes,
         mask_values=mask_values,
@@ -203,21 +207,42 @@ def _convert(
         document = yield from document_of_masks(source, settings)
     else:
         document = read_via(source, strict=not options.skip_damaged)
-    if to is None:
-        opened = AnnotationSource(document, _images_of(source, settings), options)
-        try:
+    if not document:
+        raise AnnotationError(
+            f"{source}: there is no image in it ({document.flavour.label}), so there is nothing to "
+            "convert. Name the file that holds the annotations."
+        )
+    try:
+        opened = AnnotationSource(document, _images_of(source, to, settings), options)
+        opened = opened.all_as(options.all_as)
+        if to is None:
             return (yield from write_masks(opened, out, settings))
-        except AnnotationError as error:
-            raise error.at(source) from error
-    if to is Flavour.COCO:
-        document = _with_image_shapes(document, _images_of(source, settings))
-    converted = in_flavour(document, to)
-    notes = write_via(converted, out, overwrite=settings.overwrite, attribute=options.attribute)
-    n_regions = sum(len(image.regions) for image in converted)
-    return Converted(out, len(converted), n_regions, (*converted.notes, *notes))
+        if options.all_as is not None:
+            opened.mapping(settings.scheme or DEFAULT_SCHEME)  # refuses a class that is not known
+        document, attribute = _to_write(opened, to)
+    except AnnotationError as error:
+        raise error.at(source) from error
+    document = named_after(document, out)
+    notes = write_via(document, out, overwrite=settings.overwrite, attribute=attribute)
+    n_regions = sum(len(image.regions) for image in document)
+    return Converted(out, len(document), n_regions, (*document.notes, *notes))
 
 
-def _images_of(source: Path, settings: ConvertSettings) -> ImageLookup:
+def _to_write(source: AnnotationSource, to: Flavour) -> tuple[ViaDocument, str | None]:
+    """Return what a file of a flavour can hold of a source, and the attribute for categories."""
+    document, options = source.document, source.options
+    if to is not Flavour.COCO:
+        return in_flavour(document, to), options.attribute
+    return coco_write.holdable(
+        in_flavour(_with_image_shapes(document, source.lookup), to),
+        options.attribute,
+        skip_unclassified=options.skip_unclassified,
+    )
+
+
+def _images_of(source: Path, to: Flavour | None, settings: ConvertSettings) -> ImageLookup:
+    if to not in (None, Flavour.COCO):  # only masks and COCO have to know the images
+        return ImageLookup(source, ())
     if settings.images is not None:
         return ImageLookup.scan(settings.images, follow_links=True)
     return ImageLookup.scan(source if source.is_dir() else source.parent)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, ViaDocument
+from napari_fractoseg.annotations.conversion.definitions import (
+    class_definitions,
+    complete_definitions,
+    joined_definitions,
+)
+from napari_fractoseg.annotations.document import (
+    UNKNOWN_SIZE,
+    AnnotatedImage,
+    Flavour,
+    Region,
+    ViaDocument,
+)
 from napari_fractoseg.annotations.formats.csv_rows import COLUMNS
 from napari_fractoseg.annotations.formats.entries import as_mapping
-from napari_fractoseg.annotations.formats.via_json import default_settings
+from napari_fractoseg.annotations.formats.via_json import DEFAULT_NAME, default_settings
 from napari_fractoseg.annotations.shapes import closed_ring
 from napari_fractoseg.classes import ClassScheme
 
 __all__ = [
-    "class_definitions",
     "edited",
     "in_flavour",
     "joined",
-    "joined_definitions",
+    "named_after",
     "project_of",
-    "with_used_options",
 ]
 
 _CSV = (Flavour.VIA1_CSV, Flavour.VIA2_CSV)
@@ -74,7 +84,7 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
         notes=(*document.notes, *_losses(document, flavour), *renamed),
     )
     if flavour is Flavour.VIA2_PROJECT:
-        definitions = _complete(document)
+        definitions = complete_definitions(document)
         return replace(converted, settings=default_settings(), definitions=definitions)
     if flavour is Flavour.COCO:  # categories come from them
         return replace(converted, definitions=document.definitions)
@@ -110,21 +120,28 @@ def _with_unique_keys(
 
 def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> AnnotatedImage:
     is_csv = target in _CSV
+    needs_size = is_csv or target is Flavour.VIA2_PROJECT
+    regions = (
+        replace(
+            region,
+            shape=closed_ring(region.shape, target.is_closed),
+            extras=_extras(region.extras, source, target),
+        )
+        for region in image.regions
+    )
     return replace(
         image,
-        regions=tuple(
-            replace(
-                region,
-                shape=closed_ring(region.shape, target.is_closed),
-                extras=_extras(region.extras, source, target),
-            )
-            for region in image.regions
-        ),
+        regions=tuple(region for region in regions if not (is_csv and _is_blank(region))),
         # VIA 2 up to 2.0.7 discards entries whose key is not file name and size.
         key="" if is_csv or source in _OWN_EXTRAS else image.key,
-        size=-1 if is_csv and image.size is None else image.size,
+        size=UNKNOWN_SIZE if image.size is None and needs_size else image.size,
         extras=_extras(image.extras, source, target),
     )
+
+
+def _is_blank(region: Region) -> bool:
+    """Tell whether a row of CSV for a region would say nothing but that its image is there."""
+    return not (region.shape or region.attributes or region.extras)
 
 
 def _extras(extras: Mapping[str, Any], source: Flavour, target: Flavour) -> dict[str, Any]:
@@ -145,7 +162,7 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
     if document.settings or has_lost_extras:
         yield f"Settings and extra keys of the file are not kept by {target.label}."
     if target in _CSV:
-        yield from _losses_of_csv(document)
+        yield from _losses_of_csv(document, target)
     if target in _VIA1:
         turned = sum(bool(r.shape.get("theta")) for i in document for r in i.regions)
         if turned:
@@ -162,7 +179,7 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
             )
 
 
-def _losses_of_csv(document: ViaDocument) -> Iterator[str]:
+def _losses_of_csv(document: ViaDocument, target: Flavour) -> Iterator[str]:
     own = set(_OWN_EXTRAS.get(document.flavour, ()))
     regions = [region for image in document for region in image.regions]
     images = sum(bool(set(image.extras) - own) for image in document)
@@ -171,51 +188,19 @@ def _losses_of_csv(document: ViaDocument) -> Iterator[str]:
     extra = sum(bool(set(region.extras) - own) for region in regions)
     if extra:
         yield f"Extra keys of {extra} regions are not kept by CSV; JSON keeps them."
-    blank = sum(not region.shape and not region.attributes for region in regions)
+    blank = sum(
+        _is_blank(replace(region, extras=_extras(region.extras, document.flavour, target)))
+        for region in regions
+    )
     if blank:
         yield f"{blank} damaged regions without shape and attributes are not kept by CSV."
 
 
-def _complete(document: ViaDocument) -> dict[str, Any]:
-    """Return definitions of all attributes; those that are not defined become texts."""
-    groups: dict[str, dict[str, Any]] = {
-        group: dict(as_mapping(document.definitions.get(group))) for group in ("region", "file")
-    }
-    used = {
-        "region": (r.attributes for i in document for r in i.regions),
-        "file": (i.attributes for i in document),
-    }
-    for group, occurring in used.items():
-        for attributes in occurring:
-            for name in attributes:
-                text = {"type": "text", "description": "", "default_value": ""}
-                groups[group].setdefault(name, text)
-    return groups
-
-
-def class_definitions(
-    scheme: ClassScheme, attribute: str, word: Callable[[str], str] = str, kind: str = "radio"
-) -> dict[str, Any]:
-    """Return VIA 2's definitions with one attribute: a choice among the classes of a scheme.
-
-    Parameters
-    ----------
-    scheme : ClassScheme
-        Classes to choose from.
-    attribute : str
-        Name of the attribute.
-    word : callable
-        Function from the name of a class to the value that stands for it.
-    kind : str
-        Type that VIA shows the attribute as: ``radio`` or ``checkbox``.
-    """
-    options = {word(c.name): c.name for c in scheme}
-    choice = {"type": kind, "description": scheme.name, "options": options, "default_options": {}}
-    return {"region": {attribute: choice}, "file": {}}
-
-
 def project_of(
-    images: tuple[AnnotatedImage, ...], scheme: ClassScheme, attribute: str, name: str = "fractoseg"
+    images: tuple[AnnotatedImage, ...],
+    scheme: ClassScheme,
+    attribute: str,
+    name: str = DEFAULT_NAME,
 ) -> ViaDocument:
     """Return a VIA 2 project of images whose regions name classes of a scheme.
 
@@ -228,6 +213,18 @@ def project_of(
         definitions=class_definitions(scheme, attribute),
         settings=default_settings(name, attribute),
     )
+
+
+def named_after(document: ViaDocument, path: Path) -> ViaDocument:
+    """Return a project without a name of its own with that of the file it is written to.
+
+    VIA shows the name and proposes it when the project is saved. Other documents stay as they are.
+    """
+    project = as_mapping(document.settings.get("project"))
+    if document.flavour is not Flavour.VIA2_PROJECT or project.get("name") != DEFAULT_NAME:
+        return document
+    settings = {**document.settings, "project": {**project, "name": path.stem}}
+    return replace(document, settings=settings)
 
 
 def edited(document: ViaDocument, images: Mapping[str, AnnotatedImage]) -> ViaDocument:
@@ -270,38 +267,3 @@ def joined(first: ViaDocument, second: ViaDocument, prefer: Container[str] = ())
         images=tuple(images),
         definitions=definitions if first.flavour.has_definitions else first.definitions,
     )
-
-
-def joined_definitions(kept: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """Return VIA 2's definitions of both; options of an attribute that both define are joined."""
-    result: dict[str, Any] = {**kept}
-    for group in ("region", "file"):
-        result[group] = dict(as_mapping(kept.get(group)))
-        for name, definition in as_mapping(added.get(group)).items():
-            known = result[group].setdefault(name, definition)
-            options = as_mapping(as_mapping(definition).get("options"))
-            if known is not definition and isinstance(as_mapping(known).get("options"), Mapping):
-                result[group][name] = {**known, "options": {**options, **known["options"]}}
-    return result
-
-
-def with_used_options(document: ViaDocument, attribute: str) -> ViaDocument:
-    """Return a document that defines an option for each value that an attribute has.
-
-    VIA shows nothing where a value is none of the options. An attribute of
-    the type text stays as it is.
-    """
-    definition = document.definition(attribute)
-    if definition.kind == "text":
-        return document
-    used = dict.fromkeys(
-        value for image in document for r in image.regions for value in r.ticked(attribute)
-    )
-    missing = {value: value for value in used if value not in definition.options}
-    raw = document.definitions["region"][attribute]
-    region = {
-        **document.definitions["region"],
-        attribute: {**raw, "options": {**as_mapping(raw.get("options")), **missing}},
-    }
-    definitions = {**document.definitions, "region": region}
-    return replace(document, definitions=definitions) if missing else document

@@ -12,6 +12,7 @@ from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.conversion.flavours import project_of
 from napari_fractoseg.annotations.conversion.settings import Converted, ConvertSettings
 from napari_fractoseg.annotations.document import ViaDocument
+from napari_fractoseg.annotations.edit import DEFAULT_ATTRIBUTE
 from napari_fractoseg.annotations.formats.masks import (
     LABEL_SUFFIX,
     SCHEME_FILE,
@@ -63,7 +64,7 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
             )
     elif settings.scheme is None and (masks / SCHEME_FILE).is_file():
         scheme = read_scheme(masks / SCHEME_FILE)
-    attribute = settings.annotations.attribute or "name"
+    attribute = settings.annotations.attribute or DEFAULT_ATTRIBUTE
     lookup = None
     if settings.images is not None:
         lookup = ImageLookup.scan(settings.images, without=masks, follow_links=True)

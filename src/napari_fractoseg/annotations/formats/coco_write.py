@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from napari_fractoseg.annotations.document import AnnotatedImage, Region, ViaDocument
@@ -19,7 +20,7 @@ from napari_fractoseg.annotations.formats.entries import as_mapping
 from napari_fractoseg.annotations.shapes import closed_ring, ellipse_axes, problem_of
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["render"]
+__all__ = ["holdable", "render"]
 
 INFO = {
     "version": "1.0",
@@ -31,6 +32,49 @@ INFO = {
 LICENSE = {"id": 0, "name": "Unknown License", "url": ""}
 
 _CURVE_DEGREES = 5
+
+
+def holdable(
+    document: ViaDocument, attribute: str | None = None, *, skip_unclassified: bool = False
+) -> tuple[ViaDocument, str | None]:
+    """Return the regions of a document that COCO can hold, and the attribute of the categories.
+
+    Parameters
+    ----------
+    document : ViaDocument
+        Document to write.
+    attribute : str, optional
+        Name of the region attribute whose values become the categories, as in `render`.
+    skip_unclassified : bool
+        Whether regions without a value of it are left out rather than refused.
+
+    Returns
+    -------
+    document : ViaDocument
+        Document without the other regions; its notes say which were left out.
+    attribute : str or None
+        Attribute to give to `render`; None where no region is left.
+
+    Raises
+    ------
+    AnnotationError
+        If several attributes could name the categories, or regions have no value of it.
+    """
+    name, tally = _category_attribute(document, attribute), Tally()
+    images = [
+        replace(image, regions=tuple(region for region, _ in _holdable(image, name, tally)))
+        for image in document
+    ]
+    lost = tally.get(_without_value(name), [])
+    if lost and not skip_unclassified:
+        raise AnnotationError(
+            f"{len(lost)} regions have no value of {name!r} to become a category, such as "
+            f"{lost[0]}. Give each a value in VIA, or say which class all regions are, or have "
+            "these left out.",
+            options=("all_as", "skip_unclassified", "attribute"),
+        )
+    held = replace(document.with_images(images), notes=(*document.notes, *tally.notes))
+    return held, name if any(image.regions for image in images) else None
 
 
 def render(
@@ -120,25 +164,35 @@ def _category_attribute(document: ViaDocument, wanted: str | None) -> str:
     )
 
 
-def _writable(image: AnnotatedImage, name: str, tally: Tally) -> Iterator[tuple[Region, str]]:
-    """Yield the regions that COCO can hold, with their categories; add the rest to the tally."""
+def _holdable(image: AnnotatedImage, name: str, tally: Tally) -> Iterator[tuple[Region, str]]:
+    """Yield the regions that COCO can hold, with their places; add the rest to the tally."""
     for number, region in enumerate(image.regions):
         place = f"{image.filename!r} region {number}"
-        values = region.ticked(name)
         if region.problem or problem_of(region.shape):
             tally["Left out damaged regions"].append(place)
         elif region.kind == "polyline":
             tally["Left out polylines, which COCO does not have"].append(place)
         elif region.kind == "polygon" and len(_outline(region)) < LEAST_NUMBERS:
             tally["Left out polygons of fewer than three points"].append(place)
-        elif not values:
-            tally[f"Left out regions without a value of {name!r}"].append(place)
+        elif not region.ticked(name):
+            tally[_without_value(name)].append(place)
         else:
-            if len(values) > 1:
-                tally[f"Regions written once for each value of {name!r}"].append(place)
-            if set(region.attributes) != {name}:
-                tally["Regions whose other attributes COCO cannot hold"].append(place)
-            yield from ((region, value) for value in values)
+            yield region, place
+
+
+def _without_value(name: str) -> str:
+    return f"Left out regions without a value of {name!r}"
+
+
+def _writable(image: AnnotatedImage, name: str, tally: Tally) -> Iterator[tuple[Region, str]]:
+    """Yield the regions to write, with their categories; the tally gets what is lost."""
+    for region, place in _holdable(image, name, tally):
+        values = region.ticked(name)
+        if len(values) > 1:
+            tally[f"Regions written once for each value of {name!r}"].append(place)
+        if set(region.attributes) != {name}:
+            tally["Regions whose other attributes COCO cannot hold"].append(place)
+        yield from ((region, value) for value in values)
 
 
 def _geometry(region: Region) -> dict[str, Any]:

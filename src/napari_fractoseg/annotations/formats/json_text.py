@@ -13,7 +13,10 @@ from napari_fractoseg.annotations.document import AnnotatedImage, Region, ViaDoc
 from napari_fractoseg.annotations.formats.csv_rows import Tally
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["dumps", "is_encodable", "loads", "with_finite_numbers"]
+__all__ = ["dumps", "is_encodable", "is_too_deep", "loads", "with_finite_numbers"]
+
+_MOST_LEVELS = 100
+"""Most levels of lists and objects in one another; VIA's own files have six."""
 
 _REPEATED = "Keys that occur twice in the file, of which the last counts, as in VIA"
 _NOT_FINITE = "Numbers that are not finite are written as null, as JavaScript does"
@@ -25,7 +28,7 @@ def loads(text: str, tally: Tally) -> Any:
     Raises
     ------
     ValueError, RecursionError
-        If the text is no JSON, or nested too deeply.
+        If the text is no JSON, or nested more than 100 deep.
     """
 
     def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -35,7 +38,25 @@ def loads(text: str, tally: Tally) -> Any:
             tally[_REPEATED] += [repr(key) for key, n in counts.items() if n > 1]
         return found
 
-    return json.loads(text, object_pairs_hook=as_dict)
+    data = json.loads(text, object_pairs_hook=as_dict)
+    if is_too_deep(data):
+        raise ValueError(f"lists and objects are nested more than {_MOST_LEVELS} deep")
+    return data
+
+
+def is_too_deep(data: Any) -> bool:
+    """Tell whether JSON data are nested more than 100 deep; those that recurse would fail."""
+    level = [[data]]
+    for _ in range(_MOST_LEVELS + 1):
+        level = [
+            list(part.values()) if isinstance(part, dict) else part
+            for whole in level
+            for part in whole
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def dumps(data: Any) -> str:

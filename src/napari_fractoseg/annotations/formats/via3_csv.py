@@ -15,6 +15,7 @@ from napari_fractoseg.annotations.formats.csv_rows import (
     find_header,
     read_rows,
 )
+from napari_fractoseg.annotations.formats.json_text import is_too_deep
 from napari_fractoseg.annotations.formats.via3 import Attributes, Record, images_of
 from napari_fractoseg.errors import AnnotationError
 
@@ -82,9 +83,10 @@ def _commented_attributes(header: Header, tally: Tally) -> Mapping[str, Any]:
 
 def _load(text: str) -> object:
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return None if is_too_deep(found) else found
 
 
 def _row(
@@ -98,8 +100,10 @@ def _row(
         tally[WRONG_CELLS].append(f"line {line}")
         return None
     row = dict(zip(columns, cells, strict=True))
-    names, times = _load(row["file_list"]), _load(row.get("temporal_coordinates", "[]"))
-    if not isinstance(names, list) or not names or not isinstance(times, list):
+    listed, times = _load(row["file_list"]), _load(row.get("temporal_coordinates", "[]"))
+    names = listed if isinstance(listed, list) else []
+    are_names = bool(names) and all(isinstance(name, str) for name in names)
+    if not (are_names and isinstance(times, list)):
         tally["Skipped rows whose file or times cannot be read"].append(f"line {line}")
         return None
     if len(names) > 1:

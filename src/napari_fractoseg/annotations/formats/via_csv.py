@@ -32,7 +32,7 @@ from napari_fractoseg.annotations.formats.csv_rows import (
     read_rows,
 )
 from napari_fractoseg.annotations.formats.entries import make_region
-from napari_fractoseg.annotations.formats.json_text import dumps, is_encodable
+from napari_fractoseg.annotations.formats.json_text import dumps, is_encodable, is_too_deep
 from napari_fractoseg.errors import AnnotationError
 
 __all__ = ["flavour_of_text", "parse", "render"]
@@ -121,6 +121,8 @@ def parse(text: str, source: str) -> ViaDocument:
         images.append(image)
         if entry.counts - {"", str(len(entry.regions))}:
             tally["Images with fewer or more regions than region_count says"].append(repr(name))
+        if any(number and not is_number(number) for number, _ in entry.regions):
+            tally["Images whose regions have names, which become numbers"].append(repr(name))
     return ViaDocument(tuple(images), header.flavour, notes=tally.notes)
 
 
@@ -194,7 +196,7 @@ def _load(text: str) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
-    return found
+    return None if is_too_deep(found) else found
 
 
 def _marked(match: re.Match[str]) -> str:

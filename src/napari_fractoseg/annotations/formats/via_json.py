@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeGuard
 
 from napari_fractoseg.annotations.document import (
+    UNKNOWN_SIZE,
     AnnotatedImage,
     Flavour,
     Region,
@@ -22,11 +23,14 @@ from napari_fractoseg.annotations.formats.entries import (
 )
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["default_settings", "flavour_of_data", "parse", "render"]
+__all__ = ["DEFAULT_NAME", "default_settings", "flavour_of_data", "parse", "render"]
 
 METADATA, SETTINGS, DEFINITIONS = "_via_img_metadata", "_via_settings", "_via_attributes"
 VERSION, ORDER = "_via_data_format_version", "_via_image_id_list"
 DATA_FORMAT = "2.0.10"
+
+DEFAULT_NAME = "fractoseg"
+"""Name of a project until it is named after its file."""
 
 _ENTRY_KEYS = ("filename", "size", "regions", "file_attributes")
 _VIA1_KEYS = ("fileref", "base64_img_data")
@@ -210,7 +214,7 @@ def render(document: ViaDocument) -> dict[str, Any]:
     """
     if document.flavour is Flavour.VIA2_ATTRIBUTES:
         return dict(document.definitions)
-    entry_of = _via1_entry if document.flavour is Flavour.VIA1 else _via2_entry
+    entry_of = _ENTRIES.get(document.flavour, _via2_entry)
     entries: dict[str, Any] = {}
     for image in document:
         if image.image_key in entries:
@@ -236,6 +240,11 @@ def _via1_entry(image: AnnotatedImage) -> dict[str, Any]:
     return with_extras(_without_missing_size(entry), image.extras)
 
 
+def _project_entry(image: AnnotatedImage) -> dict[str, Any]:
+    # VIA 2.0.10 and later drop entries without a size, and then stop at their keys.
+    return _via2_entry(image if image.size is not None else replace(image, size=UNKNOWN_SIZE))
+
+
 def _via2_entry(image: AnnotatedImage) -> dict[str, Any]:
     entry = {
         "filename": image.filename,
@@ -244,6 +253,9 @@ def _via2_entry(image: AnnotatedImage) -> dict[str, Any]:
         "file_attributes": dict(image.attributes),
     }
     return with_extras(_without_missing_size(entry), image.extras)
+
+
+_ENTRIES = {Flavour.VIA1: _via1_entry, Flavour.VIA2_PROJECT: _project_entry}
 
 
 def _without_missing_size(entry: dict[str, Any]) -> dict[str, Any]:
@@ -273,7 +285,7 @@ def _project(document: ViaDocument, entries: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def default_settings(name: str = "fractoseg", region_label: str = "") -> dict[str, Any]:
+def default_settings(name: str = DEFAULT_NAME, region_label: str = "") -> dict[str, Any]:
     """Return VIA 2.0.11's settings, all of them: VIA wants them complete.
 
     Parameters
