@@ -93,3 +93,10 @@ class SegmentSettings:
             "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
         ),
     ] = None
+    familiarity: Annotated[
+        bool,
+        Field(
+            description="Look whether each image looks like what the model learnt, if the model can "
+            "tell that; the report says where it does not."
+        ),
+    ] = True

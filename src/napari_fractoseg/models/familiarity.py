@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -60,11 +60,13 @@ _COMPONENTS = 8
 """Principal components of the windows that are left out of the distance."""
 _FEWEST_GROUPS = 4
 """Groups of images from which each in turn is left out; of fewer, quarters of each image are."""
-_FLOOR = 0.05
+_FLOOR = 0.02
 """Smallest spread of a channel among the windows, in parts of its mean."""
 _PRIOR_SPREAD, _PRIOR_COUNT = 0.25, 8
 """Spread of log scores among unseen images that is expected, and how many images that counts."""
-_QUANTILE = 0.99
+_QUANTILE = 0.98
+_FEW_IMAGES = 1.25
+"""Factor on a limit from quarters of images: other images differ more than quarters of one do."""
 _ENTRY, _WEIGHTS = "familiarity", "weights"
 _AGAIN = "Download the model again, or train it again."
 
@@ -245,14 +247,10 @@ class Familiarity:
         maps = [self.maps[place] for place in chosen]
         images, groups = ([of[place] for place in chosen] for of in (self.images, self.groups))
         for edge in (WINDOW_BLOCKS, _SMALL_WINDOW):
-            windows = [m.windows(edge) for m in maps]
-            if sum(w[..., 0].size for w in windows) >= _FEWEST_WINDOWS:
-                limit = _limit(maps, edge, images, groups)
-                fitted = _Statistics.of(
-                    np.concatenate([_flat(w) for w in windows]),
-                    np.repeat(images, [w[..., 0].size for w in windows]),
-                )
-                return _Source(number, edge, fitted, limit)
+            windows = _Windows.of(maps, edge, 1, images, groups)
+            if len(windows.rows) >= _FEWEST_WINDOWS:
+                fitted = _Statistics.of(windows.rows, windows.images)
+                return _Source(number, edge, fitted, _limit(maps, edge, images, groups))
         return None
 
     def and_then(self, later: Familiarity) -> Familiarity:
@@ -367,7 +365,7 @@ class _Statistics:
     axes: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, windows: npt.NDArray[np.float64], images: npt.NDArray[Any]) -> _Statistics:
+    def of(cls, windows: npt.NDArray[np.float64], images: npt.NDArray[np.intp]) -> _Statistics:
         """Fit windows, shape (n, D), of images that count alike."""
         _, number, count = np.unique(images, return_inverse=True, return_counts=True)
         weights = 1 / count[number]
@@ -413,37 +411,65 @@ def _flat(windows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return windows.reshape(-1, windows.shape[-1])
 
 
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """Windows of several pieces of images: their image, and the group they are left out with."""
+
+    rows: npt.NDArray[np.float64]
+    images: npt.NDArray[np.intp]
+    groups: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        maps: Sequence[BlockMap],
+        edge: int,
+        step: int,
+        images: Sequence[int],
+        groups: Sequence[int] | None,
+    ) -> _Windows:
+        """Cut windows; without groups the quarters of each image are groups."""
+        found: list[npt.NDArray[np.float64]] = []
+        places: list[tuple[int, int]] = []
+        for number, block_map in enumerate(maps):
+            windows = block_map.windows(edge, step)
+            found.append(_flat(windows))
+            for place in np.ndindex(windows.shape[:2]):
+                lower, right = (
+                    2 * n >= size for n, size in zip(place, windows.shape, strict=False)
+                )
+                quarter = 4 * images[number] + 2 * lower + right
+                places.append((images[number], quarter if groups is None else groups[number]))
+        of_image, of_group = np.array(places, np.intp).T
+        return cls(np.concatenate(found), of_image, of_group)
+
+
 def _limit(
     maps: Sequence[BlockMap], edge: int, images: Sequence[int], groups: Sequence[int]
 ) -> float:
-    """Return the distance that an unseen image like these stays below, with probability 0.99.
+    """Return the distance that an unseen image like these stays below, with probability 0.98.
 
     Each group of images is left out in turn; of the largest distance of each the logarithm is
     taken, and a prediction limit of a normal distribution is computed (Gerald Hahn and William
     Meeker, "Statistical Intervals", 1991, section 4.7), whose spread is mixed with what is
-    expected, as a few groups cannot tell it.
+    expected, as a few groups cannot tell it. Of fewer than four groups quarters of each image are
+    left out instead.
     """
-    parts: list[tuple[npt.NDArray[np.float64], int, Any]] = []
     by_group = len(set(groups)) >= _FEWEST_GROUPS
-    for block_map, image, group in zip(maps, images, groups, strict=True):
-        windows = block_map.windows(edge)
-        for place in np.ndindex(windows.shape[:2]):
-            half = tuple(2 * (n + 1) > size for n, size in zip(place, windows.shape, strict=False))
-            parts.append((windows[place], image, group if by_group else (image, half)))
-    rows = np.array([part[0] for part in parts])
-    of_image = np.array([part[1] for part in parts])
-    labels = list(dict.fromkeys(part[2] for part in parts))
-    of_group = np.array([labels.index(part[2]) for part in parts])
-    largest = [
-        _Statistics.of(rows[of_group != n], of_image[of_group != n]).scores(rows[of_group == n])
-        for n in range(len(labels))
-    ]
-    logs = np.log([max(scores.max(), 1e-9) for scores in largest])
+    dense = _Windows.of(maps, edge, 1, images, groups if by_group else None)
+    judged = _Windows.of(maps, edge, _step(edge), images, groups if by_group else None)
+    largest = []
+    for group in sorted(set(judged.groups)):
+        kept = dense.groups != group
+        fitted = _Statistics.of(dense.rows[kept], dense.images[kept])
+        largest.append(fitted.scores(judged.rows[judged.groups == group]).max())
+    logs = np.log(np.maximum(largest, 1e-9))
     count = len(logs)
     freedom = _PRIOR_COUNT + count - 1
     total = _PRIOR_COUNT * _PRIOR_SPREAD**2 + ((logs - logs.mean()) ** 2).sum()
     factor = stats.t.ppf(_QUANTILE, freedom) * math.sqrt(1 + 1 / count)
-    return float(np.exp(logs.mean() + factor * math.sqrt(total / freedom)))
+    limit = float(np.exp(logs.mean() + factor * math.sqrt(total / freedom)))
+    return limit if by_group else _FEW_IMAGES * limit
 
 
 def _check(

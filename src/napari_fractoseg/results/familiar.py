@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.text import listed
 
-__all__ = ["Familiar", "unlike_text"]
+__all__ = ["Familiar", "record_entries", "unlike_text"]
 
 _SMALLEST_PART = 0.05
 """Share of a plane below which a part that looks unlike is not worth a sentence."""
@@ -74,6 +75,11 @@ images: up to 0.9). Check some points, or paint and train.'
         return " ".join(filter(None, words)) or "middle"
 
     @property
+    def part_text(self) -> str:
+        """Size and place of the part that looks unlike, in words."""
+        return f"about {100 * self.unlike:.0f} %, {self.where}"
+
+    @property
     def figures(self) -> str:
         """Distance and limit in words."""
         return f"{_figure(self.worst, self.limit)}; its own images: up to {self.limit:.1f}"
@@ -85,7 +91,7 @@ images: up to 0.9). Check some points, or paint and train.'
             return ""
         subject = "This surface"
         if self.unlike < 1:
-            subject = f"A part of it (about {100 * self.unlike:.0f} %, {self.where})"
+            subject = f"A part of it ({self.part_text})"
         return f"{subject} looks unlike what the model learnt ({self.figures}). {_REMEDY}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,42 +105,73 @@ images: up to 0.9). Check some points, or paint and train.'
         }
 
 
-def unlike_text(found: Mapping[tuple[int, ...], Familiar]) -> str:
-    """Return what is to be said of all planes of an image; empty if they look familiar.
+def unlike_text(found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()) -> str:
+    """Return what is to be said of the planes of an image; empty if they look familiar.
 
     Parameters
     ----------
     found : mapping of tuple of int to Familiar
-        Index of a plane -> how familiar it is, in the order of the planes; an empty index is that
-        of an image of one plane.
+        Index of a plane -> how familiar it is.
+    leading : tuple of int
+        Lengths of the leading axes of the image; empty for an image of one plane.
 
     Examples
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.results.familiar import Familiar, unlike_text
     >>> scores = (0.4, 3.0, 2.0)
-    >>> unlike_text({(z,): Familiar(np.array([[s]]), 0.9) for z, s in enumerate(scores)})
+    >>> unlike_text({(z,): Familiar(np.array([[s]]), 0.9) for z, s in enumerate(scores)}, (3,))
     '2 of 3 planes look unlike what the model learnt (up to 3.0; its own images: up to 0.9): \
 planes 2, 3. Check some points, or paint and train.'
     """
-    unlike = {index: familiar for index, familiar in found.items() if familiar.unlike}
+    unlike = {index: familiar for index, familiar in sorted(found.items()) if familiar.unlike}
     if not unlike:
         return ""
-    worst = max(unlike.values(), key=lambda familiar: familiar.worst / familiar.limit)
-    if len(found) == 1:
+    worst = _worst(unlike.values())
+    if math.prod(leading) == 1:
         return worst.sentence
-    numbers = {index: str(number) for number, index in enumerate(found, 1)}
+    numbers = {index: int(np.ravel_multi_index(index, leading)) + 1 for index in unlike}
+    if len(unlike) == 1:
+        (number,) = numbers.values()
+        name = f"plane {number}"
+        subject = f"A part of {name} ({worst.part_text})" if worst.unlike < 1 else name.capitalize()
+        return f"{subject} looks unlike what the model learnt ({worst.figures}). {_REMEDY}"
     named = [
-        numbers[index] + (" (in part)" if familiar.unlike < 1 else "")
+        f"{numbers[index]} (in part)" if familiar.unlike < 1 else str(numbers[index])
         for index, familiar in unlike.items()
     ]
     if len(named) > _MOST_PLANES:
         named = [*named[:_MOST_PLANES], f"{len(named) - _MOST_PLANES} more"]
-    verb, planes = ("looks", "plane") if len(unlike) == 1 else ("look", "planes")
     return (
-        f"{len(unlike)} of {len(found)} planes {verb} unlike what the model learnt (up to "
-        f"{worst.figures}): {planes} {listed(named)}. {_REMEDY}"
+        f"{len(unlike)} of {len(found)} planes look unlike what the model learnt (up to "
+        f"{worst.figures}): planes {listed(named)}. {_REMEDY}"
     )
+
+
+def record_entries(
+    found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """Return what a `LabelRecord` keeps of the planes (`unlike_text`), by the names of its fields.
+
+    Parameters
+    ----------
+    found : mapping of tuple of int to Familiar
+        Index of a plane -> how familiar it is.
+    leading : tuple of int
+        Lengths of the leading axes of the image.
+    """
+    if not found:
+        return {}
+    worst = _worst(found.values())
+    return {
+        "familiarity": round(worst.worst, 3),
+        "familiarity_limit": round(worst.limit, 3),
+        "unlike": unlike_text(found, leading),
+    }
+
+
+def _worst(found: Iterable[Familiar]) -> Familiar:
+    return max(found, key=lambda familiar: familiar.worst / familiar.limit)
 
 
 def _side(position: float, first: str, last: str) -> str:

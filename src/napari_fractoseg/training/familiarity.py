@@ -17,6 +17,7 @@ from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.readout import network_below
 from napari_fractoseg.training.data.sample import few_images
 from napari_fractoseg.training.loop import FineTuned
+from napari_fractoseg.training.plan import TrainingPlan
 
 __all__ = ["familiarity_job", "with_familiarity_job"]
 
@@ -79,7 +80,7 @@ def with_familiarity_job(
     result: FineTuned,
     start: SegmentationModel | None,
     taught: TrainingSet,
-    steps: int,
+    plan: TrainingPlan,
     device: Device | None = None,
 ) -> Job[FineTuned]:
     """Add statistics of the training images to a model, which stays as it is if that goes wrong.
@@ -93,8 +94,8 @@ def with_familiarity_job(
         it knows is known, too.
     taught : TrainingSet
         Images that taught.
-    steps : int
-        Steps of the training, which are done.
+    plan : TrainingPlan
+        Plan of the training, whose steps are done.
     device : Device, optional
         Device that computes.
 
@@ -112,7 +113,8 @@ def with_familiarity_job(
     try:
         with translated(ModelError, "They cannot be made"):
             job = familiarity_job(model, taught, device)
-            found = yield from as_part(job, steps, steps, "looking at what it learnt")
+            done = 1 if plan.method == "readout" else plan.max_steps
+            found = yield from as_part(job, done, done, "looking at what it learnt")
     except FractosegError as error:  # minutes or hours of training are worth more
         return _without(result, str(error))
     if not found.is_enough:
