@@ -96,7 +96,7 @@ class SegmentSettings:
     familiarity: Annotated[
         bool,
         Field(
-            description="Look whether each image looks like what the model learnt, if the model can "
-            "tell that; the report says where it does not."
+            description="Tell of each image whether it looks like what the model learnt, if the "
+            "model knows that; the reports say where it does not."
         ),
     ] = True

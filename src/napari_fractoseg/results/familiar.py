@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.text import listed
 
-__all__ = ["Familiar", "record_entries", "unlike_text"]
+__all__ = ["Familiar", "map_of", "record_entries", "unlike_text"]
 
 _SMALLEST_PART = 0.05
 """Share of a plane below which a part that looks unlike is not worth a sentence."""
@@ -146,6 +146,34 @@ planes 2, 3. Check some points, or paint and train.'
         f"{len(unlike)} of {len(found)} planes look unlike what the model learnt (up to "
         f"{worst.figures}): planes {listed(named)}. {_REMEDY}"
     )
+
+
+def map_of(
+    found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()
+) -> npt.NDArray[np.float32]:
+    """Return the coarse maps of all planes in one array; planes without one are 0.
+
+    Parameters
+    ----------
+    found : mapping of tuple of int to Familiar
+        Index of a plane -> how familiar it is.
+    leading : tuple of int
+        Lengths of the leading axes of the image.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., y, x)
+        Distances; each stands for an equal part of the plane.
+    """
+    rows, columns = np.max([familiar.scores.shape for familiar in found.values()], axis=0)
+    maps = np.zeros((*leading, rows, columns), np.float32)
+    for index, familiar in found.items():
+        own_rows, own_columns = familiar.scores.shape
+        places = np.ix_(
+            np.arange(rows) * own_rows // rows, np.arange(columns) * own_columns // columns
+        )
+        maps[index] = familiar.scores[places]
+    return maps
 
 
 def record_entries(
