@@ -135,7 +135,8 @@ def blocks_of(network: torch.nn.Module, inputs: torch.Tensor) -> BlockMap:
     channels = np.linspace(0, stage.shape[1] - 1, min(stage.shape[1], _MOST_CHANNELS))
     found = stage[0, channels.round().astype(np.intp)].float()
     rows, columns = (length // BLOCK_PX for length in inputs.shape[-2:])
-    parts = found.unflatten(2, (columns, -1)).unflatten(1, (rows, -1)).permute(1, 3, 0, 2, 4)
+    height, width = found.shape[1] // rows, found.shape[2] // columns
+    parts = found.reshape(-1, rows, height, columns, width).permute(1, 3, 0, 2, 4)
     spread, mean = torch.std_mean(parts.flatten(3), dim=3, correction=0)
     return BlockMap(mean.cpu().numpy(), spread.cpu().numpy())
 
@@ -246,7 +247,8 @@ class Familiarity:
         chosen = [place for place, source in enumerate(self.sources) if source == number]
         maps = [self.maps[place] for place in chosen]
         images, groups = ([of[place] for place in chosen] for of in (self.images, self.groups))
-        for edge in (WINDOW_BLOCKS, _SMALL_WINDOW):
+        largest = max(min(m.shape) for m in maps)
+        for edge in (min(WINDOW_BLOCKS, largest), min(_SMALL_WINDOW, largest)):
             windows = _Windows.of(maps, edge, 1, images, groups)
             if len(windows.rows) >= _FEWEST_WINDOWS:
                 fitted = _Statistics.of(windows.rows, windows.images)

@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -119,7 +118,12 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        kinds = {"str": str, "bool": bool, "int": int, "float | None": (float, int, NoneType)}
+        kinds: dict[str, Any] = {
+            "str": str,
+            "bool": bool,
+            "int": int,
+            "float | None": float | int | None,
+        }
         try:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:

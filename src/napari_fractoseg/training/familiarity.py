@@ -134,7 +134,12 @@ def _without(result: FineTuned, why: str) -> FineTuned:
 
 def has_same_encoder(one: SegmentationModel, other: SegmentationModel) -> bool:
     """Whether two models see the same: the weights of their encoders are alike to the bit."""
-    both = [network_below(model.network).encoder.state_dict() for model in (one, other)]
-    return both[0].keys() == both[1].keys() and all(
-        torch.equal(weight.cpu(), both[1][name].cpu()) for name, weight in both[0].items()
+    mine, other_ones = (_encoder_weights(model) for model in (one, other))
+    return mine.keys() == other_ones.keys() and all(
+        torch.equal(weight.cpu(), other_ones[name].cpu()) for name, weight in mine.items()
     )
+
+
+def _encoder_weights(model: SegmentationModel) -> dict[str, torch.Tensor]:
+    state = network_below(model.network).state_dict()
+    return {name: weight for name, weight in state.items() if name.startswith("encoder.")}
