@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
-from napari_fractoseg.models.card import REHEARSAL, REHEARSED, ModelCard, entries_of
+from napari_fractoseg.models.card import (
+    FAMILIAR,
+    FAMILIARITY,
+    REHEARSAL,
+    REHEARSED,
+    ModelCard,
+    entries_of,
+)
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "painted_text", "readme_text"]
@@ -167,6 +174,12 @@ def _lines(card: ModelCard) -> Iterator[str]:
             f"- Rehearsal sample: {sample['places']} places in {sample['images']} images, what the "
             f"network sees and answers there (`{REHEARSAL}`), so that what is learnt from this "
             "model in seconds does not forget them"
+        )
+    known = entries_of(card.lineage.plan.get(FAMILIAR))
+    if _is_number(known.get("images")):
+        yield (
+            f"- Statistics of what its encoder sees in {known['images']} images "
+            f"(`{FAMILIARITY}`), so that it is said which images look unlike them"
         )
     yield f"- Licence: {_cell(card.licence or 'not stated')}"
 
