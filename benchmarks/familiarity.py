@@ -106,9 +106,8 @@ def changed(plane: Micrograph) -> Iterator[tuple[str, Micrograph]]:
 def others(shared: Path) -> Iterator[tuple[str, str, Micrograph]]:
     """Yield everything that is no spinel: what it is, name, image."""
     for name in ("EBC2", "Super1"):
-        for path in find_images(shared / "nasa_microscopy" / name, recursive=True):
-            if path.parent.name == "images":
-                yield f"microstructure {name}", path.name, plane_of(path)
+        for path in sorted((shared / "nasa_microscopy" / name).glob("*/images/*.png")):
+            yield f"microstructure {name}", path.name, plane_of(path)
     for path in find_images(shared / "sem_files"):
         plane = plane_of(path)
         if not plane.is_constant:

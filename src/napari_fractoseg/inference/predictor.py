@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -84,9 +85,7 @@ class Predictor:
             model, device or choose_device(), tile_px, batch_size, max_bytes, precision
         )
         self.with_confidence, self.with_margin = with_confidence, with_margin
-        self._familiarity: FamiliarityReader | None = None
-        if with_familiarity and model.familiarity is not None and model.familiarity.is_enough:
-            self._familiarity = FamiliarityReader(model, self.engine.device)
+        self.with_familiarity = with_familiarity
 
     @property
     def tiler(self) -> Tiler:
@@ -154,6 +153,13 @@ class Predictor:
         if self._familiarity is None:
             return None
         return (yield from self._familiarity.job(plane))
+
+    @functools.cached_property
+    def _familiarity(self) -> FamiliarityReader | None:
+        known = self.model.familiarity
+        if not self.with_familiarity or known is None or not known.is_enough:
+            return None
+        return FamiliarityReader(self.model, self.engine.device)
 
     def expect(self, image: MicrographStack) -> None:
         """Prepare for an image whose parts will be segmented in separate runs.

@@ -14,7 +14,7 @@ from napari_fractoseg.text import listed
 
 __all__ = ["Familiar", "map_of", "record_entries", "unlike_text"]
 
-_SMALLEST_PART = 0.05
+_SMALLEST_PART = 0.1
 """Share of a plane below which a part that looks unlike is not worth a sentence."""
 _WHOLE = 0.5
 _MOST_PLANES = 8
