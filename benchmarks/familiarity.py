@@ -110,7 +110,7 @@ def others(shared: Path) -> Iterator[tuple[str, str, Micrograph]]:
             yield f"microstructure {name}", path.name, plane_of(path)
     for path in find_images(shared / "sem_files"):
         plane = plane_of(path)
-        if not plane.is_constant:
+        if not plane.is_constant and "blank" not in path.name:
             yield "SEM file of another material", path.name, plane
     random = np.random.default_rng(0)
     for edge in (640, 1280):

@@ -45,7 +45,7 @@ def knowing(tiny_model, tmp_path_factory):
 
 def segment(inputs, out, model, **options):
     settings = batch.SegmentSettings(model, "cpu", **options)
-    return drain(batch.run(batch.plan(inputs, out, settings)))
+    return drain(batch.run(batch.plan([inputs], out, settings)))
 
 
 def test_report_and_labels_say_it(knowing, tmp_path):
@@ -89,7 +89,7 @@ def test_what_is_measured_from_such_labels_says_it(knowing, tmp_path):
 
 
 def test_planes_of_a_stack_are_named(knowing, tmp_path):
-    planes = np.stack([noise(9, 320, 320), stripes(320, 320), noise(10, 320, 320)])
+    planes = np.stack([noise(9, 320, 320), stripes(320, 320), noise(9, 320, 320)])
     tifffile.imwrite(tmp_path / "stack.tif", planes, photometric="minisblack")
     report = segment(tmp_path / "stack.tif", tmp_path / "out", knowing)
     (result,) = report.results
@@ -102,7 +102,7 @@ def test_images_on_disk_are_looked_at_too(knowing, tmp_path, workers):
     planes = np.stack([noise(9, 320, 320), stripes(320, 320)])
     zarr.create_array(tmp_path / "stack.zarr", data=planes, dimension_names=("z", "y", "x"))
     settings = batch.SegmentSettings(knowing, "cpu")
-    tasks = batch.plan(tmp_path / "stack.zarr", tmp_path / "out", settings)
+    tasks = batch.plan([tmp_path / "stack.zarr"], tmp_path / "out", settings)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         (result,) = drain(batch.run(tasks, pool if workers else None)).results
     assert [entry["unlike"] for entry in result.familiarity] == [0, 1]
