@@ -11,9 +11,10 @@ is used again.
 
     python scripts/train_bundled_model.py build --rehearsal-only
 
-makes the rehearsal sample of the model that is there, from the prepared images; the
-weights stay as they are, to the byte. ``--facets-only`` writes how wide the facets of the
-polygons are into its card and README.
+makes the rehearsal sample of the model that is there, from the prepared images, and
+``--familiarity-only`` the statistics of what it sees in them; the weights stay as they
+are, to the byte. ``--facets-only`` writes how wide the facets of the polygons are into
+its card and README.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from imagenet_encoder import SHA256, imagenet_start
 
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.card import CARD, README, REHEARSAL
+from napari_fractoseg.models.card import CARD, FAMILIARITY, README, REHEARSAL
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.readme import readme_text
+from napari_fractoseg.training.familiarity import familiarity_job
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.rehearsal import rehearsal_job
@@ -140,6 +142,24 @@ def add_facet_sizes() -> None:
     (MODEL / README).write_text(readme_text(card), encoding="utf-8")
 
 
+def with_statistics(model: SegmentationModel, data: Path, device: str) -> SegmentationModel:
+    """Return a model with statistics of all real images; those of a specimen are one group."""
+    taught = read_training_set(data / "images", data / "polygons")
+    job = familiarity_job(model, taught, choose_device(device), fracture_data.specimen_of)
+    return model.with_familiarity(drain(job, lambda p: print(p.message, flush=True)))
+
+
+def add_familiarity(data: Path, device: str) -> None:
+    """Write statistics into the folder of the bundled model, and what tells of them."""
+    model = with_statistics(SegmentationModel.load(MODEL), data, device)
+    if model.familiarity is not None:
+        model.familiarity.write(MODEL, model.digest)
+        (MODEL / FAMILIARITY).chmod(0o644)
+        print(f"{model.familiarity.n_images} images, limit {model.familiarity.limits[-1]:.3f}")
+    (MODEL / CARD).write_text(model.card.to_json(), encoding="utf-8")
+    (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -147,6 +167,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rehearsal-only", action="store_true", help="of the model that is there")
     parser.add_argument("--facets-only", action="store_true", help="of the model that is there")
+    parser.add_argument("--familiarity-only", action="store_true", help="of the model there")
     options = parser.parse_args()
     if options.facets_only:
         add_facet_sizes()
@@ -158,6 +179,9 @@ def main() -> None:
         fracture_data.prepare_synthetic(data, config["n_synthetic"])
     if options.rehearsal_only:
         add_rehearsal(data, options.device)
+        return
+    if options.familiarity_only:
+        add_familiarity(data, options.device)
         return
     if not start.exists():
         imagenet_start(**config["start"]).save(start)
@@ -194,7 +218,8 @@ def main() -> None:
         inference=inference,
         metrics=metrics,
     )
-    with_sample(model, data, options.device).save(MODEL, half=True)
+    model = with_sample(model, data, options.device)
+    with_statistics(model, data, options.device).save(MODEL, half=True)
     shutil.copy(ENCODER_LICENCE, MODEL)
     print(json.dumps(report["summary"][CHOICE], indent=1))
 

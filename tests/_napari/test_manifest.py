@@ -52,7 +52,13 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
         "napari/layers/measure": ["measure", "audit", "pixel_size", "size_from_file"],
         "napari/layers/segment": ["segment", "train"],
         "napari/layers/annotate": ["save_back"],
-        "napari/file/io_utilities": ["open_sem", "open_files", "open_folder", "import_via", "save_back"],
+        "napari/file/io_utilities": [
+            "open_sem",
+            "open_files",
+            "open_folder",
+            "import_via",
+            "save_back",
+        ],
     }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from napari_fractoseg import __version__
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.images.calibration import known_size
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.results.familiar import Familiar, record_entries
 from napari_fractoseg.results.record import LabelRecord
 
 __all__ = ["record_of", "shown_scheme"]
@@ -28,6 +31,7 @@ def record_of(
     tile_px: int,
     halo_px: int,
     labels_sha256: str = "",
+    familiarity: Mapping[tuple[int, ...], Familiar] | None = None,
 ) -> LabelRecord:
     """Return the label record of a task's result.
 
@@ -47,6 +51,8 @@ def record_of(
         Width of the halo around the core in image pixels.
     labels_sha256 : str
         Hash of the labels; empty for results that are no labels, such as confidence.
+    familiarity : mapping of tuple of int to Familiar, optional
+        Index of a plane -> how familiar it is to the model.
     """
     return LabelRecord(
         model_name=model.card.name,
@@ -63,4 +69,5 @@ def record_of(
         excluded={} if stack.excluded is None else stack.excluded.to_dict(),
         pixel_size=known_size(stack.pixel_size),
         scale_factor=float(model.image_scale),
+        **record_entries(familiarity or {}, stack.shape[:-2]),
     )

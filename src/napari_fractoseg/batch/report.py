@@ -68,12 +68,15 @@ class FileResult:
         Edge of the tiles' cores and width of their halo, in pixels.
     fractions : DataFrame or None
         Area fractions: ``file``, ``plane``, the columns of `measure.class_fractions`, and a
-        ``note`` for planes that were left unlabelled; their fractions are NaN.
+        ``note`` for planes that were left unlabelled, whose fractions are NaN, or that look
+        unlike what the model learnt (``familiarity``).
     excluded : dict of str to object
         What was left out of the image as its info bar: ``rows``, and ``source`` in words; or why
         nothing was.
     scale_factor : float
         How many image pixels stood for one pixel of the images that the model learnt from.
+    familiarity : tuple of dict
+        Of each plane that was looked at, its ``plane`` and `Familiar.to_dict`.
     """
 
     path: Path
@@ -95,6 +98,7 @@ class FileResult:
     fractions: pd.DataFrame | None = None
     excluded: Mapping[str, Any] = field(default_factory=dict)
     scale_factor: float = 1.0
+    familiarity: tuple[dict[str, Any], ...] = ()
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""
@@ -239,4 +243,4 @@ def _write(paths: tuple[Path, Path], table: pd.DataFrame, content: Mapping[str, 
 
 def _columns() -> list[str]:
     measured = class_fractions(np.empty(0, dtype=np.uint8), DEFAULT_SCHEME)
-    return ["file", "plane", *measured.columns, "note"]
+    return ["file", "plane", *measured.columns, "familiarity", "note"]

@@ -45,6 +45,7 @@ from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.measurement import class_fractions, overlay
+from napari_fractoseg.results.familiar import unlike_text
 from napari_fractoseg.results.intact import size_of
 from napari_fractoseg.results.label_writer import restore_old
 from napari_fractoseg.results.record import labels_digest
@@ -329,6 +330,8 @@ def _result_of(
         _fractions_of_plane(name, index, prediction, stack.excluded) for index in stack.indices()
     ]
     is_partial = prediction.is_partial or any(plane.is_damaged for plane in left_out)
+    text = unlike_text(prediction.familiarity, stack.shape[:-2])
+    unlike = [f"{name}: {text}"] if text else []
     return FileResult(
         task.path,
         "done in part" if is_partial else "done",
@@ -340,10 +343,19 @@ def _result_of(
             *prediction.notes,
             *filter(None, [seen.sentence and f"{name}: {seen.sentence}"]),
             *(plane.reason for plane in left_out),
+            *unlike,
         ),
         fractions=pd.concat(tables, ignore_index=True),
         scale_factor=float(seen.scale),
+        familiarity=tuple(
+            {"plane": _plane_text(index), **familiar.to_dict()}
+            for index, familiar in prediction.familiarity.items()
+        ),
     )
+
+
+def _plane_text(index: tuple[int, ...]) -> str:
+    return " ".join(map(str, index)) or "0"
 
 
 def _sizes(task: SegmentTask, result: FileResult) -> dict[str, tuple[int, int]]:
@@ -385,11 +397,13 @@ def _fractions_of_plane(
     excluded = None if area is None else area.of_plane(index)
     table = class_fractions(plane, prediction.scheme, excluded=excluded)
     table.insert(0, "file", file)
-    table.insert(1, "plane", " ".join(map(str, index)) or "0")
+    table.insert(1, "plane", _plane_text(index))
     left_out = prediction.left_out.get(index)
     if left_out is not None:  # not measured, which is not the same as nothing found
         table["fraction_of_image"] = np.nan
-    table["note"] = left_out.reason if left_out else ""
+    familiar = prediction.familiarity.get(index)
+    table["familiarity"] = np.nan if familiar is None else round(familiar.score, 3)
+    table["note"] = left_out.reason if left_out else familiar.sentence if familiar else ""
     return table
 
 
@@ -409,6 +423,7 @@ def _write_tiffs(
         tile_px=used.tiler.tile_px,
         halo_px=used.tiler.halo_px,
         labels_sha256=labels_digest(prediction.labels),
+        familiarity=prediction.familiarity,
     )
     size = stack.pixel_size
     write_tiff(draft(task.labels_path), prediction.labels, prediction.scheme, record, size)

@@ -115,3 +115,10 @@ class SegmentSettings:
             "more than 1.5; none: as they are. Labels are on the grid of the image all the same."
         ),
     ] = AUTO
+    familiarity: Annotated[
+        bool,
+        Field(
+            description="Tell of each image whether it looks like what the model learnt, if the "
+            "model knows that; the reports say where it does not."
+        ),
+    ] = True

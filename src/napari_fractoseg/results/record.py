@@ -78,6 +78,11 @@ class LabelRecord:
         Pixel size of the image with its origin, as `PixelSize.to_dict`; empty if it is not known.
     scale_factor : float
         How many image pixels stood for one pixel of the images that the model learnt from.
+    familiarity, familiarity_limit : float or None
+        How far the image, or its plane that is farthest, is from what the model learnt, and the
+        distance that an image like the training images stays below; None if that is not known.
+    unlike : str
+        Sentence on what looks unlike what the model learnt; empty if nothing does.
 
     Examples
     --------
@@ -108,6 +113,9 @@ class LabelRecord:
     excluded: dict[str, Any] = field(default_factory=dict)
     pixel_size: dict[str, Any] = field(default_factory=dict)
     scale_factor: float = 1.0
+    familiarity: float | None = None
+    familiarity_limit: float | None = None
+    unlike: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -119,12 +127,13 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        kinds: dict[str, type | tuple[type, ...]] = {
+        kinds: dict[str, Any] = {
             "str": str,
             "bool": bool,
             "int": int,
             "float": (int, float),
             "dict[str, Any]": dict,
+            "float | None": float | int | None,
         }
         try:
             with translated(FractosegError, "This is no record"):
