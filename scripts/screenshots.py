@@ -16,11 +16,12 @@ A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
 model fine-tuned (``--when ready | running | done``). Of the queue, the picture shows a run,
 others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
-with a picture after each beside the last one (``live-00.png`` to ``live-10.png``), and all of them
-as one (``live-strokes.jpg``). A segmentation is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
-the result (``--when running | done``; the answers are made up: nine in ten are the labels). A
-synthetic image with an info bar is segmented without it (``--when advanced``: it is a layer), and
-its scale bar is measured (``--when ready | done``: before and after the size is applied). Without
+with a picture after each beside the last one (``live-00.png`` to ``live-10.png``), and all of
+them as one (``live-strokes.jpg``). A segmentation is measured in 4 x 4 fields; of the audit, the
+picture shows the question at the twelfth point, or the result (``--when running | done``; the
+answers are made up: nine in ten are the labels). A synthetic image with an info bar is segmented
+without it (``--when advanced``: it is a layer), and its scale bar is measured (``--when ready |
+done``: before and after the size is applied). Without
 the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic image takes its place.
 """
 

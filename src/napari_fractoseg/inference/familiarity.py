@@ -105,7 +105,7 @@ class FamiliarityReader:
         assert model.familiarity is not None  # noqa: S101 - asked before
         self._familiarity = model.familiarity
         form, finest = model.familiarity.form, min(model.card.inference.reductions)
-        reduction = max(1, round(form.reduction * finest / form.finest))
+        reduction = max(1, round(form.reduction * finest * model.image_scale / form.finest))
         self._reader = BlockReader(model, reduction, device)
 
     def job(self, plane: Micrograph) -> Job[Familiar]:
