@@ -12,7 +12,8 @@ is used again.
     python scripts/train_bundled_model.py build --rehearsal-only
 
 makes the rehearsal sample of the model that is there, from the prepared images; the
-weights stay as they are, to the byte.
+weights stay as they are, to the byte. Its confidence is calibrated afterwards, by the
+networks of the folds (`calibrate_bundled_model`).
 """
 
 from __future__ import annotations

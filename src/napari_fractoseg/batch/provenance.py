@@ -59,4 +59,5 @@ def record_of(
         tile_px=tile_px,
         halo_px=halo_px,
         version=__version__,
+        temperature=model.card.inference.temperature,
     )

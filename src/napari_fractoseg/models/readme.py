@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
-from napari_fractoseg.models.card import REHEARSAL, REHEARSED, ModelCard, entries_of
+from napari_fractoseg.models.card import (
+    CALIBRATED,
+    REHEARSAL,
+    REHEARSED,
+    ModelCard,
+    entries_of,
+    is_number,
+)
+from napari_fractoseg.models.confidence import confidence_text, reliability_bins
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "painted_text", "readme_text"]
@@ -18,7 +26,6 @@ _FIGURES = {
     "mean_iou": "mean IoU",
     "fraction_error": "error of the fraction",
 }
-_LARGE = 1e15
 _WELL_PAINTED = 0.95
 """Share of the painted pixels that a model should give as they were painted."""
 _CANDIDATES = {"deep": "all weights trained", "readout": "the readout", "start": "the start"}
@@ -46,9 +53,9 @@ def kept_text(card: ModelCard) -> str:
         return _readout_text(figures)
     steps = card.lineage.plan.get("steps_done")
     best = figures.get("step")
-    if not _is_number(steps):
+    if not is_number(steps):
         return ""
-    if not _is_number(best):
+    if not is_number(best):
         return f"Kept: the weights of step {steps} of {steps}, the last one."
     if best == 0:
         return "No step was better than the start on the held-out pixels: the model is as it was."
@@ -63,7 +70,7 @@ def _best_text(compared: Mapping[str, Any]) -> str:
     said = "; ".join(
         f"{name} {_figure(figures[key])}"
         for key, name in _CANDIDATES.items()
-        if _is_number(figures.get(key))
+        if is_number(figures.get(key))
     )
     best = "The readout, learnt in seconds," if kept == "readout" else "The model as it was"
     return f"{best} did better {judged} than longer training ({unit}: {said}): it was kept."
@@ -76,7 +83,7 @@ def painted_text(card: ModelCard) -> str:
     """
     figures = entries_of(card.metrics.get("painted"))
     right, n_images, of_images = (figures.get(k) for k in ("right", "n_images", "of_images"))
-    if not _is_number(right):
+    if not is_number(right):
         return ""
     where = "" if n_images == of_images else f" on {n_images} of {of_images} images"
     percent = math.floor(100 * float(right))
@@ -90,7 +97,7 @@ def painted_text(card: ModelCard) -> str:
 
 
 def _worst_class(classes: Mapping[str, Any]) -> str:
-    known = {name: share for name, share in classes.items() if _is_number(share)}
+    known = {name: share for name, share in classes.items() if is_number(share)}
     if len(known) < 2:
         return ""
     name = min(known, key=lambda key: known[key])
@@ -153,6 +160,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
         yield from _validation(found, kept_text(card))
     if painted := painted_text(card):
         yield from ("", _text(painted))
+    yield from _confidence(card)
     if not card.metrics:
         yield from ("", "How well it does was not measured.")
     yield from ("", "## Where it comes from", "")
@@ -162,7 +170,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
     if card.lineage.parent:
         yield f"- Fine-tuned from the model with hash {_cell(card.lineage.parent[:12])}"
     sample = entries_of(card.lineage.plan.get(REHEARSED))
-    if _is_number(sample.get("places")) and _is_number(sample.get("images")):
+    if is_number(sample.get("places")) and is_number(sample.get("images")):
         yield (
             f"- Rehearsal sample: {sample['places']} places in {sample['images']} images, what the "
             f"network sees and answers there (`{REHEARSAL}`), so that what is learnt from this "
@@ -189,7 +197,7 @@ def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
     for name, row in entries_of(figures.get("classes")).items():
         entries = entries_of(row)
         pixels = entries.get("labelled_px")
-        labelled = str(pixels) if _is_number(pixels) else "-"
+        labelled = str(pixels) if is_number(pixels) else "-"
         yield f"| {_cell(name)} | {_figure(entries.get('iou'))} | {labelled} |"
     notes = figures.get("notes")
     if isinstance(notes, Iterable) and not isinstance(notes, str | Mapping) and notes:
@@ -205,12 +213,24 @@ def _table(reference: str, figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(_figure(entries_of(row).get(key)) for key in _FIGURES)} |"
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and -_LARGE < value < _LARGE  # False for NaN
+def _confidence(card: ModelCard) -> Iterator[str]:
+    """Yield the Markdown lines on what the confidence of a model is worth, with its tables."""
+    yield from ("", "## Confidence", "", _text(confidence_text(card)))
+    method = entries_of(card.metrics.get(CALIBRATED)).get("method")
+    if isinstance(method, str) and method:
+        yield from ("", _text(method))
+    for reference, bins in reliability_bins(card).items():
+        yield from ("", f"Reference: {_cell(reference)}", "")
+        yield "| confidence | mean | pixels that were right | pixels |"
+        yield "|---|--:|--:|--:|"
+        for row in bins:
+            if row["n_px"]:
+                figures = f"{row['confidence']:.3f} | {row['accuracy']:.3f} | {row['n_px']:.0f}"
+                yield f"| {row['low']:.2f} to {row['high']:.2f} | {figures} |"
 
 
 def _figure(value: object) -> str:
-    return f"{value:.3f}" if _is_number(value) else "-"
+    return f"{value:.3f}" if is_number(value) else "-"
 
 
 def _text(value: object) -> str:

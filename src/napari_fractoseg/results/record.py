@@ -72,6 +72,8 @@ class LabelRecord:
         Width of the halo around the core in pixels.
     version : str
         Version of the program that wrote the labels.
+    temperature : float
+        Temperature of the confidence and margin beside them.
 
     Examples
     --------
@@ -99,6 +101,7 @@ class LabelRecord:
     tile_px: int = 0
     halo_px: int = 0
     version: str = ""
+    temperature: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""

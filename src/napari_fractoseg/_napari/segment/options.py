@@ -10,9 +10,11 @@ from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from napari_fractoseg._napari.widgets.options import choice_of, tick_of
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import PALETTES
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
+from napari_fractoseg.options import option_field
 
 __all__ = ["AdvancedOptions"]
 
@@ -53,6 +55,11 @@ class AdvancedOptions(QCollapsible):
         self._form.changed.connect(lambda: self.changed.emit())
         self.addWidget(self._form.native)
         self.layout().setContentsMargins(0, 0, 0, 0)
+
+    def tell_confidence(self, text: str) -> None:
+        """Say in the tooltip of the confidence layer what a model's confidence is worth."""
+        described = option_field(SegmentSettings, "confidence").description
+        self.confidence.tooltip = plain_text(f"{described} {text}")
 
     @property
     def uncertainties(self) -> tuple[str, ...]:

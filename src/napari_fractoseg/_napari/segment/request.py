@@ -246,6 +246,7 @@ class Segmentation:
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             version=__version__,
+            temperature=request.model.card.inference.temperature,
         )
 
     def _extent(self) -> Any:
