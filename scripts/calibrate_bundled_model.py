@@ -198,6 +198,12 @@ def main() -> None:
     calibration = calibrated(samples, groups, weights_of(samples))
     before, after = tables_of(calibration, samples)
     tell(calibration, before, after, options.out)
+    for reference in after:
+        alone = {n: sample for n, sample in samples.items() if n.startswith(f"{reference}/")}
+        found = calibrated(alone, groups)
+        error = found.pooled(list(alone))[1].ece
+        others = dict(found.groups)
+        print(f"{reference} alone: temperature {found.temperature} {others}, error {error:.4f}")
     if options.write and len(there) < len(FOLDS):
         raise SystemExit(f"Not written: there are networks of {len(there)} of {len(FOLDS)} folds.")
     if options.write:
