@@ -14,7 +14,8 @@ is used again.
 makes the rehearsal sample of the model that is there, from the prepared images, and
 ``--familiarity-only`` the statistics of what it sees in them; the weights stay as they
 are, to the byte. ``--facets-only`` writes how wide the facets of the polygons are into
-its card and README.
+its card and README. Its confidence is calibrated afterwards, by the networks of the folds
+(`calibrate_bundled_model`).
 """
 
 from __future__ import annotations

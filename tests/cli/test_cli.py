@@ -270,6 +270,9 @@ class TestTrainEvaluateSegment:
         assert figures["model"]["sha256"] == nf.load_model(data / "model").digest
         assert f"{figures['pooled']['agreement']:.3f}" in text
         assert f"{figures['images']['one']['fraction_error']:.3f}" in text
+        table = figures["pooled"]["reliability"]
+        assert f"expected calibration error {table['ece']:.3f}, 15 bins" in text
+        assert sum(row["n_px"] for row in table["bins"]) == 2 * 96 * 96
 
         out = data / "out"
         run("segment", data / "images", "-o", out, "--model", data / "model")

@@ -443,6 +443,53 @@ def test_out_of_memory_says_what_to_do(tiny_model):
         drain(Predictor(model, CPU, tile_px=64).run(MicrographStack(IMAGE)))
 
 
+def at_temperature(model, temperature):
+    return model.with_card(
+        inference=replace(model.card.inference, reductions=(1, 2), temperature=temperature)
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.05, 2.5, 50])
+def test_a_temperature_changes_confidence_and_margin_but_no_label(tiny_model, temperature):
+    stack = MicrographStack(IMAGE)
+    wanted = {"with_confidence": True, "with_margin": True, "tile_px": 64}
+    before = drain(Predictor(at_temperature(tiny_model, 1.0), CPU, **wanted).run(stack))
+    after = drain(Predictor(at_temperature(tiny_model, temperature), CPU, **wanted).run(stack))
+    np.testing.assert_array_equal(after.labels, before.labels)
+    change = after.confidence - before.confidence
+    assert (np.sign(change[abs(change) > 1e-6]) == np.sign(1 - temperature)).all()
+    assert abs(change).max() > 0.01
+    assert (after.margin <= after.confidence + 1e-6).all()
+    assert (
+        np.sign(after.margin - before.margin)[abs(change) > 1e-3]
+        == np.sign(change[abs(change) > 1e-3])
+    ).all()
+
+
+def test_the_probability_of_each_class_is_what_the_model_gives(tiny_model):
+    model = at_temperature(tiny_model, 2.5)
+    grey = smooth_noise((128, 192))
+    stack = MicrographStack(grey)
+    labels, confidence = np.zeros(grey.shape, np.uint8), np.zeros(grey.shape, np.float32)
+    found = np.zeros((3, *grey.shape), np.float32)
+    drain(Predictor(model, CPU).run_into(stack, labels, confidence, probabilities=found))
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+    np.testing.assert_array_equal(found.max(axis=0), confidence)
+    np.testing.assert_array_equal(found.argmax(axis=0) + 1, labels)
+
+
+@pytest.mark.slow
+def test_openvino_gives_confidence_at_the_same_temperature(tiny_model, monkeypatch):
+    pytest.importorskip("openvino")
+    model, stack = at_temperature(tiny_model, 2.5), MicrographStack(IMAGE)
+    plain = drain(Predictor(model, CPU, with_confidence=True).run(stack))
+    monkeypatch.setattr("napari_fractoseg.inference.backend._OPENVINO_CELLS", 1)
+    predictor = Predictor(model, CPU, with_confidence=True)
+    fast = drain(predictor.run(stack))
+    assert "OpenVINO" in predictor.engine.label
+    np.testing.assert_allclose(fast.confidence, plain.confidence, atol=1e-3)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["single", "auto"])
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "f4"])

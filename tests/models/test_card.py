@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -36,6 +37,8 @@ def changed(**entries):
         (changed(pixel_size_um=-1), "pixel_size_um.*greater than 0"),
         (changed(normalisation="z-score"), "normalisation.*z-score"),
         (changed(inference={"reductions": [0]}), "inference.reductions"),
+        (changed(inference={"temperature": 0}), "inference.temperature.*greater than 0"),
+        (changed(inference={"temperature": math.inf}), "inference.temperature"),
         (changed(inference={"reductions": []}), "inference.reductions.*at least 1 item"),
         (changed(scheme={"name": "x", "classes": []}), "scheme.*no classes"),
     ],

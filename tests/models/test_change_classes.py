@@ -62,3 +62,14 @@ def test_nothing_in_common_is_refused(tiny_model):
         with_classes(tiny_model, replace(scheme, classes=scheme.classes[3:]))
     with pytest.raises(ModelError, match=r"no class cleavage to rename"):
         with_classes(tiny_model, scheme, renamed={"dimples": "cleavage"})
+
+
+def test_how_sure_it_was_says_nothing_of_other_classes(tiny_model):
+    card = tiny_model.card.with_temperature(1.7, {"references": {}})
+    model = tiny_model.with_card(inference=card.inference, metrics=card.metrics)
+    larger = with_classes(model, DEFAULT_SCHEME.with_names(["dimples"])).card
+    assert (larger.inference.temperature, larger.metrics) == (1.0, {})
+    first = replace(DEFAULT_SCHEME.classes[0], color="#123456")
+    recoloured = replace(DEFAULT_SCHEME, classes=(first, *DEFAULT_SCHEME.classes[1:]))
+    kept = with_classes(model, recoloured).card
+    assert (kept.inference.temperature, kept.metrics) == (1.7, card.metrics)

@@ -12,6 +12,7 @@ from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.measurement.texts import fraction_error
 from napari_fractoseg.models.card import Inference
+from napari_fractoseg.models.confidence import confidence_text
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.distributed import choose_precision
@@ -281,3 +282,34 @@ def test_evaluation_matches_classes_by_name_and_refuses_unknown_ones(tiny_model)
     strange = TrainingSet((TrainingPair(Micrograph(np.eye(40)), labels),), scheme)
     with pytest.raises(TrainingError, match="1600 pixels are labelled 'dimples'"):
         drain(evaluate_job(tiny_model, strange, CPU))
+
+
+def test_a_temperature_is_fitted_to_what_was_held_out(trained, data):
+    result, _ = trained
+    card = result.model.card
+    figures = card.metrics["calibration"]
+    assert card.inference.temperature == figures["temperature"] != 1
+    assert figures["on"] == "1 held-out image"
+    assert "on these same pixels" in figures["method"]
+    table = figures["references"]["the labels"]
+    assert table["labelled_px"] == 120 * 128
+    found = drain(evaluate_job(result.model, data.only(["s2"]), CPU, with_confidence=True))
+    assert found.reliability.ece == pytest.approx(table["ece"], abs=0.01)
+    assert found.reliability.nll == pytest.approx(table["nll"], abs=0.01)
+    assert confidence_text(card).startswith("Calibrated on 1 held-out image")
+
+
+def test_without_held_out_pixels_nothing_is_calibrated(data, parent):
+    calibrated = parent.card.with_temperature(1.7, {"references": {"x": {"ece": 0.1}}})
+    start = parent.with_card(inference=calibrated.inference, metrics=calibrated.metrics)
+    card = drain(Trainer(start, replace(PLAN, max_steps=1), CPU).run(data)).model.card
+    assert card.inference.temperature == 1
+    assert confidence_text(card) == "Not calibrated: nothing was held out to compare it with."
+
+
+def test_a_temperature_changes_nothing_of_what_is_learnt(data, parent):
+    hot = parent.with_card(inference=replace(parent.card.inference, temperature=3.0))
+    plan = replace(PLAN, max_steps=2, stay_close=1.0)
+    one, other = (drain(Trainer(start, plan, CPU).run(data)).model for start in (parent, hot))
+    for name, weight in one.network.state_dict().items():
+        assert torch.equal(weight, other.network.state_dict()[name]), name

@@ -70,4 +70,5 @@ def record_of(
         pixel_size=known_size(stack.pixel_size),
         scale_factor=float(model.image_scale),
         **record_entries(familiarity or {}, stack.shape[:-2]),
+        temperature=model.card.inference.temperature,
     )

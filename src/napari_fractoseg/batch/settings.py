@@ -48,8 +48,8 @@ class SegmentSettings:
     confidence: Annotated[
         bool,
         Field(
-            description="Also keep the probability of the class that was chosen, 0 to 1; it is not "
-            "calibrated."
+            description="Also keep the probability of the class that was chosen, 0 to 1. How far "
+            "it can be believed is in the README of the model."
         ),
     ] = False
     margin: Annotated[

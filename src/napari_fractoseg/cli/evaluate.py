@@ -63,7 +63,8 @@ def evaluate(
     )
     print_notes(reference.notes)
     chosen_device = choose_device(device)
-    evaluation = watch(evaluate_job(loaded, reference, chosen_device, AUTO), "evaluating")
+    job = evaluate_job(loaded, reference, chosen_device, AUTO, with_confidence=True)
+    evaluation = watch(job, "evaluating")
     report = {
         "fractoseg_version": __version__,
         "device": chosen_device.label,
@@ -73,6 +74,8 @@ def evaluate(
     }
     write_bytes(out, (json.dumps(report, indent=2) + "\n").encode(), overwrite=overwrite)
     _print_evaluation(evaluation)
+    if evaluation.reliability is not None:
+        say(evaluation.reliability.text)
     say(f"Written: {out}")
 
 

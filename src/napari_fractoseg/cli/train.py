@@ -243,6 +243,7 @@ def _parent_of(entries: Mapping[str, Any]) -> str | None:
 
 def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions) -> None:
     """Write model and history, and print how good the model is."""
+    from napari_fractoseg.models.confidence import confidence_text
     from napari_fractoseg.models.readme import kept_text, painted_text
     from napari_fractoseg.training.checkpoint import kept_in
 
@@ -256,6 +257,7 @@ def _save(result: FineTuned, out: Path, checkpoint: Path, options: TrainOptions)
     sentences = filter(None, (kept_text(model.card), painted_text(model.card)))
     say(" ".join((f"Saved {out}.", *sentences)))
     _print_validation(model.card.metrics.get("validation"))
+    say(f"Confidence: {confidence_text(model.card)}")
     if options.history:
         result.write_history(options.history)
 

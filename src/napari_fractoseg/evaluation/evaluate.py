@@ -6,7 +6,7 @@ import functools
 import logging
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.errors import TrainingError
+from napari_fractoseg.evaluation.calibration import LabelledProbabilities, Reliability
 from napari_fractoseg.evaluation.confusion import Confusion
 from napari_fractoseg.inference.magnification import AUTO, NONE, Magnification
 from napari_fractoseg.inference.predictor import Predictor
@@ -42,22 +43,40 @@ class Evaluation:
         Name of an image -> confusion matrix of its pixels.
     notes : tuple of str
         Sentences about what was left out of the labels.
+    confidences : mapping of str to Reliability
+        Name of an image -> how many of its pixels were right where the model was how sure; empty
+        if that was not asked for.
+    samples : mapping of str to LabelledProbabilities
+        Name of an image -> probabilities of some of its pixels, as empty as `confidences`.
     """
 
     images: Mapping[str, Confusion]
     notes: tuple[str, ...] = ()
+    confidences: Mapping[str, Reliability] = field(default_factory=dict)
+    samples: Mapping[str, LabelledProbabilities] = field(default_factory=dict)
 
     @property
     def pooled(self) -> Confusion:
         """Confusion matrix of the pixels of all images together."""
         return functools.reduce(operator.add, self.images.values())
 
+    @property
+    def reliability(self) -> Reliability | None:
+        """Reliability table of the pixels of all images together; None if not asked for."""
+        tables = list(self.confidences.values())
+        return functools.reduce(operator.add, tables) if tables else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures of each image, and of all together, as plain JSON types."""
+        pooled, images = self.pooled.to_dict(), {n: c.to_dict() for n, c in self.images.items()}
+        if self.reliability is not None:
+            pooled["reliability"] = self.reliability.to_dict()
+            for name, table in self.confidences.items():
+                images[name]["reliability"] = table.to_dict()
         return {
             "classes": list(self.pooled.scheme.names),
-            "pooled": self.pooled.to_dict(),
-            "images": {name: confusion.to_dict() for name, confusion in self.images.items()},
+            "pooled": pooled,
+            "images": images,
             "notes": list(self.notes),
         }
 
@@ -67,6 +86,8 @@ def evaluate_job(
     reference: TrainingSet,
     device: Device | None = None,
     scale: str | float = NONE,
+    *,
+    with_confidence: bool = False,
 ) -> Job[Evaluation]:
     """Segment the images of a data set and compare the result with their labels.
 
@@ -82,6 +103,8 @@ def evaluate_job(
     scale : str or float
         Scale at which images are seen (`Magnification`); by default as they are: a model that is
         being trained has learnt from such images, whatever the card of its parent says.
+    with_confidence : bool
+        Whether to compare the confidence with how often it is right, too.
 
     Yields
     ------
@@ -102,17 +125,27 @@ def evaluate_job(
     matched = reference.with_scheme(model.card.scheme)
     predictors: dict[Fraction, Predictor] = {}
     confusions: dict[str, Confusion] = {}
+    tables: dict[str, Reliability] = {}
+    samples: dict[str, LabelledProbabilities] = {}
     for number, (name, pair) in enumerate(matched.by_name().items(), start=1):
         factor = Magnification.of(model.card, pair.image.pixel_size_um, scale).scale
         if factor not in predictors:
             predictors = {factor: Predictor(model.at_scale(factor), device)}
         predictor, stack = predictors[factor], pair.image.stack
         predicted = np.zeros(stack.shape, dtype=np.uint8)
-        job = predictor.run_into(stack, predicted, within=_labelled_box(pair.labels))
+        shape = (len(matched.scheme), *stack.shape)
+        found = np.zeros(shape, dtype=np.float32) if with_confidence else None
+        within = _labelled_box(pair.labels)
+        job = predictor.run_into(stack, predicted, within=within, probabilities=found)
         yield from as_part(job, number - 1, len(matched), name)
         confusions[name] = Confusion.of(pair.labels, predicted, matched.scheme)
+        if found is not None:
+            counted = (pair.labels != UNLABELLED) & (predicted != UNLABELLED)
+            targets = matched.scheme.to_targets(pair.labels[counted][None])[0]
+            tables[name] = Reliability.of(found[:, counted], targets)
+            samples[name] = LabelledProbabilities.sampled(found[:, counted], targets)
         yield Progress(number, len(matched), name)
-    return Evaluation(confusions, reference.notes)
+    return Evaluation(confusions, reference.notes, tables, samples)
 
 
 def _check_classes(reference: TrainingSet, model: SegmentationModel) -> None:
@@ -171,9 +204,10 @@ def evaluate(
     Returns
     -------
     Evaluation
-        A confusion matrix for each image (``images``), and for all together (``pooled``); its
-        ``notes`` say what was left out. Images are seen as `segment` sees them: rescaled where
-        pixel sizes are known and differ by more than 1.5.
+        A confusion matrix for each image (``images``), and for all together (``pooled``), and how
+        far its confidence can be believed (``reliability``); its ``notes`` say what was left out.
+        Images are seen as `segment` sees them: rescaled where pixel sizes are known and differ by
+        more than 1.5.
 
     Raises
     ------
@@ -203,4 +237,5 @@ def evaluate(
     )
     for note in reference.notes:
         logger.warning("%s", note)
-    return drain(evaluate_job(model, reference, choose_device(device), AUTO))
+    job = evaluate_job(model, reference, choose_device(device), AUTO, with_confidence=True)
+    return drain(job)

@@ -20,7 +20,7 @@ import torch
 
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.device_io import Transfers
-from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
+from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, probability_of
 from napari_fractoseg.models.model import (
     ScaleLevel,
     SegmentationModel,
@@ -239,7 +239,8 @@ def label_core(
         Class value of each of the K channels.
     uncertainties : collection of str
         Kinds of uncertainty to return: `CONFIDENCE`, the probability of the chosen class, and
-        `MARGIN`, by how much it is above that of the next one.
+        `MARGIN`, by how much it is above that of the next one, and that of a channel
+        (`probability_of`), all at the temperature of the model.
 
     Returns
     -------
@@ -262,9 +263,19 @@ def label_core(
         highest, channel = mean.max(dim=0)
         labels[rows] = values[channel]
         total += highest.sum()
-        if CONFIDENCE in uncertainty:
-            uncertainty[CONFIDENCE][rows] = highest
-        if MARGIN in uncertainty:
-            rest = mean.scatter(0, channel[None], 0.0)
-            uncertainty[MARGIN][rows] = highest - rest.amax(dim=0)
+        if uncertainty:  # labels never depend on the temperature, not even by rounding
+            shown = model.calibrated(mean)
+            for kind, found in uncertainty.items():
+                found[rows] = _uncertainty(kind, shown, channel)
     return labels, uncertainty, total
+
+
+def _uncertainty(kind: str, shown: torch.Tensor, channel: torch.Tensor) -> torch.Tensor:
+    """Return one kind of uncertainty from probabilities (K, Y, X) and the channels chosen."""
+    own = shown.gather(0, channel[None])[0]
+    if kind == CONFIDENCE:
+        return own
+    if kind == MARGIN:
+        return own - shown.scatter(0, channel[None], 0.0).amax(dim=0)
+    channels = range(len(shown))
+    return shown[next(number for number in channels if probability_of(number) == kind)]

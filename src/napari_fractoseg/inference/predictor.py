@@ -32,7 +32,13 @@ from napari_fractoseg.inference.magnification import AUTO, Magnification
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
-from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, Prediction, RunRecord
+from napari_fractoseg.inference.result import (
+    CONFIDENCE,
+    MARGIN,
+    Prediction,
+    RunRecord,
+    probability_of,
+)
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, load_model
@@ -196,6 +202,7 @@ class Predictor:
         journal: TileJournal | None = None,
         margin: Any | None = None,
         known_ranges: Mapping[tuple[int, ...], GreyRange] | None = None,
+        probabilities: Any | None = None,
     ) -> Job[None]:
         """Segment an image into arrays that are given; finished tiles stay when it is stopped.
 
@@ -221,6 +228,8 @@ class Predictor:
             Array for the margin between the chosen class and the next one.
         known_ranges : mapping of tuple of int to GreyRange, optional
             Index of a plane -> its grey range, for planes measured before (`measured_plane`).
+        probabilities : array of float32, shape ``(K, *image.shape)``, optional
+            Array for the probability of each of the K classes of the model.
 
         Yields
         ------
@@ -252,8 +261,10 @@ class Predictor:
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
             yield Progress(0, total, f"about {needed / 2**30:.1f} GB of memory")
-        both = ((CONFIDENCE, confidence), (MARGIN, margin))
-        uncertainties = {kind: array for kind, array in both if array is not None}
+        wanted = {CONFIDENCE: confidence, MARGIN: margin}
+        if probabilities is not None:
+            wanted |= {probability_of(k): array for k, array in enumerate(probabilities)}
+        uncertainties = {kind: array for kind, array in wanted.items() if array is not None}
         write_behind, known = WriteBehind(engine.transfers.n_in_flight), known_ranges or {}
         # Large planes are read in parts, and none of them is kept while another one is read.
         affordable = _PREFETCH_PX // (image.shape[-2] * image.shape[-1])
@@ -371,8 +382,9 @@ def segment(
     labels : ndarray of uint8, shape (..., Y, X)
         Class values of ``model.card.scheme``.
     confidence : ndarray of float32, same shape
-        Softmax probability of the class that was chosen, 0 where a pixel is left
-        unlabelled; only if `confidence`. It is not calibrated.
+        Probability of the class that was chosen, 0 where a pixel is left unlabelled; only
+        if `confidence`. What it is worth is on the model's card
+        (`models.confidence.confidence_text`).
 
     Raises
     ------

@@ -19,11 +19,17 @@ __all__ = [
     "LeftOut",
     "Prediction",
     "RunRecord",
+    "probability_of",
 ]
 
 CONFIDENCE, MARGIN = "confidence", "margin"
-"""Kinds of uncertainty: the softmax probability of the class that was chosen, and by how much it
-is above that of the next class."""
+"""Kinds of uncertainty: the probability of the class that was chosen, and by how much it is above
+that of the next class."""
+
+
+def probability_of(channel: int) -> str:
+    """Return the name of the kind of uncertainty that is the probability of one class."""
+    return f"probability {channel}"
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ class Prediction:
     labels : ndarray of uint8, shape (..., Y, X)
         Class values of the scheme; planes that were not computed are 0.
     confidence : ndarray of float32, same shape, or None
-        Softmax probability of the class that was chosen. It is not calibrated.
+        Probability of the class that was chosen; what that is worth says `confidence_text` of
+        the model's card.
     margin : ndarray of float32, same shape, or None
         Confidence less the probability of the next class: 0 where two are alike.
     scheme : ClassScheme

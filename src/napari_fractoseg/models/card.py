@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 import pydantic
 from pydantic import (
@@ -25,6 +25,7 @@ from napari_fractoseg.files import read_file
 from napari_fractoseg.models.limits import LibraryName, Reductions
 
 __all__ = [
+    "CALIBRATED",
     "CARD",
     "CONFIG",
     "FAMILIAR",
@@ -42,6 +43,7 @@ __all__ = [
     "ModelCard",
     "entries_of",
     "is_model_file",
+    "is_number",
 ]
 
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
@@ -49,6 +51,8 @@ CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
 README = "README.md"
 REHEARSAL, FAMILIARITY = "rehearsal.safetensors", "familiarity.safetensors"
 """Files that a model folder may have beside them."""
+CALIBRATED = "calibration"
+"""Entry of the metrics on how far the confidence of a model can be believed."""
 REHEARSED = "rehearsal"
 """Entry of the lineage's plan on the rehearsal sample: numbers of ``places`` and ``images``."""
 LEARNT_FROM_ALL = "learnt_from_all"
@@ -64,6 +68,7 @@ SCHEMA_VERSION: Literal[1] = 1
 
 _MOST_CARD_BYTES = 2**24
 """Largest size of ``card.json``; that of a training on 1000 images has about 2**20 bytes."""
+_LARGE = 1e15
 _AGAIN = "Download or export the model again."
 
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -100,12 +105,16 @@ class Inference:
     combine : {"mean", "sum"}
         What the scale levels are to one another: the mean of their probabilities is taken, or,
         for a readout, the sum of their scores.
+    temperature : float
+        Temperature of the probabilities that users see (`models.model.tempered`), above 0:
+        1 leaves them as they are, more makes them less sure. It changes no label.
     """
 
     reductions: Annotated[Reductions, Field(min_length=1)] = (1,)
     flips: bool = False
     halo_px: Annotated[int, Field(ge=0, le=2048)] = 128
     combine: Literal["mean", "sum"] = "mean"
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     @property
     def shared_reduction(self) -> int:
@@ -185,6 +194,18 @@ class ModelCard:
     lineage: Lineage = Lineage()
     schema_version: Literal[1] = SCHEMA_VERSION
 
+    def with_temperature(self, temperature: float, figures: Mapping[str, Any] | None) -> ModelCard:
+        """Return the card with a temperature and the figures on it; None for no figures."""
+        metrics = {key: found for key, found in self.metrics.items() if key != CALIBRATED}
+        if figures is not None:
+            metrics[CALIBRATED] = figures
+        inference = replace(self.inference, temperature=temperature)
+        return replace(self, inference=inference, metrics=metrics)
+
+    def uncalibrated(self) -> ModelCard:
+        """Return the card for other weights: how sure the former ones were says nothing of them."""
+        return self.with_temperature(1.0, None)
+
     def to_json(self) -> str:
         """Return the card as JSON text."""
         return _ADAPTER.dump_json(self, indent=2).decode() + "\n"
@@ -228,6 +249,11 @@ _ADAPTER = TypeAdapter(ModelCard)
 def entries_of(value: object) -> Mapping[str, Any]:
     """Return a mapping as it is; an empty one for anything else that a card may hold."""
     return value if isinstance(value, Mapping) else {}
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether an entry of a card is a number that can be shown; NaN and infinity are none."""
+    return isinstance(value, int | float) and -_LARGE < value < _LARGE  # False for NaN
 
 
 def is_model_file(name: str) -> bool:

@@ -77,6 +77,7 @@ def with_classes(
     ):
         result.rehearsal = model.rehearsal
         return result  # other names, values or colours only
+    result.card = result.card.uncalibrated()
     if isinstance(model.network, ReadoutNetwork):
         result.network = model.network.with_classes(origin, len(scheme)).eval()
         return result

@@ -46,6 +46,7 @@ __all__ = [
     "own_scores",
     "reduced",
     "summed",
+    "tempered",
 ]
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -371,7 +372,7 @@ class SegmentationModel:
         Returns
         -------
         Tensor of float32, shape (N, K, Y, X)
-            Probability of each class, averaged over flips and scale levels.
+            Probability of each class, averaged over flips and scale levels, then `calibrated`.
         """
         self._check_shape(tuple(batch.shape))
         inputs = torch.as_tensor(batch)
@@ -382,7 +383,7 @@ class SegmentationModel:
             job = self.scale_job(network_pixels(seen, scale.reduction, scale.enlargement), scale)
             found = yield from as_part(job, number, len(scales), "")
             parts.append(image_pixels(found, scale.reduction, scale.enlargement))
-        probabilities = self.combined(parts)
+        probabilities = self.calibrated(self.combined(parts))
         if not bool(torch.isfinite(probabilities).all()):
             raise self.no_numbers()
         return probabilities
@@ -403,6 +404,10 @@ class SegmentationModel:
         if self.card.inference.combine == "sum":
             return summed(parts).softmax(dim=-3)
         return _mean(parts)
+
+    def calibrated(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Return combined probabilities as users see them: at the temperature of the card."""
+        return tempered(probabilities, self.card.inference.temperature)
 
     def no_numbers(self, device: str = "") -> ModelError:
         """Return the error for a network whose output is NaN, on a device that is named."""
@@ -518,6 +523,30 @@ def image_pixels(probabilities: torch.Tensor, reduction: int, enlargement: int =
     pixel has the mean over its parts.
     """
     return reduced(enlarged(probabilities, reduction), enlargement)
+
+
+def tempered(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return probabilities at a temperature T: proportional to :math:`p^{1/T}`.
+
+    Parameters
+    ----------
+    probabilities : Tensor of float32, shape (..., K, Y, X)
+        Probabilities of K classes.
+    temperature : float
+        Temperature above 0. At 1 the same tensor is returned; above 1 the probabilities are
+        nearer to one another, below 1 further apart. Their order stays.
+
+    Notes
+    -----
+    The same as the softmax of scores divided by T, where the probabilities are the softmax of
+    scores: Guo, C., Pleiss, G., Sun, Y. & Weinberger, K. Q., "On calibration of modern neural
+    networks", ICML 2017, section 4.2.
+    """
+    if temperature == 1:
+        return probabilities
+    # Divided by the highest first: else all would be 0 at low temperatures.
+    powers = (probabilities / probabilities.amax(dim=-3, keepdim=True)).pow(1 / temperature)
+    return powers / powers.sum(dim=-3, keepdim=True)
 
 
 def own_scores(outputs: torch.Tensor, number: int, n_classes: int) -> torch.Tensor:

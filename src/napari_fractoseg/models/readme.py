@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from napari_fractoseg.models.card import (
+    CALIBRATED,
     FAMILIAR,
     FAMILIARITY,
     LEARNT_FROM_ALL,
@@ -15,7 +16,9 @@ from napari_fractoseg.models.card import (
     REHEARSED,
     ModelCard,
     entries_of,
+    is_number,
 )
+from napari_fractoseg.models.confidence import confidence_text, reliability_bins
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "painted_text", "readme_text"]
@@ -26,7 +29,6 @@ _FIGURES = {
     "mean_iou": "mean IoU",
     "fraction_error": "error of the fraction",
 }
-_LARGE = 1e15
 _WELL_PAINTED = 0.95
 """Share of the painted pixels that a model should give as they were painted."""
 _CANDIDATES = {"deep": "all weights trained", "readout": "the readout", "start": "the start"}
@@ -54,9 +56,9 @@ def kept_text(card: ModelCard) -> str:
         return _readout_text(figures)
     steps = card.lineage.plan.get("steps_done")
     best = figures.get("step")
-    if not _is_number(steps):
+    if not is_number(steps):
         return ""
-    if not _is_number(best):
+    if not is_number(best):
         return f"Kept: the weights of step {steps} of {steps}, the last one."
     if best == 0:
         return "No step was better than the start on the held-out pixels: the model is as it was."
@@ -71,7 +73,7 @@ def _best_text(compared: Mapping[str, Any]) -> str:
     said = "; ".join(
         f"{name} {_figure(figures[key])}"
         for key, name in _CANDIDATES.items()
-        if _is_number(figures.get(key))
+        if is_number(figures.get(key))
     )
     best = "The readout, learnt in seconds," if kept == "readout" else "The model as it was"
     text = f"{best} did better {judged} than longer training ({unit}: {said}): it was kept."
@@ -90,7 +92,7 @@ def painted_text(card: ModelCard) -> str:
     """
     figures = entries_of(card.metrics.get("painted"))
     right, n_images, of_images = (figures.get(k) for k in ("right", "n_images", "of_images"))
-    if not _is_number(right):
+    if not is_number(right):
         return ""
     where = "" if n_images == of_images else f" on {n_images} of {of_images} images"
     percent = math.floor(100 * float(right))
@@ -104,7 +106,7 @@ def painted_text(card: ModelCard) -> str:
 
 
 def _worst_class(classes: Mapping[str, Any]) -> str:
-    known = {name: share for name, share in classes.items() if _is_number(share)}
+    known = {name: share for name, share in classes.items() if is_number(share)}
     if len(known) < 2:
         return ""
     name = min(known, key=lambda key: known[key])
@@ -167,6 +169,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
         yield from _validation(found, kept_text(card))
     if painted := painted_text(card):
         yield from ("", _text(painted))
+    yield from _confidence(card)
     if not card.metrics:
         yield from ("", "How well it does was not measured.")
     yield from ("", "## Where it comes from", "")
@@ -183,14 +186,14 @@ def _lines(card: ModelCard) -> Iterator[str]:
 def _kept_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     """Yield the Markdown lines on what the model keeps of its training images."""
     sample = entries_of(plan.get(REHEARSED))
-    if _is_number(sample.get("places")) and _is_number(sample.get("images")):
+    if is_number(sample.get("places")) and is_number(sample.get("images")):
         yield (
             f"- Rehearsal sample: {sample['places']} places in {sample['images']} images, what the "
             f"network sees and answers there (`{REHEARSAL}`), so that what is learnt from this "
             "model in seconds does not forget them"
         )
     known = entries_of(plan.get(FAMILIAR))
-    if _is_number(known.get("images")):
+    if is_number(known.get("images")):
         yield (
             f"- Statistics of what its encoder sees in {known['images']} images "
             f"(`{FAMILIARITY}`), so that it is said which images look unlike them"
@@ -202,7 +205,7 @@ def _facets(facets: Mapping[str, Any]) -> Iterator[str]:
     quartiles = facets.get("quartiles_px")
     numbers = [facets.get(name) for name in ("median_px", "n_facets", "n_images")]
     numbers += list(quartiles) if isinstance(quartiles, list | tuple) else []
-    if len(numbers) != 5 or not all(map(_is_number, numbers)):
+    if len(numbers) != 5 or not all(map(is_number, numbers)):
         return
     median, n_facets, n_images, first, third = numbers
     yield (
@@ -230,7 +233,7 @@ def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:
     for name, row in entries_of(figures.get("classes")).items():
         entries = entries_of(row)
         pixels = entries.get("labelled_px")
-        labelled = str(pixels) if _is_number(pixels) else "-"
+        labelled = str(pixels) if is_number(pixels) else "-"
         yield f"| {_cell(name)} | {_figure(entries.get('iou'))} | {labelled} |"
     notes = figures.get("notes")
     if isinstance(notes, Iterable) and not isinstance(notes, str | Mapping) and notes:
@@ -246,12 +249,24 @@ def _table(reference: str, figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(_figure(entries_of(row).get(key)) for key in _FIGURES)} |"
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and -_LARGE < value < _LARGE  # False for NaN
+def _confidence(card: ModelCard) -> Iterator[str]:
+    """Yield the Markdown lines on what the confidence of a model is worth, with its tables."""
+    yield from ("", "## Confidence", "", _text(confidence_text(card)))
+    method = entries_of(card.metrics.get(CALIBRATED)).get("method")
+    if isinstance(method, str) and method:
+        yield from ("", _text(method))
+    for reference, bins in reliability_bins(card).items():
+        yield from ("", f"Reference: {_cell(reference)}", "")
+        yield "| confidence | mean | pixels that were right | pixels |"
+        yield "|---|--:|--:|--:|"
+        for row in bins:
+            if row["n_px"]:
+                figures = f"{row['confidence']:.3f} | {row['accuracy']:.3f} | {row['n_px']:.0f}"
+                yield f"| {row['low']:.2f} to {row['high']:.2f} | {figures} |"
 
 
 def _figure(value: object) -> str:
-    return f"{value:.3f}" if _is_number(value) else "-"
+    return f"{value:.3f}" if is_number(value) else "-"
 
 
 def _text(value: object) -> str:

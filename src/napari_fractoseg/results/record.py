@@ -83,6 +83,8 @@ class LabelRecord:
         distance that an image like the training images stays below; None if that is not known.
     unlike : str
         Sentence on what looks unlike what the model learnt; empty if nothing does.
+    temperature : float
+        Temperature of the confidence and margin beside them.
 
     Examples
     --------
@@ -116,6 +118,7 @@ class LabelRecord:
     familiarity: float | None = None
     familiarity_limit: float | None = None
     unlike: str = ""
+    temperature: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""

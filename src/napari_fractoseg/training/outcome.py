@@ -5,23 +5,35 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from napari_fractoseg.arrays import without_nan
 from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.evaluation.calibration import calibrated
 from napari_fractoseg.evaluation.confusion import Confusion
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, as_part
-from napari_fractoseg.models.card import Lineage
+from napari_fractoseg.models.card import Lineage, ModelCard
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import counted, printable
 from napari_fractoseg.training.data.sample import few_images
 from napari_fractoseg.training.data.split import Split
 
-__all__ = ["PaintedShare", "figures_of", "lineage_of", "painted_job", "validation_report"]
+__all__ = [
+    "PaintedShare",
+    "figures_of",
+    "judged_card",
+    "lineage_of",
+    "painted_job",
+    "validation_report",
+]
 
+_FEWEST_PX = 1000
+"""Held-out pixels from which on a temperature is fitted."""
 _MOST_IMAGES = 8
 """Images whose painted pixels are looked at again: on each the whole model is run."""
 
@@ -62,6 +74,66 @@ def validation_report(
         },
         "notes": list(map(printable, split.notes)),
     }
+
+
+def judged_card(
+    card: ModelCard, evaluation: Evaluation, step: int, before: Mapping[str, float], split: Split
+) -> ModelCard:
+    """Return a card with the figures on held-out pixels, and a temperature that is fitted to them.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Card of the model that was evaluated, at temperature 1.
+    evaluation : Evaluation
+        Agreement of the model with the held-out pixels, with its confidence.
+    step, before, split
+        See `validation_report`.
+    """
+    temperature, figures = _calibration(evaluation, split)
+    report = validation_report(evaluation, step, before, split)
+    card = replace(card, metrics={"validation": report})
+    return card.with_temperature(temperature, figures)
+
+
+def _calibration(evaluation: Evaluation, split: Split) -> tuple[float, dict[str, Any]]:
+    """Return a temperature that is fitted to held-out pixels, and the entry of the metrics."""
+    n_px, n_classes = evaluation.pooled.n_px, np.count_nonzero(evaluation.pooled.counts.sum(axis=1))
+    if n_px < _FEWEST_PX:
+        return 1.0, {"why": f"only {n_px} labelled pixels were held out to compare it with"}
+    if n_classes < 2:
+        return 1.0, {"why": "only one class was held out to compare it with"}
+    samples = {name: found for name, found in evaluation.samples.items() if found.n_px}
+    found = calibrated(samples)
+    before, after = found.pooled(list(samples))
+    where = _held_out_text(split)
+    judged = (
+        "Each image was judged at a temperature that was fitted to the others."
+        if found.is_nested
+        else "The error is that on these same pixels, so it is a little optimistic."
+    )
+    return found.temperature, {
+        "temperature": found.temperature,
+        "on": where,
+        "method": f"Temperature {found.temperature:g}, fitted to {where}. {judged}",
+        "ece_before": without_nan(before.ece),
+        "references": {"the labels": after.to_dict()},
+    }
+
+
+def _held_out_text(split: Split) -> str:
+    """Return what was held out in words, such as "3 held-out blocks of 2 images it learnt from"."""
+    assert split.validation is not None  # noqa: S101 - it was evaluated
+    taught = {pair.image_digest for pair in split.learn.pairs}
+    digests = {pair.image_digest for pair in split.validation.pairs}
+    parts = []
+    if whole := digests - taught:
+        parts.append(counted(len(whole), "held-out image"))
+    if cut := digests & taught:
+        n_blocks = sum(len(split.held_out.get(digest, ())) for digest in cut)
+        blocks, images = counted(n_blocks, "held-out block"), counted(len(cut), "image")
+        parts.append(f"{blocks} of {images} that it learnt from")
+    return " and ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
 from napari_fractoseg.jobs import Job, as_part
-from napari_fractoseg.models.card import LEARNT_FROM_ALL
+from napari_fractoseg.models.card import CALIBRATED, LEARNT_FROM_ALL
 from napari_fractoseg.models.change_classes import with_classes
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
@@ -29,8 +29,8 @@ from napari_fractoseg.training.distributed import Processes
 from napari_fractoseg.training.loop import FineTuned, Trainer
 from napari_fractoseg.training.outcome import (
     PaintedShare,
+    judged_card,
     painted_job,
-    validation_report,
 )
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan
@@ -172,15 +172,22 @@ class FineTuning:
             evaluation = yield from self._judged(readout, len(result.history))
             figures[_READOUT] = evaluation.pooled.mean_iou
             if figures[_READOUT] > report["mean_iou"]:
-                kept, model = _READOUT, readout
-                report = validation_report(evaluation, 0, result.before, self.split)
-        metrics = {"validation": report, "candidates": _entry(kept, "mean_iou", figures)}
+                card = judged_card(readout.card, evaluation, 0, result.before, self.split)
+                kept, model = _READOUT, SegmentationModel(card, readout.network)
+                report = card.metrics["validation"]
+        candidates = _entry(kept, "mean_iou", figures)
+        metrics = {**model.card.metrics, "validation": report, "candidates": candidates}
         if kept == _READOUT and self.everything is not None:
-            return (yield from self._learnt_from_all(result, metrics, self.everything))
+            temperature = model.card.inference.temperature
+            return (yield from self._learnt_from_all(result, metrics, self.everything, temperature))
         return self._kept(result, kept, model, metrics, readout)
 
     def _learnt_from_all(
-        self, result: FineTuned, metrics: Mapping[str, Any], everything: TrainingSet
+        self,
+        result: FineTuned,
+        metrics: Mapping[str, Any],
+        everything: TrainingSet,
+        temperature: float,
     ) -> Job[FineTuned]:
         """Keep the readout that is learnt from all labels; none of its pixels is unseen then.
 
@@ -192,10 +199,15 @@ class FineTuning:
             Figures of the readout that was learnt without the held-out pixels.
         everything : TrainingSet
             All labels.
+        temperature : float
+            Temperature of that readout, fitted to the held-out pixels.
         """
         done, total = len(result.history), self.plan.max_steps
         job = self._readout_of(everything)
         readout = yield from as_part(job, done, total, "learning from what was held out, too")
+        readout = readout.with_card(
+            inference=replace(readout.card.inference, temperature=temperature)
+        )
         share = yield from painted_job(readout, everything, self.device, done, total)
         metrics = {
             **metrics,
@@ -213,7 +225,7 @@ class FineTuning:
 
     def _judged(self, model: SegmentationModel, n_steps: int) -> Job[Evaluation]:
         assert self.split.validation is not None  # noqa: S101 - asked before
-        job = evaluate_job(model, self.split.validation, self.device)
+        job = evaluate_job(model, self.split.validation, self.device, with_confidence=True)
         return (yield from as_part(job, n_steps, self.plan.max_steps, ""))
 
     def _best_on_painted(
@@ -234,6 +246,8 @@ class FineTuning:
             "painted": shares[kept].to_dict(),
             "candidates": _entry(kept, "painted", figures),
         }
+        if kept == _START and CALIBRATED in start.card.metrics:
+            metrics[CALIBRATED] = start.card.metrics[CALIBRATED]
         return self._kept(result, kept, models[kept], metrics, readout)
 
     def _kept(

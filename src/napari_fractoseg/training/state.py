@@ -33,7 +33,7 @@ from napari_fractoseg.training.optimisers import (
     make_optimiser,
     set_learning_rate,
 )
-from napari_fractoseg.training.outcome import figures_of, lineage_of, validation_report
+from napari_fractoseg.training.outcome import figures_of, judged_card, lineage_of
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import patches_in_a_step
 
@@ -237,10 +237,14 @@ class TrainingRun:
             self.history[-1] |= figures
         return figures
 
-    def _evaluate(self, model: SegmentationModel, done: int) -> Job[Evaluation]:
+    def _evaluate(
+        self, model: SegmentationModel, done: int, *, with_confidence: bool = False
+    ) -> Job[Evaluation]:
         if self.split.validation is None:
             raise TrainingError("Nothing is held out to validate with.")
-        job = evaluate_job(model, self.split.validation, self.device)
+        job = evaluate_job(
+            model, self.split.validation, self.device, with_confidence=with_confidence
+        )
         return (yield from as_part(job, done, self.plan.max_steps, "validating"))
 
     @property
@@ -282,16 +286,15 @@ class TrainingRun:
         if self.best_weights is None:
             self.best_step = self.n_steps
         best = self.best_weights or copy.deepcopy(model.network.state_dict())
-        metrics: dict[str, Any] = {}
+        card = replace(model.card, metrics={})
         if self.split.validation is None:
             model.network.load_state_dict(best)
         else:
-            evaluation = yield from self._judge(model, best)
-            report = validation_report(evaluation, self.best_step, self.before, self.split)
-            metrics = {"validation": report}
+            found = yield from self._judge(model, best)
+            card = judged_card(card, found, self.best_step, self.before, self.split)
         plan = {**self.plan.to_dict(), "steps_done": self.n_steps}
         lineage = lineage_of(self.start, self.split, plan)
-        model.card = replace(model.card, lineage=lineage, metrics=metrics)
+        model.card = replace(card, lineage=lineage)
         model.network.to("cpu").eval().requires_grad_(True)
         return model
 
@@ -299,14 +302,14 @@ class TrainingRun:
         """Give a model the best weights, or its parent's if these do better; return its figures."""
         if not self.knows:
             model.network.load_state_dict(best)
-            return (yield from self._evaluate(model, self.n_steps))
+            return (yield from self._evaluate(model, self.n_steps, with_confidence=True))
         parent = self.start.network.state_dict()
         model.network.load_state_dict(parent)
-        before = yield from self._evaluate(model, self.n_steps)
+        before = yield from self._evaluate(model, self.n_steps, with_confidence=True)
         self.before = figures_of(before.pooled)
         if self.best_step > 0:
             model.network.load_state_dict(best)
-            after = yield from self._evaluate(model, self.n_steps)
+            after = yield from self._evaluate(model, self.n_steps, with_confidence=True)
             self.after = figures_of(after.pooled)
             if after.pooled.mean_iou >= before.pooled.mean_iou:
                 return after

@@ -306,6 +306,7 @@ def test_earlier_results_stay_as_they_are(widget, viewer, noise, qtbot):
 def test_confidence_and_margin_layers_come_when_asked_for(widget, viewer, noise, qtbot):
     viewer.add_image(noise(48, 64), name="a", scale=(2, 2))
     widget.advanced.confidence.value = widget.advanced.margin.value = True
+    assert "Not calibrated: nothing was held out" in widget.advanced.confidence.tooltip
     segment(widget, qtbot)
     confidence = viewer.layers["a · confidence"]
     assert confidence.data.min() > 1 / 3 - 1e-6

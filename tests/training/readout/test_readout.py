@@ -197,6 +197,25 @@ class TestLearning:
         assert figures["mean_iou"] > result.before["mean_iou"] + 0.2
         assert figures["mean_iou_before"] == result.before["mean_iou"]
 
+    def test_its_confidence_is_fitted_to_the_held_out_blocks(self, halves, tiny_model):
+        hot = replace(tiny_model.card.inference, temperature=3.0)
+        parent = tiny_model.with_card(inference=hot)
+        card = learn(halves[0], truth(), parent, plan={"split": "auto", "gap_px": 4}).model.card
+        figures = card.metrics["calibration"]
+        assert card.inference.temperature == figures["temperature"]
+        assert "of 1 image that it learnt from" in figures["on"]
+        plain = learn(halves[0], truth(), parent).model.card
+        assert (plain.inference.temperature, "calibration" in plain.metrics) == (1.0, False)
+
+    def test_the_temperature_of_its_parent_changes_nothing(self, halves, tiny_model):
+        hot = replace(tiny_model.card.inference, temperature=3.0)
+        one, other = (
+            learn(*halves, start).model
+            for start in (tiny_model, tiny_model.with_card(inference=hot))
+        )
+        for a, b in zip(one.network.sum_of(), other.network.sum_of(), strict=True):
+            torch.testing.assert_close(a, b)
+
     def test_its_parent_is_judged_as_it_segments(self, halves, tiny_model):
         flips = replace(tiny_model.card.inference, flips=True)
         parent = tiny_model.with_card(inference=flips)

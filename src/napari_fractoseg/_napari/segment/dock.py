@@ -46,6 +46,7 @@ from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import FractosegError, ImageError
+from napari_fractoseg.models.confidence import confidence_text
 from napari_fractoseg.models.registry import ModelEntry
 from napari_fractoseg.tiling import Box
 
@@ -187,6 +188,7 @@ class SegmentWidget(Dock):
         entry = self.model.entry
         if entry is not None and entry != self._preset_for:  # models are looked for now and then
             self.advanced.flips.value = entry.card.inference.flips
+            self.advanced.tell_confidence(confidence_text(entry.card))
             self._preset_for = entry
         self.controls.choice_changed()
         self._update_legend()

@@ -11,11 +11,13 @@ from superqt import QCollapsible
 
 from napari_fractoseg._napari.segment.trial_row import TrialRow
 from napari_fractoseg._napari.widgets.options import choice_of, tick_of
+from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.classes import PALETTES
 from napari_fractoseg.inference.magnification import AUTO, NONE
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.models.image_scale import SCALES
+from napari_fractoseg.options import option_field
 
 __all__ = ["AdvancedOptions"]
 
@@ -70,6 +72,11 @@ class AdvancedOptions(QCollapsible):
     @Slot(float)
     def _take_scale(self, factor: float) -> None:
         self.scale.value = NONE if factor == 1 else f"{factor:g}"
+
+    def tell_confidence(self, text: str) -> None:
+        """Say in the tooltip of the confidence layer what a model's confidence is worth."""
+        described = option_field(SegmentSettings, "confidence").description
+        self.confidence.tooltip = plain_text(f"{described} {text}")
 
     @property
     def uncertainties(self) -> tuple[str, ...]:

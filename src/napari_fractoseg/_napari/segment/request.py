@@ -285,6 +285,7 @@ class Segmentation:
             pixel_size=known_size(request.image.pixel_size),
             scale_factor=float(request.seen.scale),
             **record_entries(self.familiarity, request.image.shape[:-2]),
+            temperature=request.model.card.inference.temperature,
         )
 
     def _extent(self) -> Any:

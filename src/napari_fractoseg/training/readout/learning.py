@@ -149,7 +149,7 @@ def as_model(
         Its own sample (`inherited`).
     """
     inference = dataclasses.replace(reader.inference, combine="sum")
-    card = dataclasses.replace(start.card, scheme=scheme, inference=inference)
+    card = dataclasses.replace(start.card.uncalibrated(), scheme=scheme, inference=inference)
     model = SegmentationModel(card, reader.network_of(weights))
     return model if rehearsal is None else model.with_rehearsal(rehearsal)
 

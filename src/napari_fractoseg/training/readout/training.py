@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.errors import FractosegError, ModelError, translated
@@ -16,7 +15,7 @@ from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.loop import FineTuned
-from napari_fractoseg.training.outcome import figures_of, lineage_of, validation_report
+from napari_fractoseg.training.outcome import figures_of, judged_card, lineage_of
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.readout.cost import KeepingCost
 from napari_fractoseg.training.readout.learning import knows_all, learn_readout
@@ -77,20 +76,21 @@ def train_readout(
     job = learn_readout(start, split.learn, choices, device, renamed, costs.append)
     model = yield from as_part(job, 0, 100, "", span=_LEARNT)
     before: dict[str, float] = {}
-    metrics: dict[str, Any] = {}
+    card = replace(model.card, metrics={})
     if split.validation is not None:
         evaluation = yield from _judged(model, split.validation, device, _LEARNT)
         if not renamed and knows_all(start.card.scheme, split.validation):
             parent = yield from _judged(start, split.validation, device, _LEARNT + _JUDGED)
             before = figures_of(parent.pooled)
-        metrics = {"validation": validation_report(evaluation, 1, before, split)}
+        card = judged_card(card, evaluation, 1, before, split)
     yield Progress(100, 100, "judged")
     recorded = {**plan.to_dict(), "steps_done": 1, "readout": dataclasses.asdict(choices)}
     result = model.with_card(
         name=name,
         description=readout_text(start.card, split.learn),
+        inference=card.inference,
         lineage=lineage_of(start, split, recorded),
-        metrics=metrics,
+        metrics=card.metrics,
     )
     if model.rehearsal is not None:
         result = result.with_rehearsal(model.rehearsal)
@@ -101,7 +101,7 @@ def train_readout(
 def _judged(
     model: SegmentationModel, by: TrainingSet, device: Device | None, done: int
 ) -> Job[Evaluation]:
-    job = evaluate_job(model, by, device)
+    job = evaluate_job(model, by, device, with_confidence=True)
     return (yield from as_part(job, done, 100, "judging", span=_JUDGED))
 
 
