@@ -192,8 +192,8 @@ class TestMeasured:
             drain(measure_files_job([task.labels_path], facets=FacetSettings(min_area_px=1)))
             for task in (done[0][0], cut)
         )
-        assert expected.facets.n_at_border > 0
-        assert found.facets.n_at_border == expected.facets.n_at_border
+        assert expected.facets.n_border > 0
+        assert found.facets.n_border == expected.facets.n_border
         assert found.facets.n_facets == expected.facets.n_facets
         lengths = [f.boundary.drop(columns=["image"]) for f in (found, expected)]
         np.testing.assert_array_equal(*(each.select_dtypes("number") for each in lengths))
@@ -241,3 +241,25 @@ def test_a_mask_of_any_shape_is_read_back(tmp_path):
     for index in ((0,), (1,)):
         np.testing.assert_array_equal(found.of_plane(index), area.of_plane(index))
     assert (found.bands, found.source) == (area.bands, "by hand")
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("zeiss_rsciio_512.tif", 350),
+        ("fei_helios_navcam_blank.tif", 512),
+        ("jeol_8530f_databar.tif", 960),
+        ("phenom_embedded_in_elid.tif", None),
+    ],
+)
+def test_files_of_microscopes(shared_data, model, tmp_path, name, first):
+    (task,), report = segment(
+        [shared_data / "sem_files" / name], tmp_path, model, tile_px=None, flips=False
+    )
+    labels = tifffile.imread(task.labels_path)
+    rows = [] if first is None else [[first, len(labels)]]
+    assert entry_of(report)["excluded"]["rows"] == rows
+    assert not labels[first or len(labels) :].any()
+    if "blank" not in name and first:
+        assert labels[:first].all()

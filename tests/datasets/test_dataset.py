@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import tifffile
 
+import sem_files as made
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_training_sets
 from napari_fractoseg.datasets.sources import read_training_set, read_training_sets
+from napari_fractoseg.datasets.supervision import Corrections, painted_pairs
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, ImageError, TrainingError
-from napari_fractoseg.images import Micrograph
+from napari_fractoseg.images import ExcludedArea, Micrograph, MicrographStack
 from napari_fractoseg.results.label_writer import ZarrLabels
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 from napari_fractoseg.results.tiff import write_tiff
@@ -266,6 +268,47 @@ def test_stacks_are_refused(folders):
         read_training_set(images, labels)
     with pytest.raises(ImageError, match="not a folder"):
         read_training_set(images / "nowhere", labels)
+
+
+class TestInfoBar:
+    """Labels in the info bar of an image do not teach, and nobody sees it."""
+
+    @pytest.fixture
+    def sources(self, tmp_path):
+        images, labels = tmp_path / "images", tmp_path / "labels"
+        images.mkdir()
+        labels.mkdir()
+        made.write_tiff(images / "a.tif", {made.FEI: made.FEI_TEXT}, shape=(36, 40))
+        iio.imwrite(labels / "a.png", np.ones((36, 40), np.uint8))
+        return images, labels
+
+    def test_it_is_found_in_the_file_and_said(self, sources):
+        found = read_training_set(*sources, unlabelled_as="background")
+        assert found.pixel_counts()["intergranular"] == 30 * 40
+        assert found.pixel_counts()["background"] == 0
+        (pair,) = found.pairs
+        whole = tifffile.imread(sources[0] / "a.tif")
+        np.testing.assert_array_equal(
+            pair.image.data, np.pad(whole[:30], ((0, 6), (0, 0)), mode="reflect")
+        )
+        assert found.notes == ("labels: info bar of 1 image left out: a.tif",)
+
+    def test_rows_may_be_given_or_none(self, sources):
+        for choice, rows in (("none", 36), ("10", 26), ("0:4", 32)):
+            found = read_training_sets([sources[0]], [sources[1]], exclude_bar=choice)
+            assert found.pixel_counts()["intergranular"] == rows * 40
+
+    def test_a_mask_of_a_stack_is_that_of_its_plane(self):
+        mask = np.zeros((2, 6, 8), bool)
+        mask[1, :2] = True
+        stack = MicrographStack(
+            np.stack([IMAGE, IMAGE]), excluded=ExcludedArea((2, 6, 8), (), mask)
+        )
+        labels = Corrections(np.ones((2, 6, 8), np.uint8))
+        counts = [
+            np.count_nonzero(pair.labels) for pair in painted_pairs(stack, labels, DEFAULT_SCHEME)
+        ]
+        assert counts == [48, 32]
 
 
 def test_one_class_cannot_be_learnt():

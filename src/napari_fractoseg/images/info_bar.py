@@ -142,11 +142,13 @@ def _height(band: npt.NDArray[np.float64], n_rows: int) -> int:
     """Return the rows of a bar at the edge of an image of `n_rows` rows; 0 if there is none."""
     if len(band) < _FEWEST_ROWS or band.shape[1] < _FEWEST_ROWS:
         return 0
+    outer = band[:_FEWEST_ROWS]
+    is_near = np.abs(outer - np.median(outer, axis=1)[:, None]) <= _WIDEST
+    edge = np.flatnonzero(is_near.mean(axis=1) >= _CLEAN)
+    if not edge.size or edge[0] > _EDGE_ROWS:  # as of most images: the rest is not looked at
+        return 0
     middle = np.median(band, axis=1)
     away = np.abs(band - middle[:, None])
-    edge = np.flatnonzero((away[:_FEWEST_ROWS] <= _WIDEST).mean(axis=1) >= _CLEAN)
-    if not edge.size or edge[0] > _EDGE_ROWS:
-        return 0
     first, ground = int(edge[0]), float(np.median(middle[edge]))
     tolerance = float(np.clip(_NOISE * away[edge].mean(), _LEAST, _WIDEST))
     on_ground = np.abs(band - ground) <= tolerance
@@ -205,11 +207,10 @@ def _has_text(
 
 def _has_micron_bar(band: npt.NDArray[np.float64]) -> bool:
     """Whether there is an exact white rectangle with a dark outline, as wide as a micron bar."""
-    if np.unique(band).size < _FEWEST_LEVELS:  # labels, or a drawing
-        return False
     white = band >= 1.0
     least = max(int(_MARK_PART * band.shape[1]), _FEWEST_ROWS)
-    spans = [_longest_run(row) for row in white]
+    counts = white.sum(axis=1)
+    spans = [_longest_run(white[k]) if counts[k] >= least else (0, 0) for k in range(len(band))]
     for number, (start, stop) in enumerate(spans):
         if stop - start < least or (number and spans[number - 1] == (start, stop)):
             continue
@@ -219,7 +220,7 @@ def _has_micron_bar(band: npt.NDArray[np.float64]) -> bool:
         if 2 <= end - number <= least // 3 and number > 0 and end < len(spans):
             outline = np.concatenate([band[number - 1, start:stop], band[end, start:stop]])
             if (outline <= _WIDEST).mean() >= _CLEAN / 2:
-                return True
+                return np.unique(band).size >= _FEWEST_LEVELS  # else labels, or a drawing
     return False
 
 

@@ -363,6 +363,8 @@ def segment(
     stack = image if isinstance(image, MicrographStack) else _stack_of(image, rgb)
     if exclude is not None:
         stack = _excluding(stack, exclude)
+    if not isinstance(image, MicrographStack):
+        _refuse_damaged(stack)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
     predictor = Predictor(model, choose_device(device), with_confidence=confidence)
@@ -386,11 +388,15 @@ def _excluding(stack: MicrographStack, exclude: Any) -> MicrographStack:
 
 
 def _stack_of(image: Any, rgb: bool | None) -> MicrographStack:
-    """Return an array as a stack; planes in memory that cannot be used are refused at once."""
+    """Return an array as a stack."""
     lazy = hasattr(image, "shape") and hasattr(image, "dtype")
     data = image if lazy else np.asarray(image)
-    stack = MicrographStack(data, rgb=has_colours(tuple(data.shape), rgb))
-    if isinstance(data, np.ndarray):
+    return MicrographStack(data, rgb=has_colours(tuple(data.shape), rgb))
+
+
+def _refuse_damaged(stack: MicrographStack) -> None:
+    """Refuse planes in memory that cannot be used, at once."""
+    if isinstance(stack.data, np.ndarray):
         for index in stack.indices():
-            stack.plane(index)
-    return stack
+            if stack.excluded is None or not stack.excluded.of_plane(index).is_all:
+                stack.plane(index)

@@ -45,9 +45,10 @@ def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
     record = read_record(path)
     if record is None or not record.excluded:
         return None
-    mask = None
-    if record.excluded.get("has_mask") and path.is_dir():
-        mask = ZarrPixels(open_array(path / _GROUP / EXCLUDED, "0"), path)
+    folder = path / _GROUP / EXCLUDED
+    mask = None  # a TIFF has none, but its labels are 0 there
+    if record.excluded.get("has_mask") and folder.is_dir():
+        mask = ZarrPixels(open_array(folder, "0"), path)
     try:
         return ExcludedArea.from_dict(record.excluded, shape, mask)
     except (ImageError, TypeError, ValueError) as error:

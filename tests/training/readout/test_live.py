@@ -1,10 +1,12 @@
 """A readout that follows what somebody paints, region by region."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
-from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images import ExcludedArea, MicrographStack
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.tiling import Box
@@ -117,6 +119,41 @@ class TestLiveReadout:
         drain(live.read_job(second))
         assert live.n_bytes == features.n_bytes
         assert drain(live.read_job(first)) is not features
+
+
+class TestExcluded:
+    """What an area shows that is excluded is neither learnt nor labelled."""
+
+    BAR = 75
+
+    def changed(self, stack, fill):
+        data = stack.data.copy()
+        data[:, self.BAR :] = fill
+        data[0, :8, :30] = fill
+        mask = np.zeros(data.shape, bool)
+        mask[0, :8, :30] = True
+        area = ExcludedArea(data.shape, ((self.BAR, 96),), mask)
+        return replace(stack, data=data, excluded=area)
+
+    def found(self, model, image, strokes):
+        live = LiveReadout(model, image, ReadoutPlan(n_components=8), choose_device("cpu"))
+        upper, lower = Region((0,), Box(0, 80, 0, 160)), Region((0,), Box(80, 96, 0, 160))
+        changed = {r: RegionLabels(strokes[r.box.slices]) for r in (upper, lower)}
+        learnt = drain(live.learn_job(changed, OTHER))
+        return learnt, labelled(live, learnt, upper, lower), upper
+
+    def test_nothing_there_changes_what_is_learnt_or_labelled(self, shallow_model, stack):
+        strokes = painted(1, 2)
+        learnt, labels, upper = self.found(shallow_model, self.changed(stack, 0), strokes)
+        strokes[78:, :] = 1  # in the bar
+        again, other, _ = self.found(shallow_model, self.changed(stack, 255), strokes)
+        np.testing.assert_array_equal(learnt.weights, again.weights)
+        assert list(labels) == list(other) == [upper]  # nothing is said of the bar's region
+        np.testing.assert_array_equal(labels[upper], other[upper])
+        assert np.mean(labels[upper][10 : self.BAR] == truth()[10 : self.BAR]) > 0.9
+        assert not labels[upper][self.BAR :].any()
+        assert not labels[upper][:8, :30].any()
+        assert labels[upper][:8, 30:].all()
 
 
 class TestRegions:
