@@ -178,7 +178,7 @@ class TestRun:
     def test_an_error_of_another_library_is_a_row_with_its_traceback(
         self, folder, settings, tmp_path, monkeypatch
     ):
-        def broken(*_):
+        def broken(*_, **__):
             raise RuntimeError("disk on fire")
 
         monkeypatch.setattr("napari_fractoseg.batch.running.class_fractions", broken)
