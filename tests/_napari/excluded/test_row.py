@@ -79,6 +79,7 @@ def test_an_area_can_be_drawn_on_an_image_without_a_bar(segment_dock, surface, q
     dock.viewer.add_image(surface, name="s17")
     dock.info_bar.other_button.click()
     assert dock.info_bar.line.text() == "Nothing yet: paint it on the layer."
+    assert dock.info_bar.title.text() == "Area"
     helper = dock.viewer.layers["s17 · excluded"]
     helper.brush_size = 10
     helper.paint((50, 60), 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import Signal, Slot
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.excluded.areas import areas_of
 from napari_fractoseg._napari.widgets.controls import in_a_row, small_button
@@ -57,6 +57,7 @@ class InfoBarRow(QWidget):
         self._areas = areas_of(viewer)
         self._image: Image | None = None
         self._form: QFormLayout | None = None
+        self.title = QLabel("Info bar")
         self.tick = QCheckBox("leave out")
         self.tick.setToolTip(_HINT)
         self.edit_button = QPushButton(_EDIT)
@@ -77,7 +78,7 @@ class InfoBarRow(QWidget):
 
     def add_to(self, form: QFormLayout) -> None:
         """Add the row to a form."""
-        form.addRow("Info bar", self)
+        form.addRow(self.title, self)
         self._form = form
         self._show()
 
@@ -119,6 +120,8 @@ class InfoBarRow(QWidget):
         has_layer = image is not None and self._areas.layer(image) is not None
         has_area = has_layer or (bar is not None and bar.rows is not None)
         is_over = bar is not None and bar.is_over_image
+        has_bar = is_over or (bar is not None and bar.rows is not None)
+        self.title.setText("Info bar" if has_bar else "Area")
         if image is not None and bar is not None:
             self.tick.setChecked(self._areas.is_left_out(image))
             self.line.setText(self._text(image, bar.why, has_area=has_area, has_layer=has_layer))
