@@ -45,6 +45,12 @@ def brought_back(labels: Labels, shape: tuple[int, ...]) -> Labels:
     return np.asarray(picture)
 
 
+def middle_of(image: npt.NDArray[np.uint8], edge: int | None) -> npt.NDArray[np.uint8]:
+    """Return the middle of an image, or all of it."""
+    row, column = (0, 0) if edge is None else (max(n - edge, 0) // 2 for n in image.shape)
+    return image[row : image.shape[0] - row, column : image.shape[1] - column]
+
+
 def segmented(model: SegmentationModel, image: npt.NDArray[np.uint8], scale: float) -> Labels:
     """Return the labels of an image that is seen at a scale."""
     predictor = Predictor(model.at_scale(scale), choose_device("cpu"))
@@ -58,6 +64,7 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--factors", type=float, nargs="+", default=[0.25, 0.5, 2.0])
     parser.add_argument("--images", nargs="*", help="names of the images (default: all)")
+    parser.add_argument("--crop", type=int, help="edge in pixels of the middle that is taken")
     options = parser.parse_args()
     model = load_model(options.model)
     agreement: dict[tuple[float, bool], list[float]] = {}
@@ -65,14 +72,17 @@ def main() -> None:
     for path in sorted((options.data / "images").glob("*.png")):
         if options.images and path.stem not in options.images:
             continue
-        image, labelled = iio.imread(path), options.data / "published" / path.name
-        reference = iio.imread(labelled) if labelled.exists() else None
+        labelled = options.data / "published" / path.name
+        image = middle_of(iio.imread(path), options.crop)
+        reference = middle_of(iio.imread(labelled), options.crop) if labelled.exists() else None
         as_it_is = segmented(model, image, 1.0)
         for factor in (1.0, *options.factors):
             seen = resampled(image, factor)
             for guarded in (False, True) if factor != 1 else (False,):
-                found = segmented(model, seen, factor if guarded else 1.0)
-                labels = brought_back(found, image.shape)
+                labels = as_it_is
+                if factor != 1:
+                    found = segmented(model, seen, factor if guarded else 1.0)
+                    labels = brought_back(found, image.shape)
                 same = Confusion.of(as_it_is, labels, DEFAULT_SCHEME)
                 agreement.setdefault((factor, guarded), []).append(same.agreement)
                 text = f"{same.agreement:.4f} {same.mode_agreement:.4f}"
