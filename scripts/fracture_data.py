@@ -45,6 +45,11 @@ FOLDS = {
 """Four folds grouped by specimen: images of one specimen are never on both sides."""
 
 
+def specimen_of(name: str) -> str:
+    """Return the specimen that an image shows: ``s4`` for ``s4_11``."""
+    return name.partition("_")[0]
+
+
 def shared_fracture() -> Path:
     """Return the folder of the shared fracture images."""
     root = os.environ.get("FRACTOSEG_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")

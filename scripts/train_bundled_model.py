@@ -11,8 +11,9 @@ is used again.
 
     python scripts/train_bundled_model.py build --rehearsal-only
 
-makes the rehearsal sample of the model that is there, from the prepared images; the
-weights stay as they are, to the byte.
+makes the rehearsal sample of the model that is there, from the prepared images, and
+``--familiarity-only`` the statistics of what it sees in them; the weights stay as they
+are, to the byte.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from imagenet_encoder import SHA256, imagenet_start
 
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.card import CARD, README, REHEARSAL
+from napari_fractoseg.models.card import CARD, FAMILIARITY, README, REHEARSAL
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.readme import readme_text
+from napari_fractoseg.training.familiarity import familiarity_job
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 from napari_fractoseg.training.readout.rehearsal import rehearsal_job
@@ -130,12 +132,31 @@ def add_rehearsal(data: Path, device: str) -> None:
     (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
 
 
+def with_statistics(model: SegmentationModel, data: Path, device: str) -> SegmentationModel:
+    """Return a model with statistics of all real images; those of a specimen are one group."""
+    taught = read_training_set(data / "images", data / "polygons")
+    job = familiarity_job(model, taught, choose_device(device), fracture_data.specimen_of)
+    return model.with_familiarity(drain(job, lambda p: print(p.message, flush=True)))
+
+
+def add_familiarity(data: Path, device: str) -> None:
+    """Write statistics into the folder of the bundled model, and what tells of them."""
+    model = with_statistics(SegmentationModel.load(MODEL), data, device)
+    if model.familiarity is not None:
+        model.familiarity.write(MODEL, model.digest)
+        (MODEL / FAMILIARITY).chmod(0o644)
+        print(f"{model.familiarity.n_images} images, limit {model.familiarity.limits[-1]:.3f}")
+    (MODEL / CARD).write_text(model.card.to_json(), encoding="utf-8")
+    (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=Path, help="folder for data and intermediate results")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--rehearsal-only", action="store_true", help="of the model that is there")
+    parser.add_argument("--familiarity-only", action="store_true", help="of the model there")
     options = parser.parse_args()
     config = json.loads(CONFIG.read_text())
     data, folds, start = (options.build / name for name in ("data", "folds", "start"))
@@ -144,6 +165,9 @@ def main() -> None:
         fracture_data.prepare_synthetic(data, config["n_synthetic"])
     if options.rehearsal_only:
         add_rehearsal(data, options.device)
+        return
+    if options.familiarity_only:
+        add_familiarity(data, options.device)
         return
     if not start.exists():
         imagenet_start(**config["start"]).save(start)
@@ -180,7 +204,8 @@ def main() -> None:
         inference=inference,
         metrics=metrics,
     )
-    with_sample(model, data, options.device).save(MODEL, half=True)
+    model = with_sample(model, data, options.device)
+    with_statistics(model, data, options.device).save(MODEL, half=True)
     shutil.copy(ENCODER_LICENCE, MODEL)
     print(json.dumps(report["summary"][CHOICE], indent=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from napari_fractoseg.errors import OutOfMemoryError
 from napari_fractoseg.images import ChunkWatch, GreyRange, Micrograph, MicrographStack, has_colours
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
+from napari_fractoseg.inference.familiarity import Familiar, FamiliarityReader
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
 from napari_fractoseg.inference.precision import Precision
@@ -60,6 +62,8 @@ class Predictor:
     precision : {"auto", "single", "half"}
         Floating-point precision of the network; ``auto`` is half on CUDA devices if the model
         gives the same probabilities there, see `Precision`.
+    with_familiarity : bool
+        Whether to also look how familiar each plane is to the model, if it can tell that.
     """
 
     def __init__(
@@ -74,12 +78,14 @@ class Predictor:
         flips: bool | None = None,
         max_bytes: float | None = None,
         precision: Precision = "auto",
+        with_familiarity: bool = False,
     ) -> None:
         self.model = model = model.with_flips(flips)
         self.engine = Engine(
             model, device or choose_device(), tile_px, batch_size, max_bytes, precision
         )
         self.with_confidence, self.with_margin = with_confidence, with_margin
+        self.with_familiarity = with_familiarity
 
     @property
     def tiler(self) -> Tiler:
@@ -128,7 +134,32 @@ class Predictor:
             record.left_out,
             tuple(record.notes),
             record.is_partial,
+            record.familiarity,
         )
+
+    def familiar_job(self, plane: Micrograph) -> Job[Familiar | None]:
+        """Tell how familiar a plane is to the model; None if that is not wanted or not known.
+
+        Parameters
+        ----------
+        plane : Micrograph
+            Plane with its grey range.
+
+        Yields
+        ------
+        Progress
+            Before each crop.
+        """
+        if self._familiarity is None:
+            return None
+        return (yield from self._familiarity.job(plane))
+
+    @functools.cached_property
+    def _familiarity(self) -> FamiliarityReader | None:
+        known = self.model.familiarity
+        if not self.with_familiarity or known is None or not known.is_enough:
+            return None
+        return FamiliarityReader(self.model, self.engine.device)
 
     def expect(self, image: MicrographStack) -> None:
         """Prepare for an image whose parts will be segmented in separate runs.
@@ -236,6 +267,11 @@ class Predictor:
                     )
                     job = self._plane_job(run, record)
                     yield from as_part(job, steps * number, total, text, span=steps)
+                    if within is None:
+                        looking = self.familiar_job(plane)
+                        found = yield from as_part(looking, steps * (number + 1), total, text)
+                        if found is not None:
+                            record.familiarity[index] = found
                     write_behind.note(partial(record.finished.append, index))
                 else:
                     record.left_out[index] = plane

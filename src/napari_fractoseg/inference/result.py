@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import ChunkWatch, MicrographStack
+from napari_fractoseg.results.familiar import Familiar
 
 __all__ = [
     "CONFIDENCE",
@@ -57,6 +58,8 @@ class RunRecord:
         Sentences for the user, such as that memory ran out.
     is_partial : bool
         Whether chunks of the image were not there (`ChunkWatch`), so that labels may be wrong.
+    familiarity : dict of tuple of int to Familiar
+        Index -> how familiar the plane is to the model, where that was looked at.
     """
 
     n_tiles: int = 0
@@ -64,6 +67,7 @@ class RunRecord:
     left_out: dict[tuple[int, ...], LeftOut] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     is_partial: bool = False
+    familiarity: dict[tuple[int, ...], Familiar] = field(default_factory=dict)
 
     def take_notes(self, image: MicrographStack, watch: ChunkWatch) -> None:
         """Add what is to be said of the image that was read: what is not read, what was not there.
@@ -119,6 +123,8 @@ class Prediction:
         Sentences for the user, such as that memory ran out.
     is_partial : bool
         Whether chunks of the image were not there, so that labels may be wrong; the notes say it.
+    familiarity : mapping of tuple of int to Familiar
+        Index -> how familiar the plane is to the model; empty if it does not say that.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -128,3 +134,4 @@ class Prediction:
     left_out: Mapping[tuple[int, ...], LeftOut] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     is_partial: bool = False
+    familiarity: Mapping[tuple[int, ...], Familiar] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from napari_fractoseg.files import draft_folder, draft_of, file_sha256, writing
 from napari_fractoseg.models.card import (
     CARD,
     CONFIG,
+    FAMILIARITY,
     HASHES,
     LICENCE,
     README,
@@ -195,8 +196,8 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     if not is_model_file(name) and name not in (LICENCE, HASHES):
         raise ModelError(
             f"{path} holds {name!r:.200}, which does not belong to a model. Only the files "
-            f"{', '.join((CARD, CONFIG, WEIGHTS, README, REHEARSAL))} and licences are taken, at "
-            "the top of the zip file."
+            f"{', '.join((CARD, CONFIG, WEIGHTS, README, REHEARSAL, FAMILIARITY))} and licences "
+            "are taken, at the top of the zip file."
         )
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         raise ModelError(f"{path}: {name} is a link or device. Export the model again.")

@@ -27,6 +27,8 @@ from napari_fractoseg.models.limits import LibraryName, Reductions
 __all__ = [
     "CARD",
     "CONFIG",
+    "FAMILIAR",
+    "FAMILIARITY",
     "HASHES",
     "LICENCE",
     "README",
@@ -44,10 +46,12 @@ __all__ = [
 CARD, CONFIG, WEIGHTS = "card.json", "config.json", "model.safetensors"
 """Names of the files that a model folder must have."""
 README = "README.md"
-REHEARSAL = "rehearsal.safetensors"
+REHEARSAL, FAMILIARITY = "rehearsal.safetensors", "familiarity.safetensors"
 """Files that a model folder may have beside them."""
 REHEARSED = "rehearsal"
 """Entry of the lineage's plan on the rehearsal sample: numbers of ``places`` and ``images``."""
+FAMILIAR = "familiarity"
+"""Entry of the lineage's plan on the statistics of the training images: number of ``images``."""
 LICENCE, HASHES = "LICENCE.txt", "hashes.json"
 """Files that an exported model has beside those of the folder."""
 _OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)", re.ASCII)
@@ -225,5 +229,5 @@ def entries_of(value: object) -> Mapping[str, Any]:
 
 def is_model_file(name: str) -> bool:
     """Whether a name is that of a file of a model folder; names with folders never are."""
-    known = (CARD, CONFIG, WEIGHTS, README, REHEARSAL)
+    known = (CARD, CONFIG, WEIGHTS, README, REHEARSAL, FAMILIARITY)
     return name in known or (name != LICENCE and _OTHER_LICENCE.fullmatch(name) is not None)

@@ -71,6 +71,7 @@ def with_classes(
     result = SegmentationModel(
         replace(model.card, scheme=scheme), model.network, model.digest, known_channels=known
     )
+    result.familiarity = model.familiarity  # the encoder stays
     if origin == {channel: channel for channel in range(len(before))} and len(scheme) == len(
         before
     ):

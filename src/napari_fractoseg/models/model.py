@@ -19,7 +19,16 @@ from napari_fractoseg.errors import ImageError, ModelError, OutputError, transla
 from napari_fractoseg.files import draft_folder, file_sha256
 from napari_fractoseg.jobs import Job, Progress, as_part, drain
 from napari_fractoseg.models import DEFAULT_MODEL
-from napari_fractoseg.models.card import CARD, CONFIG, README, REHEARSED, WEIGHTS, ModelCard
+from napari_fractoseg.models.card import (
+    CARD,
+    CONFIG,
+    FAMILIAR,
+    README,
+    REHEARSED,
+    WEIGHTS,
+    ModelCard,
+)
+from napari_fractoseg.models.familiarity import Familiarity
 from napari_fractoseg.models.network import build_network, config_of, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model, sweep_models
@@ -80,6 +89,8 @@ class SegmentationModel:
 
     Attributes
     ----------
+    familiarity : Familiarity or None
+        Statistics of what its encoder saw in its training images; None if it has none.
     notes : tuple of str
         Sentences on what in its folder cannot be used, without which it segments all the same.
 
@@ -101,6 +112,7 @@ class SegmentationModel:
     ) -> None:
         self.card, self.network, self.digest = card, network, digest
         self.known_channels, self.rehearsal = known_channels, rehearsal
+        self.familiarity: Familiarity | None = None
         self.notes: tuple[str, ...] = ()
 
     @classmethod
@@ -131,7 +143,8 @@ class SegmentationModel:
         ----------
         folder : Path or str
             Folder with ``card.json``, ``config.json`` and ``model.safetensors``, and perhaps
-            ``rehearsal.safetensors``: if that is damaged, `notes` say so.
+            ``rehearsal.safetensors`` and ``familiarity.safetensors``: if these are damaged,
+            `notes` say so.
 
         Raises
         ------
@@ -153,6 +166,11 @@ class SegmentationModel:
             model.rehearsal = Rehearsal.read(folder, digest, network, len(card.scheme))
         except ModelError as error:  # what segments is whole
             model.notes = (f"{error} Until then, what is learnt from it may forget other images.",)
+        try:
+            model.familiarity = Familiarity.read(folder, digest, network)
+        except ModelError as error:
+            text = f"{error} Until then, nothing is said of images that it does not know."
+            model.notes = (*model.notes, text)
         return model
 
     def save(self, folder: Path | str, *, half: bool = False) -> Path:
@@ -193,6 +211,8 @@ class SegmentationModel:
             save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
             if self.rehearsal is not None:
                 self.rehearsal.write(draft, file_sha256(draft / WEIGHTS))
+            if self.familiarity is not None:
+                self.familiarity.write(draft, file_sha256(draft / WEIGHTS))
             (draft / CARD).write_text(self.card.to_json(), encoding="utf-8")
             (draft / README).write_text(readme_text(self.card), encoding="utf-8")
         self.digest = file_sha256(folder / WEIGHTS)
@@ -233,7 +253,7 @@ class SegmentationModel:
             self.known_channels,
             self.rehearsal,
         )
-        result.notes = self.notes
+        result.familiarity, result.notes = self.familiarity, self.notes
         return result
 
     def with_rehearsal(self, rehearsal: Rehearsal) -> SegmentationModel:
@@ -242,6 +262,13 @@ class SegmentationModel:
         plan = {**self.card.lineage.plan, REHEARSED: sample}
         result = self.with_card(lineage=replace(self.card.lineage, plan=plan))
         result.rehearsal = rehearsal
+        return result
+
+    def with_familiarity(self, familiarity: Familiarity) -> SegmentationModel:
+        """Return a model of the same network with statistics of its images, told on its card."""
+        plan = {**self.card.lineage.plan, FAMILIAR: {"images": familiarity.n_images}}
+        result = self.with_card(lineage=replace(self.card.lineage, plan=plan))
+        result.familiarity = familiarity
         return result
 
     def with_flips(self, flips: bool | None) -> SegmentationModel:

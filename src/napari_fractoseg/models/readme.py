@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
-from napari_fractoseg.models.card import REHEARSAL, REHEARSED, ModelCard, entries_of
+from napari_fractoseg.models.card import (
+    FAMILIAR,
+    FAMILIARITY,
+    REHEARSAL,
+    REHEARSED,
+    ModelCard,
+    entries_of,
+)
 from napari_fractoseg.text import printable
 
 __all__ = ["kept_text", "painted_text", "readme_text"]
@@ -161,14 +168,25 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield f"- Made: {_cell(card.lineage.created or 'not stated')}"
     if card.lineage.parent:
         yield f"- Fine-tuned from the model with hash {_cell(card.lineage.parent[:12])}"
-    sample = entries_of(card.lineage.plan.get(REHEARSED))
+    yield from _kept_lines(card.lineage.plan)
+    yield f"- Licence: {_cell(card.licence or 'not stated')}"
+
+
+def _kept_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the Markdown lines on what the model keeps of its training images."""
+    sample = entries_of(plan.get(REHEARSED))
     if _is_number(sample.get("places")) and _is_number(sample.get("images")):
         yield (
             f"- Rehearsal sample: {sample['places']} places in {sample['images']} images, what the "
             f"network sees and answers there (`{REHEARSAL}`), so that what is learnt from this "
             "model in seconds does not forget them"
         )
-    yield f"- Licence: {_cell(card.licence or 'not stated')}"
+    known = entries_of(plan.get(FAMILIAR))
+    if _is_number(known.get("images")):
+        yield (
+            f"- Statistics of what its encoder sees in {known['images']} images "
+            f"(`{FAMILIARITY}`), so that it is said which images look unlike them"
+        )
 
 
 def _validation(figures: Mapping[str, Any], kept: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "READOUT",
     "ReadoutNetwork",
     "ReadoutShape",
+    "encoded",
     "network_below",
     "on_grid",
     "seen",
@@ -80,14 +81,26 @@ def seen(network: nn.Module, inputs: torch.Tensor) -> list[torch.Tensor]:
         network's own classes.
     """
     parts = cast(Mapping[str, Any], network._modules)
-    found = parts["encoder"](inputs)
-    # Transformers of smp's DPT give tokens beside the features.
-    stages, *more = found if isinstance(found, tuple) else (found,)
+    stages, *more = _encoded(network, inputs)
     decoded = parts["decoder"](stages, *more)
     answer = parts["segmentation_head"](decoded).log_softmax(dim=1)
-    # The first "stage" of most encoders is the image itself; some have an empty one.
-    own = [stage for stage in stages if stage.shape[1] > 1]
-    return [*filtered(inputs), *own, decoded, answer]
+    return [*filtered(inputs), *_own(stages), decoded, answer]
+
+
+def encoded(network: nn.Module, inputs: torch.Tensor) -> list[torch.Tensor]:
+    """Return the features of the stages of a network's encoder, the finest first (`seen`)."""
+    return _own(_encoded(network, inputs)[0])
+
+
+def _encoded(network: nn.Module, inputs: torch.Tensor) -> tuple[Any, ...]:
+    found = cast(Mapping[str, Any], network._modules)["encoder"](inputs)
+    # Transformers of smp's DPT give tokens beside the features.
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _own(stages: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Leave out the first "stage" of most encoders, the image itself; some have an empty one."""
+    return [stage for stage in stages if stage.shape[1] > 1]
 
 
 def on_grid(features: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

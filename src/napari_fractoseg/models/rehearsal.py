@@ -23,7 +23,7 @@ from napari_fractoseg.models.card import REHEARSAL
 from napari_fractoseg.models.limits import Reductions
 from napari_fractoseg.models.readout import ReadoutNetwork, widths_of
 
-__all__ = ["LARGEST_BYTES", "Rehearsal", "RehearsalForm", "n_places_within"]
+__all__ = ["LARGEST_BYTES", "Rehearsal", "RehearsalForm", "metadata_of", "n_places_within"]
 
 LARGEST_BYTES = 2_000_000
 """Largest size of ``rehearsal.safetensors``."""
@@ -178,7 +178,7 @@ class Rehearsal:
                 data = read_file(path, LARGEST_BYTES)
             except FileNotFoundError:
                 return None
-            metadata = _metadata(data)
+            metadata = metadata_of(data)
             if metadata.get(_WEIGHTS) != digest:
                 raise ValueError("it was made for other weights")
             form = _FORM.validate_json(str(metadata.get(_ENTRY)))
@@ -204,8 +204,8 @@ def n_places_within(n_outputs: int, n_channels: int, n_levels: int) -> int:
     return max(rest // (2 * n_levels * n_outputs + 1), 0)
 
 
-def _metadata(data: bytes) -> Mapping[str, Any]:
-    """Return the metadata of a safetensors file."""
+def metadata_of(data: bytes) -> Mapping[str, Any]:
+    """Return the metadata of a safetensors file; ValueError if it is cut off or none."""
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
         raise ValueError("it is cut off or no safetensors file")

@@ -72,6 +72,11 @@ class LabelRecord:
         Width of the halo around the core in pixels.
     version : str
         Version of the program that wrote the labels.
+    familiarity, familiarity_limit : float or None
+        How far the image, or its plane that is farthest, is from what the model learnt, and the
+        distance that an image like the training images stays below; None if that is not known.
+    unlike : str
+        Sentence on what looks unlike what the model learnt; empty if nothing does.
 
     Examples
     --------
@@ -99,6 +104,9 @@ class LabelRecord:
     tile_px: int = 0
     halo_px: int = 0
     version: str = ""
+    familiarity: float | None = None
+    familiarity_limit: float | None = None
+    unlike: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -110,7 +118,12 @@ class LabelRecord:
         if not isinstance(data, Mapping):
             return None
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        kinds = {"str": str, "bool": bool, "int": int}
+        kinds: dict[str, Any] = {
+            "str": str,
+            "bool": bool,
+            "int": int,
+            "float | None": float | int | None,
+        }
         try:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:

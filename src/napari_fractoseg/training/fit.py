@@ -27,6 +27,7 @@ from napari_fractoseg.models.pretrained import (
 from napari_fractoseg.training.checkpoint import Checkpoint
 from napari_fractoseg.training.data.split import Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.distributed import Processes, is_first_process
+from napari_fractoseg.training.familiarity import with_familiarity_job
 from napari_fractoseg.training.loop import FineTuned, Trainer
 from napari_fractoseg.training.outcome import painted_job
 from napari_fractoseg.training.plan import TrainingPlan
@@ -215,9 +216,11 @@ def train_job(
         done, total = (1, 1) if plan.method == "readout" else (len(result.history), plan.max_steps)
         share = yield from painted_job(result.model, split.learn, device, done, total)
         result = result.with_metrics(painted=share.to_dict())
-    if plan.method == "readout" or not is_first_process():
+    if not is_first_process():
         return result
-    return (yield from with_rehearsal_job(result, start, split.learn, plan, device))
+    if plan.method != "readout":
+        result = yield from with_rehearsal_job(result, start, split.learn, plan, device)
+    return (yield from with_familiarity_job(result, start, split.learn, plan, device))
 
 
 def _split(

@@ -211,7 +211,9 @@ class FineTuning:
             metrics=metrics,
         )
         best_step = result.best_step if kept == _DEEP else 0
-        result = replace(result, model=SegmentationModel(card, model.network), best_step=best_step)
+        chosen = SegmentationModel(card, model.network)
+        chosen.familiarity = model.familiarity
+        result = replace(result, model=chosen, best_step=best_step)
         if kept != _READOUT or readout.rehearsal is None:
             return result
         return replace(result, model=result.model.with_rehearsal(readout.rehearsal))

@@ -1,0 +1,212 @@
+"""How familiar planes are to the model that labelled them, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fractoseg.text import listed
+
+__all__ = ["Familiar", "map_of", "record_entries", "unlike_text"]
+
+_SMALLEST_PART = 0.1
+"""Share of a plane below which a part that looks unlike is not worth a sentence."""
+_WHOLE = 0.5
+_MOST_PLANES = 8
+_REMEDY = "Check some points, or paint and train."
+
+
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """How far a plane is from what a model learnt.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (y, x)
+        Coarse map over the plane: the distance of windows side by side that overlap.
+    limit : float
+        Distance that an image like the training images stays below.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.results.familiar import Familiar
+    >>> Familiar(np.array([[0.5, 0.6], [0.6, 2.4]]), 0.9).sentence
+    'A part of it (about 25 %, lower right) looks unlike what the model learnt (2.4; its own \
+images: up to 0.9). Check some points, or paint and train.'
+    """
+
+    scores: npt.NDArray[np.float64]
+    limit: float
+
+    @property
+    def score(self) -> float:
+        """Mean distance of the windows."""
+        return float(self.scores.mean())
+
+    @property
+    def unlike(self) -> float:
+        """Share of the plane that looks unlike what the model learnt; 0 if that is next to none."""
+        if self.score > self.limit:
+            return 1.0
+        share = float((self.scores > self.limit).mean())
+        return 1.0 if share > _WHOLE else share if share >= _SMALLEST_PART else 0.0
+
+    @property
+    def worst(self) -> float:
+        """Distance that is told: of the plane, or the mean of its part that looks unlike."""
+        if 0 < self.unlike < 1:
+            return float(self.scores[self.scores > self.limit].mean())
+        return self.score
+
+    @property
+    def where(self) -> str:
+        """Place of the part that looks unlike in the plane, such as ``lower right``."""
+        places = np.argwhere(self.scores > self.limit) + 0.5
+        if not len(places):
+            return ""
+        row, column = places.mean(axis=0) / self.scores.shape
+        words = (_side(row, "upper", "lower"), _side(column, "left", "right"))
+        return " ".join(filter(None, words)) or "middle"
+
+    @property
+    def part_text(self) -> str:
+        """Size and place of the part that looks unlike, in words."""
+        return f"about {100 * self.unlike:.0f} %, {self.where}"
+
+    @property
+    def figures(self) -> str:
+        """Distance and limit in words."""
+        return f"{_figure(self.worst, self.limit)}; its own images: up to {self.limit:.1f}"
+
+    @property
+    def sentence(self) -> str:
+        """Sentence for the user; empty where the plane looks like what the model learnt."""
+        if not self.unlike:
+            return ""
+        subject = "This surface"
+        if self.unlike < 1:
+            subject = f"A part of it ({self.part_text})"
+        return f"{subject} looks unlike what the model learnt ({self.figures}). {_REMEDY}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return score, limit, share and place of what looks unlike, and the map, as JSON types."""
+        return {
+            "score": round(self.score, 3),
+            "limit": round(self.limit, 3),
+            "unlike": round(self.unlike, 3),
+            "where": self.where if 0 < self.unlike < 1 else "",
+            "scores": self.scores.round(3).tolist(),
+        }
+
+
+def unlike_text(found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()) -> str:
+    """Return what is to be said of the planes of an image; empty if they look familiar.
+
+    Parameters
+    ----------
+    found : mapping of tuple of int to Familiar
+        Index of a plane -> how familiar it is.
+    leading : tuple of int
+        Lengths of the leading axes of the image; empty for an image of one plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fractoseg.results.familiar import Familiar, unlike_text
+    >>> scores = (0.4, 3.0, 2.0)
+    >>> unlike_text({(z,): Familiar(np.array([[s]]), 0.9) for z, s in enumerate(scores)}, (3,))
+    '2 of 3 planes look unlike what the model learnt (up to 3.0; its own images: up to 0.9): \
+planes 2, 3. Check some points, or paint and train.'
+    """
+    unlike = {index: familiar for index, familiar in sorted(found.items()) if familiar.unlike}
+    if not unlike:
+        return ""
+    worst = _worst(unlike.values())
+    if math.prod(leading) == 1:
+        return worst.sentence
+    numbers = {index: int(np.ravel_multi_index(index, leading)) + 1 for index in unlike}
+    if len(unlike) == 1:
+        (number,) = numbers.values()
+        name = f"plane {number}"
+        subject = f"A part of {name} ({worst.part_text})" if worst.unlike < 1 else name.capitalize()
+        return f"{subject} looks unlike what the model learnt ({worst.figures}). {_REMEDY}"
+    named = [
+        f"{numbers[index]} (in part)" if familiar.unlike < 1 else str(numbers[index])
+        for index, familiar in unlike.items()
+    ]
+    if len(named) > _MOST_PLANES:
+        named = [*named[:_MOST_PLANES], f"{len(named) - _MOST_PLANES} more"]
+    return (
+        f"{len(unlike)} of {len(found)} planes look unlike what the model learnt (up to "
+        f"{worst.figures}): planes {listed(named)}. {_REMEDY}"
+    )
+
+
+def map_of(
+    found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()
+) -> npt.NDArray[np.float32]:
+    """Return the coarse maps of all planes in one array; planes without one are 0.
+
+    Parameters
+    ----------
+    found : mapping of tuple of int to Familiar
+        Index of a plane -> how familiar it is.
+    leading : tuple of int
+        Lengths of the leading axes of the image.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., y, x)
+        Distances; each stands for an equal part of the plane.
+    """
+    rows, columns = np.max([familiar.scores.shape for familiar in found.values()], axis=0)
+    maps = np.zeros((*leading, rows, columns), np.float32)
+    for index, familiar in found.items():
+        own_rows, own_columns = familiar.scores.shape
+        places = np.ix_(
+            np.arange(rows) * own_rows // rows, np.arange(columns) * own_columns // columns
+        )
+        maps[index] = familiar.scores[places]
+    return maps
+
+
+def record_entries(
+    found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """Return what a `LabelRecord` keeps of the planes (`unlike_text`), by the names of its fields.
+
+    Parameters
+    ----------
+    found : mapping of tuple of int to Familiar
+        Index of a plane -> how familiar it is.
+    leading : tuple of int
+        Lengths of the leading axes of the image.
+    """
+    if not found:
+        return {}
+    worst = _worst(found.values())
+    return {
+        "familiarity": round(worst.worst, 3),
+        "familiarity_limit": round(worst.limit, 3),
+        "unlike": unlike_text(found, leading),
+    }
+
+
+def _worst(found: Iterable[Familiar]) -> Familiar:
+    return max(found, key=lambda familiar: familiar.worst / familiar.limit)
+
+
+def _side(position: float, first: str, last: str) -> str:
+    return first if position < 0.4 else last if position > 0.6 else ""
+
+
+def _figure(score: float, limit: float) -> str:
+    """Return a distance with as many decimals as tell it from the limit."""
+    decimals = 1 if f"{score:.1f}" != f"{limit:.1f}" else 2
+    return f"{score:.{decimals}f}"

@@ -1,0 +1,84 @@
+"""What is said of images that look unlike what a model learnt."""
+
+import numpy as np
+import pytest
+
+from napari_fractoseg.results.familiar import Familiar, map_of, record_entries, unlike_text
+
+
+def familiar(scores, limit=0.9):
+    return Familiar(np.array(scores, float), limit)
+
+
+def test_a_familiar_surface_needs_no_sentence():
+    assert familiar([[0.5, 0.9]]).sentence == ""
+    assert unlike_text({(): familiar([[0.5]])}) == ""
+
+
+def test_a_surface_that_is_not_known():
+    assert familiar([[3.1, 3.1]]).sentence == (
+        "This surface looks unlike what the model learnt (3.1; its own images: up to 0.9). Check "
+        "some points, or paint and train."
+    )
+
+
+def test_score_and_limit_never_read_alike():
+    assert "(0.92; its own images: up to 0.9)" in familiar([[0.92]]).sentence
+
+
+@pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        ((0, 0), "upper left"),
+        ((2, 2), "lower right"),
+        ((slice(None), 0), "left"),
+        ((0, slice(None)), "upper"),
+        ((1, 1), "middle"),
+    ],
+)
+def test_a_part_is_named_by_size_and_place(place, where):
+    scores = np.full((3, 3), 0.5)
+    scores[place] = 2.0
+    found = familiar(scores)
+    share = 100 * (scores > 1).mean()
+    assert f"A part of it (about {share:.0f} %, {where}) looks unlike" in found.sentence
+    assert "(2.0; its own images: up to 0.9)" in found.sentence
+
+
+def test_next_to_nothing_is_not_worth_a_sentence():
+    scores = np.full((8, 8), 0.5)
+    scores[0, 0] = 2.0
+    assert familiar(scores).sentence == ""
+
+
+def test_most_of_it_is_all_of_it():
+    assert familiar([[1.0, 1.0, 0.1]]).sentence.startswith("This surface")
+
+
+class TestStacks:
+    def test_one_plane_is_named(self):
+        found = {(z,): familiar([[0.4 if z != 3 else 2.0]]) for z in range(5)}
+        assert unlike_text(found, (5,)).startswith("Plane 4 looks unlike what the model learnt (2.")
+
+    def test_a_part_of_one_plane(self):
+        found = {(0,): familiar([[0.4, 2.0, 0.4, 0.4]])}
+        text = unlike_text(found, (5,))
+        assert text.startswith("A part of plane 1 (about 25 %, left) looks unlike")
+
+    def test_many_planes_are_counted(self):
+        found = {(z,): familiar([[3.0]]) for z in range(20)}
+        text = unlike_text(found, (20,))
+        assert text.startswith("20 of 20 planes look unlike what the model learnt (up to 3.0;")
+        assert "planes 1, 2, 3, 4, 5, 6, 7, 8, 12 more." in text
+
+    def test_a_record_keeps_the_farthest(self):
+        found = {(0,): familiar([[0.4]]), (1,): familiar([[3.0]])}
+        entries = record_entries(found, (2,))
+        assert (entries["familiarity"], entries["familiarity_limit"]) == (3.0, 0.9)
+        assert entries["unlike"].startswith("Plane 2 looks unlike")
+        assert record_entries({}) == {}
+
+    def test_maps_of_other_sizes_share_one(self):
+        found = {(1,): familiar([[1, 2], [3, 4]]), (2,): familiar([[5]])}
+        expected = [[[0, 0], [0, 0]], [[1, 2], [3, 4]], [[5, 5], [5, 5]]]
+        assert map_of(found, (3,)).tolist() == expected

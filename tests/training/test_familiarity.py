@@ -1,0 +1,88 @@
+"""What a training leaves on what the model knows: statistics of its images, or a sentence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+from napari_fractoseg.images import Micrograph
+from napari_fractoseg.inference.familiarity import FamiliarityReader
+from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.devices import choose_device
+from napari_fractoseg.training.familiarity import familiarity_job
+from napari_fractoseg.training.fit import train_job
+from napari_fractoseg.training.plan import TrainingPlan
+
+CPU = choose_device("cpu")
+PLAN = TrainingPlan(
+    patch_px=64, batch_size=1, max_steps=1, split="none", readout_first=False, precision="32-true"
+)
+READOUT = replace(PLAN, method="readout")
+
+
+def surface(seed, edge=320, period=0):
+    """Noise, or stripes: two materials."""
+    random = np.random.default_rng(seed)
+    grey = random.normal(128, 20, (edge, edge))
+    if period:
+        grey += 100 * np.sin(np.arange(edge) * 2 * np.pi / period)
+    return Micrograph(np.clip(grey, 0, 255).astype(np.uint8), name=f"surface {seed}")
+
+
+def taught(*images):
+    """Images whose left is smooth and right rough."""
+    pairs = []
+    for image in images:
+        labels = np.ones(image.shape, np.uint8)
+        labels[:, image.shape[1] // 2 :] = 2
+        pairs.append(TrainingPair(image, labels))
+    return TrainingSet(tuple(pairs), DEFAULT_SCHEME)
+
+
+def learn(start, images, plan):
+    job = train_job(images, plan=plan, start=start, scheme=images.scheme, device=CPU)
+    return drain(job)
+
+
+def judged(model, image):
+    return drain(FamiliarityReader(model, CPU).job(image))
+
+
+@pytest.fixture(scope="module")
+def known(tiny_model):
+    """The tiny model with statistics of images of noise."""
+    job = familiarity_job(tiny_model, taught(*(surface(n) for n in range(5))), CPU)
+    return tiny_model.with_familiarity(drain(job))
+
+
+def test_a_model_that_is_trained_knows_its_images_and_no_others(tiny_model):
+    result = learn(tiny_model, taught(*(surface(n) for n in range(4))), PLAN)
+    assert result.model.familiarity.form.images == (4,)
+    assert result.model.card.lineage.plan["familiarity"] == {"images": 4}
+    assert not judged(result.model, surface(100)).unlike
+    assert judged(result.model, surface(100, period=9)).unlike == 1
+
+
+def test_images_that_are_too_few_are_said(tiny_model):
+    result = learn(tiny_model, taught(surface(0, edge=128)), PLAN)
+    assert result.model.familiarity is None
+    (note,) = [n for n in result.notes if "unlike what it learnt" in n]
+    assert "1 image of this size" in note
+
+
+def test_a_readout_knows_what_the_model_below_knows_too(known):
+    stripes = taught(*(surface(n, period=9) for n in range(4)))
+    result = learn(known, stripes, READOUT)
+    assert result.model.familiarity.form.images == (5, 4)
+    for period in (0, 9):
+        assert not judged(result.model, surface(100, period=period)).unlike
+    assert judged(result.model, surface(100, period=60)).unlike == 1
+
+
+def test_images_of_a_group_are_left_out_together(tiny_model):
+    images = taught(*(surface(n) for n in range(5)))
+    found = drain(familiarity_job(tiny_model, images, CPU, lambda name: name[-1] in "01"))
+    assert found.groups == (0, 0, 2, 2, 2)
+    assert found.images == (0, 1, 2, 3, 4)
