@@ -62,6 +62,10 @@ class LayerFacts(TypedDict, total=False):
         Width of the halo around that core, in pixels.
     labels_sha256 : str
         Hash of a segmentation's labels as the model gave them.
+    familiarity, familiarity_limit : float or None
+        How far the image is from what the model learnt, and from where on that is far.
+    unlike : str
+        Sentence on what looks unlike what the model learnt.
     learnt_strokes : int
         Number of strokes that the labels were learnt from beside the model (*Live*).
     is_truth : bool
@@ -98,6 +102,9 @@ class LayerFacts(TypedDict, total=False):
     tile_px: int
     halo_px: int
     labels_sha256: str
+    familiarity: float | None
+    familiarity_limit: float | None
+    unlike: str
     learnt_strokes: int
     is_truth: bool
     in_doubt: bool

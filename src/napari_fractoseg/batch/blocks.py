@@ -23,6 +23,7 @@ from napari_fractoseg.inference.plane import measured_plane
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, drain
+from napari_fractoseg.results.familiar import Familiar
 from napari_fractoseg.results.label_writer import CHUNK_PX, ZarrLabels
 from napari_fractoseg.tiling import Box
 
@@ -178,6 +179,19 @@ def measure(run: Run, index: tuple[int, ...]) -> GreyRange | LeftOut:
     with ONE_AT_A_TIME:
         plane = measured_plane(_image_of(run), index)
         return plane if isinstance(plane, LeftOut) else plane.grey_range
+
+
+def look_job(run: Run, index: tuple[int, ...], known_range: GreyRange) -> Job[Familiar | None]:
+    """Tell how familiar a plane of a run is to the model; None if that is not known or wanted."""
+    image, predictor = _made_ready(run)
+    return (yield from predictor.familiar_job(image.plane(index, known_range)))
+
+
+def look(run: Run, index: tuple[int, ...], known_range: GreyRange) -> Familiar | None:
+    """Do `look_job` in a worker process."""
+    with ONE_AT_A_TIME:
+        use_own_threads()
+        return drain(look_job(run, index, known_range))
 
 
 def forget() -> None:

@@ -26,7 +26,7 @@ from napari_fractoseg.text import from_spreadsheet, printable
 __all__ = ["FRACTIONS", "RUN", "EarlierRuns", "report_paths", "stem_of"]
 
 FRACTIONS, RUN = "fractions.csv", "run.json"
-_NOT_DECIDING = ("model", "device", "max_memory_gb", "precision")
+_NOT_DECIDING = ("model", "device", "max_memory_gb", "precision", "familiarity")
 _TEXTS = ("file", "plane", "class_name", "note")
 """Columns of ``fractions.csv`` that hold text of others."""
 _FIRST_COLUMNS = b"file,plane,"

@@ -20,6 +20,8 @@ from napari_fractoseg.batch.blocks import (
     block_job,
     boxes,
     forget,
+    look,
+    look_job,
     measure,
     n_boxes,
     segment_block,
@@ -38,6 +40,7 @@ from napari_fractoseg.inference.plane import measuring_text, numbered
 from napari_fractoseg.inference.predictor import Prediction
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, RunRecord
 from napari_fractoseg.jobs import Job, Progress, as_part
+from napari_fractoseg.results.familiar import Familiar
 from napari_fractoseg.results.label_writer import ZarrLabels, discard_draft, read_header, restore
 from napari_fractoseg.results.record import digest_job
 
@@ -133,6 +136,7 @@ class StreamedRun:
             self._record.left_out,
             tuple(dict.fromkeys(self._record.notes)),
             self._record.is_partial,
+            dict(sorted(self._record.familiarity.items())),
         )
 
     def finish(self) -> None:
@@ -218,6 +222,7 @@ class StreamedRun:
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             labels_sha256=digest,
+            familiarity=dict(sorted(self._record.familiarity.items())),
         )
         output.describe(
             output.path.stem,
@@ -267,6 +272,8 @@ class StreamedRun:
                 self._take((yield from as_part(job, done, self._total, text, span=size)))
                 done += size
                 yield Progress(done, self._total, text)
+            looking = look_job(self._run, index, found)
+            self._note(index, (yield from as_part(looking, done, self._total, plane)))
 
     def _by_workers(self, workers: Workers) -> Job[None]:
         """Let workers measure the planes and segment their blocks."""
@@ -294,9 +301,17 @@ class StreamedRun:
                 Unit(segment_block, (block,), _size(block.box.shape), block)
                 for block in self._blocks(unit.key, found)
             )
+            units.add_first([Unit(look, (self._run, unit.key, found), size=0, key=unit.key)])
+            return 0
+        if unit.function is look:
+            self._note(unit.key, found)
             return 0
         self._take(found)
         return unit.size
+
+    def _note(self, index: tuple[int, ...], found: Familiar | None) -> None:
+        if found is not None:
+            self._record.familiarity[index] = found
 
     def _take(self, result: BlockResult) -> None:
         self._record.notes.extend(result.notes)

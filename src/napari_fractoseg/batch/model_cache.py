@@ -60,6 +60,7 @@ def predictor_of(
         flips=settings.flips,
         max_bytes=max_bytes,
         precision=settings.precision,
+        with_familiarity=settings.familiarity,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from napari_fractoseg import __version__
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.results.familiar import Familiar, record_entries
 from napari_fractoseg.results.record import LabelRecord
 
 __all__ = ["record_of", "shown_scheme"]
@@ -27,6 +30,7 @@ def record_of(
     tile_px: int,
     halo_px: int,
     labels_sha256: str = "",
+    familiarity: Mapping[tuple[int, ...], Familiar] | None = None,
 ) -> LabelRecord:
     """Return the label record of a task's result.
 
@@ -46,6 +50,8 @@ def record_of(
         Width of the halo around the core in image pixels.
     labels_sha256 : str
         Hash of the labels; empty for results that are no labels, such as confidence.
+    familiarity : mapping of tuple of int to Familiar, optional
+        Index of a plane -> how familiar it is to the model.
     """
     return LabelRecord(
         model_name=model.card.name,
@@ -59,4 +65,5 @@ def record_of(
         tile_px=tile_px,
         halo_px=halo_px,
         version=__version__,
+        **record_entries(familiarity or {}, stack.shape[:-2]),
     )

@@ -68,7 +68,10 @@ class FileResult:
         Edge of the tiles' cores and width of their halo, in pixels.
     fractions : DataFrame or None
         Area fractions: ``file``, ``plane``, the columns of `measure.class_fractions`, and a
-        ``note`` for planes that were left unlabelled; their fractions are NaN.
+        ``note`` for planes that were left unlabelled, whose fractions are NaN, or that look
+        unlike what the model learnt (``familiarity``).
+    familiarity : tuple of dict
+        Of each plane that was looked at, its ``plane`` and `Familiar.to_dict`.
     """
 
     path: Path
@@ -88,6 +91,7 @@ class FileResult:
     tile_px: int = 0
     halo_px: int = 0
     fractions: pd.DataFrame | None = None
+    familiarity: tuple[dict[str, Any], ...] = ()
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""
@@ -232,4 +236,4 @@ def _write(paths: tuple[Path, Path], table: pd.DataFrame, content: Mapping[str, 
 
 def _columns() -> list[str]:
     measured = class_fractions(np.empty(0, dtype=np.uint8), DEFAULT_SCHEME)
-    return ["file", "plane", *measured.columns, "note"]
+    return ["file", "plane", *measured.columns, "familiarity", "note"]

@@ -44,6 +44,7 @@ from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.measurement import class_fractions, overlay
+from napari_fractoseg.results.familiar import unlike_text
 from napari_fractoseg.results.intact import size_of
 from napari_fractoseg.results.label_writer import restore_old
 from napari_fractoseg.results.record import labels_digest
@@ -321,6 +322,8 @@ def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [_fractions_of_plane(name, index, prediction) for index in stack.indices()]
     is_partial = prediction.is_partial or any(plane.is_damaged for plane in left_out)
+    text = unlike_text(prediction.familiarity, stack.shape[:-2])
+    unlike = [f"{name}: {text}"] if text else []
     return FileResult(
         task.path,
         "done in part" if is_partial else "done",
@@ -328,9 +331,17 @@ def _result_of(task: SegmentTask, stack: MicrographStack, prediction: Prediction
         pixel_size_um=stack.pixel_size_um,
         pixel_size_from=stack.pixel_size_from,
         outputs=tuple(path.name for path in task.arrays.values()),
-        notes=(*prediction.notes, *(plane.reason for plane in left_out)),
+        notes=(*prediction.notes, *(plane.reason for plane in left_out), *unlike),
         fractions=pd.concat(tables, ignore_index=True),
+        familiarity=tuple(
+            {"plane": _plane_text(index), **familiar.to_dict()}
+            for index, familiar in prediction.familiarity.items()
+        ),
     )
+
+
+def _plane_text(index: tuple[int, ...]) -> str:
+    return " ".join(map(str, index)) or "0"
 
 
 def _sizes(task: SegmentTask, result: FileResult) -> dict[str, tuple[int, int]]:
@@ -369,11 +380,13 @@ def _fractions_of_plane(file: str, index: tuple[int, ...], prediction: Predictio
     plane = labels[index] if isinstance(labels, np.ndarray) else LazyPlane(labels, index)
     table = class_fractions(plane, prediction.scheme)
     table.insert(0, "file", file)
-    table.insert(1, "plane", " ".join(map(str, index)) or "0")
+    table.insert(1, "plane", _plane_text(index))
     left_out = prediction.left_out.get(index)
     if left_out is not None:  # not measured, which is not the same as nothing found
         table["fraction_of_image"] = np.nan
-    table["note"] = left_out.reason if left_out else ""
+    familiar = prediction.familiarity.get(index)
+    table["familiarity"] = np.nan if familiar is None else round(familiar.score, 3)
+    table["note"] = left_out.reason if left_out else familiar.sentence if familiar else ""
     return table
 
 
@@ -393,6 +406,7 @@ def _write_tiffs(
         tile_px=used.tiler.tile_px,
         halo_px=used.tiler.halo_px,
         labels_sha256=labels_digest(prediction.labels),
+        familiarity=prediction.familiarity,
     )
     size = stack.pixel_size
     write_tiff(draft(task.labels_path), prediction.labels, prediction.scheme, record, size)

@@ -93,3 +93,10 @@ class SegmentSettings:
             "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
         ),
     ] = None
+    familiarity: Annotated[
+        bool,
+        Field(
+            description="Tell of each image whether it looks like what the model learnt, if the "
+            "model knows that; the reports say where it does not."
+        ),
+    ] = True

@@ -47,7 +47,7 @@ from napari_fractoseg.measurement.measure import Measurement, measurement_of_fie
 from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
-from napari_fractoseg.measurement.texts import labels_error, plane_title
+from napari_fractoseg.measurement.texts import labels_error, plane_title, unlike_caveats
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
 from napari_fractoseg.text import listed, size_text
 
@@ -404,7 +404,7 @@ def measure_files_job(
         layout,
         specimens=specimens,
         classification=labels_error((found.record, found.origin) for found in done),
-    )
+    ).with_caveats(unlike_caveats(found.record for found in done))
     sizes, no_sizes = sizes_of(tables)
     settings = dict(measured.settings)
     if tables is not None and no_sizes:

@@ -240,6 +240,10 @@ class Measurement:
         """Fractions of the fracture modes in the area that shows one, such as i / (i + t)."""
         return tuple(found for found in self.estimates if found.of == MODES)
 
+    def with_caveats(self, more: Iterable[str]) -> Measurement:
+        """Return the measurement with further sentences that belong beside the number."""
+        return replace(self, caveats=(*self.caveats, *more))
+
     @property
     def error_sentence(self) -> str:
         """The caveat that says how wrong the labels may be, which belongs beside the interval."""

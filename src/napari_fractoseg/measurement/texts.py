@@ -13,7 +13,7 @@ from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import ModelCard, entries_of
 from napari_fractoseg.models.registry import find_model, weights_digest
 from napari_fractoseg.results.record import LabelRecord, Origin
-from napari_fractoseg.text import counted
+from napari_fractoseg.text import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +28,10 @@ __all__ = [
     "percent_text",
     "plane_title",
     "stack_title",
+    "unlike_caveats",
 ]
 
+_MOST_NAMES = 5
 _EXACT = 0.005
 """Largest error of a fraction with which a tenth of a percent says something."""
 _UNSEEN, _HELD_OUT = "on unseen images", "on held-out pixels"
@@ -148,6 +150,35 @@ def labels_error(
         return None
     ((model, digest),) = models
     return error_of_model(model, digest)
+
+
+def unlike_caveats(records: Iterable[LabelRecord | None]) -> tuple[str, ...]:
+    """Return what is to be said of images that look unlike what the model learnt.
+
+    Parameters
+    ----------
+    records : iterable of LabelRecord or None
+        Records of the labels of the images that are measured.
+
+    Returns
+    -------
+    tuple of str
+        One sentence, or none.
+    """
+    found = list(records)
+    unlike = {record.image: record.unlike for record in found if record and record.unlike}
+    if not unlike:
+        return ()
+    if len(unlike) == 1:
+        ((name, text),) = unlike.items()
+        return (f"{name}: {text}" if len(found) > 1 else text,)
+    names = [*unlike]
+    if len(names) > _MOST_NAMES:
+        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
+    return (
+        f"{len(unlike)} of {len(found)} images look unlike what the model learnt, or in part: "
+        f"{listed(names)}. Check some points, or paint and train.",
+    )
 
 
 def _fraction(value: object) -> float | None:

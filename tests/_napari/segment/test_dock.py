@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QLabel, QStyle, QStyleOptionComboBox
 
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.segment.dock import SegmentWidget
@@ -811,3 +812,62 @@ def test_the_bundled_model_finds_both_modes_in_a_synthetic_surface(viewer, qtbot
     viewer.add_image(synthetic_fracture(seed=3, shape=(256, 256)).image)
     segment(widget, qtbot)
     assert {1, 2} <= set(np.unique(widget.result.data))
+
+
+class TestWhatTheModelDoesNotKnow:
+    @pytest.fixture
+    def knowing(self, tiny_model, tmp_path, monkeypatch):
+        """The tiny model, which learnt five images of noise."""
+        from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
+        from napari_fractoseg.images import Micrograph
+        from napari_fractoseg.jobs import drain
+        from napari_fractoseg.models.devices import choose_device
+        from napari_fractoseg.training.familiarity import familiarity_job
+
+        pairs = [
+            TrainingPair(Micrograph(self.fine(seed)), np.ones((320, 320), np.uint8))
+            for seed in range(5)
+        ]
+        taught = TrainingSet(tuple(pairs), DEFAULT_SCHEME)
+        found = drain(familiarity_job(tiny_model, taught, choose_device("cpu")))
+        monkeypatch.setenv("FRACTOSEG_MODELS", str(tmp_path / "models"))
+        return tiny_model.with_familiarity(found).save(tmp_path / "models" / "knowing")
+
+    @staticmethod
+    def fine(seed):
+        return np.random.default_rng(seed).integers(0, 255, (320, 320)).astype(np.uint8)
+
+    @pytest.fixture
+    def widget(self, viewer, qtbot, knowing):
+        widget = SegmentWidget(viewer)
+        viewer.window.add_dock_widget(widget, name="Segment")
+        qtbot.waitUntil(lambda: not jobs.runs_under_way(), timeout=LONG)
+        widget.model.choice.value = str(knowing)
+        widget.device.choice.value = "cpu"
+        return widget
+
+    def test_an_unlike_surface_is_said_and_shown(self, widget, viewer, noise, qtbot):
+        place = {"scale": (0.5, 0.5), "translate": (10, 20)}
+        viewer.add_image(noise(320, 320), name="blocks", **place)
+        segment(widget, qtbot)
+        assert "This surface looks unlike what the model learnt (" in widget.result_line.text()
+        facts = facts_of(widget.result)
+        assert facts["unlike"].startswith("This surface looks unlike")
+        assert facts["familiarity"] > facts["familiarity_limit"]
+        assert widget.unlike_button.isVisibleTo(widget)
+        selected = viewer.layers.selection.active
+        click(qtbot, widget.unlike_button)
+        layer = viewer.layers["blocks · unlike what the model learnt"]
+        assert viewer.layers.selection.active is selected
+        image = viewer.layers["blocks"]
+        # napari's extent is that of the centres of the pixels, but for half a pixel on each side.
+        np.testing.assert_allclose(
+            layer._extent_data_augmented[:] @ np.diag(layer.scale) + layer.translate,
+            image._extent_data_augmented[:] @ np.diag(image.scale) + image.translate,
+        )
+
+    def test_a_surface_that_is_known_needs_no_word(self, widget, viewer, qtbot):
+        viewer.add_image(self.fine(9), name="fine")
+        segment(widget, qtbot)
+        assert "unlike" not in widget.result_line.text()
+        assert not widget.unlike_button.isVisibleTo(widget)

@@ -101,8 +101,14 @@ class SegmentWidget(Dock):
         self.brush_button.setToolTip("Paint on the result; keys 1 to 9 choose the class")
         self.measure_button = QPushButton("Measure")
         self.measure_button.setToolTip("Fractions with their interval, facets, figures, report")
+        self.unlike_button = QPushButton("Show where")
+        self.unlike_button.setToolTip(
+            "Add a layer, brighter where the image looks unlike what the model learnt"
+        )
         self.after = QWidget()
-        self.after.setLayout(side_by_side(self.brush_button, self.measure_button))
+        self.after.setLayout(
+            side_by_side(self.brush_button, self.measure_button, self.unlike_button)
+        )
         self.legend = ClassLegend(counts=self._counts_of)
         self.tools = ToolRow(self.viewer)
 
@@ -134,6 +140,7 @@ class SegmentWidget(Dock):
         controls.changed.connect(self._show_state)
         self.brush_button.clicked.connect(self.correct)
         self.measure_button.clicked.connect(self.measure)
+        self.unlike_button.clicked.connect(self.show_familiarity)
         self.queue.changed.connect(self._on_queue)
         self.result_line.changed.connect(self.legend.refresh)
         self.legend.chosen.connect(self._paint_on)
@@ -291,6 +298,18 @@ class SegmentWidget(Dock):
         layer = self._followed()
         return None if layer is None else measure_in_dock(self.viewer, layer, self)
 
+    @property
+    def _looks_unlike(self) -> bool:
+        """Whether the last result has a part that looks unlike what the model learnt."""
+        found = {} if self.run is None else self.run.shown.task.familiarity
+        return any(familiar.unlike for familiar in found.values())
+
+    @Slot()
+    def show_familiarity(self) -> None:
+        """Add a layer that shows where the image looks unlike what the model learnt."""
+        if self.run is not None and self._looks_unlike:
+            self.run.shown.show_familiarity()
+
     @Slot(object)
     def _paint_on(self, layer: Labels) -> None:
         """Show a layer, and make it the one that the mouse paints on."""
@@ -335,6 +354,7 @@ class SegmentWidget(Dock):
         """Show the controls that fit the state of the run."""
         self.after.setVisible(self.controls.is_idle and self._followed() is not None)
         self.brush_button.setVisible(self.result is not None)
+        self.unlike_button.setVisible(self.result is not None and self._looks_unlike)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Look for models again whenever the dock is opened."""

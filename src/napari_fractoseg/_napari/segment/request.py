@@ -23,6 +23,7 @@ from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
 from napari_fractoseg.models.registry import ModelEntry
+from napari_fractoseg.results.familiar import Familiar, record_entries
 from napari_fractoseg.results.record import LabelRecord
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class Segmentation:
         self.tile_px = self.halo_px = 0
         self.arrays: ResultArrays = _arrays_for(request) if earlier is None else earlier.arrays
         self._before = () if earlier is None else earlier.finished_planes
+        self._familiar_before = {} if earlier is None else earlier.familiarity
 
     @property
     def labels(self) -> Any:
@@ -152,6 +154,11 @@ class Segmentation:
     def finished_planes(self) -> tuple[tuple[int, ...], ...]:
         """Indices of the planes that are labelled completely, by this run and earlier ones."""
         return tuple(dict.fromkeys((*self._before, *self.record.finished)))
+
+    @property
+    def familiarity(self) -> Mapping[tuple[int, ...], Familiar]:
+        """Index of a plane -> how familiar it is to the model, of this run and earlier ones."""
+        return {**self._familiar_before, **self.record.familiarity}
 
     @property
     def is_complete(self) -> bool:
@@ -202,6 +209,7 @@ class Segmentation:
             with_confidence=CONFIDENCE in request.uncertainties,
             with_margin=MARGIN in request.uncertainties,
             flips=request.flips,
+            with_familiarity=True,
         )
         self.tile_px, self.halo_px = predictor.tiler.tile_px, predictor.tiler.halo_px
         with ending_with(partial(self._save, predictor)):
@@ -246,6 +254,7 @@ class Segmentation:
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             version=__version__,
+            **record_entries(self.familiarity, request.image.shape[:-2]),
         )
 
     def _extent(self) -> Any:

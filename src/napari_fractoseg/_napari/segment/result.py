@@ -16,6 +16,7 @@ from napari_fractoseg._napari.layers import (
     uncertainty_layer,
     unique_name,
 )
+from napari_fractoseg._napari.segment.familiarity_layer import familiarity_layer
 from napari_fractoseg._napari.segment.request import Segmentation
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.jobs import Throttle
@@ -131,7 +132,25 @@ class ShownResult:
             if layer is not None:
                 add_facts(layer, {"planes": record.planes})
         if self.labels is not None:
-            add_facts(self.labels, {"labels_sha256": record.labels_sha256})
+            add_facts(
+                self.labels,
+                {
+                    "labels_sha256": record.labels_sha256,
+                    "familiarity": record.familiarity,
+                    "familiarity_limit": record.familiarity_limit,
+                    "unlike": record.unlike,
+                },
+            )
+
+    def show_familiarity(self) -> None:
+        """Add a layer that shows where the image looks unlike what the model learnt."""
+        image, found = self.task.request.image, self.task.familiarity
+        taken = [layer.name for layer in self.viewer.layers]
+        name = unique_name(plain_text(f"{image.name} · unlike what the model learnt"), taken)
+        selected = set(self.viewer.layers.selection)
+        layer = familiarity_layer(found, image.shape, name=name, place=self._place)
+        self.viewer.add_layer(layer)
+        self.viewer.layers.selection = selected
 
     def recolour(self, palette: str | None) -> None:
         """Show the classes in the colours of a palette, or None for those of the model."""

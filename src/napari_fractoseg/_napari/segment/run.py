@@ -65,7 +65,10 @@ class SegmentationRun(Run):
 
     def result_text(self) -> str:
         """Return what is to be said of a run that is done, and where it is saved."""
-        lines = result_text(self.shown.task.record), self.shown.saved_text()
+        lines = (
+            result_text(self.shown.task.record, self.request.image.shape[:-2]),
+            self.shown.saved_text(),
+        )
         return "\n".join(filter(None, lines))
 
     def end_text(self) -> str:

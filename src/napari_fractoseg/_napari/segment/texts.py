@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.result import RunRecord
+from napari_fractoseg.results.familiar import unlike_text
 
 __all__ = ["result_text", "run_title"]
 
@@ -30,16 +31,19 @@ def run_title(image: MicrographStack, planes: tuple[tuple[int, ...], ...]) -> st
     return f"{image.name} · {every}{len(planes)} planes"
 
 
-def result_text(record: RunRecord) -> str:
-    """Return what is to be said of a run: what it could not read, and what it left unlabelled.
+def result_text(record: RunRecord, leading: tuple[int, ...] = ()) -> str:
+    """Return what is to be said of a run: what the model does not know, was not read, or left out.
 
     Parameters
     ----------
     record : RunRecord
         Record of the planes that the run finished and left out.
+    leading : tuple of int
+        Lengths of the leading axes of the image.
     """
     notes = [left_out.reason for left_out in record.left_out.values()]
     if len(notes) > _MOST_NOTES:
         more = len(notes) - _MOST_NOTES
         notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
-    return "\n".join([*record.notes, *notes])
+    unlike = unlike_text(record.familiarity, leading)
+    return "\n".join([*filter(None, [unlike]), *record.notes, *notes])
