@@ -1,9 +1,10 @@
 """What a training leaves on what the model knows: statistics of its images, or a sentence."""
 
-from dataclasses import replace
+import copy
 
 import numpy as np
 import pytest
+import torch
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
@@ -11,15 +12,15 @@ from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.familiarity import FamiliarityReader
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
-from napari_fractoseg.training.familiarity import familiarity_job
+from napari_fractoseg.training.familiarity import familiarity_job, with_familiarity_job
 from napari_fractoseg.training.fit import train_job
+from napari_fractoseg.training.loop import FineTuned
 from napari_fractoseg.training.plan import TrainingPlan
 
 CPU = choose_device("cpu")
 PLAN = TrainingPlan(
     patch_px=64, batch_size=1, max_steps=1, split="none", readout_first=False, precision="32-true"
 )
-READOUT = replace(PLAN, method="readout")
 
 
 def surface(seed, edge=320, period=0):
@@ -41,9 +42,9 @@ def taught(*images):
     return TrainingSet(tuple(pairs), DEFAULT_SCHEME)
 
 
-def learn(start, images, plan):
-    job = train_job(images, plan=plan, start=start, scheme=images.scheme, device=CPU)
-    return drain(job)
+def after_training(model, images, start=None):
+    """What the end of a training makes of a model that was trained."""
+    return drain(with_familiarity_job(FineTuned(model), start, images, PLAN, CPU))
 
 
 def judged(model, image):
@@ -58,7 +59,8 @@ def known(tiny_model):
 
 
 def test_a_model_that_is_trained_knows_its_images_and_no_others(tiny_model):
-    result = learn(tiny_model, taught(*(surface(n) for n in range(4))), PLAN)
+    result = after_training(tiny_model, taught(*(surface(n) for n in range(4))))
+    assert result.notes == ()
     assert result.model.familiarity.form.images == (4,)
     assert result.model.card.lineage.plan["familiarity"] == {"images": 4}
     assert not judged(result.model, surface(100)).unlike
@@ -66,19 +68,30 @@ def test_a_model_that_is_trained_knows_its_images_and_no_others(tiny_model):
 
 
 def test_images_that_are_too_few_are_said(tiny_model):
-    result = learn(tiny_model, taught(surface(0, edge=128)), PLAN)
+    images = taught(surface(0, edge=96))
+    job = train_job(images, plan=PLAN, start=tiny_model, scheme=images.scheme, device=CPU)
+    result = drain(job)
     assert result.model.familiarity is None
     (note,) = [n for n in result.notes if "unlike what it learnt" in n]
     assert "1 image of this size" in note
 
 
-def test_a_readout_knows_what_the_model_below_knows_too(known):
+def test_where_the_encoder_stayed_what_it_learnt_before_is_known_too(known):
     stripes = taught(*(surface(n, period=9) for n in range(4)))
-    result = learn(known, stripes, READOUT)
+    result = after_training(known, stripes, start=known)
     assert result.model.familiarity.form.images == (5, 4)
     for period in (0, 9):
         assert not judged(result.model, surface(100, period=period)).unlike
     assert judged(result.model, surface(100, period=60)).unlike == 1
+
+
+def test_a_changed_encoder_knows_its_last_images_only(known):
+    changed = known.with_card()
+    changed.network = copy.deepcopy(known.network)
+    with torch.no_grad():
+        next(changed.network.encoder.parameters()).mul_(1.01)
+    result = after_training(changed, taught(*(surface(n) for n in range(4))), start=known)
+    assert result.model.familiarity.form.images == (4,)
 
 
 def test_images_of_a_group_are_left_out_together(tiny_model):
