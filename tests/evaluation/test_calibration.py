@@ -67,6 +67,15 @@ def test_tables_of_two_images_add_up_to_that_of_both():
     assert added.to_dict()["bins"] == both.to_dict()["bins"]
 
 
+def test_a_large_image_is_compared_in_parts(monkeypatch):
+    sample = said(2, 1000)
+    whole = sample.reliability()
+    monkeypatch.setattr("napari_fractoseg.evaluation.calibration._AT_ONCE", 300)
+    parts = sample.reliability()
+    assert (parts.ece, parts.nll) == pytest.approx((whole.ece, whole.nll))
+    assert parts.total_px == pytest.approx(1000)
+
+
 def test_without_pixels_there_is_no_figure():
     found = Reliability.of(np.zeros((3, 0)), np.zeros(0, int)).to_dict()
     assert (found["labelled_px"], found["ece"], found["bins"]) == (0, None, [])

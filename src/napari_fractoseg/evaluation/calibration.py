@@ -35,6 +35,8 @@ TEMPERATURES = (0.5, 10.0)
 """Range of temperatures that are fitted: few pixels can ask for any."""
 _MOST_PX = 2**15
 """Pixels of an image that a temperature is fitted to, at most: neighbours say the same."""
+_AT_ONCE = 2**22
+"""Pixels that are compared at once."""
 _LEAST = 1e-7
 """Probability that smaller ones are taken for, so that their logarithm is a number."""
 
@@ -85,6 +87,11 @@ class Reliability:
         """
         count = len(channels)
         weight = 1.0 if n_px is None or not count else n_px / count
+        if count > _AT_ONCE:
+            starts = range(0, count, _AT_ONCE)
+            parts = [slice(start, start + _AT_ONCE) for start in starts]
+            tables = [cls.of(probabilities[:, part], channels[part]) for part in parts]
+            return functools.reduce(operator.add, tables).scaled(weight)
         found = np.asarray(probabilities, np.float64)
         own = found[channels, np.arange(count)]
         confidence, chosen = found.max(axis=0, initial=0), found.argmax(axis=0)
