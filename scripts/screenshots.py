@@ -40,7 +40,7 @@ import numpy.typing as npt
 from napari.qt import get_qapp
 from PIL import Image, ImageDraw, ImageFont
 from qtpy.QtCore import QEventLoop, QPoint, QRect, Qt, QTimer
-from qtpy.QtGui import QFont, QGuiApplication, QPainter, QPixmap
+from qtpy.QtGui import QFont, QGuiApplication, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QOpenGLWidget, QWidget
 from scipy import ndimage
 
@@ -166,8 +166,11 @@ def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
     return widget
 
 
-def correct(labels: napari.layers.Labels, image_name: str, count: int = 12) -> None:
-    """Paint over the largest differences from the polygons drawn on an image."""
+def correct(
+    labels: napari.layers.Labels, image_name: str, count: int = 12
+) -> list[tuple[int, int]]:
+    """Paint over the largest differences from the polygons drawn on an image; return where."""
+    places = []
     document = read_via(fracture_folder() / "via_region_data.json")
     mapping = map_classes(document, DEFAULT_SCHEME)
     truth = rasterise(document.find(image_name), labels.data.shape, mapping).labels
@@ -182,6 +185,8 @@ def correct(labels: napari.layers.Labels, image_name: str, count: int = 12) -> N
         labels.paint((int(row), int(column)), int(left[row, column]))
         rows, columns = np.ogrid[: left.shape[0], : left.shape[1]]
         left[(rows - row) ** 2 + (columns - column) ** 2 < 60**2] = 0
+        places.append((int(row), int(column)))
+    return places
 
 
 def train(viewer: napari.Viewer, when: str) -> TrainWidget:
@@ -234,15 +239,15 @@ def live(viewer: napari.Viewer, folder: Path) -> TrainWidget:
     folder.mkdir(parents=True, exist_ok=True)
     seen = []
     for number in range(11):
-        if number:
-            correct(segmenting.result, "s4_2.jpg", count=1)
+        places = correct(segmenting.result, "s4_2.jpg", count=1) if number else []
+        viewer.reset_view()
         wait(200)
         while not session.is_at_rest:
             wait(50)
         wait(1500)
         screen = grab(widget)
         screen.save(str(folder / f"live-{number:02}.png"))
-        seen.append(screen.copy(place_of_canvas(widget)))
+        seen.append(marked(screen.copy(place_of_canvas(widget)), places, viewer))
     side_by_side(seen).save(str(folder / "live-strokes.jpg"), quality=85)
     return widget
 
@@ -255,6 +260,23 @@ def place_of_canvas(widget: QWidget) -> QRect:
     square = QRect(0, 0, side, side)
     square.moveCenter(place.center())
     return square
+
+
+def marked(picture: QPixmap, places: list[tuple[int, int]], viewer: napari.Viewer) -> QPixmap:
+    """Return a picture of the canvas with a ring around each of the places (row, column)."""
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9, and before
+    painter = QPainter(picture)
+    painter.setPen(QPen(Qt.yellow, 5))
+    for place in places:
+        y, x = (
+            round(length / 2 + (index - middle) * camera.zoom)
+            for index, middle, length in zip(
+                place, camera.center[-2:], (picture.height(), picture.width()), strict=True
+            )
+        )
+        painter.drawEllipse(QPoint(x, y), 26, 26)
+    painter.end()
+    return picture
 
 
 def side_by_side(pictures: list[QPixmap], columns: int = 4, width: int = 400) -> QPixmap:

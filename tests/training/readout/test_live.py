@@ -94,6 +94,18 @@ class TestLiveReadout:
         assert set(np.unique(found[:, :60])) == {1} or np.mean(found[:, :60] == 1) > 0.9
         assert (found == 3).any()
 
+    def test_the_model_is_asked_once_for_a_region(self, live):
+        region = Region((0,), WHOLE)
+
+        def messages(*values):
+            said = []
+            job = live.learn_job({region: RegionLabels(painted(*values))}, DEFAULT_SCHEME)
+            drain(job, lambda progress: said.append(progress.message))
+            return said
+
+        assert "asking the model" in messages(1)
+        assert "asking the model" not in messages(1, 2)
+
     def test_without_an_answer_the_model_gives_one_for_its_own_classes(self, live):
         """A stroke on an empty layer corrects what the model says, where it knows the class."""
         first = Region((0,), WHOLE)

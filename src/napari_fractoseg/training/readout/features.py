@@ -170,7 +170,7 @@ def _enlarged_scores(weights: torch.Tensor, level: LevelFeatures, box: Box) -> t
         :, row0 - first_row : row1 - first_row, column0 - first_column : column1 - first_column
     ]
     # A few rows at a time, so that they are in the cache as float32.
-    bands = part.split(_BAND_CELLS, dim=1)
+    bands = torch.split(part, _BAND_CELLS, dim=1)
     scores = torch.cat([torch.einsum("kp,pyx->kyx", weights, b.float()) for b in bands], dim=1)
     # In two steps, as the network and then the scale levels of a saved readout do it.
     full = F.interpolate(scores[None], scale_factor=level.grid_px, mode="bilinear")

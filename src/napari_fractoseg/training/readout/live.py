@@ -103,6 +103,7 @@ class LiveReadout:
         self._planes: OrderedDict[tuple[int, ...], Micrograph | None] = OrderedDict()
         self._samples: dict[Region, tuple[Samples, Samples | None]] = {}
         self._labels: dict[Region, RegionLabels] = {}
+        self._answers: dict[Region, npt.NDArray[np.uint8]] = {}
         self._scheme: ClassScheme | None = None
         self._last: Learnt | None = None
         self._lock = Lock()
@@ -253,8 +254,10 @@ class LiveReadout:
         plane = self._plane(region.plane)
         if plane is None:
             return None
-        labels = yield from answer_job(self._predictor, plane, region.box)
-        found: npt.NDArray[np.uint8] = table[labels]
+        if region not in self._answers:
+            job = answer_job(self._predictor, plane, region.box)
+            self._answers[region] = yield from as_part(job, 0, 0, "asking the model")
+        found: npt.NDArray[np.uint8] = table[self._answers[region]]
         return found
 
     # ---- labels -------------------------------------------------------------------------
