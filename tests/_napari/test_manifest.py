@@ -39,8 +39,6 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
     ]
     assert [w.display_name for w in offered.widgets] == names
     assert len(offered.sample_data) == 3
-    patterns = [p for r in offered.readers for p in r.filename_patterns]
-    assert patterns == ["*.json", "*.csv", "*.zarr"]
     assert [e for w in offered.writers for e in w.filename_extensions] == [".json", ".json", ".csv"]
 
 
@@ -52,8 +50,34 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
     assert menus == {
         "napari/layers/measure": ["measure", "audit"],
         "napari/layers/segment": ["segment", "train"],
-        "napari/file/io_utilities": ["import_via"],
+        "napari/layers/annotate": ["save_back"],
+        "napari/file/io_utilities": ["open_files", "open_folder", "import_via", "save_back"],
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_folder", "command"),
+    [
+        ("project.json", False, "read_via"),
+        ("via_region_data.csv", False, "read_via"),
+        ("s17 (2)_csv.csv", False, "read_via"),
+        ("Unnamed-VIA Project17Nov2020_09h05m01s_export.csv", False, "read_via"),
+        ("measurements.csv", False, None),
+        ("data_export.csv", False, None),
+        ("any folder", True, None),
+        ("a_labels.zarr", True, None),
+        (".zattrs", False, "read_results"),
+    ],
+)
+def test_napari_asks_us_about_few_files_and_no_folders(
+    manifest, tmp_path, name, is_folder, command
+):
+    path = tmp_path / name
+    path.mkdir() if is_folder else path.touch()
+    plugins = npe2.PluginManager()
+    plugins.register(manifest)
+    found = [r.command for r in plugins.iter_compatible_readers([str(path)])]
+    assert found == ([] if command is None else [f"napari-fractoseg.{command}"])
 
 
 @pytest.mark.parametrize(
@@ -63,6 +87,8 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
         "import npe2; npe2.PluginManifest.from_distribution('napari-fractoseg')",
         "from napari_fractoseg._napari.via.reader import get_reader; get_reader('no such.json')",
         "from napari_fractoseg._napari.result_reader import get_labels_reader as g; g('no.zarr')",
+        "import napari_fractoseg._napari.open_files",
+        "import napari_fractoseg._napari.via.save_back",
         "import napari_fractoseg._napari.segment.dock",
         "import napari_fractoseg._napari.train.dock",
         "import napari_fractoseg._napari.measure.dock",

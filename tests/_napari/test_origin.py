@@ -360,7 +360,7 @@ def test_exact_labels_of_a_sample_are_truth(viewer, row_in):
 
 
 def open_zarr(viewer, path):
-    (layer,) = viewer.open(str(path), plugin="napari-fractoseg")
+    (layer,) = viewer.open(str(path / "zarr.json"), plugin="napari-fractoseg")
     layer.brush_size = 1
     return layer
 

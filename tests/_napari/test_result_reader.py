@@ -37,7 +37,9 @@ def write_ngff(path, labels=LABELS, scheme=DEFAULT_SCHEME, size=0.25, dtype="uin
 
 
 def open_in(viewer, path):
-    (layer,) = viewer.open(str(path), plugin="napari-fractoseg")
+    """Open a group by the file in it that says what it is: napari is told of no folders."""
+    name = "zarr.json" if (path / "zarr.json").exists() else ".zattrs"
+    (layer,) = viewer.open(str(path / name), plugin="napari-fractoseg")
     return layer
 
 

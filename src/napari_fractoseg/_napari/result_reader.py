@@ -28,6 +28,7 @@ __all__ = ["get_labels_reader", "read_results"]
 
 _MAX_PAINTABLE_PX = 8192
 """Longest edge of a plane that can be painted on; longer ones are shown in several resolutions."""
+_GROUP_FILES = ("zarr.json", ".zattrs", ".zgroup")
 _UNCERTAINTIES = tuple(f"_{kind}.zarr" for kind in (CONFIDENCE, MARGIN))
 
 
@@ -45,7 +46,8 @@ def read_results(path: str | list[str]) -> list[LayerData]:
     Parameters
     ----------
     path : str or list of str
-        Folders of OME-Zarr groups.
+        Folders of OME-Zarr groups, or the ``zarr.json`` (``.zattrs`` in zarr 2) in them: napari
+        asks all plugins that take folders about every folder, so it is told of these files only.
 
     Returns
     -------
@@ -60,7 +62,9 @@ def read_results(path: str | list[str]) -> list[LayerData]:
 
 
 def _paths(path: str | list[str]) -> list[Path]:
-    return [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    """Return the folders of groups; the file of a group that says what it is stands for it."""
+    paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    return [p.parent if p.name in _GROUP_FILES else p for p in paths]
 
 
 def _found(path: Path) -> NgffImage | None:

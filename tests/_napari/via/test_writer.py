@@ -243,7 +243,12 @@ def test_labels_of_several_resolutions_are_written_at_the_finest(tmp_path):
 def test_what_cannot_be_written_says_why(project, tmp_path):
     layers = opened(project)
     both = [layers[kind].as_layer_data_tuple() for kind in ("Labels", "Shapes")]
-    with pytest.raises(AnnotationError, match="both annotate 'a.png'.*Select one"):
+    assert document_of_layers(both) == read_via(project)  # none was touched
+    layers["Labels"].data[0, 0, 0] = 2
+    layers["Shapes"].selected_data = {0}
+    layers["Shapes"].remove_selected()
+    both = [layers[kind].as_layer_data_tuple() for kind in ("Labels", "Shapes")]
+    with pytest.raises(AnnotationError, match="'a.png' were changed in both .*Select the layer"):
         document_of_layers(both)
     with pytest.raises(AnnotationError, match="select a labels or shapes layer"):
         document_of_layers([layers["Image"].as_layer_data_tuple()])
@@ -252,7 +257,7 @@ def test_what_cannot_be_written_says_why(project, tmp_path):
     nameless = Shapes([np.zeros((3, 2))], shape_type="polygon")
     with pytest.raises(AnnotationError, match="Shape 0 on image .* has no class"):
         document_of_layers([nameless.as_layer_data_tuple()])
-    shapes = layers["Shapes"]
+    shapes = opened(project)["Shapes"]
     shapes.data = [v + np.array([5, 0, 0]) for v in shapes.data]
     with pytest.raises(AnnotationError, match="Shape 0 lies on plane 5, but there are 2 images"):
         document_of_layers([shapes.as_layer_data_tuple()])

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, FileEdit
 from qtpy.QtCore import Qt, QTimer, Slot
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QFormLayout, QPushButton
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.via.class_table import ClassTable
 from napari_fractoseg._napari.via.layers import layers_job
 from napari_fractoseg._napari.via.run import ViaImportRun
+from napari_fractoseg._napari.via.save_back import SaveBackRun, ask_where, layers_to_save
 from napari_fractoseg._napari.widgets.controls import narrow
 from napari_fractoseg._napari.widgets.dock import Dock
 from napari_fractoseg._napari.widgets.plain_text import plain_label
@@ -101,6 +102,11 @@ class ViaImportWidget(Dock):
             "Import",
             blocked=self._blocked,
         )
+        self.save_button = QPushButton("Save back to VIA …")
+        self.save_button.setToolTip(
+            "Write the VIA file of the selected layer with what was painted and drawn since; "
+            "everything else in it stays"
+        )
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -121,6 +127,7 @@ class ViaImportWidget(Dock):
         layout.addLayout(below)
         layout.addWidget(self.preview)
         layout.addWidget(self.controls)
+        layout.addWidget(self.save_button)
         layout.addStretch(1)
         for line in (self.file_line, self.preview):
             line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -132,6 +139,7 @@ class ViaImportWidget(Dock):
         self.attribute.changed.connect(self._on_attribute)
         self.table.changed.connect(self._on_mapping)
         self.controls.button.clicked.connect(self.import_layers)
+        self.save_button.clicked.connect(self.save_back)
         self.controls.changed.connect(self._show_state)
 
     # ---- reading ------------------------------------------------------------------------
@@ -254,12 +262,28 @@ class ViaImportWidget(Dock):
         )
         self.controls.start(ViaImportRun(job, self.viewer))
 
+    # ---- saving -------------------------------------------------------------------------
+
+    @Slot()
+    def save_back(self) -> None:
+        """Ask for a file, and write the VIA file of the selected layer with its corrections."""
+        if not self.controls.is_idle:
+            return
+        try:
+            layers = layers_to_save(self.viewer)
+        except AnnotationError as error:
+            self.controls.refuse(error)
+            return
+        path = ask_where(layers, self)
+        if path is not None:
+            self.controls.start(SaveBackRun(layers, path), "saving …")
+
     # ---- what is shown ------------------------------------------------------------------
 
     def _blocked(self) -> str:
         """Return why nothing can be imported: something is missing, or a run goes on."""
         if not self.controls.is_idle:
-            return "This is being read or imported."
+            return "This is being read, imported or saved."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
     @Slot()
@@ -268,6 +292,7 @@ class ViaImportWidget(Dock):
         is_read = self.source is not None
         self.file_line.setVisible(is_read)
         self.preview.setVisible(is_read)
+        self.save_button.setEnabled(self.controls.is_idle)
         is_importing = isinstance(self.controls.run, ViaImportRun) and not self.controls.is_idle
         choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
         for widget in (*(choice.native for choice in choices), self.table):

@@ -26,13 +26,14 @@ from napari_fractoseg.annotations.conversion.flavours import (
 )
 from napari_fractoseg.annotations.edit import DEFAULT_ATTRIBUTE, ClassWords, with_class
 from napari_fractoseg.annotations.raster import Overlap, hidden_regions, rasterise
+from napari_fractoseg.annotations.shapes import closed_ring
 from napari_fractoseg.annotations.stacks import draw_labels_job
 from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
-from napari_fractoseg.jobs import drain
+from napari_fractoseg.jobs import Job, Progress, drain
 
-__all__ = ["FullLayerData", "document_of_layers"]
+__all__ = ["FullLayerData", "corrected_document_job", "document_of_layers"]
 
 FullLayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
@@ -146,17 +147,15 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
         raise AnnotationError(
             "VIA files hold regions: select a labels or shapes layer (and save images as such)."
         )
-    notes: list[str] = []
-    images = [
-        _images_of(annotation, places[0] if places else None, notes) for annotation in annotations
-    ]
+    place = places[0] if places else None
+    notes, images = drain(_all_images_job(annotations, place))
     _refuse_two_layers(annotations, images)
     # Files first, so that nothing of them depends on the order of the layers.
     order = sorted(range(len(annotations)), key=lambda i: annotations[i].document is None)
     result: ViaDocument | None = None
     for i in order:
         part = _part(annotations[i], images[i])
-        keys = {image.image_key for image in images[i]}
+        keys = _changed_keys(annotations[i], images[i])
         before = annotations[i].document or images[i]
         # A project may give an image another key than its file did.
         changed = {
@@ -166,19 +165,91 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
         result = with_used_options(result, annotations[i].words.attribute)
     if result is None:
         raise AnnotationError("There is nothing to write.")
-    return replace(result, notes=tuple(notes))
+    return replace(result, notes=notes)
+
+
+def corrected_document_job(layers: Sequence[FullLayerData]) -> Job[ViaDocument]:
+    """Return the VIA file that layers came from, with their regions in place of its own.
+
+    Parameters
+    ----------
+    layers : sequence of (data, arguments, layer type)
+        Labels and shapes layers that came from one VIA file.
+
+    Yields
+    ------
+    Progress
+        Number of images that were looked at.
+
+    Returns
+    -------
+    ViaDocument
+        Document of the flavour of the file. Regions and images that were not touched are as they
+        were read. Notes say what was left behind.
+
+    Raises
+    ------
+    AnnotationError
+        If labels and shapes of one image were both changed.
+    """
+    annotations = [_Annotation(*layer) for layer in layers]
+    notes, images = yield from _all_images_job(annotations, None)
+    _refuse_two_layers(annotations, images)
+    document = annotations[0].document
+    if document is None:
+        raise AnnotationError(f"{annotations[0].name} came from no VIA file.")
+    is_closed = document.flavour.is_closed
+    for annotation, its_images in zip(annotations, images, strict=True):
+        keys = _changed_keys(annotation, its_images)
+        changed = {i.image_key: _with_rings(i, annotation, is_closed) for i in its_images}
+        document = edited(document, {key: changed[key] for key in keys})
+        document = with_used_options(document, annotation.words.attribute)
+    return replace(document, notes=notes)
+
+
+def _with_rings(image: AnnotatedImage, annotation: _Annotation, is_closed: bool) -> AnnotatedImage:
+    """Return an image whose new polygons are closed or open, as those of its file."""
+    before = [r for known in annotation.document or () for r in known.regions]
+    untouched = {id(region) for region in before}
+    return replace(
+        image,
+        regions=tuple(
+            region
+            if id(region) in untouched
+            else replace(region, shape=closed_ring(region.shape, is_closed))
+            for region in image.regions
+        ),
+    )
+
+
+def _all_images_job(
+    annotations: Sequence[_Annotation], place: dict[str, Any] | None
+) -> Job[tuple[tuple[str, ...], list[list[AnnotatedImage]]]]:
+    """Return notes, and the images of each layer with its regions."""
+    notes: list[str] = []
+    images = []
+    for annotation in annotations:
+        images.append((yield from _images_job(annotation, place, notes)))
+    return tuple(notes), images
+
+
+def _changed_keys(annotation: _Annotation, images: Sequence[AnnotatedImage]) -> set[str]:
+    """Return the keys of the images that are not as they were in the layer's file."""
+    before = {image.image_key: image for image in annotation.document or ()}
+    return {image.image_key for image in images if image != before.get(image.image_key)}
 
 
 def _refuse_two_layers(annotations: list[_Annotation], images: list[list[AnnotatedImage]]) -> None:
+    """Raise if two layers say something new about the same image."""
     taken: dict[tuple[int, str], str] = {}
     for annotation, its_images in zip(annotations, images, strict=True):
-        for image in its_images:
-            key = id(annotation.document), image.image_key
-            other = taken.setdefault(key, annotation.name)
+        for key in _changed_keys(annotation, its_images):
+            other = taken.setdefault((id(annotation.document), key), annotation.name)
             if other != annotation.name:
+                name = next(i.filename for i in its_images if i.image_key == key)
                 raise AnnotationError(
-                    f"The layers {other!r} and {annotation.name!r} both annotate "
-                    f"{image.filename!r}. Select one of them and save again."
+                    f"The regions of {name!r} were changed in both {other!r} and "
+                    f"{annotation.name!r}. Select the layer that is right, and save it alone."
                 )
 
 
@@ -201,9 +272,9 @@ def _part(annotation: _Annotation, images: list[AnnotatedImage]) -> ViaDocument:
     return replace(document, definitions=joined_definitions(classes, document.definitions))
 
 
-def _images_of(
+def _images_job(
     annotation: _Annotation, place: dict[str, Any] | None, notes: list[str]
-) -> list[AnnotatedImage]:
+) -> Job[list[AnnotatedImage]]:
     if annotation.kind == "shapes":
         images = regions_of_shapes(
             annotation.data,
@@ -214,7 +285,7 @@ def _images_of(
             words=annotation.words,
         )
     else:
-        images = _images_of_labels(annotation, notes)
+        images = yield from _images_of_labels_job(annotation, notes)
     if annotation.document is None:
         names = ", ".join(image.filename for image in images[:3])
         notes.append(
@@ -224,7 +295,7 @@ def _images_of(
     return images
 
 
-def _images_of_labels(annotation: _Annotation, notes: list[str]) -> list[AnnotatedImage]:
+def _images_of_labels_job(annotation: _Annotation, notes: list[str]) -> Job[list[AnnotatedImage]]:
     """Return the image of each plane with traced regions.
 
     A plane that shows just what its VIA regions draw keeps these.
@@ -238,13 +309,13 @@ def _images_of_labels(annotation: _Annotation, notes: list[str]) -> list[Annotat
             f"{annotation.name}: nothing is labelled, so there are no regions to write. Paint some "
             "first."
         )
-    return [
-        image
-        if _is_unchanged(annotation, image, plane)
-        else _traced(annotation, image, plane, notes)
-        for image, plane in zip(images, planes, strict=True)
-        if plane.any() or annotation.document is not None
-    ]
+    found = []
+    for done, (image, plane) in enumerate(zip(images, planes, strict=True)):
+        yield Progress(done, len(planes), f"image {done + 1} of {len(planes)}")
+        if plane.any() or annotation.document is not None:
+            is_unchanged = _is_unchanged(annotation, image, plane)
+            found.append(image if is_unchanged else _traced(annotation, image, plane, notes))
+    return found
 
 
 def _is_unchanged(annotation: _Annotation, image: AnnotatedImage, plane: npt.NDArray[Any]) -> bool:

@@ -85,9 +85,16 @@ def regions_of_shapes(
             )
         regions[plane].append(with_class(region, class_name, words))
     return [
-        replace(image, regions=(*its_regions, *_damaged(image)))
+        _with_regions(image, its_regions)
         for image, its_regions in zip(targets, regions, strict=True)
     ]
+
+
+def _with_regions(image: AnnotatedImage, drawn: list[Region]) -> AnnotatedImage:
+    """Return an image with the regions that were drawn; as it is if these are its own."""
+    if tuple(drawn) == image.drawable:
+        return image
+    return replace(image, regions=(*drawn, *_damaged(image)))
 
 
 def _table(arguments: Mapping[str, Any], n_shapes: int) -> pd.DataFrame:

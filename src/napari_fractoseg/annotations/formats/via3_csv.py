@@ -100,9 +100,10 @@ def _row(
         tally[WRONG_CELLS].append(f"line {line}")
         return None
     row = dict(zip(columns, cells, strict=True))
-    names, times = _load(row["file_list"]), _load(row.get("temporal_coordinates", "[]"))
-    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not (are_names and names and isinstance(times, list)):
+    listed, times = _load(row["file_list"]), _load(row.get("temporal_coordinates", "[]"))
+    names = listed if isinstance(listed, list) else []
+    are_names = bool(names) and all(isinstance(name, str) for name in names)
+    if not (are_names and isinstance(times, list)):
         tally["Skipped rows whose file or times cannot be read"].append(f"line {line}")
         return None
     if len(names) > 1:
