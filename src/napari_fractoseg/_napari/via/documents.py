@@ -135,8 +135,8 @@ def document_of_layers(layers: Sequence[FullLayerData]) -> ViaDocument:
     Raises
     ------
     AnnotationError
-        If there is no labels or shapes layer, or if two layers annotate the
-        same image.
+        If there is no labels or shapes layer, or if the regions of an image
+        were changed in two layers.
     """
     places = [arguments for _, arguments, kind in layers if kind == "image"]
     name = str(places[0].get("name") or "") if len(places) == 1 else ""
