@@ -178,6 +178,11 @@ class TestFlavours:
             (image,) = read_via(out)
             assert {tuple(r.attributes.values()) for r in image.regions} == {("transgranular",)}
 
+    def test_one_class_for_all_regions_of_none(self, folder):
+        source = via(folder, AnnotatedImage("a.png"))
+        result = convert(source, folder / "out.json", Flavour.VIA2_PROJECT, all_as="intergranular")
+        assert (result.n_images, result.n_regions) == (1, 0)
+
     @pytest.mark.shared_data
     def test_a_real_file_without_attributes(self, shared_data, tmp_path):
         name = "umangraval+covid19-instabot__via_export_csv.csv"

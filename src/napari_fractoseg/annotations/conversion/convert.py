@@ -217,7 +217,7 @@ def _convert(
         opened = opened.all_as(options.all_as)
         if to is None:
             return (yield from write_masks(opened, out, settings))
-        if options.all_as is not None:
+        if options.all_as is not None and any(image.drawable for image in document):
             opened.mapping(settings.scheme or DEFAULT_SCHEME)  # refuses a class that is not known
         document, attribute = _to_write(opened, to)
     except AnnotationError as error:
