@@ -52,12 +52,17 @@ def test_auto_says_why_there_is_none():
     assert "no band of one grey level" in chosen_bar(STACK).why
 
 
-def test_planes_that_differ_lose_the_rows_of_all():
+def test_planes_that_differ_lose_the_rows_that_are_bar_on_all():
     facts = [SemFacts(image_rows=n, image_rows_from="A microscope") for n in (50, 54)]
     bar = chosen_bar(STACK, "auto", facts)
-    assert bar.area.bands == ((50, 60),)
-    assert "2 of 2 planes have an info bar" in bar.notes[0]
-    assert "rows 50 to 59 are left out" in bar.notes[0]
+    assert bar.area.bands == ((54, 60),)
+
+
+def test_nothing_is_cut_off_a_plane_without_a_bar():
+    facts = [SemFacts(image_rows=50, image_rows_from="A microscope"), SemFacts()]
+    bar = chosen_bar(STACK, "auto", facts)
+    assert bar.area is None
+    assert "1 of 2 planes have an info bar: no rows are left out" in bar.notes[0]
 
 
 def test_planes_that_agree_need_no_note():

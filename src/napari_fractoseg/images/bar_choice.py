@@ -11,9 +11,9 @@ from napari_fractoseg.bar_option import AUTO, NONE, checked_choice
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.calibration import SemFacts
 from napari_fractoseg.images.excluded import ExcludedArea
-from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
-from napari_fractoseg.images.micrograph import LazyPlane, MicrographStack
+from napari_fractoseg.images.micrograph import MicrographStack
 from napari_fractoseg.images.reading import safe_facts
+from napari_fractoseg.images.stack_bar import find_bar_of_stack
 
 __all__ = ["Bar", "chosen_bar", "without_bar"]
 
@@ -52,9 +52,8 @@ def chosen_bar(stack: MicrographStack, choice: str = AUTO, facts: Sequence[SemFa
     choice : str
         ``auto``, ``none``, a number of rows at the lower edge, or ``FIRST:END``.
     facts : sequence of SemFacts
-        What the files of the first planes say (`sem_facts`). With ``auto`` these planes are
-        searched, and at least the first; if they differ, what is a bar in one of them is left out
-        of all.
+        What the files of the first planes say (`sem_facts`). With ``auto`` only what is a bar in all
+        of these planes is left out, as `find_bar_of_stack` finds it.
 
     Raises
     ------
@@ -73,11 +72,9 @@ def chosen_bar(stack: MicrographStack, choice: str = AUTO, facts: Sequence[SemFa
         return Bar(None, "No info bar was looked for.")
     if choice != AUTO:
         return _given(stack, choice)
-    bars = [
-        find_info_bar(LazyPlane(stack.data, index, stack.rgb), one)
-        for index, one in zip(stack.indices(), facts or (SemFacts(),), strict=False)
-    ]
-    return _joined(stack, bars)
+    bar = find_bar_of_stack(stack, facts)
+    notes = (f"{stack.name}: {bar.why} It was segmented as well.",) if bar.is_over_image else ()
+    return Bar(ExcludedArea.of_bar(bar, stack.shape), bar.why, notes)
 
 
 def without_bar(
@@ -110,31 +107,3 @@ def _given(stack: MicrographStack, choice: str) -> Bar:
     rows = (int(first), int(end)) if end else (n_rows - int(first), n_rows)
     why = f"These rows were given ({choice})."
     return Bar(ExcludedArea(stack.shape, bands=(rows,), source=why), why)
-
-
-def _joined(stack: MicrographStack, bars: Sequence[InfoBar]) -> Bar:
-    """Return the bar of a stack whose planes have these."""
-    over = [bar for bar in bars if bar.is_over_image]
-    notes = [f"{stack.name}: {over[0].why} It was segmented as well."] if over else []
-    found = [bar for bar in bars if bar.rows is not None]
-    if not found:
-        return Bar(None, bars[0].why, tuple(notes))
-    bands = _union([bar.rows for bar in found if bar.rows is not None])
-    area = ExcludedArea(stack.shape, bands, source=found[0].why)
-    if len({bar.rows for bar in bars}) > 1:
-        notes.append(
-            f"{stack.name}: {len(found)} of {len(bars)} planes have an info bar, not all of them "
-            f"in the same rows. Of all planes, {area.rows_text} are left out."
-        )
-    return Bar(area, found[0].why, tuple(notes))
-
-
-def _union(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return ranges of rows as few as possible, in order."""
-    joined: list[tuple[int, int]] = []
-    for first, end in sorted(ranges):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((first, end))
-    return tuple(joined)

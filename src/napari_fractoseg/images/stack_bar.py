@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_fractoseg.images.calibration.facts import SemFacts
 from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
-from napari_fractoseg.images.micrograph import MicrographStack
+from napari_fractoseg.images.micrograph import LazyPlane, MicrographStack
 
 __all__ = ["find_bar_of_stack"]
 
 
-def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> InfoBar:
+def find_bar_of_stack(stack: MicrographStack, facts: Sequence[SemFacts] = ()) -> InfoBar:
     """Find the info bar of an image or stack; the rows that are bar on all planes.
 
     Parameters
@@ -19,8 +21,9 @@ def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> 
     stack : MicrographStack
         Image. Of a stack in memory the first, middle and last plane are looked at, of one on disk
         the first; only the rows near their edges are read.
-    facts : SemFacts, optional
-        What the file says, see `find_info_bar`.
+    facts : sequence of SemFacts, optional
+        What the files of the first planes say, see `find_info_bar`; of a single file what it says
+        of all. Planes with a file of their own are all looked at.
 
     Returns
     -------
@@ -31,15 +34,20 @@ def find_bar_of_stack(stack: MicrographStack, facts: SemFacts | None = None) -> 
     indices = list(stack.indices())
     is_loaded = isinstance(stack.data, np.ndarray)
     chosen = {0, len(indices) // 2, len(indices) - 1} if is_loaded else {0}
+    if len(facts) > 1:
+        chosen = set(range(min(len(facts), len(indices))))
+    said = (facts[0] if facts else SemFacts(),) * len(indices) if len(facts) < 2 else facts
     bars = [
-        find_info_bar(stack.data[index] if index else stack.data, facts)
-        for index in (indices[number] for number in sorted(chosen))
+        find_info_bar(LazyPlane(stack.data, indices[number], stack.rgb), said[number])
+        for number in sorted(chosen)
     ]
     found = [bar.rows for bar in bars if bar.rows is not None]
     if len(found) < len(bars):
+        over = next((bar for bar in bars if bar.is_over_image), bars[0])
         if not found:
-            return bars[0]
-        return InfoBar(None, "Not all planes have an info bar: no rows are left out.", True)
+            return over
+        why = f"{len(found)} of {len(bars)} planes have an info bar: no rows are left out."
+        return InfoBar(None, why, True)
     first, end = max(rows[0] for rows in found), min(rows[1] for rows in found)
     if first >= end:
         return InfoBar(

@@ -31,7 +31,8 @@ def bar_job(stack: MicrographStack, path: Path | None) -> Job[InfoBar]:
     yield Progress(0, 0, "looking for an info bar")
     try:
         with translated(ImageError, f"The rows of {stack.name} cannot be read"):
-            return find_bar_of_stack(stack, _facts(stack, path))
+            facts = _facts(stack, path)
+            return find_bar_of_stack(stack, () if facts is None else (facts,))
     except ImageError as error:
         return InfoBar(None, str(error))
 
