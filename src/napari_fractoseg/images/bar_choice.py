@@ -52,8 +52,8 @@ def chosen_bar(stack: MicrographStack, choice: str = AUTO, facts: Sequence[SemFa
     choice : str
         ``auto``, ``none``, a number of rows at the lower edge, or ``FIRST:END``.
     facts : sequence of SemFacts
-        What the files of the first planes say (`sem_facts`). With ``auto`` only what is a bar in all
-        of these planes is left out, as `find_bar_of_stack` finds it.
+        What the files of the first planes say (`sem_facts`). With ``auto`` only what is a bar in
+        all of these planes is left out, as `find_bar_of_stack` finds it.
 
     Raises
     ------
