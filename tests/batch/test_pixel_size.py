@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 import sem_files as made
 from napari_fractoseg import batch
@@ -45,6 +46,46 @@ def test_labels_as_zarr_have_it_as_scale(tmp_path, model):
     stack = read_image(tmp_path / "out" / "a_labels.zarr")
     assert stack.pixel_size_um == pytest.approx(0.2, rel=1e-12)
     assert stack.pixel_size_from == "OME-Zarr scale"
+
+
+@pytest.mark.parametrize("options", [{}, {"zarr": True}])
+def test_a_size_that_is_given_counts_instead_of_that_of_the_file(tmp_path, model, options):
+    report = segment(tmp_path, model, pixel_size_um=0.5, **options)
+    run = json.loads(report.paths[1].read_text())
+    assert run["settings"]["pixel_size_um"] == 0.5
+    (entry,) = run["files"]
+    assert (entry["pixel_size_um"], entry["pixel_size_from"]) == (0.5, "given by hand")
+    (path,) = find_label_files([tmp_path / "out"])
+    assert read_image(path).pixel_size_um == 0.5
+    assert read_record(path).pixel_size["from"] == "given by hand"
+    found = drain(measure_files_job([path]))
+    (row,) = found.files.to_dict("records")
+    assert (row["pixel_size_um"], row["pixel_size_from"]) == (0.5, "given by hand")
+
+
+def test_measuring_zarr_has_the_origin_of_its_scale_until_the_scale_is_changed(tmp_path, model):
+    segment(tmp_path, model, zarr=True)
+    path = tmp_path / "out" / "a_labels.zarr"
+    (row,) = drain(measure_files_job([path])).files.to_dict("records")
+    assert row["pixel_size_from"] == ORIGIN
+    group = zarr.open_group(path, mode="r+")
+    metadata = dict(group.attrs["ome"])
+    for dataset in metadata["multiscales"][0]["datasets"]:
+        dataset["coordinateTransformations"][0]["scale"] = [0.7, 0.7]
+    group.attrs["ome"] = metadata
+    (row,) = drain(measure_files_job([path])).files.to_dict("records")
+    assert (row["pixel_size_um"], row["pixel_size_from"]) == (0.7, "OME-Zarr scale")
+
+
+def test_a_run_of_an_earlier_version_without_the_option_can_be_gone_on_with(tmp_path, model):
+    report = segment(tmp_path, model)
+    path = report.paths[1]
+    run = json.loads(path.read_text())
+    del run["settings"]["pixel_size_um"]
+    path.write_text(json.dumps(run))
+    settings = batch.SegmentSettings(model, "cpu")
+    image = tmp_path / "images" / "a.tif"
+    assert batch.plan([image], tmp_path / "out", settings, resume=True) == []
 
 
 def test_measuring_takes_it_from_the_labels(tmp_path, model):

@@ -134,7 +134,7 @@ class TestSegment:
         run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
             "--confidence", "--tile-px", "64", "--flips",
             "--palette", "colour-blind-safe", "--max-memory-gb", "2.5", "--margin",
-            "--zarr", "--precision", "single")  # fmt: skip
+            "--zarr", "--precision", "single", "--pixel-size-um", "0.075")  # fmt: skip
         settings = json.loads((out / "run.json").read_text())["settings"]
         assert settings == {
             "model": str(model),
@@ -150,6 +150,7 @@ class TestSegment:
             "zarr": True,
             "name": None,
             "precision": "single",
+            "pixel_size_um": 0.075,
         }
         assert (out / "one_overlay.png").exists()
         assert (out / "one_confidence.zarr").exists()

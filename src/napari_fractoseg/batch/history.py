@@ -207,8 +207,12 @@ def _is_alike(run: Mapping[str, Any], settings: Mapping[str, Any], model_sha256:
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that influence results; the model is compared by its hash."""
-    return {name: value for name, value in settings.items() if name not in _NOT_DECIDING}
+    """Return the settings that influence results; the model is compared by its hash.
+
+    Those that are not given are left out, as runs of earlier versions do not have all of them.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {name: value for name, value in given.items() if name not in _NOT_DECIDING}
 
 
 def _with_files(run: Mapping[str, Any], wanted: Callable[[Any], bool]) -> dict[str, Any]:

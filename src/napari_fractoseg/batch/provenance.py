@@ -6,6 +6,7 @@ from napari_fractoseg import __version__
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images.calibration import known_size
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.results.record import LabelRecord
 
@@ -59,4 +60,5 @@ def record_of(
         tile_px=tile_px,
         halo_px=halo_px,
         version=__version__,
+        pixel_size=known_size(stack.pixel_size),
     )

@@ -93,3 +93,12 @@ class SegmentSettings:
             "the labels are NAME.zarr, the reports NAME_run.json and NAME_fractions.csv."
         ),
     ] = None
+    pixel_size_um: Annotated[
+        float | None,
+        Field(
+            ge=1e-6,
+            le=1e4,
+            description="Edge of a pixel in micrometres, of all images (default: what each file "
+            "says). It goes into the results, and run.json says that it was given by hand.",
+        ),
+    ] = None

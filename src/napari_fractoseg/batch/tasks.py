@@ -24,6 +24,8 @@ from napari_fractoseg.images import (
     read_image,
     read_stack,
 )
+from napari_fractoseg.images.calibration import PixelSize
+from napari_fractoseg.images.calibration.by_hand import GIVEN
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.registry import find_model
@@ -111,10 +113,10 @@ class SegmentTask:
         ImageError
             If it cannot be read.
         """
-        channel = self.settings.channel
-        if self.is_stack:
-            return read_stack(self.path, channel=channel)
-        return read_image(self.path, channel=channel)
+        channel, given_um = self.settings.channel, self.settings.pixel_size_um
+        read = read_stack if self.is_stack else read_image
+        stack = read(self.path, channel=channel)
+        return stack if given_um is None else stack.of_size(PixelSize(given_um, given_um, GIVEN))
 
     def sha256(self) -> str:
         """Return the SHA-256 of the image, of a stack that of all planes; empty if missing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,29 @@ class MicrographStack:
         """Edges of a pixel, which need not be square, and their origin."""
         y_um, x_um = edges_um(self.axes or ()) or (self.pixel_size_um, self.pixel_size_um)
         return PixelSize(x_um, y_um, self.pixel_size_from)
+
+    def of_size(self, size: PixelSize) -> MicrographStack:
+        """Return the stack with another pixel size, whatever its file says.
+
+        Parameters
+        ----------
+        size : PixelSize
+            Edges of a pixel, which are known.
+        """
+        axes = self.axes or tuple(
+            Axis.named(name) for name in ("t", "z", "y", "x")[-len(self.shape) :]
+        )
+        *leading, y, x = axes
+        y, x = (
+            replace(axis, unit="micrometer", scale=um or 1.0)
+            for axis, um in ((y, size.y_um), (x, size.x_um))
+        )
+        return replace(
+            self,
+            axes=(*leading, y, x),
+            pixel_size_um=size.square_um,
+            pixel_size_from=size.source,
+        )
 
     @property
     def n_planes(self) -> int:

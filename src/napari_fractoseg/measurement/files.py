@@ -31,6 +31,9 @@ from napari_fractoseg.images import (
     read_image,
     read_mask,
 )
+from napari_fractoseg.images.calibration import PixelSize
+from napari_fractoseg.images.calibration.by_hand import GIVEN
+from napari_fractoseg.images.calibration.claims import same_edges
 from napari_fractoseg.images.formats.zarr import is_zarr
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.images.reading import safe_facts
@@ -480,7 +483,7 @@ class _OneFile:
         labels, own_um, own_from = open_labels(path, record, self.scheme)
         stack = self._micrograph(path, tuple(labels.shape), row)
         sizes = (
-            (self.pixel_size_um, "given"),
+            (self.pixel_size_um, GIVEN),
             (own_um, own_from),
             *([] if stack is None else [(stack.pixel_size_um, stack.pixel_size_from)]),
         )
@@ -641,10 +644,18 @@ def open_labels(
     if not path.is_dir() and record is None:
         facts = safe_facts(path)
         return _plain_labels(path), facts.pixel_size_um, facts.pixel_size_from
-    stack = read_image(path, rgb=False)
+    stack = _with_origin(read_image(path, rgb=False), record)
     if np.dtype(stack.data.dtype).kind not in "iu":
         raise ImageError(f"Its values are of type {stack.data.dtype}, not class values.")
     return stack.data, stack.pixel_size_um, stack.pixel_size_from
+
+
+def _with_origin(stack: MicrographStack, record: LabelRecord | None) -> MicrographStack:
+    """Return labels with the origin of their pixel size that is recorded, if it is still that."""
+    size = PixelSize.from_dict({} if record is None else record.pixel_size)
+    if not size.source or not same_edges(size, stack.pixel_size):
+        return stack
+    return replace(stack, pixel_size_from=size.source)
 
 
 def _plain_labels(path: Path) -> Any:

@@ -10,7 +10,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ class LabelRecord:
         Width of the halo around the core in pixels.
     version : str
         Version of the program that wrote the labels.
+    pixel_size : dict
+        Pixel size of the image with its origin, as `PixelSize.to_dict`; empty if it is not known.
 
     Examples
     --------
@@ -99,6 +101,7 @@ class LabelRecord:
     tile_px: int = 0
     halo_px: int = 0
     version: str = ""
+    pixel_size: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""
@@ -115,9 +118,9 @@ class LabelRecord:
             with translated(FractosegError, "This is no record"):
                 if int(data.get("record", _SCHEMA)) > _SCHEMA:
                     return None
-                for field in fields(cls):
-                    kind = kinds.get(str(field.type), object)
-                    if field.name in known and not isinstance(known[field.name], kind):
+                for each in fields(cls):
+                    kind = kinds.get(str(each.type), object)
+                    if each.name in known and not isinstance(known[each.name], kind):
                         return None
                 return cls(**{**known, "scheme": ClassScheme.from_dict(data["scheme"])})
         except FractosegError:

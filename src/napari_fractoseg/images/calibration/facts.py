@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ __all__ = [
     "SemFacts",
     "agreed",
     "for_frame",
+    "known_size",
     "length_text",
     "unconfirmed",
 ]
@@ -86,6 +87,30 @@ class PixelSize:
         x, y = length_text(self.x_um), length_text(self.y_um)
         return x if x == y else f"{x} x {y}"
 
+    @property
+    def square_um(self) -> float | None:
+        """Edge of a square pixel in micrometres; None if it is not known or not square."""
+        if self.x_um is None or self.y_um is None:
+            return None
+        return self.x_um if math.isclose(self.x_um, self.y_um, rel_tol=SAME_EDGE) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the pixel size as plain JSON types."""
+        return {"x_um": self.x_um, "y_um": self.y_um, "from": self.source, "notes": [*self.notes]}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> PixelSize:
+        """Build a pixel size from `to_dict`'s result; of anything else it is unknown."""
+        if not isinstance(data, Mapping):
+            return cls()
+        notes = data.get("notes")
+        said = tuple(map(str, notes)) if isinstance(notes, list | tuple) else ()
+        edges = data.get("x_um"), data.get("y_um")
+        if not all(isinstance(um, int | float) and 0 < um < math.inf for um in edges):
+            return cls(notes=said)
+        x_um, y_um = (float(um) for um in edges if um is not None)
+        return cls(x_um, y_um, str(data.get("from") or ""), said)
+
     def unknown(self, why: str) -> PixelSize:
         """Return an unknown pixel size, with the reason as a note."""
         return PixelSize(notes=(*self.notes, why))
@@ -150,10 +175,7 @@ class SemFacts:
     @property
     def pixel_size_um(self) -> float | None:
         """Edge of a square pixel in micrometres; None if it is not known or not square."""
-        x_um, y_um = self.pixel_size.x_um, self.pixel_size.y_um
-        if x_um is None or y_um is None or not math.isclose(x_um, y_um, rel_tol=SAME_EDGE):
-            return None
-        return x_um
+        return self.pixel_size.square_um
 
     @property
     def pixel_size_from(self) -> str:
@@ -171,6 +193,11 @@ class SemFacts:
             **rest,
             "notes": list(self.notes),
         }
+
+
+def known_size(size: PixelSize) -> dict[str, Any]:
+    """Return a pixel size as plain JSON types; empty if it is not known."""
+    return {} if size.x_um is None else size.to_dict()
 
 
 def agreed(x: Sequence[Said], y: Sequence[Said] = ()) -> PixelSize:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_fractoseg.images.axes import SAME_EDGE, edges_um, micrometres_in
+from napari_fractoseg.images.axes import edges_um, micrometres_in
 from napari_fractoseg.images.calibration.facts import (
     PixelSize,
     Said,
@@ -18,6 +18,7 @@ from napari_fractoseg.images.calibration.facts import (
     agreed,
     length_text,
 )
+from napari_fractoseg.images.calibration.prints import print_dpi
 from napari_fractoseg.images.calibration.texts import length_um
 from napari_fractoseg.images.formats.sem_tags import DESCRIPTION, TiffTags
 from napari_fractoseg.images.formats.zarr import ZARR_SCALE
@@ -30,9 +31,7 @@ OWN_SIZE = "PhysicalSize"
 _FROM = "PhysicalSizeFrom"
 _PIXELS = re.compile(r"<(?:\w{1,20}:)?Pixels\b([^<>]{0,20000})")
 _ATTRIBUTE = re.compile(r"""\b(\w{1,40})\s{0,9}=\s{0,9}(?:"([^"]{0,200})"|'([^']{0,200})')""")
-_INCH_UM, _INCH = 25400.0, 2
-_PRINT_DPI = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 720, 1200, 2400)
-"""Dots per inch of screens and prints."""
+_INCH = 2
 _PRINT_UNITS = ("inch", "inches", "in", "cm", "centimeter", "pixel", "pixels", "")
 """Units of ImageJ by which it hands on the resolution of a print, or none."""
 
@@ -127,11 +126,9 @@ def _not_print(size: PixelSize, tags: TiffTags) -> PixelSize:
     """Return a pixel size, unknown if it is that of a screen or print of the image."""
     if size.x_um is None:
         return size
-    dpi = _INCH_UM / size.x_um
-    densities = [float(n) for n in _PRINT_DPI]
-    if tags.resolution is not None and tags.resolution_unit == _INCH:
-        densities.append(tags.resolution[1])
-    if any(math.isclose(dpi, density, rel_tol=SAME_EDGE) for density in densities):
+    of_file = tags.resolution[1:] if tags.resolution and tags.resolution_unit == _INCH else ()
+    dpi = print_dpi(size.x_um, of_file)
+    if dpi is not None:
         return size.unknown(
             f"{size.source} says {length_text(size.x_um)} a pixel, which is {dpi:.0f} dots per "
             "inch: the resolution of a screen or print. Give the pixel size by hand."
