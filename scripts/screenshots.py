@@ -9,6 +9,7 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what live
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what measure
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what audit
+    xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py --what sem
 
 A real fracture image is segmented with the default model, polygons drawn on
 one are imported, or a segmentation is corrected after such polygons and the
@@ -16,8 +17,10 @@ model fine-tuned (``--when ready | running | done``). Of the queue, the picture 
 others that wait, and their end (``--when running | done``). Of *Live*, ten strokes are painted,
 with a picture after each beside the last one (``live-00.png`` to ``live-10.png``). A segmentation
 is measured in 4 x 4 fields; of the audit, the picture shows the question at the twelfth point, or
-the result (``--when running | done``; the answers are made up: nine in ten are the labels). Without
-the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a synthetic one is segmented.
+the result (``--when running | done``; the answers are made up: nine in ten are the labels). The
+scale bar of a synthetic image is measured; the pixel size is shown before it is applied, or after
+(``--when ready | done``). Without the data beside the checkout (``FRACTOSEG_SHARED_DATA``) a
+synthetic one is segmented.
 """
 
 from __future__ import annotations
@@ -28,8 +31,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import napari
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 from napari.qt import get_qapp
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtGui import QGuiApplication, QPixmap
@@ -37,6 +44,7 @@ from qtpy.QtWidgets import QWidget
 from scipy import ndimage
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
+from napari_fractoseg._napari.calibrate.dock import CalibrateWidget
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.segment.dock import SegmentWidget
@@ -265,6 +273,38 @@ def audit(viewer: napari.Viewer, when: str, folder: Path) -> AuditWidget:
     return widget
 
 
+def image_with_bar() -> np.ndarray:
+    """Return a synthetic fracture surface over an info bar, in which 200 px are 15 µm."""
+    surface = synthetic_fracture(seed=7, shape=(880, 1280)).image
+    bar = PIL.Image.new("L", (surface.shape[1], 80))
+    draw = PIL.ImageDraw.Draw(bar)
+    draw.line([(60, 55), (260, 55)], fill=255, width=3)
+    for end in (60, 260):
+        draw.line([(end, 45), (end, 65)], fill=255, width=3)
+    font = PIL.ImageFont.truetype(matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf", 24)
+    for column, text in ((120, "15 µm"), (520, "15.00 kV"), (800, "WD 9.8 mm"), (1080, "SE2")):
+        draw.text((column, 8), text, fill=255, font=font)
+    return np.vstack([surface, np.asarray(bar, surface.dtype)])
+
+
+def sem(viewer: napari.Viewer, when: str) -> CalibrateWidget:
+    """Measure the scale bar of an image."""
+    viewer.add_image(image_with_bar(), name="synthetic")
+    segmenting = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(segmenting, name="Segment fracture modes", area="right")
+    wait(8000)
+    segmenting.source.pixel_size.calibrate()
+    wait(1000)
+    widget = next(iter(segmenting.window().findChildren(CalibrateWidget)))
+    widget.how.value = "bar"
+    widget.draw()
+    viewer.layers.selection.active.add_lines(np.array([[935, 60], [935, 260]]))
+    widget.bar.setText("15")
+    if when == "done":
+        widget.apply()
+    return widget
+
+
 def grab(widget: QWidget) -> QPixmap:
     """Return the pixels of the screen under the window: the canvas is drawn by OpenGL."""
     return QGuiApplication.primaryScreen().grabWindow(int(widget.window().winId()))
@@ -274,7 +314,7 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, help="default: docs/images/WHAT.png")
-    pictures = ("segment", "import", "train", "queue", "live", "measure", "audit")
+    pictures = ("segment", "import", "train", "queue", "live", "measure", "audit", "sem")
     parser.add_argument("--what", choices=pictures, default="segment")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--size", default="1600x1000")
@@ -299,6 +339,7 @@ def main() -> None:
             "live": lambda: live(viewer, out.parent),
             "measure": lambda: measure(viewer),
             "audit": lambda: audit(viewer, options.when, Path(folder)),
+            "sem": lambda: sem(viewer, options.when),
             "import": lambda: import_annotations(viewer, Path(folder)),
         }
         widget = stories[options.what]()

@@ -36,6 +36,7 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
         "Train on corrections",
         "Measure fracture modes",
         "Audit by point count",
+        "Pixel size",
     ]
     assert [w.display_name for w in offered.widgets] == names
     assert len(offered.sample_data) == 3
@@ -50,9 +51,9 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
         for menu, items in manifest.contributions.menus.items()
     }
     assert menus == {
-        "napari/layers/measure": ["measure", "audit"],
+        "napari/layers/measure": ["measure", "audit", "pixel_size", "size_from_file"],
         "napari/layers/segment": ["segment", "train"],
-        "napari/file/io_utilities": ["import_via"],
+        "napari/file/io_utilities": ["open_sem", "import_via"],
     }
 
 
@@ -67,6 +68,8 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
         "import napari_fractoseg._napari.train.dock",
         "import napari_fractoseg._napari.measure.dock",
         "import napari_fractoseg._napari.audit.dock",
+        "import napari_fractoseg._napari.calibrate.dock",
+        "import napari_fractoseg._napari.calibrate.commands",
     ],
 )
 def test_nothing_that_opens_at_once_waits_for_torch(code):

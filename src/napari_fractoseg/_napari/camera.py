@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
-__all__ = ["camera_of", "go_to_pixel", "screen_px"]
+__all__ = ["camera_of", "go_to_pixel", "scale_bar_of", "screen_px"]
 
 
 def camera_of(viewer: napari.viewer.Viewer) -> Any:
     """Return the camera of a viewer, which napari 0.9 has at another place than those before."""
     return getattr(viewer, "scene", viewer).camera
+
+
+def scale_bar_of(viewer: napari.viewer.Viewer) -> Any:
+    """Return the scale bar of a viewer, which napari 0.9 has at another place than those before."""
+    canvas = getattr(viewer, "canvas", None)
+    return viewer.scale_bar if canvas is None else canvas.overlays.scale_bar
 
 
 def screen_px(viewer: napari.viewer.Viewer, layer: Layer) -> float:
@@ -28,7 +34,7 @@ def screen_px(viewer: napari.viewer.Viewer, layer: Layer) -> float:
 def go_to_pixel(
     viewer: napari.viewer.Viewer,
     layer: Layer,
-    pixel: tuple[int, ...],
+    pixel: tuple[float, ...],
     magnification: float | None = None,
 ) -> None:
     """Show the plane of a pixel, with the pixel in the middle of the canvas.
@@ -39,8 +45,8 @@ def go_to_pixel(
         Viewer that has the layer.
     layer : Layer
         Layer whose last two axes are rows and columns.
-    pixel : tuple of int
-        Index of the pixel on all axes of the layer.
+    pixel : tuple of float
+        Index of the pixel on all axes of the layer, or a place between pixels.
     magnification : float, optional
         Pixels of the screen that a pixel of the layer is to be wide (`screen_px`); by default
         the zoom stays as it is.

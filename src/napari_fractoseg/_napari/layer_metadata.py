@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 __all__ = [
     "FIRST_ANSWER_KEY",
     "METADATA_KEY",
+    "PIXEL_SIZE_KEY",
     "PREDICTION_KEY",
     "LayerFacts",
     "add_facts",
     "facts_in",
     "facts_of",
     "metadata_with",
+    "unwrapped",
 ]
+
+AnyThing = TypeVar("AnyThing")
 
 METADATA_KEY = "fractoseg"
 """Key in ``layer.metadata`` of the `LayerFacts`."""
@@ -26,6 +30,10 @@ PREDICTION_KEY = "fractoseg_prediction"
 """Key in ``layer.metadata`` of the labels as the model gave them: an array of the layer's shape,
 beside the facts because it is large and no JSON."""
 
+
+PIXEL_SIZE_KEY = "fractoseg_pixel_size"
+"""Key in ``layer.metadata`` of the origin of the pixel size of a layer that is not ours, such as
+an image: the entry ``pixel_size`` of `LayerFacts`."""
 
 FIRST_ANSWER_KEY = "fractoseg_first_answer"
 """Key in ``layer.metadata`` of the labels as they were before *Live* learnt from strokes."""
@@ -83,6 +91,9 @@ class LayerFacts(TypedDict, total=False):
         Seed that synthetic sample data were made from.
     pixel_size_um : float
         Edge length of a pixel of sample data, in micrometres.
+    pixel_size : dict
+        Pixel size that the layer was given, as `PixelSize.to_dict`; ``layer_um``: edges that the
+        layer had then, along a column and a row, where these are not believed.
     """
 
     scheme: dict[str, Any]
@@ -108,6 +119,7 @@ class LayerFacts(TypedDict, total=False):
     synthetic: bool
     seed: int
     pixel_size_um: float
+    pixel_size: dict[str, Any]
 
 
 def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
@@ -136,3 +148,8 @@ def metadata_with(facts: Mapping[str, Any] | None) -> dict[str, Any]:
 def add_facts(layer: Layer, facts: Mapping[str, Any]) -> None:
     """Add facts to those kept with a layer; an entry that is there already is replaced."""
     layer.metadata = {**layer.metadata, METADATA_KEY: {**facts_of(layer), **facts}}
+
+
+def unwrapped(thing: AnyThing) -> AnyThing:
+    """Return a viewer or layer itself, of which napari hands plugins a new wrapper each time."""
+    return cast("AnyThing", getattr(thing, "__wrapped__", thing))

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
+from napari.layers._source import layer_source  # the public door, `viewer.open`, needs a reader
 from napari.settings import get_settings
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_fractoseg._napari.calibrate.sizes import size_of
 from napari_fractoseg._napari.layer_metadata import (
     METADATA_KEY,
     add_facts,
     facts_of,
     metadata_with,
+    unwrapped,
 )
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
 from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.calibration import PixelSize
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -69,17 +73,11 @@ _TOOLS = {
 """Word for a tool in the names of napari's actions -> mode of a labels layer."""
 _LOOKING = ("pan_zoom", "transform")
 """Tools of a labels layer that change and choose no label."""
-AnyThing = TypeVar("AnyThing")
 LABELS_OPACITY = 0.45
 
 PAINTED_COLOR = (1.0, 0.72, 0.88, 0.75)
 """Colour of a transparent class, such as background, while its layer is painted on: a pale pink,
 which neither micrographs (grey) nor our palettes have, and which hides less than the classes do."""
-
-
-def unwrapped(thing: AnyThing) -> AnyThing:
-    """Return a viewer or layer itself, of which napari hands plugins a new wrapper each time."""
-    return cast("AnyThing", getattr(thing, "__wrapped__", thing))
 
 
 def is_segmentable(layer: Layer) -> bool:
@@ -103,26 +101,30 @@ def stack_of(layer: Image) -> MicrographStack:
     """
     data = layer.data[0] if layer.multiscale else layer.data
     is_loaded = isinstance(data, np.ndarray)
-    path = layer.source.path
+    path, size = layer.source.path, size_of(layer)
     return MicrographStack(
         data,
         rgb=bool(layer.rgb),
-        pixel_size_um=pixel_size_um(layer),
+        pixel_size_um=size.square_um,
         name=str(layer.name),
+        axes=_axes(layer, size),
         file=None if is_loaded or not path else Path(path),
+        pixel_size_from=size.source,
     )
 
 
-def pixel_size_um(layer: Layer) -> float | None:
-    """Return the edge of a pixel in micrometres; None without units of length or square pixels."""
-    sizes = [
-        (abs(float(scale)) * unit).to("micrometer").magnitude
-        for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)
-        if (1 * unit).is_compatible_with("micrometer")
-    ]
-    if len(sizes) < 2 or not math.isclose(*sizes, rel_tol=1e-3):
+def _axes(layer: Image, size: PixelSize) -> tuple[Axis, ...] | None:
+    """Return the axes of an image whose pixels are not square, None of any other."""
+    if size.square_um is not None or size.x_um is None or size.y_um is None:
         return None
-    return float(sizes[-1])
+    leading = [Axis.named(str(label) or "axis") for label in layer.axis_labels[:-2]]
+    edges = (("y", size.y_um), ("x", size.x_um))
+    return (*leading, *(Axis.named(name, "micrometer", um) for name, um in edges))
+
+
+def pixel_size_um(layer: Layer) -> float | None:
+    """Return the edge of a pixel in micrometres; None if it is not known or not square."""
+    return size_of(layer).square_um
 
 
 def image_text(stack: MicrographStack) -> str:
@@ -161,17 +163,18 @@ def planes_first(layer: Image, taken: Iterable[str]) -> Image:
     moved = [np.moveaxis(_transposable(level), -1, 0) for level in levels]
     labels = [str(label) for label in layer.axis_labels]
     is_named = not all(label.startswith("axis ") for label in labels)
-    return Image(
-        moved if layer.multiscale else moved[0],
-        multiscale=layer.multiscale,
-        name=unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
-        scale=np.roll(layer.scale, 1),
-        translate=np.roll(layer.translate, 1),
-        units=(layer.units[-1], *layer.units[:-1]),
-        axis_labels=(labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
-        colormap=layer.colormap,
-        contrast_limits=layer.contrast_limits,
-    )
+    with layer_source(path=layer.source.path):
+        return Image(
+            moved if layer.multiscale else moved[0],
+            multiscale=layer.multiscale,
+            name=unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
+            scale=np.roll(layer.scale, 1),
+            translate=np.roll(layer.translate, 1),
+            units=(layer.units[-1], *layer.units[:-1]),
+            axis_labels=(labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
+            colormap=layer.colormap,
+            contrast_limits=layer.contrast_limits,
+        )
 
 
 def _transposable(data: Any) -> Any:

@@ -15,6 +15,7 @@ from napari_fractoseg._napari.audit.points_view import PointsView
 from napari_fractoseg._napari.audit.result_panel import ResultPanel
 from napari_fractoseg._napari.audit.session import CountSession
 from napari_fractoseg._napari.audit.sources import AuditSources
+from napari_fractoseg._napari.calibrate.row import PixelSizeRow
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.widgets.controls import side_by_side, small_button
 from napari_fractoseg._napari.widgets.dock import Dock
@@ -73,6 +74,7 @@ class AuditWidget(Dock):
 
     def _make_controls(self) -> None:
         self.sources = AuditSources(self.viewer)
+        self.size_row = PixelSizeRow(self.viewer)
         self.form = PlanForm()
         self.operator = QComboBox()
         self.operator.setEditable(True)
@@ -107,6 +109,7 @@ class AuditWidget(Dock):
             self.file_line,
             self._labels_title,
             self.sources,
+            self.size_row,
             self.form,
             who,
             self.controls,
@@ -165,7 +168,10 @@ class AuditWidget(Dock):
     @Slot()
     def _on_sources(self) -> None:
         if self.count is None:
-            self.form.suggest(self.sources.chosen())
+            chosen = self.sources.chosen()
+            self.form.suggest(chosen)
+            images, labels = ({}, {}) if chosen is None else (chosen.images, chosen.labels)
+            self.size_row.show_images(images.values(), labels.values())
         self.controls.choice_changed()
         self._show_result()
 
@@ -380,7 +386,7 @@ class AuditWidget(Dock):
     def _show_state(self) -> None:
         """Show the controls for planning, for points that are open, or for a count that goes on."""
         is_open, goes_on = self.count is not None, self.session is not None
-        for widget in (self.form, self.controls):
+        for widget in (self.form, self.controls, self.size_row):
             widget.setVisible(not is_open)
         self._who.setVisible(not goes_on)
         self.sources.setVisible(not goes_on)

@@ -21,18 +21,22 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from napari_fractoseg._napari.calibrate.sizes import size_of
 from napari_fractoseg._napari.layer_metadata import facts_of
-from napari_fractoseg._napari.layers import pixel_size_um
+from napari_fractoseg._napari.layers import images_of
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
 from napari_fractoseg._napari.widgets.plain_text import plain_label
+from napari_fractoseg.images.calibration import PixelSize
+from napari_fractoseg.images.calibration.by_hand import TYPED
+from napari_fractoseg.images.calibration.claims import LAYER_SCALE
 from napari_fractoseg.measurement.facet_tables import FacetSettings
 from napari_fractoseg.measurement.fields import EACH, FieldLayout
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import listed, printable
 
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["ExcludedChoice", "FacetOptions", "FieldsChoice", "PixelSize", "SpecimenChoice"]
+__all__ = ["ExcludedChoice", "FacetOptions", "FieldsChoice", "PixelSizeChoice", "SpecimenChoice"]
 
 _EACH, _PARTS, _PX, _UM = "each", "parts", "px", "um"
 _NONE, _FIRST_PART, _PATTERN = "none", "first part", "pattern"
@@ -41,16 +45,25 @@ _LARGEST = 10**6
 _NUMBER_PX = 68
 
 
-class PixelSize(QWidget):
-    """Pixel size: what the layers say, or a number given by hand; the line tells which."""
+class PixelSizeChoice(QWidget):
+    """Pixel size: what the layers say, or a number given by hand; the line tells which.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Viewer that has the layers.
+    """
 
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._of_layers: tuple[float | None, ...] = ()
+        self._viewer = viewer
+        self._of_layers: tuple[PixelSize, ...] = ()
         self.edit = QLineEdit()
-        self.edit.setToolTip("Edge of a pixel in micrometres. Empty: what the layer says")
+        self.edit.setToolTip(
+            "Edge of a pixel in micrometres, for this measurement. Empty: what the layer says"
+        )
         self.edit.setClearButtonEnabled(True)
         self.edit.setValidator(QDoubleValidator(0.0, 1e9, 9))
         self.line = plain_label()
@@ -69,17 +82,21 @@ class PixelSize(QWidget):
             return None
         return value if 0 < value < math.inf else None
 
-    def show_layers(self, sizes: Sequence[float | None]) -> None:
+    def show_layers(self, layers: Sequence[Layer]) -> None:
         """Show what the layers say that are measured."""
-        self._of_layers = tuple(sizes)
+        self._of_layers = tuple(map(self._its_size, layers))
         self._describe()
 
     def size_of(self, layer: Layer) -> tuple[float | None, str]:
         """Return the pixel size of a layer and where it is from; None and no text if unknown."""
         if self.given_um is not None:
-            return self.given_um, "given"
-        size = pixel_size_um(layer)
-        return size, "" if size is None else "the layer"
+            return self.given_um, TYPED
+        size = self._its_size(layer)
+        return size.square_um, "" if size.square_um is None else size.source
+
+    def _its_size(self, layer: Layer) -> PixelSize:
+        is_plain = isinstance(layer, Labels) and not layer.multiscale
+        return size_of(layer, images_of(self._viewer, layer) if is_plain else ())
 
     @Slot()
     def _on_text(self) -> None:
@@ -87,20 +104,26 @@ class PixelSize(QWidget):
         self.changed.emit()
 
     def _describe(self) -> None:
-        known = {size for size in self._of_layers if size is not None}
-        says = " and ".join(f"{size:.4g}" for size in sorted(known)) or "nothing"
-        layers = "layers say" if len(self._of_layers) > 1 else "layer says"
+        edges = [size.square_um for size in self._of_layers]
+        known = {edge for edge in edges if edge is not None}
+        sources = {size.source for size in self._of_layers if size.square_um is not None}
+        says = " and ".join(f"{edge:.4g}" for edge in sorted(known)) or "nothing"
+        layers = "layers say" if len(edges) > 1 else "layer says"
         self.edit.setPlaceholderText(says if len(known) == 1 else "")
         if self.given_um is not None:
             text = f"µm, by hand ({layers} {says})"
+        elif not known and any(size.x_um is not None for size in self._of_layers):
+            text = "not square: sizes in pixels"
         elif not known:
             text = "not known: sizes in pixels"
-        elif None in self._of_layers:
+        elif None in edges:
             text = f"µm, the {layers} {says}, or nothing"
         elif len(known) > 1:
             text = f"µm, as each layer says: {says}"
-        else:
+        elif sources == {LAYER_SCALE}:
             text = "µm, as the layer says"
+        else:
+            text = f"µm, {listed(sorted(sources))}"
         self.line.setText(text)
 
 

@@ -26,12 +26,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
-from napari_fractoseg._napari.layers import images_of, pixel_size_um, shown_plane, unwrapped
+from napari_fractoseg._napari.calibrate.row import PixelSizeRow
+from napari_fractoseg._napari.layers import images_of, shown_plane, unwrapped
 from napari_fractoseg._napari.measure.choices import (
     ExcludedChoice,
     FacetOptions,
     FieldsChoice,
-    PixelSize,
+    PixelSizeChoice,
     SpecimenChoice,
 )
 from napari_fractoseg._napari.measure.labels_list import LabelsList
@@ -55,6 +56,7 @@ from napari_fractoseg._napari.measure.run import MeasureRun
 from napari_fractoseg._napari.measure.save import refuse_folder, save_job
 from napari_fractoseg._napari.measure.sources import (
     classes_of,
+    image_of,
     labelled_images,
     labels_of,
     refuse_unfit,
@@ -137,7 +139,8 @@ class MeasureWidget(Dock):
         self.planes = RadioButtons(choices=["current", "all"], orientation="horizontal")
         self.planes.value = "all"
         self.planes.native.setToolTip("All planes are measured, or the one that is shown")
-        self.pixel_size = PixelSize()
+        self.pixel_size = PixelSizeChoice(viewer)
+        self.size_row = PixelSizeRow(viewer)
         self.excluded = ExcludedChoice(viewer)
         self.fields = FieldsChoice()
         self.specimens = SpecimenChoice()
@@ -191,6 +194,7 @@ class MeasureWidget(Dock):
         form.addRow("Image", self.image.native)
         form.addRow("Planes", self.planes.native)
         form.addRow("Pixel size", self.pixel_size)
+        form.addRow(self.size_row)
         form.addRow("Excluded", self.excluded)
         form.addRow("Fields", self.fields)
         form.addRow("Specimen", self.specimens)
@@ -214,6 +218,7 @@ class MeasureWidget(Dock):
         for choice in (self.planes, self.pixel_size, self.excluded, self.fields, self.specimens):
             choice.changed.connect(self._on_choice)
         self.facet_options.changed.connect(self._on_facet_options)
+        self.size_row.changed.connect(self._on_layer)
         self.watch.changed.connect(self._on_choice)
         viewer.dims.events.current_step.connect(self._on_plane)
         viewer.layers.selection.events.active.connect(self._on_plane)
@@ -265,11 +270,21 @@ class MeasureWidget(Dock):
         self._on_layer()
 
     def _on_layer(self, _event: Any = None) -> None:
-        self.pixel_size.show_layers(list(map(pixel_size_um, self.labels.ticked())))
+        self.pixel_size.show_layers(self.labels.ticked())
+        self._show_sizes()
         self._on_choice()
+
+    def _show_sizes(self) -> None:
+        """Show the pixel size of the images of the labels, and what their files say."""
+        layers = self.labels.ticked()
+        of_one = [self.image.value] if self._has_one_resolution(layers) else []
+        images = of_one if len(layers) == 1 else [image_of(self.viewer, x) for x in layers]
+        self.size_row.show_images(dict.fromkeys(x for x in images if x is not None), layers)
+        self._form.setRowVisible(self.size_row, any(image is not None for image in images))
 
     def _on_layers(self, _event: Any = None) -> None:
         self._offer_images()
+        self._show_sizes()
         self._on_choice()
 
     def _offer_images(self) -> None:
@@ -283,6 +298,7 @@ class MeasureWidget(Dock):
         """Forget what the grey levels are in; the fractions are the same."""
         self._is_image_by_hand = True
         self.plots.show_facets(None)
+        self._show_sizes()
         self._on_choice()
 
     def _on_plane(self, _event: Any = None) -> None:

@@ -19,6 +19,7 @@ from napari_fractoseg.audit.files import AUDIT, Audit, audit_of
 from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.errors import FractosegError, OutputExistsError
 from napari_fractoseg.files import file_sha256
+from napari_fractoseg.images.calibration.by_hand import TYPED
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.measurement.facet_tables import FacetSettings
@@ -161,9 +162,9 @@ def _picture(image: LabelledImage) -> Picture:
 def _settings(result: MeasuredLabels, settings: FacetSettings) -> dict[str, str]:
     request = result.request
     said = {"fields": str(request.layout)}
-    sizes = {image.pixel_size_um for image in request.images if image.pixel_size_from == "given"}
+    sizes = {image.pixel_size_um for image in request.images if image.pixel_size_from == TYPED}
     if sizes:
-        said["pixel size"] = f"{sizes.pop():g} µm, given"
+        said["pixel size"] = f"{sizes.pop():g} µm, {TYPED}"
     if request.specimens:
         said["specimens"] = request.specimens
     if request.excluded_by:

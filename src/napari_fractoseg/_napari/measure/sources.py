@@ -31,7 +31,7 @@ from napari_fractoseg.text import listed
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["classes_of", "image_name", "labelled_images", "labels_of", "refuse_unfit"]
+__all__ = ["classes_of", "image_name", "image_of", "labelled_images", "labels_of", "refuse_unfit"]
 
 
 def labels_of(layer: Labels) -> Any:
@@ -121,7 +121,7 @@ def labelled_images(
         plane = shown_plane(viewer, layer) if only_shown_plane and len(shape) > 2 else None
         name = image_name(layer) if plane is None else plane_title(plane, shape, image_name(layer))
         size_um, size_from = size_of(layer)
-        its_image = image if len(layers) == 1 else _image_of(viewer, layer)
+        its_image = image if len(layers) == 1 else image_of(viewer, layer)
         exclude = None
         if excluded is not None:
             exclude = excluded_area(excluded, layer, on_all_planes=on_all_planes)
@@ -159,7 +159,7 @@ def _file_of(layer: Layer | None) -> Path | None:
     return Path(layer.source.path) if layer is not None and layer.source.path else None
 
 
-def _image_of(viewer: napari.viewer.Viewer, layer: Labels) -> Image | None:
+def image_of(viewer: napari.viewer.Viewer, layer: Labels) -> Image | None:
     """Return the image of labels by its name and shape; None if no name tells it."""
     name = image_name(layer)
     images = [] if layer.multiscale else images_of(viewer, layer)

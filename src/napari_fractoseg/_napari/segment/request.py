@@ -18,6 +18,7 @@ from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.images import ChunkWatch, MicrographStack
+from napari_fractoseg.images.calibration import known_size
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, RunRecord
 from napari_fractoseg.inference.result_size import require_memory, result_bytes
@@ -246,6 +247,7 @@ class Segmentation:
             tile_px=self.tile_px,
             halo_px=self.halo_px,
             version=__version__,
+            pixel_size=known_size(request.image.pixel_size),
         )
 
     def _extent(self) -> Any:

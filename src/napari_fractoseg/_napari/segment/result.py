@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 
+from napari_fractoseg._napari.calibrate.sizes import size_entry
 from napari_fractoseg._napari.corrections import remember_prediction
 from napari_fractoseg._napari.layer_metadata import add_facts
 from napari_fractoseg._napari.layers import (
     apply_scheme,
     labels_layer,
+    placement,
     scheme_of,
     uncertainty_layer,
     unique_name,
@@ -90,13 +92,18 @@ class ShownResult:
 
     def _add_layers(self) -> None:
         image, scheme = self.task.request.image, self.task.request.scheme
+        place, facts = self._place, self.task.label_record().to_dict()
+        if self._image is not None and self._image in self.viewer.layers:
+            # It may have got its pixel size since the run was asked for.
+            place = placement(self._image)
+            facts |= {"pixel_size": size_entry(self._image)}
         taken = [layer.name for layer in self.viewer.layers]
         for kind, uncertainty in self.task.uncertainties.items():
             layer = uncertainty_layer(
                 uncertainty,
                 name=unique_name(plain_text(f"{image.name} · {kind}"), taken),
-                place=self._place,
-                metadata=self.task.label_record().to_dict(),
+                place=place,
+                metadata=facts,
             )
             self.uncertainties.append(layer)
             self.viewer.add_layer(layer)
@@ -104,8 +111,8 @@ class ShownResult:
             self.task.labels,
             scheme,
             name=unique_name(plain_text(f"{image.name} · {scheme.name}"), taken),
-            place=self._place,
-            metadata=self.task.label_record().to_dict(),
+            place=place,
+            metadata=facts,
         )
         # Strokes on a plane that is still to come would be painted over.
         self.labels.editable = False

@@ -11,6 +11,7 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.calibrate.row import PixelSizeRow
 from napari_fractoseg._napari.layers import (
     image_text,
     is_segmentable,
@@ -58,6 +59,8 @@ class ImagePicker(QObject):
         self.choice = ComboBox(choices=self._choices, name="image")
         self.line = plain_label()
         self.line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.pixel_size = PixelSizeRow(viewer)
+        self.pixel_size.changed.connect(self._describe)
         self.question = plain_label()
         self.planes_button = small_button("", "A layer of the same data; this one stays as it is")
         self.right_button = small_button("No, it is right", "Segment it as napari shows it")
@@ -80,6 +83,7 @@ class ImagePicker(QObject):
         """Add the rows for image and planes to a form."""
         form.addRow("Image", narrow(self.choice))
         form.addRow("", self.line)
+        form.addRow(self.pixel_size)
         form.addRow(self._ask)
         form.addRow("Planes", self.extent.native)
         self._form = form
@@ -155,7 +159,12 @@ class ImagePicker(QObject):
             return
         for old, change in ((self._described, "disconnect"), (layer, "connect")):
             if old is not None:
-                for event in (old.events.scale, old.events.units, old.events.data):
+                for event in (
+                    old.events.scale,
+                    old.events.units,
+                    old.events.data,
+                    old.events.metadata,
+                ):
                     getattr(event, change)(self._describe)
         self._described = layer
 
@@ -168,6 +177,8 @@ class ImagePicker(QObject):
             except ImageError as error:
                 text = textwrap.fill(str(error), _LINE_LENGTH)
         self.line.setText(text)
+        self.pixel_size.show_images([] if self.layer is None else [self.layer])
+        self._form.setRowVisible(self.pixel_size, self.layer is not None)
         self._form.setRowVisible(self.line, bool(text))
         self._show_question()
         if n_planes != self._n_planes:
