@@ -10,11 +10,13 @@ from napari_fractoseg.measurement.texts import (
     error_of_model,
     fraction_error,
     fractions_text,
+    labels_error,
     plane_title,
     stack_title,
 )
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.registry import bundled_folder
+from napari_fractoseg.results.record import LabelRecord, Origin
 
 SEVERAL_POINTS = FractionError(0.1342, "on unseen images")
 
@@ -178,3 +180,15 @@ def test_figures_of_another_kind_are_passed_over(figure):
         validation={"fraction_error": figure},
     )
     assert fraction_error(odd).error is None
+
+
+@pytest.mark.parametrize(("familiarity", "is_known"), [(1.2, True), (2.1, False), (None, True)])
+def test_the_figures_of_a_model_say_nothing_of_what_looks_unlike_its_images(familiarity, is_known):
+    record = LabelRecord(
+        "m", "", "s17", DEFAULT_SCHEME, model="default", familiarity=familiarity,
+        familiarity_limit=1.4,
+    )  # fmt: skip
+    error = labels_error([(record, Origin.PREDICTION)])
+    assert (error.error is not None) == is_known
+    if not is_known:
+        assert "look like those that it learnt, this one does not" in str(error)

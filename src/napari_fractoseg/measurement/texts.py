@@ -35,6 +35,7 @@ _MOST_NAMES = 5
 _EXACT = 0.005
 """Largest error of a fraction with which a tenth of a percent says something."""
 _UNSEEN, _HELD_OUT = "on unseen images", "on held-out pixels"
+_UNLIKE = "it was measured on surfaces that look like those that it learnt, this one does not"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def fraction_error(card: ModelCard) -> FractionError:
     return FractionError(None, "it was not checked against annotations")
 
 
-def error_of_model(model: str, digest: str = "") -> FractionError:
+def error_of_model(model: str, digest: str = "", is_unlike: bool = False) -> FractionError:
     """Return the error of the fractions of a model that is given by name or folder.
 
     Parameters
@@ -117,7 +118,11 @@ def error_of_model(model: str, digest: str = "") -> FractionError:
     digest : str
         SHA-256 of its weights when it was used, if that is known: a model that has the same
         name now may be another one.
+    is_unlike : bool
+        Whether the image looks unlike what the model learnt, so that its figures say nothing.
     """
+    if is_unlike:
+        return FractionError(None, _UNLIKE)
     try:
         folder = find_model(model or "?")
         if digest and digest != weights_digest(folder):
@@ -149,7 +154,7 @@ def labels_error(
     if len(models) != 1 or not untouched:
         return None
     ((model, digest),) = models
-    return error_of_model(model, digest)
+    return error_of_model(model, digest, any(record.is_unlike for record, _ in found if record))
 
 
 def unlike_caveats(records: Iterable[LabelRecord | None]) -> tuple[str, ...]:

@@ -150,6 +150,12 @@ class LabelRecord:
         except FractosegError:
             return None
 
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the image, or a plane of it, looks unlike what the model learnt as a whole."""
+        limit = self.familiarity_limit
+        return self.familiarity is not None and limit is not None and self.familiarity > limit
+
     def of(self, labels_sha256: str) -> LabelRecord:
         """Return the record with the hash of labels that are complete."""
         return replace(self, labels_sha256=labels_sha256)

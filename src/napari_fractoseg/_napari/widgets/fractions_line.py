@@ -33,6 +33,7 @@ from napari_fractoseg.measurement.texts import (
     stack_title,
 )
 from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.record import LabelRecord
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -343,4 +344,9 @@ def _error_of(layer: Labels) -> FractionError | None:
     began_as_prediction = bool(facts.get("model_name")) or first_answer_of(layer) is not None
     if not began_as_prediction or is_in_doubt(layer) or facts.get("is_truth"):
         return None
-    return error_of_model(str(facts.get("model") or ""), str(facts.get("model_digest") or ""))
+    record = LabelRecord.from_dict(facts)
+    return error_of_model(
+        str(facts.get("model") or ""),
+        str(facts.get("model_digest") or ""),
+        record is not None and record.is_unlike,
+    )
