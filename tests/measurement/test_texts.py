@@ -191,4 +191,4 @@ def test_the_figures_of_a_model_say_nothing_of_what_looks_unlike_its_images(fami
     error = labels_error([(record, Origin.PREDICTION)])
     assert (error.error is not None) == is_known
     if not is_known:
-        assert "look like those that it learnt, this one does not" in str(error)
+        assert "it was measured on other surfaces than this one" in str(error)

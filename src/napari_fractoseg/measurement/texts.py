@@ -35,7 +35,7 @@ _MOST_NAMES = 5
 _EXACT = 0.005
 """Largest error of a fraction with which a tenth of a percent says something."""
 _UNSEEN, _HELD_OUT = "on unseen images", "on held-out pixels"
-_UNLIKE = "it was measured on surfaces that look like those that it learnt, this one does not"
+_UNLIKE = "it was measured on other surfaces than this one"
 
 
 @dataclass(frozen=True)

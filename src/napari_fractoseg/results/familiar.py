@@ -52,8 +52,6 @@ images: up to 0.9). Check some points, or paint and train.'
     @property
     def unlike(self) -> float:
         """Share of the plane that looks unlike what the model learnt; 0 if that is next to none."""
-        if self.score > self.limit:
-            return 1.0
         share = float((self.scores > self.limit).mean())
         return 1.0 if share > _WHOLE else share if share >= _SMALLEST_PART else 0.0
 
