@@ -77,6 +77,7 @@ class SegmentWidget(Dock):
         self.changes = class_changes_of(napari_viewer)
         self.run: SegmentationRun | None = None
         self._preset_for: ModelEntry | None = None
+        self._tried_on: Image | None = None
         self._make_controls()
         self._lay_out()
         self._connect()
@@ -131,7 +132,7 @@ class SegmentWidget(Dock):
     def _connect(self) -> None:
         controls = self.controls
         self.source.changed.connect(controls.choice_changed)
-        self.source.changed.connect(self.advanced.trial.clear)
+        self.source.changed.connect(self._on_source)
         self.model.changed.connect(self.advanced.trial.clear)
         self.closed.connect(self.advanced.trial.clear)
         self.advanced.trial.ask = self._for_trial
@@ -228,9 +229,15 @@ class SegmentWidget(Dock):
         if layer is None:
             raise ImageError(_OPEN_FIRST)
         rows, columns = request.image.shape[-2:]
-        planes = (shown_plane(self.viewer, layer),)
+        self._tried_on, planes = layer, (shown_plane(self.viewer, layer),)
         box = seen_middle(layer, (rows, columns), MOST_PX)
         return replace(request, planes=planes), box
+
+    @Slot()
+    def _on_source(self) -> None:
+        """Take the pictures of a trial away when another image is chosen."""
+        if self.source.layer != self._tried_on:
+            self.advanced.trial.clear()
 
     def _missing_text(self) -> str:
         if self.source.layer is None:
