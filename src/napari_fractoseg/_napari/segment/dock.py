@@ -80,6 +80,7 @@ class SegmentWidget(Dock):
         self.changes = class_changes_of(napari_viewer)
         self.run: SegmentationRun | None = None
         self._preset_for: ModelEntry | None = None
+        self._tried_on: Image | None = None
         self._make_controls()
         self._lay_out()
         self._connect()
@@ -145,7 +146,6 @@ class SegmentWidget(Dock):
         self.source.changed.connect(self._on_source)
         self.info_bar.changed.connect(controls.choice_changed)
         self.info_bar.failed.connect(controls.refuse)
-        self.source.changed.connect(self.advanced.trial.clear)
         self.model.changed.connect(self.advanced.trial.clear)
         self.closed.connect(self.advanced.trial.clear)
         self.advanced.trial.ask = self._for_trial
@@ -182,6 +182,8 @@ class SegmentWidget(Dock):
     @Slot()
     def _on_source(self) -> None:
         self.info_bar.follow(self.source.layer)
+        if self.source.layer != self._tried_on:  # the pictures are of another image
+            self.advanced.trial.clear()
         self.controls.choice_changed()
 
     def _on_model(self) -> None:
@@ -249,7 +251,7 @@ class SegmentWidget(Dock):
         if layer is None:
             raise ImageError(_OPEN_FIRST)
         rows, columns = request.image.shape[-2:]
-        planes = (shown_plane(self.viewer, layer),)
+        self._tried_on, planes = layer, (shown_plane(self.viewer, layer),)
         box = seen_middle(layer, (rows, columns), MOST_PX)
         return replace(request, planes=planes), box
 
