@@ -17,13 +17,13 @@ def test_a_familiar_surface_needs_no_sentence():
 
 def test_a_surface_that_is_not_known():
     assert familiar([[3.1, 3.1]]).sentence == (
-        "This surface looks unlike what the model learnt (3.1; its own images: up to 0.9). Check "
+        "This surface looks unlike what the model learnt (3.1; images of its kind: up to 0.9). Check "
         "some points, or paint and train."
     )
 
 
 def test_score_and_limit_never_read_alike():
-    assert "(0.92; its own images: up to 0.9)" in familiar([[0.92]]).sentence
+    assert "(0.92; images of its kind: up to 0.9)" in familiar([[0.92]]).sentence
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_part_is_named_by_size_and_place(place, where):
     found = familiar(scores)
     share = 100 * (scores > 1).mean()
     assert f"A part of it (about {share:.0f} %, {where}) looks unlike" in found.sentence
-    assert "(1.3; its own images: up to 0.9)" in found.sentence
+    assert "(1.3; images of its kind: up to 0.9)" in found.sentence
 
 
 def test_next_to_nothing_is_not_worth_a_sentence():

@@ -80,7 +80,7 @@ images: up to 0.9). Check some points, or paint and train.'
     @property
     def figures(self) -> str:
         """Distance and limit in words."""
-        return f"{_figure(self.worst, self.limit)}; its own images: up to {self.limit:.1f}"
+        return f"{_figure(self.worst, self.limit)}; images of its kind: up to {self.limit:.1f}"
 
     @property
     def sentence(self) -> str:
@@ -119,7 +119,7 @@ def unlike_text(found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, .
     >>> from napari_fractoseg.results.familiar import Familiar, unlike_text
     >>> scores = (0.4, 3.0, 2.0)
     >>> unlike_text({(z,): Familiar(np.array([[s]]), 0.9) for z, s in enumerate(scores)}, (3,))
-    '2 of 3 planes look unlike what the model learnt (up to 3.0; its own images: up to 0.9): \
+    '2 of 3 planes look unlike what the model learnt (up to 3.0; images of its kind: up to 0.9): \
 planes 2, 3. Check some points, or paint and train.'
     """
     unlike = {index: familiar for index, familiar in sorted(found.items()) if familiar.unlike}
