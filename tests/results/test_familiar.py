@@ -17,8 +17,8 @@ def test_a_familiar_surface_needs_no_sentence():
 
 def test_a_surface_that_is_not_known():
     assert familiar([[3.1, 3.1]]).sentence == (
-        "This surface looks unlike what the model learnt (3.1; images of its kind: up to 0.9). Check "
-        "some points, or paint and train."
+        "This surface looks unlike what the model learnt (3.1; images of its kind: up to 0.9). "
+        "Check some points, or paint and train."
     )
 
 

@@ -37,8 +37,8 @@ class Familiar:
     >>> import numpy as np
     >>> from napari_fractoseg.results.familiar import Familiar
     >>> Familiar(np.array([[0.5, 0.6], [0.6, 2.4]]), 0.9).sentence
-    'A part of it (about 25 %, lower right) looks unlike what the model learnt (2.4; its own \
-images: up to 0.9). Check some points, or paint and train.'
+    'A part of it (about 25 %, lower right) looks unlike what the model learnt (2.4; images \
+of its kind: up to 0.9). Check some points, or paint and train.'
     """
 
     scores: npt.NDArray[np.float64]

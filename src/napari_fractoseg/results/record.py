@@ -152,7 +152,7 @@ class LabelRecord:
 
     @property
     def is_unlike(self) -> bool:
-        """Whether the image, or a plane of it, looks unlike what the model learnt as a whole."""
+        """Whether the image, a plane of it or a part, looks unlike what the model learnt."""
         limit = self.familiarity_limit
         return self.familiarity is not None and limit is not None and self.familiarity > limit
 
