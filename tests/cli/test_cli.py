@@ -134,7 +134,8 @@ class TestSegment:
         run("segment", image, "-o", out, "--model", model, "--device", "cpu", "--overlay",
             "--confidence", "--tile-px", "64", "--flips",
             "--palette", "colour-blind-safe", "--max-memory-gb", "2.5", "--margin",
-            "--zarr", "--precision", "single", "--pixel-size-um", "0.075")  # fmt: skip
+            "--zarr", "--precision", "single", "--pixel-size-um", "0.075",
+            "--exclude-bar", "4", "--scale", "2", "--no-familiarity")  # fmt: skip
         settings = json.loads((out / "run.json").read_text())["settings"]
         assert settings == {
             "model": str(model),
@@ -151,6 +152,9 @@ class TestSegment:
             "name": None,
             "precision": "single",
             "pixel_size_um": 0.075,
+            "exclude_bar": "4",
+            "scale": "2",
+            "familiarity": False,
         }
         assert (out / "one_overlay.png").exists()
         assert (out / "one_confidence.zarr").exists()

@@ -50,7 +50,8 @@ def write(path, *, dataset=(), image=(), zarr_format=3, axes=(Y, X), data=PIXELS
 
 
 def labels_layer_of(make_napari_viewer, path):
-    (layer,) = make_napari_viewer().open(str(path), plugin="napari-fractoseg")
+    marker = "zarr.json" if (path / "zarr.json").exists() else ".zattrs"
+    (layer,) = make_napari_viewer().open(str(path / marker), plugin="napari-fractoseg")
     return layer
 
 

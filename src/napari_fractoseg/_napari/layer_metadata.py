@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ __all__ = [
     "add_facts",
     "facts_in",
     "facts_of",
+    "file_of",
     "metadata_with",
+    "opened_path",
     "unwrapped",
 ]
 
@@ -37,6 +40,8 @@ an image: the entry ``pixel_size`` of `LayerFacts`."""
 
 FIRST_ANSWER_KEY = "fractoseg_first_answer"
 """Key in ``layer.metadata`` of the labels as they were before *Live* learnt from strokes."""
+
+_GROUP_FILES = ("zarr.json", ".zattrs", ".zgroup")
 
 
 class LayerFacts(TypedDict, total=False):
@@ -149,6 +154,25 @@ def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
     """
     facts = (metadata or {}).get(METADATA_KEY)
     return cast("LayerFacts", dict(facts)) if isinstance(facts, Mapping) else LayerFacts()
+
+
+def file_of(layer: Layer | None) -> Path | None:
+    """Return the file or OME-Zarr folder that a layer was opened from, None if it has none."""
+    path = None if layer is None else layer.source.path
+    return opened_path(Path(path)) if path else None
+
+
+def opened_path(path: Path) -> Path:
+    """Return a path; the folder of a zarr group for the file in it that says what it is.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_fractoseg._napari.layer_metadata import opened_path
+    >>> opened_path(Path("s17_labels.zarr/zarr.json")).name
+    's17_labels.zarr'
+    """
+    return path.parent if path.name in _GROUP_FILES else path
 
 
 def facts_of(layer: Layer | None) -> LayerFacts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -19,6 +18,7 @@ from napari_fractoseg._napari.layer_metadata import (
     METADATA_KEY,
     add_facts,
     facts_of,
+    file_of,
     metadata_with,
     unwrapped,
 )
@@ -101,14 +101,14 @@ def stack_of(layer: Image) -> MicrographStack:
     """
     data = layer.data[0] if layer.multiscale else layer.data
     is_loaded = isinstance(data, np.ndarray)
-    path, size = layer.source.path, size_of(layer)
+    path, size = file_of(layer), size_of(layer)
     return MicrographStack(
         data,
         rgb=bool(layer.rgb),
         pixel_size_um=size.square_um,
         name=str(layer.name),
         axes=_axes(layer, size),
-        file=None if is_loaded or not path else Path(path),
+        file=None if is_loaded else path,
         pixel_size_from=size.source,
     )
 

@@ -22,7 +22,7 @@ from napari_fractoseg._napari.corrections import (
     prediction_of,
     remember_prediction,
 )
-from napari_fractoseg._napari.layer_metadata import add_facts, facts_of
+from napari_fractoseg._napari.layer_metadata import add_facts, facts_of, file_of
 from napari_fractoseg._napari.layers import apply_scheme, unwrapped
 from napari_fractoseg.datasets.supervision import TaughtPixels
 from napari_fractoseg.errors import ImageError, translated
@@ -77,7 +77,8 @@ def recognise(layer: Labels) -> None:
     if layer in _recognised or layer.multiscale or facts_of(layer):
         return
     _recognised.add(layer)
-    recorded = read_record(Path(layer.source.path)) if layer.source.path else None
+    file = file_of(layer)
+    recorded = None if file is None else read_record(file)
     if recorded is None and not is_shape_known(layer.data.shape):
         return
     for labels in _now_and_in_file(layer):
@@ -99,7 +100,7 @@ def _describe(layer: Labels, record: LabelRecord, **facts: Any) -> None:
 def _now_and_in_file(layer: Labels) -> Iterator[Any]:
     """Yield the labels as they are, and as they were before somebody painted on the layer."""
     yield layer.data
-    path = Path(layer.source.path or "")
+    path = file_of(layer) or Path()
     if path.suffix.lower() in TIFF_SUFFIXES and path.is_file():
         try:
             with translated(ImageError, f"{path} cannot be read"):

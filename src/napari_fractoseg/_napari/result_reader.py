@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pint
 
-from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY
+from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY, opened_path
 from napari_fractoseg._napari.layers import (
     LABELS_OPACITY,
     class_colormap,
@@ -28,7 +28,6 @@ __all__ = ["get_labels_reader", "read_results"]
 
 _MAX_PAINTABLE_PX = 8192
 """Longest edge of a plane that can be painted on; longer ones are shown in several resolutions."""
-_GROUP_FILES = ("zarr.json", ".zattrs", ".zgroup")
 _UNCERTAINTIES = tuple(f"_{kind}.zarr" for kind in (CONFIDENCE, MARGIN))
 
 
@@ -64,7 +63,7 @@ def read_results(path: str | list[str]) -> list[LayerData]:
 def _paths(path: str | list[str]) -> list[Path]:
     """Return the folders of groups; the file of a group that says what it is stands for it."""
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
-    return [p.parent if p.name in _GROUP_FILES else p for p in paths]
+    return [opened_path(p) for p in paths]
 
 
 def _found(path: Path) -> NgffImage | None:

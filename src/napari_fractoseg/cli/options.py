@@ -245,8 +245,8 @@ def _command_line_type(field: OptionField) -> Any:
 
 
 def _flag(dashed: str, field: OptionField, default: Any) -> str:
-    """Return the flag of an option; a switch without a default can be said both ways."""
-    return f"{dashed}/--no-{dashed[2:]}" if field.type is bool and default is None else dashed
+    """Return the flag of an option; one that is not off by default can be said both ways."""
+    return f"{dashed}/--no-{dashed[2:]}" if field.type is bool and default is not False else dashed
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import read_json
-from napari_fractoseg.models.card import REHEARSED
+from napari_fractoseg.models.card import FAMILIAR, REHEARSED
 from napari_fractoseg.models.limits import LibraryName, Reductions
 from napari_fractoseg.options import described, refusal
 
@@ -22,7 +22,7 @@ _Positive = Annotated[int, Field(ge=1)]
 
 _RETIRED = {"near_px": 0, "label_smoothing": 0}
 """Entry that plans had once -> the value with which it did nothing."""
-_OF_A_CARD = ("steps_done", "start", "earlier_stages", "readout", REHEARSED)
+_OF_A_CARD = ("steps_done", "start", "earlier_stages", "readout", REHEARSED, FAMILIAR)
 """Entries that stand beside the plan on a model's card and are no part of it."""
 
 

@@ -42,7 +42,7 @@ def test_a_stack_has_the_bar_that_all_of_its_planes_have(viewer, barred, surface
     assert (area.shape, area.bands) == ((3, 200, 240), BAND)
     mixed = viewer.add_image(np.stack([barred, surface]))
     assert area_of(viewer, mixed) is None
-    assert "Not all planes" in areas_of(viewer).bar(mixed).why
+    assert "1 of 2 planes have an info bar" in areas_of(viewer).bar(mixed).why
     lazy = viewer.add_image(dask.array.from_array(np.stack([barred] * 2), chunks=(1, 200, 240)))
     assert rows_of(viewer, lazy) == BAND
 

@@ -135,7 +135,7 @@ def test_what_was_painted_comes_back_with_a_saved_result_without_its_image(
     labels = segment()
     assert not np.asarray(labels.data)[expected].any()
     viewer.layers.clear()
-    (opened,) = viewer.open(tmp_path / "s17_labels.zarr", plugin="napari-fractoseg")
+    (opened,) = viewer.open(tmp_path / "s17_labels.zarr" / "zarr.json", plugin="napari-fractoseg")
     area = area_of_labels(viewer, opened)
     np.testing.assert_array_equal(area.of_plane()[...], expected)
     assert area_of_labels(viewer, opened) is area

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_fractoseg._napari.calibrate.give import give_size
 from napari_fractoseg._napari.calibrate.sizes import (
-    file_of,
     files_job,
     remember_size,
     size_of,
@@ -23,6 +22,7 @@ from napari_fractoseg._napari.calibrate.sizes import (
 from napari_fractoseg._napari.calibrate.texts import offer_of, size_text
 from napari_fractoseg._napari.camera import scale_bar_of
 from napari_fractoseg._napari.jobs import Run, State
+from napari_fractoseg._napari.layer_metadata import file_of
 from napari_fractoseg._napari.layers import is_segmentable, unwrapped
 from napari_fractoseg._napari.widgets.plain_text import plain_text, show_info, show_warning
 from napari_fractoseg.errors import FractosegError, ImageError

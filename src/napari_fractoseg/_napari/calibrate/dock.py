@@ -14,9 +14,9 @@ from napari_fractoseg._napari.calibrate.bar import bar_layer, draw_bar, line_on
 from napari_fractoseg._napari.calibrate.family import family_of, images_beside
 from napari_fractoseg._napari.calibrate.give import give_size
 from napari_fractoseg._napari.calibrate.row import PixelSizeRow
-from napari_fractoseg._napari.calibrate.sizes import file_of
 from napari_fractoseg._napari.calibrate.texts import size_text
 from napari_fractoseg._napari.camera import screen_px
+from napari_fractoseg._napari.layer_metadata import file_of
 from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow, small_button
 from napari_fractoseg._napari.widgets.dock import Dock, open_dock

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels, Layer
 
-from napari_fractoseg._napari.calibrate.sizes import file_of
-from napari_fractoseg._napari.layer_metadata import facts_of
+from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import is_segmentable
 
 if TYPE_CHECKING:

@@ -10,13 +10,12 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, Signal, Slot
 
 from napari_fractoseg._napari.calibrate.sizes import (
-    file_of,
     files_job,
     said_by_file,
     take_files,
 )
 from napari_fractoseg._napari.jobs import Run
-from napari_fractoseg._napari.layer_metadata import unwrapped
+from napari_fractoseg._napari.layer_metadata import file_of, unwrapped
 
 __all__ = ["FileReader"]
 

@@ -13,11 +13,11 @@ from napari_fractoseg._napari.calibrate.give import can_take_back, give_size, ta
 from napari_fractoseg._napari.calibrate.reader import FileReader
 from napari_fractoseg._napari.calibrate.sizes import (
     edges_um,
-    file_of,
     said_by_file,
     size_of,
 )
 from napari_fractoseg._napari.calibrate.texts import offer_of, offers_text, state_text
+from napari_fractoseg._napari.layer_metadata import file_of
 from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.widgets.controls import in_a_row, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label

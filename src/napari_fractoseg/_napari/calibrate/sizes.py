@@ -13,6 +13,7 @@ from napari_fractoseg._napari.layer_metadata import (
     PIXEL_SIZE_KEY,
     add_facts,
     facts_of,
+    file_of,
     unwrapped,
 )
 from napari_fractoseg.images.calibration import PixelSize
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "edges_um",
-    "file_of",
     "files_job",
     "read_file",
     "remember_size",
@@ -139,12 +139,6 @@ def _remembered_for(layer: Layer, edges: tuple[float, float]) -> PixelSize | Non
 
 
 # ---- what its file says ----------------------------------------------------------------------
-
-
-def file_of(layer: Layer) -> Path | None:
-    """Return the file that a layer was opened from, None if it has none."""
-    path = layer.source.path
-    return Path(path) if path else None
 
 
 def said_by_file(layer: Layer) -> FileSays | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +19,7 @@ from napari_fractoseg._napari.excluded.layer import (
 )
 from napari_fractoseg._napari.excluded.search import bar_job
 from napari_fractoseg._napari.jobs import Run, State
-from napari_fractoseg._napari.layer_metadata import facts_of
+from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import stack_of, unwrapped
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import ExcludedArea, InfoBar
@@ -146,8 +145,8 @@ class ExcludedAreas(QObject):
             return known
         known = self._known[image] = _Known()
         image.events.data.connect(self._on_data)
-        stack, source = stack_of(image), image.source.path
-        job = bar_job(stack, Path(source) if isinstance(source, str | Path) else None)
+        stack = stack_of(image)
+        job = bar_job(stack, file_of(image))
         rows, columns = stack.shape[-2:]
         if rows * columns <= _AT_ONCE_PX:
             self._take(known, drain(job))

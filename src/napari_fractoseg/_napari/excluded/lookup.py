@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -11,7 +10,7 @@ from napari.layers import Image, Labels
 
 from napari_fractoseg._napari.excluded.areas import areas_of
 from napari_fractoseg._napari.excluded.layer import area_in, is_excluded_layer
-from napari_fractoseg._napari.layer_metadata import facts_of
+from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import images_of, stack_of, unwrapped
 from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images import ExcludedArea, MicrographStack
@@ -123,8 +122,9 @@ def _recorded(labels: Labels, shape: tuple[int, ...]) -> ExcludedArea | None:
 def _read(labels: Labels, recorded: dict[str, Any], shape: tuple[int, ...]) -> ExcludedArea | None:
     try:
         with translated(ImageError, "The record of the excluded area cannot be read"):
-            if recorded.get("has_mask") and labels.source.path:
-                return excluded_of(Path(labels.source.path), shape)
+            file = file_of(labels)
+            if recorded.get("has_mask") and file is not None:
+                return excluded_of(file, shape)
             return ExcludedArea.from_dict(recorded, shape)
     except ImageError:  # made by hand, or of another image
         return None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 
-from napari_fractoseg._napari.layer_metadata import METADATA_KEY, facts_of
+from napari_fractoseg._napari.layer_metadata import METADATA_KEY, facts_of, file_of
 from napari_fractoseg._napari.layers import (
     images_of,
     scheme_of,
@@ -131,8 +130,8 @@ def labelled_images(
                 image=_stack(its_image, plane),
                 confidence=_stack(_confidence_of(viewer, layer), plane),
                 record=_record_of(layer),
-                file=_file_of(layer),
-                image_file=_file_of(its_image),
+                file=file_of(layer),
+                image_file=file_of(its_image),
             )
         )
     return tuple(found)
@@ -146,10 +145,6 @@ def _stack(layer: Image | None, plane: tuple[int, ...] | None) -> MicrographStac
     if plane is None:
         return stack
     return MicrographStack(LazyPlane(stack.data, plane, stack.rgb), name=stack.name)
-
-
-def _file_of(layer: Layer | None) -> Path | None:
-    return Path(layer.source.path) if layer is not None and layer.source.path else None
 
 
 def image_of(viewer: napari.viewer.Viewer, layer: Labels) -> Image | None:

@@ -20,7 +20,7 @@ from napari_fractoseg._napari.excluded import stack_with_area
 from napari_fractoseg._napari.excluded.row import LOOKING, InfoBarRow
 from napari_fractoseg._napari.facets.row import ToolRow
 from napari_fractoseg._napari.jobs import State
-from napari_fractoseg._napari.layer_metadata import facts_of
+from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import placement, scheme_of, shown_plane
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.origin import recognise
@@ -241,7 +241,7 @@ class SegmentWidget(Dock):
             tile_px=self.advanced.tile.value or None,
             classes=self._scheme_for(entry),
             folder=self.advanced.folder,
-            source=Path(layer.source.path) if layer.source.path else None,
+            source=file_of(layer),
             scale=self.advanced.scale.value,
         )
 
