@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_fractoseg.images import find_images, read_image
-from napari_fractoseg.images.info_bar import find_info_bar
+from napari_fractoseg.images.bars.info_bar import find_info_bar
 
 _TEXTS = ("EHT = 5.00 kV   WD = 7.9 mm   Signal A = SE2   Mag = 1.20 K X", "20 µm  15.0kV  SE")
 _BARS = {  # ground, text, rows in parts of the image, frame

@@ -24,7 +24,7 @@ from napari_fractoseg.images import (
     read_image,
     read_stack,
 )
-from napari_fractoseg.images.bar_choice import Bar, without_bar
+from napari_fractoseg.images.bars.choice import Bar, without_bar
 from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.by_hand import GIVEN
 from napari_fractoseg.images.stacks import natural_order

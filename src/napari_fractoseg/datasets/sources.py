@@ -26,7 +26,7 @@ from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet, merge_t
 from napari_fractoseg.errors import AnnotationError, ImageError, TrainingError, translated
 from napari_fractoseg.files import read_json
 from napari_fractoseg.images import Micrograph, find_images, read_image, read_mask
-from napari_fractoseg.images.bar_choice import without_bar
+from napari_fractoseg.images.bars.choice import without_bar
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import Origin, origin_of, read_record
 from napari_fractoseg.text import size_text

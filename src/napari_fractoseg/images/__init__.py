@@ -4,12 +4,12 @@ For *plane, field, specimen* see ``docs/reference/glossary.md``.
 """
 
 from napari_fractoseg.images.axes import Axis
+from napari_fractoseg.images.bars.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.calibration import PixelSize, SemFacts, sem_facts
 from napari_fractoseg.images.completeness import ChunkWatch
 from napari_fractoseg.images.excluded import ExcludedArea
 from napari_fractoseg.images.file_info import FileInfo, file_info
 from napari_fractoseg.images.formats.tiff import tiff_description
-from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.micrograph import LazyPlane, Micrograph, MicrographStack
 from napari_fractoseg.images.normalisation import GreyRange, has_colours, to_grey
 from napari_fractoseg.images.reading import (

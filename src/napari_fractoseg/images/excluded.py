@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.arrays import Remaining, blocks, percentiles
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.info_bar import InfoBar
+from napari_fractoseg.images.bars.info_bar import InfoBar
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray
 from napari_fractoseg.text import listed, size_text
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.bars.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.calibration import SemFacts, sem_facts
-from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.images.reading import read_image
 

@@ -24,7 +24,7 @@ from napari_fractoseg.images import (
     MicrographStack,
     has_colours,
 )
-from napari_fractoseg.images.bar_choice import without_bar
+from napari_fractoseg.images.bars.choice import without_bar
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
 from napari_fractoseg.inference.familiarity import Familiar, FamiliarityReader

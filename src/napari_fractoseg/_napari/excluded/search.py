@@ -6,8 +6,8 @@ from pathlib import Path
 
 from napari_fractoseg.errors import FractosegError, ImageError, translated
 from napari_fractoseg.images import InfoBar, MicrographStack, SemFacts
+from napari_fractoseg.images.bars.stack import find_bar_of_stack
 from napari_fractoseg.images.reading import image_header, safe_facts
-from napari_fractoseg.images.stack_bar import find_bar_of_stack
 from napari_fractoseg.jobs import Job, Progress
 
 __all__ = ["bar_job"]

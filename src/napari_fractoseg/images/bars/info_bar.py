@@ -93,7 +93,7 @@ def find_info_bar(image: ArrayLike, facts: SemFacts | None = None) -> InfoBar:
     Examples
     --------
     >>> import numpy as np
-    >>> from napari_fractoseg.images.info_bar import find_info_bar
+    >>> from napari_fractoseg.images.bars.info_bar import find_info_bar
     >>> find_info_bar(np.zeros((100, 80), np.uint8)).rows is None
     True
     """

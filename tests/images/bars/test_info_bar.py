@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from napari_fractoseg.images.bars.info_bar import find_info_bar
 from napari_fractoseg.images.calibration import SemFacts
-from napari_fractoseg.images.info_bar import find_info_bar
 
 ROWS, COLUMNS, BAR = 300, 400, 32
 

@@ -7,7 +7,7 @@ import sem_files as made
 from napari_fractoseg.bar_option import checked_choice
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import MicrographStack, SemFacts, read_image
-from napari_fractoseg.images.bar_choice import chosen_bar, without_bar
+from napari_fractoseg.images.bars.choice import chosen_bar, without_bar
 
 STACK = MicrographStack(np.random.default_rng(0).integers(60, 180, (2, 60, 40)).astype(np.uint8))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_fractoseg.images.bars.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.calibration.facts import SemFacts
-from napari_fractoseg.images.info_bar import InfoBar, find_info_bar
 from napari_fractoseg.images.micrograph import LazyPlane, MicrographStack
 
 __all__ = ["find_bar_of_stack"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from napari_fractoseg.images import MicrographStack
-from napari_fractoseg.images.stack_bar import find_bar_of_stack
+from napari_fractoseg.images.bars.stack import find_bar_of_stack
 
 from .test_info_bar import BAR, COLUMNS, ROWS, surface, with_bar
 

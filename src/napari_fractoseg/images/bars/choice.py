@@ -9,11 +9,11 @@ from typing import Any
 
 from napari_fractoseg.bar_option import AUTO, NONE, checked_choice
 from napari_fractoseg.errors import ImageError
+from napari_fractoseg.images.bars.stack import find_bar_of_stack
 from napari_fractoseg.images.calibration import SemFacts
 from napari_fractoseg.images.excluded import ExcludedArea
 from napari_fractoseg.images.micrograph import MicrographStack
 from napari_fractoseg.images.reading import safe_facts
-from napari_fractoseg.images.stack_bar import find_bar_of_stack
 
 __all__ = ["Bar", "chosen_bar", "without_bar"]
 
@@ -64,7 +64,7 @@ def chosen_bar(stack: MicrographStack, choice: str = AUTO, facts: Sequence[SemFa
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.images import MicrographStack
-    >>> from napari_fractoseg.images.bar_choice import chosen_bar
+    >>> from napari_fractoseg.images.bars.choice import chosen_bar
     >>> chosen_bar(MicrographStack(np.zeros((20, 30))), "4").area.bands
     ((16, 20),)
     """

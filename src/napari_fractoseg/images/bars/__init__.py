@@ -1,0 +1,1 @@
+"""The info bar of images: found in the metadata or in the rows, or given by the user."""
