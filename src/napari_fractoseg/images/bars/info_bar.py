@@ -128,6 +128,8 @@ def _band(image: ArrayLike, edge: Literal["lower", "upper"]) -> npt.NDArray[np.f
     """Return the rows near an edge as grey levels, the outermost first, scaled to 0-1."""
     n_rows = image.shape[0]
     count = min(int(n_rows * MOST_BAR) + 1, _MOST_BAND_PX // max(image.shape[1], 1) + 1)
+    if count < _FEWEST_ROWS:  # too few to tell, and a wide plane is long to read
+        return np.zeros((0, image.shape[1]))
     rows = slice(max(n_rows - count, 0), n_rows) if edge == "lower" else slice(0, count)
     raw: npt.NDArray[Any] = np.asarray(image[rows])
     grey = to_grey(raw) if raw.ndim == 3 else raw.astype(np.float64)
