@@ -140,8 +140,8 @@ def row(judged_by: str, kind: str, name: str, found: Familiar, seconds: float) -
         "judged_by": judged_by,
         "kind": kind,
         "image": name,
-        "score": found.score,
-        "farthest": float(found.scores.max()),
+        "score": float(np.nanmean(found.scores)),
+        "farthest": float(np.nanmax(found.scores)),
         "limit": found.limit,
         "unlike": found.unlike,
         "where": found.where,
@@ -153,6 +153,8 @@ def timed(judge: Judge, plane: Micrograph) -> tuple[Familiar, float]:
     """Return how familiar a plane is, and the seconds that took."""
     began = time.perf_counter()
     found = drain(judge.reader.job(plane))
+    if found is None:
+        sys.exit(f"{plane.name} is too small.")
     return found, time.perf_counter() - began
 
 

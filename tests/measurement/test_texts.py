@@ -182,11 +182,13 @@ def test_figures_of_another_kind_are_passed_over(figure):
     assert fraction_error(odd).error is None
 
 
-@pytest.mark.parametrize(("familiarity", "is_known"), [(1.2, True), (2.1, False), (None, True)])
-def test_the_figures_of_a_model_say_nothing_of_what_looks_unlike_its_images(familiarity, is_known):
+@pytest.mark.parametrize(
+    ("unlike", "is_known"), [("", True), ("A part of it (about 20 %, left) looks unlike.", False)]
+)
+def test_the_figures_of_a_model_say_nothing_of_what_looks_unlike_its_images(unlike, is_known):
     record = LabelRecord(
-        "m", "", "s17", DEFAULT_SCHEME, model="default", familiarity=familiarity,
-        familiarity_limit=1.4,
+        "m", "", "s17", DEFAULT_SCHEME, model="default", familiarity=1.39,
+        familiarity_limit=1.4, unlike=unlike,
     )  # fmt: skip
     error = labels_error([(record, Origin.PREDICTION)])
     assert (error.error is not None) == is_known

@@ -1,9 +1,17 @@
 """What is said of images that look unlike what a model learnt."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
+from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.results.familiar import Familiar, map_of, record_entries, unlike_text
+from napari_fractoseg.results.record import LabelRecord
 
 
 def familiar(scores, limit=0.9):
@@ -23,7 +31,7 @@ def test_a_surface_that_is_not_known():
 
 
 def test_score_and_limit_never_read_alike():
-    assert "(0.92; images of its kind: up to 0.9)" in familiar([[0.92]]).sentence
+    assert "(0.92; images of its kind: up to 0.90)" in familiar([[0.92]]).sentence
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,36 @@ def test_next_to_nothing_is_not_worth_a_sentence():
 
 def test_most_of_it_is_all_of_it():
     assert familiar([[1.0, 1.0, 0.1]]).sentence.startswith("This surface")
+
+
+distances = st.floats(0.01, 9) | st.sampled_from([0.9, 0.9001, 0.8999, 0.90000001])
+
+
+@given(
+    arrays(float, array_shapes(min_dims=2, max_dims=2, max_side=7), elements=distances)
+    | arrays(float, (1, 1), elements=distances),
+    st.floats(0.02, 5) | st.just(0.9),
+)
+def test_what_is_said_and_the_number_told_agree(scores, limit):
+    found = Familiar(scores, limit)
+    is_said = found.sentence != ""
+    assert (found.score > limit) == is_said
+    told = found.to_dict()
+    assert (told["score"] > told["limit"]) == is_said
+    entries = record_entries({(): found})
+    assert (entries["familiarity"] > entries["familiarity_limit"]) == is_said
+    assert replace(LabelRecord("m", "", "s17", DEFAULT_SCHEME), **entries).is_unlike == is_said
+    if is_said:
+        score, limit_told = found.figures.split("; images of its kind: up to ")
+        assert float(score) > float(limit_told)
+
+
+def test_what_is_excluded_is_neither_told_nor_counted():
+    found = familiar([[np.nan, 0.5], [0.5, 1.5]])
+    assert found.part_text == "about 33 %, lower right"
+    assert json.loads(json.dumps(found.to_dict()))["scores"] == [[None, 0.5], [0.5, 1.5]]
+    assert map_of({(): found}).tolist() == [[0, 0.5], [0.5, 1.5]]
+    assert familiar([[np.nan, 0.5]]).score == 0.5
 
 
 class TestStacks:

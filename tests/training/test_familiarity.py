@@ -11,6 +11,7 @@ from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.familiarity import FamiliarityReader
 from napari_fractoseg.jobs import drain
+from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.training.familiarity import familiarity_job, with_familiarity_job
 from napari_fractoseg.training.fit import train_job
@@ -83,6 +84,18 @@ def test_where_the_encoder_stayed_what_it_learnt_before_is_known_too(known):
     for period in (0, 9):
         assert not judged(result.model, surface(100, period=period)).unlike
     assert judged(result.model, surface(100, period=60)).unlike == 1
+
+
+def test_a_readout_of_a_finer_reduction_knows_the_images_of_the_model_below(tiny_model):
+    coarse = tiny_model.with_card(inference=Inference(reductions=(2,), halo_px=64))
+    noise = taught(*(surface(n, edge=640) for n in range(5)))
+    below = after_training(coarse, noise).model
+    fine = below.with_card(inference=Inference(reductions=(2, 1), halo_px=64))
+    stripes = taught(*(surface(n, edge=640, period=9) for n in range(4)))
+    result = after_training(fine, stripes, start=below)
+    assert result.model.familiarity.form.reductions == (2, 1)
+    for period in (0, 9):
+        assert not judged(result.model, surface(100, edge=640, period=period)).unlike
 
 
 def test_a_changed_encoder_knows_its_last_images_only(known):

@@ -402,7 +402,7 @@ def _fractions_of_plane(
     if left_out is not None:  # not measured, which is not the same as nothing found
         table["fraction_of_image"] = np.nan
     familiar = prediction.familiarity.get(index)
-    table["familiarity"] = np.nan if familiar is None else round(familiar.score, 3)
+    table["familiarity"] = np.nan if familiar is None else familiar.to_dict()["score"]
     table["note"] = left_out.reason if left_out else familiar.sentence if familiar else ""
     return table
 

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
 
 from napari_fractoseg.images import Micrograph
+from napari_fractoseg.images.lazy import FirstRows
 from napari_fractoseg.inference.device_io import Transfers, transfers_for
 from napari_fractoseg.inference.multiscale import PlaneWindows
-from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
-from napari_fractoseg.models.familiarity import BLOCK_PX, WINDOW_BLOCKS, BlockMap, blocks_of
+from napari_fractoseg.models.familiarity import BLOCK_PX, FEWEST_BLOCKS, blocks_of
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.optimise import folded
 from napari_fractoseg.models.readout import network_below
+from napari_fractoseg.models.window_statistics import WINDOW_BLOCKS, BlockMap
 from napari_fractoseg.results.familiar import Familiar, unlike_text
-from napari_fractoseg.tiling import Box, Tile
+from napari_fractoseg.tiling import Box, Tile, reflected_window
 
 __all__ = ["BlockReader", "Familiar", "FamiliarityReader", "unlike_text"]
 
 MOST_CROPS = 16
 """Crops in which a plane is looked at, at most."""
+_PARTS = 8
+"""Parts along the edge of a block that are excluded or not."""
 
 
 class BlockReader:
@@ -36,19 +43,25 @@ class BlockReader:
     ----------
     model : SegmentationModel
         Model whose encoder looks.
-    reduction : int
-        Edge of the blocks of image pixels that are averaged to one network pixel.
+    reduction : int or Fraction
+        Image pixels along the edge of a network pixel; 1/2 where the image is enlarged twice.
     device : Device, optional
         Device that computes; by default the best one there is.
     """
 
     def __init__(
-        self, model: SegmentationModel, reduction: int, device: Device | None = None
+        self, model: SegmentationModel, reduction: int | Fraction, device: Device | None = None
     ) -> None:
-        self._device, self._reduction = device or choose_device(), reduction
+        self._device, self._reduction = device or choose_device(), Fraction(reduction)
         network = folded(network_below(model.network))
         self._network = network.to(self._device.torch)
         self._transfers: Transfers = transfers_for(self._device.torch)
+
+    def size_of(self, plane: Micrograph) -> tuple[int, int]:
+        """Return rows and columns of blocks that a plane is looked at in."""
+        edge_px = int(BLOCK_PX * self._reduction)
+        rows, columns = (max(1, round(length / edge_px)) for length in plane.shape)
+        return rows, columns
 
     def pieces_job(
         self, plane: Micrograph, most_crops: int = MOST_CROPS
@@ -72,9 +85,8 @@ class BlockReader:
         list of list of BlockMap
             Crops side by side, row by row; they cover the plane, or are spread over it.
         """
-        edge_px = BLOCK_PX * self._reduction
-        size = [max(1, round(length / edge_px)) for length in plane.shape]
-        rows, columns, covers = _crops(size, most_crops)
+        edge_px = int(BLOCK_PX * self._reduction)
+        rows, columns, covers = _crops(self.size_of(plane), most_crops)
         windows = PlaneWindows(plane, self._transfers)
         pieces: list[list[BlockMap]] = []
         for number, (row0, row1) in enumerate(rows):
@@ -84,8 +96,10 @@ class BlockReader:
                 blocks = (row0, row1, column0, column1)
                 box = Box(*(edge_px * block for block in blocks))
                 with translate_out_of_memory(self._device, "Choose the CPU."):
-                    inputs = windows.of([Tile(box, box)], self._reduction)
-                    found = blocks_of(self._network, inputs.to(self._device.torch))
+                    inputs = windows.of([Tile(box, box)], *self._reduction.as_integer_ratio())
+                    found = blocks_of(
+                        self._network, inputs.to(self._device.torch), _excluded(plane, box, edge_px)
+                    )
                 pieces[-1].append(found)
         return [[_joined(pieces)]] if covers else pieces
 
@@ -104,11 +118,14 @@ class FamiliarityReader:
     def __init__(self, model: SegmentationModel, device: Device | None = None) -> None:
         assert model.familiarity is not None  # noqa: S101 - asked before
         self._familiarity = model.familiarity
-        form, finest = model.familiarity.form, min(model.card.inference.reductions)
-        reduction = max(1, round(form.reduction * finest * model.image_scale / form.finest))
-        self._reader = BlockReader(model, reduction, device)
+        form = model.familiarity.form
+        scale = Fraction(min(model.card.inference.reductions), form.finest) * model.image_scale
+        self._readers = {
+            reduction: BlockReader(model, _scaled(reduction * scale), device)
+            for reduction in set(form.reductions)
+        }
 
-    def job(self, plane: Micrograph) -> Job[Familiar]:
+    def job(self, plane: Micrograph) -> Job[Familiar | None]:
         """Look at a plane, and compare it with what the model learnt.
 
         Parameters
@@ -120,10 +137,38 @@ class FamiliarityReader:
         ------
         Progress
             Before each crop.
+
+        Returns
+        -------
+        Familiar or None
+            None if the plane is too small, or too much of it is excluded, to tell.
         """
-        pieces = yield from self._reader.pieces_job(plane)
+        if min(min(reader.size_of(plane)) for reader in self._readers.values()) < FEWEST_BLOCKS:
+            return None
+        pieces = {}
+        for number, (reduction, reader) in enumerate(sorted(self._readers.items())):
+            looking = reader.pieces_job(plane)
+            looking = as_part(looking, number, len(self._readers), "looking", span=1)
+            pieces[reduction] = yield from looking
         judgement = self._familiarity.judge(pieces)
-        return Familiar(judgement.scores, judgement.limit)
+        return None if judgement is None else Familiar(judgement.scores, judgement.limit)
+
+
+def _scaled(edge: Fraction) -> Fraction:
+    """Return an edge of network pixels of which blocks have whole image pixels."""
+    return Fraction(max(1, round(edge))) if BLOCK_PX % edge.denominator else edge
+
+
+def _excluded(plane: Micrograph, box: Box, edge_px: int) -> torch.Tensor | None:
+    """Return the share of each eighth of a block in a box that is excluded; None for nothing."""
+    if plane.excluded is None or plane.excluded.is_bands:  # which are filled by mirror images
+        return None
+    mask, rows = FirstRows(plane.excluded, plane.used_shape[0]), []
+    for row in range(box.row0, box.row1, edge_px):
+        band = reflected_window(mask, Box(row, row + edge_px, box.column0, box.column1))
+        size = (_PARTS, _PARTS * (box.shape[1] // edge_px))
+        rows.append(adaptive_avg_pool2d(torch.from_numpy(band)[None, None].float(), size))
+    return torch.cat(rows, dim=2)
 
 
 _Spans = list[tuple[int, int]]
@@ -153,8 +198,9 @@ def _spread(length: int, count: int) -> _Spans:
 
 def _joined(pieces: Sequence[Sequence[BlockMap]]) -> BlockMap:
     """Return the map of a plane whose crops cover it without gaps."""
-    mean, spread = (
-        np.concatenate([np.concatenate([getattr(p, name) for p in row], axis=1) for row in pieces])
-        for name in ("mean", "spread")
+    return BlockMap(
+        *(
+            np.concatenate([np.concatenate([getattr(p, n) for p in row], axis=1) for row in pieces])
+            for n in ("mean", "spread", "shares")
+        )
     )
-    return BlockMap(mean, spread)

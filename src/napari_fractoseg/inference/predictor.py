@@ -27,7 +27,7 @@ from napari_fractoseg.images import (
 from napari_fractoseg.images.bars.choice import without_bar
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
-from napari_fractoseg.inference.familiarity import Familiar, FamiliarityReader
+from napari_fractoseg.inference.familiarity import Familiar, FamiliarityReader, unlike_text
 from napari_fractoseg.inference.magnification import AUTO, Magnification
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
@@ -404,8 +404,9 @@ def segment(
         Where a plane is left unlabelled (0): because all its grey levels are the
         same, or because it holds NaN or infinite values in a stack that is read
         plane by plane (dask, zarr). `Predictor` tells which. Also where memory ran
-        out and smaller tiles, or the CPU, were used; and where the image was seen rescaled
-        because of its pixel size.
+        out and smaller tiles, or the CPU, were used; where the image was seen rescaled
+        because of its pixel size; and where it looks unlike what the model learnt, if that can be
+        told (``Predictor(with_familiarity=False)`` does not look).
 
     Examples
     --------
@@ -429,9 +430,13 @@ def segment(
         model = load_model(model)
     seen = Magnification.of(model.card, stack.pixel_size_um, scale)
     model = model.at_scale(seen.scale)
-    predictor = Predictor(model, choose_device(device), with_confidence=confidence)
+    predictor = Predictor(
+        model, choose_device(device), with_confidence=confidence, with_familiarity=True
+    )
     prediction = drain(predictor.run(stack))
-    told = () if seen.is_asked or not seen.sentence else (seen.sentence,)
+    told = [] if seen.is_asked or not seen.sentence else [seen.sentence]
+    if unlike := unlike_text(prediction.familiarity, stack.shape[:-2]):
+        told.append(unlike)
     for reason in (*told, *prediction.notes, *(p.reason for p in prediction.left_out.values())):
         warnings.warn(reason, stacklevel=2)
     if prediction.confidence is None:

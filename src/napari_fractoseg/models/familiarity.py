@@ -2,17 +2,14 @@
 
 What lies far from the features of the training images is out of distribution: Kimin Lee et al.,
 "A simple unified framework for detecting out-of-distribution samples and adversarial attacks",
-NeurIPS 2018. Here the features are mean and standard deviation of each channel in a window, and
-the distance is what their first principal components leave (the residual of Haoqi Wang et al.,
-"ViM: Out-of-distribution with virtual-logit matching", CVPR 2022).
+NeurIPS 2018. How the distance is measured: `window_statistics`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,19 +19,25 @@ import pydantic.dataclasses
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter
 from safetensors.torch import load, save_file
-from scipy import stats
 
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.files import read_file
 from napari_fractoseg.models.card import FAMILIARITY
 from napari_fractoseg.models.readout import encoded, network_below
 from napari_fractoseg.models.rehearsal import metadata_of
+from napari_fractoseg.models.window_statistics import (
+    WINDOW_BLOCKS,
+    BlockMap,
+    Pieces,
+    WindowSize,
+    WindowSource,
+    source_of,
+)
 
 __all__ = [
     "BLOCK_PX",
+    "FEWEST_BLOCKS",
     "LARGEST_BYTES",
-    "WINDOW_BLOCKS",
-    "BlockMap",
     "Familiarity",
     "FamiliarityForm",
     "Judgement",
@@ -45,81 +48,22 @@ LARGEST_BYTES = 1_000_000
 """Largest size of ``familiarity.safetensors``."""
 BLOCK_PX = 64
 """Edge in network pixels of the blocks whose mean and spread are kept."""
-WINDOW_BLOCKS = 5
-"""Edge in blocks of the windows that are judged: 320 network pixels."""
-_SMALL_WINDOW = 3
-"""Edge in blocks of the windows where there are too few of the usual ones."""
-_FEWEST_WINDOWS = 9
-"""Windows of a set of images from which statistics are worth something."""
 _STRIDE = 8
 """Stride in network pixels of the stage of the encoder that is looked at, the third of five."""
 _MOST_CHANNELS = 64
+_MOST_EXCLUDED = 0.5
 _MOST_SOURCES = 8
 _MOST_MAPS = 512
-_COMPONENTS = 8
-"""Principal components of the windows that are left out of the distance."""
-_FEWEST_GROUPS = 4
-"""Groups of images from which each in turn is left out; of fewer, quarters of each image are."""
-_FLOOR = 0.02
-"""Smallest spread of a channel among the windows, in parts of its mean."""
-_PRIOR_SPREAD, _PRIOR_COUNT = 0.25, 8
-"""Spread of log scores among unseen images that is expected, and how many images that counts."""
-_QUANTILE = 0.98
-_FEW_IMAGES = 1.25
-"""Factor on a limit from quarters of images: other images differ more than quarters of one do."""
+FEWEST_BLOCKS = 2
+"""Blocks along the edge of a plane, below which noise is as near as an image like those learnt."""
 _ENTRY, _WEIGHTS = "familiarity", "weights"
 _AGAIN = "Download the model again, or train it again."
 
 
-@dataclass(frozen=True, eq=False)
-class BlockMap:
-    """Mean and spread of each channel in the blocks of a piece of an image.
-
-    Parameters
-    ----------
-    mean, spread : ndarray of float32, shape (Y, X, C)
-        Mean and standard deviation of C channels in Y x X blocks.
-    """
-
-    mean: npt.NDArray[np.float32]
-    spread: npt.NDArray[np.float32]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of blocks."""
-        rows, columns = self.mean.shape[:2]
-        return rows, columns
-
-    def windows(self, edge: int, step: int = 1) -> npt.NDArray[np.float64]:
-        """Return what is told of each window: mean and spread of its pixels, shape (y, x, 2 C).
-
-        Parameters
-        ----------
-        edge : int
-            Edge of a window in blocks; a map with fewer rows or columns has one window there.
-        step : int
-            About how many blocks lie between the starts of two windows; the first and the last
-            window touch the edges.
-        """
-        size = [min(edge, length) for length in self.shape]
-        starts = [_starts(n, part, step) for n, part in zip(self.shape, size, strict=True)]
-        moments = [self.mean, self.spread**2 + self.mean**2]
-        mean, square = (
-            np.lib.stride_tricks.sliding_window_view(m.astype(np.float64), size, axis=(0, 1))[
-                np.ix_(*starts)
-            ].mean(axis=(-2, -1))
-            for m in moments
-        )
-        return np.concatenate([mean, np.sqrt(np.maximum(square - mean**2, 0))], axis=-1)
-
-
-def _starts(length: int, part: int, step: int) -> npt.NDArray[np.intp]:
-    count = -(-(length - part) // step) + 1
-    return np.unique(np.linspace(0, length - part, count).round().astype(np.intp))
-
-
 @torch.inference_mode()
-def blocks_of(network: torch.nn.Module, inputs: torch.Tensor) -> BlockMap:
+def blocks_of(
+    network: torch.nn.Module, inputs: torch.Tensor, excluded: torch.Tensor | None = None
+) -> BlockMap:
     """Return mean and spread of what the encoder of a network sees, block by block.
 
     Parameters
@@ -128,6 +72,8 @@ def blocks_of(network: torch.nn.Module, inputs: torch.Tensor) -> BlockMap:
         Network; of a readout, the one below it is looked at.
     inputs : Tensor of float32, shape (1, 1, Y, X)
         Normalised grey levels in network pixels; Y and X are multiples of `BLOCK_PX`.
+    excluded : Tensor of float32, shape (1, 1, y, x), optional
+        Share of equal parts of the piece that is excluded: parts of more than half are left out.
     """
     stages = encoded(network_below(network), inputs)
     edge = inputs.shape[-1]
@@ -136,9 +82,22 @@ def blocks_of(network: torch.nn.Module, inputs: torch.Tensor) -> BlockMap:
     found = stage[0, channels.round().astype(np.intp)].float()
     rows, columns = (length // BLOCK_PX for length in inputs.shape[-2:])
     height, width = found.shape[1] // rows, found.shape[2] // columns
-    parts = found.reshape(-1, rows, height, columns, width).permute(1, 3, 0, 2, 4)
-    spread, mean = torch.std_mean(parts.flatten(3), dim=3, correction=0)
-    return BlockMap(mean.cpu().numpy(), spread.cpu().numpy())
+
+    def by_block(values: torch.Tensor) -> torch.Tensor:
+        parts = values.reshape(-1, rows, height, columns, width).permute(1, 3, 0, 2, 4)
+        return parts.flatten(3)
+
+    if excluded is None:
+        spread, mean = torch.std_mean(by_block(found), dim=3, correction=0)
+        return BlockMap(mean.cpu().numpy(), spread.cpu().numpy())
+    share = torch.nn.functional.adaptive_max_pool2d(excluded.to(found.device), found.shape[-2:])
+    is_used = by_block((share[0] <= _MOST_EXCLUDED).float())
+    count = is_used.sum(dim=3).clamp(min=1)
+    mean = (by_block(found) * is_used).sum(dim=3) / count
+    rest = (by_block(found) - mean[..., None]) * is_used
+    spread = (rest.square().sum(dim=3) / count).sqrt()
+    used = is_used.mean(dim=3)[..., 0]
+    return BlockMap(*(part.cpu().numpy() for part in (mean, spread, used)))
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -153,8 +112,10 @@ class FamiliarityForm:
         Smallest reduction of the model's scale levels then; at other scales the image is
         reduced in the same ratio to it.
     images : tuple of int
-        Number of images of each source: the training itself and, for a readout, those of the
-        models that it reads.
+        Number of images of each source: those of the models that a readout reads, and last those
+        of the training itself.
+    earlier : tuple of int
+        Reduction at which each source but the last was read; empty if all were read alike.
     """
 
     reduction: Annotated[int, Field(ge=1, le=64)]
@@ -163,6 +124,14 @@ class FamiliarityForm:
         tuple[Annotated[int, Field(ge=1, le=10**6)], ...],
         Field(min_length=1, max_length=_MOST_SOURCES),
     ]
+    earlier: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(max_length=_MOST_SOURCES - 1)
+    ] = ()
+
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Reduction at which each source was read."""
+        return (*(self.earlier or (self.reduction,) * (len(self.images) - 1)), self.reduction)
 
 
 _FORM: TypeAdapter[FamiliarityForm] = TypeAdapter(FamiliarityForm)
@@ -175,9 +144,9 @@ class Judgement:
     Parameters
     ----------
     scores : ndarray of float64, shape (y, x)
-        Distance of each window.
+        Distance of each window; NaN of windows that are excluded for the most part.
     limit : float
-        Distance that an image like the training images stays below.
+        Distance that an image of this size like the training images stays below.
     """
 
     scores: npt.NDArray[np.float64]
@@ -204,6 +173,9 @@ class Familiarity:
     sources: tuple[int, ...]
     images: tuple[int, ...]
     groups: tuple[int, ...]
+    _made: dict[tuple[int, WindowSize], WindowSource | None] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def n_images(self) -> int:
@@ -213,47 +185,55 @@ class Familiarity:
     @property
     def limits(self) -> tuple[float, ...]:
         """Limit of each source that has enough windows."""
-        return tuple(source.limit for source in self._statistics)
+        found = (self._source(number, _FULL) for number in range(len(self.form.images)))
+        return tuple(source.limit for source in found if source is not None)
 
-    def judge(self, pieces: Sequence[Sequence[BlockMap]]) -> Judgement:
+    def judge(self, pieces: Mapping[int, Pieces]) -> Judgement | None:
         """Compare a plane with the source that it is nearest to.
 
         Parameters
         ----------
-        pieces : sequence of sequence of BlockMap
-            Pieces of the plane, row by row; one that covers it, or several beside one another.
+        pieces : mapping of int to sequence of sequence of BlockMap
+            Reduction at which sources were read (`FamiliarityForm.reductions`) -> pieces of the
+            plane as it is seen then.
+
+        Returns
+        -------
+        Judgement or None
+            None if the plane is smaller than two blocks, or too much of it is excluded, to tell.
 
         Raises
         ------
         ModelError
             If the model learnt from too little to say anything (`is_enough`).
         """
-        if not self._statistics:
+        if not self.is_enough:
             raise ModelError("The model learnt from too few images to say what it knows.")
-        found = [source.judge(pieces) for source in self._statistics]
-        return min(found, key=lambda judgement: judgement.scores.mean() / judgement.limit)
+        if min(min(_largest_window(seen)) for seen in pieces.values()) < FEWEST_BLOCKS:
+            return None
+        found = []
+        for number, reduction in enumerate(self.form.reductions):
+            source = self._source(number, _largest_window(pieces[reduction]))
+            if source is not None:
+                found.append(Judgement(source.scores(pieces[reduction]), source.limit))
+        told = [judgement for judgement in found if not np.isnan(judgement.scores).all()]
+        return min(told, key=lambda j: float(np.nanmean(j.scores)) / j.limit, default=None)
 
     @property
     def is_enough(self) -> bool:
         """Whether the model's own training images are enough for a limit."""
-        return bool(self._statistics) and self._statistics[-1].number == len(self.form.images) - 1
+        return self._source(len(self.form.images) - 1, _FULL) is not None
 
-    @functools.cached_property
-    def _statistics(self) -> tuple[_Source, ...]:
-        made = (self._source(number) for number in range(len(self.form.images)))
-        return tuple(source for source in made if source is not None)
-
-    def _source(self, number: int) -> _Source | None:
-        chosen = [place for place, source in enumerate(self.sources) if source == number]
-        maps = [self.maps[place] for place in chosen]
-        images, groups = ([of[place] for place in chosen] for of in (self.images, self.groups))
-        largest = max(min(m.shape) for m in maps)
-        for edge in (min(WINDOW_BLOCKS, largest), min(_SMALL_WINDOW, largest)):
-            windows = _Windows.of(maps, edge, 1, images, groups)
-            if len(windows.rows) >= _FEWEST_WINDOWS:
-                fitted = _Statistics.of(windows.rows, windows.images)
-                return _Source(number, edge, fitted, _limit(maps, edge, images, groups))
-        return None
+    def _source(self, number: int, largest: WindowSize) -> WindowSource | None:
+        if (number, largest) not in self._made:
+            chosen = [place for place, source in enumerate(self.sources) if source == number]
+            self._made[number, largest] = source_of(
+                [self.maps[place] for place in chosen],
+                [self.images[place] for place in chosen],
+                [self.groups[place] for place in chosen],
+                largest,
+            )
+        return self._made[number, largest]
 
     def and_then(self, later: Familiarity) -> Familiarity:
         """Return these statistics with those of a readout's own images as one more source."""
@@ -263,7 +243,11 @@ class Familiarity:
         n_groups = 1 + max(self.groups)
         return replace(
             later,
-            form=replace(later.form, images=(*self.form.images[:kept], *later.form.images)),
+            form=replace(
+                later.form,
+                images=(*self.form.images[:kept], *later.form.images),
+                earlier=(*self.form.reductions[:kept], *later.form.reductions[:-1]),
+            ),
             maps=(*(self.maps[place] for place in places), *later.maps),
             sources=(*(self.sources[p] for p in places), *(kept + s for s in later.sources)),
             images=(*(self.images[p] for p in places), *(n_images + i for i in later.images)),
@@ -292,9 +276,12 @@ class Familiarity:
             name: np.concatenate([getattr(m, name).reshape(-1, n_channels) for m in self.maps])
             for name in ("mean", "spread")
         }
+        used = np.concatenate([m.shares.ravel() for m in self.maps])
         scale = np.maximum(np.maximum(abs(both["mean"]), both["spread"]).max(axis=0), 1e-12)
         tensors = {name: torch.from_numpy(part / scale).half() for name, part in both.items()}
         tensors["scale"] = torch.from_numpy(scale)
+        if used.min() < 1:
+            tensors["used"] = torch.from_numpy(used).half()
         places = [
             (*m.shape, *of)
             for m, of in zip(
@@ -345,133 +332,25 @@ class Familiarity:
             mean, spread = ((found[n].float() * found["scale"]).numpy() for n in ("mean", "spread"))
             places = found["places"].tolist()
             ends = np.cumsum([rows * columns for rows, columns, *_ in places])[:-1]
+            used = found.get("used", torch.ones(len(mean))).float().numpy()
             maps = tuple(
-                BlockMap(m.reshape(rows, columns, -1), s.reshape(rows, columns, -1))
-                for m, s, (rows, columns, *_) in zip(
-                    np.split(mean, ends), np.split(spread, ends), places, strict=True
+                BlockMap(m.reshape(*shape, -1), s.reshape(*shape, -1), u.reshape(shape))
+                for m, s, u, (*shape, _, _, _) in zip(
+                    *(np.split(part, ends) for part in (mean, spread, used)), places, strict=True
                 )
             )
             sources, images, groups = zip(*(of for _, _, *of in places), strict=True)
             return cls(form, maps, sources, images, groups)
 
 
-# ---- statistics -----------------------------------------------------------------------------
+_FULL = (WINDOW_BLOCKS, WINDOW_BLOCKS)
 
 
-@dataclass(frozen=True, eq=False)
-class _Statistics:
-    """Mean and spread of windows, and the components in which they vary most."""
-
-    mean: npt.NDArray[np.float64]
-    spread: npt.NDArray[np.float64]
-    axes: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, windows: npt.NDArray[np.float64], images: npt.NDArray[np.intp]) -> _Statistics:
-        """Fit windows, shape (n, D), of images that count alike."""
-        _, number, count = np.unique(images, return_inverse=True, return_counts=True)
-        weights = 1 / count[number]
-        weights /= weights.sum()
-        mean = weights @ windows
-        floor = _FLOOR * np.abs(mean) + 1e-3 * np.median(np.abs(mean)) + 1e-9
-        spread = np.sqrt(weights @ (windows - mean) ** 2 + floor**2)
-        rows = (windows - mean) / spread * np.sqrt(weights)[:, None]
-        axes = np.linalg.svd(rows, full_matrices=False)[2]
-        return cls(mean, spread, axes[: min(_COMPONENTS, len(windows) // 3)])
-
-    def scores(self, windows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the distance of each window, shape (n,): what the components leave of it."""
-        rows = (windows - self.mean) / self.spread
-        rest = rows - rows @ self.axes.T @ self.axes
-        return np.asarray(np.sqrt((rest**2).mean(axis=-1)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """Statistics of the images of one training, and the limit that belongs to them."""
-
-    number: int
-    edge: int
-    fitted: _Statistics
-    limit: float
-
-    def judge(self, pieces: Sequence[Sequence[BlockMap]]) -> Judgement:
-        rows = [[self._scores(piece) for piece in row] for row in pieces]
-        return Judgement(np.block(rows), self.limit)
-
-    def _scores(self, piece: BlockMap) -> npt.NDArray[np.float64]:
-        windows = piece.windows(self.edge, _step(self.edge))
-        return self.fitted.scores(_flat(windows)).reshape(windows.shape[:2])
-
-
-def _step(edge: int) -> int:
-    """Return how far apart windows are judged: they overlap by about half."""
-    return -(-edge // 2)
-
-
-def _flat(windows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return windows.reshape(-1, windows.shape[-1])
-
-
-@dataclass(frozen=True, eq=False)
-class _Windows:
-    """Windows of several pieces of images: their image, and the group they are left out with."""
-
-    rows: npt.NDArray[np.float64]
-    images: npt.NDArray[np.intp]
-    groups: npt.NDArray[np.intp]
-
-    @classmethod
-    def of(
-        cls,
-        maps: Sequence[BlockMap],
-        edge: int,
-        step: int,
-        images: Sequence[int],
-        groups: Sequence[int] | None,
-    ) -> _Windows:
-        """Cut windows; without groups the quarters of each image are groups."""
-        found: list[npt.NDArray[np.float64]] = []
-        places: list[tuple[int, int]] = []
-        for number, block_map in enumerate(maps):
-            windows = block_map.windows(edge, step)
-            found.append(_flat(windows))
-            for place in np.ndindex(windows.shape[:2]):
-                lower, right = (
-                    2 * n >= size for n, size in zip(place, windows.shape, strict=False)
-                )
-                quarter = 4 * images[number] + 2 * lower + right
-                places.append((images[number], quarter if groups is None else groups[number]))
-        of_image, of_group = np.array(places, np.intp).T
-        return cls(np.concatenate(found), of_image, of_group)
-
-
-def _limit(
-    maps: Sequence[BlockMap], edge: int, images: Sequence[int], groups: Sequence[int]
-) -> float:
-    """Return the distance that an unseen image like these stays below, with probability 0.98.
-
-    Each group of images is left out in turn; of the largest distance of each the logarithm is
-    taken, and a prediction limit of a normal distribution is computed (Gerald Hahn and William
-    Meeker, "Statistical Intervals", 1991, section 4.7), whose spread is mixed with what is
-    expected, as a few groups cannot tell it. Of fewer than four groups quarters of each image are
-    left out instead.
-    """
-    by_group = len(set(groups)) >= _FEWEST_GROUPS
-    dense = _Windows.of(maps, edge, 1, images, groups if by_group else None)
-    judged = _Windows.of(maps, edge, _step(edge), images, groups if by_group else None)
-    largest = []
-    for group in sorted(set(judged.groups)):
-        kept = dense.groups != group
-        fitted = _Statistics.of(dense.rows[kept], dense.images[kept])
-        largest.append(fitted.scores(judged.rows[judged.groups == group]).max())
-    logs = np.log(np.maximum(largest, 1e-9))
-    count = len(logs)
-    freedom = _PRIOR_COUNT + count - 1
-    total = _PRIOR_COUNT * _PRIOR_SPREAD**2 + ((logs - logs.mean()) ** 2).sum()
-    factor = stats.t.ppf(_QUANTILE, freedom) * math.sqrt(1 + 1 / count)
-    limit = float(np.exp(logs.mean() + factor * math.sqrt(total / freedom)))
-    return limit if by_group else _FEW_IMAGES * limit
+def _largest_window(pieces: Pieces) -> WindowSize:
+    """Return rows and columns in blocks of the largest windows that a plane has room for."""
+    shapes = [piece.shape for row in pieces for piece in row]
+    rows, columns = np.minimum(np.min(shapes, axis=0), _FULL).tolist()
+    return rows, columns
 
 
 def _check(
@@ -501,5 +380,13 @@ def _check(
             raise ValueError(f"{name!r} is not {kind[1]} of shape {kind[0]}")
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name!r} is NaN or infinite")
+    if len(form.earlier) not in (0, n_sources - 1):
+        raise ValueError(f"it tells how {len(form.earlier) + 1} of {n_sources} sources were read")
+    used = found.get("used")
+    if used is not None and (
+        (tuple(used.shape), used.dtype) != ((n_blocks,), torch.float16)
+        or not bool(((used >= 0) & (used <= 1)).all())
+    ):
+        raise ValueError("'used' is not the share of each part that is used")
     if float(found["spread"].min()) < 0 or float(found["scale"].min()) <= 0:
         raise ValueError("a spread or scale is negative")

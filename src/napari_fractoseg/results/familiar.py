@@ -18,6 +18,7 @@ _SMALLEST_PART = 0.1
 """Share of a plane below which a part that looks unlike is not worth a sentence."""
 _WHOLE = 0.5
 _MOST_PLANES = 8
+_MOST_DECIMALS = 17
 _REMEDY = "Check some points, or paint and train."
 
 
@@ -28,7 +29,8 @@ class Familiar:
     Parameters
     ----------
     scores : ndarray of float64, shape (y, x)
-        Coarse map over the plane: the distance of windows side by side that overlap.
+        Coarse map over the plane: the distance of windows side by side that overlap; NaN of those
+        that are excluded for the most part, but not of all.
     limit : float
         Distance that an image like the training images stays below.
 
@@ -45,27 +47,31 @@ of its kind: up to 0.9). Check some points, or paint and train.'
     limit: float
 
     @property
-    def score(self) -> float:
-        """Mean distance of the windows."""
-        return float(self.scores.mean())
+    def is_far(self) -> npt.NDArray[np.bool_]:
+        """Whether each window is above the limit, shape (y, x)."""
+        return self.scores > self.limit  # NaN is not
 
     @property
     def unlike(self) -> float:
         """Share of the plane that looks unlike what the model learnt; 0 if that is next to none."""
-        share = float((self.scores > self.limit).mean())
+        share = float(self.is_far.sum() / (~np.isnan(self.scores)).sum())
         return 1.0 if share > _WHOLE else share if share >= _SMALLEST_PART else 0.0
 
     @property
-    def worst(self) -> float:
-        """Distance that is told: of the plane, or the mean of its part that looks unlike."""
-        if 0 < self.unlike < 1:
-            return float(self.scores[self.scores > self.limit].mean())
-        return self.score
+    def score(self) -> float:
+        """Distance that is told, above the limit exactly if something looks unlike.
+
+        It is the mean of the windows above the limit if something does, else of the others.
+        """
+        if self.unlike:
+            above = float(self.scores[self.is_far].mean())
+            return max(above, float(np.nextafter(self.limit, np.inf)))
+        return min(float(self.scores[self.scores <= self.limit].mean()), self.limit)
 
     @property
     def where(self) -> str:
         """Place of the part that looks unlike in the plane, such as ``lower right``."""
-        places = np.argwhere(self.scores > self.limit) + 0.5
+        places = np.argwhere(self.is_far) + 0.5
         if not len(places):
             return ""
         row, column = places.mean(axis=0) / self.scores.shape
@@ -80,7 +86,8 @@ of its kind: up to 0.9). Check some points, or paint and train.'
     @property
     def figures(self) -> str:
         """Distance and limit in words."""
-        return f"{_figure(self.worst, self.limit)}; images of its kind: up to {self.limit:.1f}"
+        score, limit, decimals = _told_apart(self.score, self.limit, 1)
+        return f"{score:.{decimals}f}; images of its kind: up to {limit:.{decimals}f}"
 
     @property
     def sentence(self) -> str:
@@ -94,12 +101,16 @@ of its kind: up to 0.9). Check some points, or paint and train.'
 
     def to_dict(self) -> dict[str, Any]:
         """Return score, limit, share and place of what looks unlike, and the map, as JSON types."""
+        score, limit, _ = _told_apart(self.score, self.limit, 3)
+        scores = [
+            [None if np.isnan(s) else round(s, 3) for s in row] for row in self.scores.tolist()
+        ]
         return {
-            "score": round(self.score, 3),
-            "limit": round(self.limit, 3),
+            "score": score,
+            "limit": limit,
             "unlike": round(self.unlike, 3),
             "where": self.where if 0 < self.unlike < 1 else "",
-            "scores": self.scores.round(3).tolist(),
+            "scores": scores,
         }
 
 
@@ -161,7 +172,7 @@ def map_of(
     Returns
     -------
     ndarray of float32, shape (..., y, x)
-        Distances; each stands for an equal part of the plane.
+        Distances; each stands for an equal part of the plane. What is excluded is 0.
     """
     rows, columns = np.max([familiar.scores.shape for familiar in found.values()], axis=0)
     maps = np.zeros((*leading, rows, columns), np.float32)
@@ -170,7 +181,7 @@ def map_of(
         places = np.ix_(
             np.arange(rows) * own_rows // rows, np.arange(columns) * own_columns // columns
         )
-        maps[index] = familiar.scores[places]
+        maps[index] = np.nan_to_num(familiar.scores[places])
     return maps
 
 
@@ -189,22 +200,27 @@ def record_entries(
     if not found:
         return {}
     worst = _worst(found.values())
+    score, limit, _ = _told_apart(worst.score, worst.limit, 3)
     return {
-        "familiarity": round(worst.worst, 3),
-        "familiarity_limit": round(worst.limit, 3),
+        "familiarity": score,
+        "familiarity_limit": limit,
         "unlike": unlike_text(found, leading),
     }
 
 
 def _worst(found: Iterable[Familiar]) -> Familiar:
-    return max(found, key=lambda familiar: familiar.worst / familiar.limit)
+    return max(found, key=lambda familiar: familiar.score / familiar.limit)
 
 
 def _side(position: float, first: str, last: str) -> str:
     return first if position < 0.4 else last if position > 0.6 else ""
 
 
-def _figure(score: float, limit: float) -> str:
-    """Return a distance with as many decimals as tell it from the limit."""
-    decimals = 1 if f"{score:.1f}" != f"{limit:.1f}" else 2
-    return f"{score:.{decimals}f}"
+def _told_apart(score: float, limit: float, decimals: int) -> tuple[float, float, int]:
+    """Return a distance and its limit with as many decimals as show which one is larger."""
+    while decimals < _MOST_DECIMALS:
+        rounded = round(score, decimals), round(limit, decimals)
+        if (rounded[0] > rounded[1]) == (score > limit):
+            return *rounded, decimals
+        decimals += 1
+    return score, limit, decimals

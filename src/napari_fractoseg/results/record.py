@@ -80,7 +80,8 @@ class LabelRecord:
         How many image pixels stood for one pixel of the images that the model learnt from.
     familiarity, familiarity_limit : float or None
         How far the image, or its plane that is farthest, is from what the model learnt, and the
-        distance that an image like the training images stays below; None if that is not known.
+        distance that an image like the training images stays below; None if that is not known. It
+        is above it exactly if `unlike` says something.
     unlike : str
         Sentence on what looks unlike what the model learnt; empty if nothing does.
     temperature : float
@@ -153,8 +154,7 @@ class LabelRecord:
     @property
     def is_unlike(self) -> bool:
         """Whether the image, a plane of it or a part, looks unlike what the model learnt."""
-        limit = self.familiarity_limit
-        return self.familiarity is not None and limit is not None and self.familiarity > limit
+        return bool(self.unlike)
 
     def of(self, labels_sha256: str) -> LabelRecord:
         """Return the record with the hash of labels that are complete."""
