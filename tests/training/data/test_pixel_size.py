@@ -14,6 +14,7 @@ from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import load_model
+from napari_fractoseg.models.readme import kept_text
 from napari_fractoseg.training.data.pixel_size import (
     common_pixel_size,
     parent_choice,
@@ -105,6 +106,10 @@ def test_a_parent_is_judged_as_it_segments_images_of_another_pixel_size(
     if "candidates" in result.model.card.metrics:
         start_iou = result.model.card.metrics["candidates"]["figures"]["start"]
         assert start_iou == pytest.approx(as_it_is["mean_iou"])
+    is_worse = validation["mean_iou"] < rescaled["mean_iou"]
+    assert ("The model that it started from does better" in kept_text(result.model.card)) == (
+        is_worse and plan.get("method") != "readout"
+    )
     texts = [one.message for one in told if "the parent" in one.message]
     assert set(texts) <= {"the parent on images as they are"}
 
