@@ -522,6 +522,37 @@ class TestEvaluate:
         assert "start a new model" not in text
         assert not (data / "report.json").exists()
 
+    def test_it_is_said_at_which_scale_images_were_seen(self, data, tiny_model):
+        at_02 = tiny_model.with_card(pixel_size_um=0.2).save(data / "model", half=True)
+        for name, um in (("one", 0.1), ("two", 0.2), ("far", 1e-3)):
+            image = iio.imread(data / "images" / f"{name.replace('far', 'one')}.png")
+            folder = data / ("far" if name == "far" else "sized")
+            folder.mkdir(exist_ok=True)
+            tifffile.imwrite(folder / f"{name}.tif", image, imagej=True, metadata={"unit": "um"},
+                             resolution=(1 / um, 1 / um))  # fmt: skip
+        shutil.copy(data / "masks" / "one.png", data / "masks" / "far.png")
+        report = data / "report.json"
+
+        def evaluated(images, *options, code=0):
+            return run("evaluate", "--model", at_02, "--images", data / images, "--labels",
+                       data / "masks", "-o", report, "--overwrite", "--device", "cpu", *options,
+                       code=code)  # fmt: skip
+
+        said = "one: Seen at half its size, as the model learnt at 0.2 µm and this image has"
+        assert said in evaluated("sized")
+        found = json.loads(report.read_text())
+        assert [found["images"][name]["scale"] for name in ("one", "two")] == [2, 1]
+        assert found["images"]["one"]["seen"] == found["notes"][-1].removeprefix("one: ")
+        assert found["images"]["two"]["seen"] == ""
+        assert "one: Seen as it is, although" in evaluated("sized", "--scale", "none")
+        assert json.loads(report.read_text())["images"]["one"]["scale"] == 1
+        text = evaluated("sized", "--scale", "0.5")
+        assert "one, two: Seen at twice its size (scale factor 0.5)." in text
+        text = evaluated("far", code=2)
+        assert "error: far: The model learnt at 0.2 µm and this image has 0.001 µm" in text
+        assert "Option: --scale none." in text
+        assert "error: scale is '99'. It can be auto" in evaluated("far", "--scale", "99", code=2)
+
 
 class TestAnnotations:
     """VIA files, and what they leave open: the same answer and the same options everywhere."""

@@ -60,3 +60,18 @@ def test_evaluating_leaves_labels_in_the_bar_out(images, model, tmp_path):
     assert "info bar of 5 images left out: a.tif, b.tif, c.tif, d.tif, e.tif" in text
     found = json.loads(out.read_text())["images"]
     assert [found[name]["labelled_px"] for name in "abcde"] == [30 * 40] * 5
+
+
+def test_labels_that_are_all_in_the_bar_are_no_evaluation(images, model, tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((36, 40), np.uint8)
+    mask[30:] = 1
+    for name in "abcde":
+        iio.imwrite(tmp_path / "masks" / f"{name}.png", mask)
+    out = tmp_path / "found.json"
+    arguments = ("evaluate", "--images", images, "--labels", tmp_path / "masks", "--model", model)
+    text = run(*arguments, "-o", out, "--device", "cpu", code=2)
+    assert "No labelled pixel is left in 5 images to compare a model with. Labels do not" in text
+    assert "in what is left out: rows 30 to 35 of a, b, c, d, e." in text
+    assert "Options: --mask-values, --exclude-bar none." in text
+    assert not out.exists()

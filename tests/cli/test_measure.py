@@ -5,6 +5,7 @@ import json
 import imageio.v3 as iio
 import numpy as np
 import pandas as pd
+import pytest
 import tifffile
 from typer.testing import CliRunner
 
@@ -175,3 +176,16 @@ def test_why_there_are_no_sizes_and_no_pixel_size_is_told(tmp_path):
             "sizes of facets"
         ]
     )
+
+
+@pytest.mark.parametrize("edge_um", ["1e300", "inf", "nan", "0", "-1", "1e-7"])
+@pytest.mark.parametrize("command", ["measure", "segment"])
+def test_edges_that_no_pixel_has_are_refused(tmp_path, command, edge_um):
+    write_squares(tmp_path, "a")
+    out = tmp_path / "out"
+    text = run_command(command, tmp_path, "-o", out, "--pixel-size-um", edge_um, code=2)
+    assert text == (
+        f"error: pixel_size_um is {float(edge_um)!r}. The edge of a pixel is a number from 1e-06 "
+        "to 10000 µm.\n"
+    )
+    assert not out.exists()

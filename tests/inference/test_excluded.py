@@ -156,6 +156,24 @@ def test_a_plane_of_which_nothing_is_left_is_named_and_left_out(model):
 class TestSegment:
     """``nf.segment(..., exclude=...)``."""
 
+    def test_a_whole_number_is_rows_at_the_lower_edge(self, tiny_model):
+        expected = nf.segment(IMAGE, tiny_model, device="cpu", exclude="7")
+        assert (expected[-7:] == 0).all()
+        for exclude in (7, np.int64(7)):
+            found = nf.segment(IMAGE, tiny_model, device="cpu", exclude=exclude)
+            np.testing.assert_array_equal(found, expected)
+
+    @pytest.mark.parametrize("exclude", [True, False, np.True_, 7.5])
+    def test_other_scalars_are_refused_in_words(self, tiny_model, exclude):
+        with pytest.raises(ImageError, match=r"^exclude is .*It can be a mask of the size"):
+            nf.segment(IMAGE, tiny_model, device="cpu", exclude=exclude)
+
+    def test_a_mask_with_nan_is_refused(self, tiny_model):
+        mask = np.zeros(IMAGE.shape, np.float32)
+        mask[3, 4:6] = np.nan
+        with pytest.raises(ImageError, match=r"not a number \(NaN\) in 2 pixels"):
+            nf.segment(IMAGE, tiny_model, device="cpu", exclude=mask)
+
     def test_rows_a_mask_and_an_area_are_the_same(self, tiny_model):
         mask = np.zeros(IMAGE.shape, np.uint8)
         mask[BAR:] = 1

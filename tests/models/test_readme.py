@@ -75,6 +75,17 @@ def test_a_readout_is_compared_with_the_model_that_it_started_from(now, sentence
     assert f"On the held-out pixels {sentence} the model that it started from" in text
 
 
+@pytest.mark.parametrize(("before", "is_better"), [(0.9, True), (0.7, False), (None, False)])
+def test_a_parent_that_does_better_on_rescaled_images_is_named(before, is_better):
+    figures = {"mean_iou_before": before, "mean_iou": 0.7, "step": 3}
+    lineage = Lineage(plan={"steps_done": 4})
+    text = kept_text(card(metrics={"validation": figures}, lineage=lineage))
+    assert text.startswith("Kept: the weights of step 3 of 4")
+    assert ("does better on the held-out pixels, as it sees these images rescaled" in text) == (
+        is_better
+    )
+
+
 def test_it_says_how_wide_facets_were_where_the_model_learnt():
     facets = {"median_px": 66, "quartiles_px": [49, 98], "n_facets": 703, "n_images": 16}
     text = readme_text(card(metrics={"facets": {**facets, "of": "of polygons"}}))

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from napari_fractoseg.bar_option import AUTO as AUTO_BAR
 from napari_fractoseg.bar_option import BarChoice
+from napari_fractoseg.images.calibration.by_hand import EdgeChoice
 from napari_fractoseg.inference.magnification import AUTO, ScaleChoice
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models import DEFAULT_MODEL
@@ -97,15 +98,7 @@ class SegmentSettings:
         ),
     ] = None
     exclude_bar: BarChoice = AUTO_BAR
-    pixel_size_um: Annotated[
-        float | None,
-        Field(
-            ge=1e-6,
-            le=1e4,
-            description="Edge of a pixel in micrometres, of all images (default: what each file "
-            "says). It goes into the results, and run.json says that it was given by hand.",
-        ),
-    ] = None
+    pixel_size_um: EdgeChoice = None
     scale: Annotated[
         ScaleChoice,
         Field(

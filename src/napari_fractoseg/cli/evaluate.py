@@ -10,6 +10,7 @@ import typer
 
 from napari_fractoseg import __version__
 from napari_fractoseg.annotations.options import AnnotationOptions
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.cli.options import (
     DeviceOption,
     LabelOptions,
@@ -39,6 +40,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
     annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
     masks: Annotated[LabelOptions, OptionsOf(LabelOptions)],
+    seen: Annotated[SegmentSettings, OptionsOf(SegmentSettings, "scale")],
     model: ModelOption = "default",
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
@@ -49,7 +51,6 @@ def evaluate(
     check_writable(out.parent)
     from napari_fractoseg.datasets.sources import read_training_set
     from napari_fractoseg.evaluation.evaluate import evaluate_job
-    from napari_fractoseg.inference.magnification import AUTO
     from napari_fractoseg.models.devices import choose_device
     from napari_fractoseg.models.model import load_model
 
@@ -63,8 +64,9 @@ def evaluate(
     )
     print_notes(reference.notes)
     chosen_device = choose_device(device)
-    job = evaluate_job(loaded, reference, chosen_device, AUTO, with_confidence=True)
+    job = evaluate_job(loaded, reference, chosen_device, seen.scale, with_confidence=True)
     evaluation = watch(job, "evaluating")
+    print_notes(evaluation.scale_notes)
     report = {
         "fractoseg_version": __version__,
         "device": chosen_device.label,

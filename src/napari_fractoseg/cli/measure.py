@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.cli.options import (
     LabelClassesOption,
+    OptionsOf,
     OverwriteOption,
     command,
     figure,
@@ -44,6 +46,7 @@ def measure(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for tables and report.")
     ],
+    size: Annotated[SegmentSettings, OptionsOf(SegmentSettings, "pixel_size_um")],
     images: Annotated[
         list[Path] | None,
         typer.Option(
@@ -68,15 +71,6 @@ def measure(
             metavar="PATTERN|CSV",
             help="Specimen of each image: a regular expression with one group, such as "
             "'^(s\\d+)_', or a CSV file with the columns image and specimen.",
-        ),
-    ] = None,
-    pixel_size_um: Annotated[
-        float | None,
-        typer.Option(
-            "--pixel-size-um",
-            min=1e-9,
-            metavar="X",
-            help="Edge of a pixel in micrometres, of all files; by default what each file says.",
         ),
     ] = None,
     exclude: Annotated[
@@ -171,7 +165,7 @@ def measure(
         paths,
         scheme=None if classes is None else read_scheme(classes),
         fields=fields,
-        pixel_size_um=pixel_size_um,
+        pixel_size_um=size.pixel_size_um,
         group_by=group_by,
         exclude=exclude,
         facets=FacetSettings(min_facet_px, connectivity, facet_weights) if facets else None,

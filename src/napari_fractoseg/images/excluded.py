@@ -45,7 +45,7 @@ class ExcludedArea:
     Raises
     ------
     ImageError
-        If a band is no range of rows of the image, or the mask has another shape.
+        If a band is no range of rows of the image, or the mask has another shape or holds NaN.
 
     Examples
     --------
@@ -74,6 +74,11 @@ class ExcludedArea:
                 raise ImageError(
                     f"The excluded area has {size_text(shape)}, the image {size_text(self.shape)}. "
                     "Give a mask of the size of the image, or of one plane."
+                )
+            if n_nan := _count_nan(self.mask):
+                raise ImageError(
+                    f"The mask of the excluded area is not a number (NaN) in {n_nan} pixels, so it "
+                    "does not say whether they are excluded. Set them to 0 or 1."
                 )
 
     @classmethod
@@ -197,6 +202,12 @@ class ExcludedArea:
             digest = hashlib.sha256(np.packbits(mask != 0).tobytes()).hexdigest()
             return self.shape, self.bands, digest
         return self.shape, self.bands, None if mask is None else id(mask)
+
+
+def _count_nan(mask: Any) -> int:
+    """Return how many elements of a mask in memory are not a number."""
+    is_float = isinstance(mask, np.ndarray) and mask.dtype.kind == "f"
+    return int(np.isnan(mask).sum()) if is_float else 0
 
 
 class PlaneMask(LazyArray):

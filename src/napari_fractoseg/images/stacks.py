@@ -84,9 +84,11 @@ def _common_size(
     if size_um and all(s and math.isclose(s, size_um, rel_tol=SAME_EDGE) for s in sizes):
         return size_um, first.pixel_size_from, ()
     known = sorted({size for size in sizes if size is not None})
+    n_silent = sizes.count(None)
+    silent = f"; {n_silent} say none" if n_silent else ""
     return None, "", (
         f"{folder.name}: the files do not all say the same pixel size ({known[0]:.4g} to "
-        f"{known[-1]:.4g} µm; {sizes.count(None)} say none): that of the stack is not known.",
+        f"{known[-1]:.4g} µm{silent}): that of the stack is not known.",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.errors import OutOfMemoryError
+from napari_fractoseg.errors import ImageError, OutOfMemoryError
 from napari_fractoseg.images import (
     ChunkWatch,
     ExcludedArea,
@@ -350,7 +350,7 @@ def segment(
     device: str = "auto",
     rgb: bool | None = None,
     confidence: bool = False,
-    exclude: npt.ArrayLike | ExcludedArea | str | None = None,
+    exclude: npt.ArrayLike | ExcludedArea | str | int | None = None,
     scale: str | float = AUTO,
 ) -> npt.NDArray[np.uint8] | tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Segment an image or stack: give each pixel its class.
@@ -367,9 +367,9 @@ def segment(
         Whether the last axis holds colours; required where its length is 1 to 4.
     confidence : bool
         Whether to return the confidence as well.
-    exclude : array of shape (Y, X) or (..., Y, X), ExcludedArea or str, optional
+    exclude : array of shape (Y, X) or (..., Y, X), ExcludedArea, str or int, optional
         What shows no specimen: a mask that is not 0 there, or rows of an info bar:
-        ``"auto"`` (found in the first plane), ``"77"`` (number of rows at the lower edge) or
+        ``"auto"`` (found in the first plane), ``77`` (number of rows at the lower edge) or
         ``"691:768"``. Labels and confidence are 0 there, and what it shows changes no others.
     scale : str or float
         ``auto``: where the pixel sizes of the image (of a `MicrographStack`) and of the images
@@ -446,10 +446,18 @@ def segment(
 
 def _excluding(stack: MicrographStack, exclude: Any) -> MicrographStack:
     """Return an image of which an area is excluded, beside what was excluded before."""
+    if isinstance(exclude, (int, np.integer)) and not isinstance(exclude, bool):
+        exclude = str(exclude)
     if isinstance(exclude, str):
         return without_bar(stack, exclude)[0]
     if not isinstance(exclude, ExcludedArea):
         mask = exclude if hasattr(exclude, "shape") else np.asarray(exclude)
+        if not mask.shape:
+            raise ImageError(
+                f"exclude is {exclude!r:.80}. It can be a mask of the size of the image, a number "
+                "of rows at the lower edge (77), first row and the one after the last ('691:768'), "
+                "or 'auto'."
+            )
         exclude = ExcludedArea(stack.shape, mask=mask)
     area = exclude if stack.excluded is None else stack.excluded.joined(exclude)
     return replace(stack, excluded=area)

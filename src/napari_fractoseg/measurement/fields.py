@@ -21,6 +21,7 @@ import pandas as pd
 from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ImageError, OptionError
+from napari_fractoseg.images.calibration.by_hand import checked_edge_um
 from napari_fractoseg.images.excluded import PlaneMask
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.measurement.fractions import parts_of
@@ -216,14 +217,15 @@ def check_pixel_size(pixel_size_um: float | None) -> None:
     Raises
     ------
     OptionError
-        If it is not more than 0.
+        If no pixel has such an edge.
     """
-    if pixel_size_um is not None and not 0 < pixel_size_um < math.inf:
+    try:
+        checked_edge_um(pixel_size_um)
+    except ValueError as error:
         raise OptionError(
-            f"The pixel size is {pixel_size_um} µm; it must be more than 0. Leave it out if it is "
-            "not known.",
+            f"The pixel size is {pixel_size_um} µm. {error}. Leave it out if it is not known.",
             options=("pixel_size_um",),
-        )
+        ) from error
 
 
 EACH = FieldLayout()
@@ -311,7 +313,7 @@ def field_table(
     ImageError
         If labels are no plane, or the excluded area is of another size.
     OptionError
-        If the fields do not fit, or the pixel size is not more than 0.
+        If the fields do not fit, or no pixel has such an edge.
 
     Notes
     -----

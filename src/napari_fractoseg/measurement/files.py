@@ -45,7 +45,13 @@ from napari_fractoseg.measurement.facet_tables import (
     sizes_of,
 )
 from napari_fractoseg.measurement.facets import Facets
-from napari_fractoseg.measurement.fields import EACH, FieldLayout, field_table_job, parse_fields
+from napari_fractoseg.measurement.fields import (
+    EACH,
+    FieldLayout,
+    check_pixel_size,
+    field_table_job,
+    parse_fields,
+)
 from napari_fractoseg.measurement.measure import Measurement, measurement_of_fields
 from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.specimens import specimens_of
@@ -360,6 +366,7 @@ def measure_files_job(
         If fields, specimens or the excluded area cannot be used.
     """
     layout = parse_fields(fields)
+    check_pixel_size(pixel_size_um)
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
     records = [read_record(path) for path in paths]

@@ -49,6 +49,19 @@ def kept_text(card: ModelCard) -> str:
         held-out pixels."; empty if the card does not tell.
     """
     figures = entries_of(card.metrics.get("validation"))
+    before, now = figures.get("mean_iou_before"), figures.get("mean_iou")
+    text = _kept_text(card, figures)
+    is_readout = card.lineage.plan.get("method") == "readout"
+    if is_readout or not (isinstance(before, float) and isinstance(now, float)) or now >= before:
+        return text
+    # The best is kept: only a parent that sees images at another scale can be better.
+    return (
+        f"{text} The model that it started from does better on the held-out pixels, as it sees "
+        "these images rescaled: keep that one, or train longer."
+    ).lstrip()
+
+
+def _kept_text(card: ModelCard, figures: Mapping[str, Any]) -> str:
     compared = entries_of(card.metrics.get("candidates"))
     if compared.get("kept") in ("readout", "start"):
         return _best_text(compared)

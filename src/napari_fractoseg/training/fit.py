@@ -26,7 +26,7 @@ from napari_fractoseg.models.pretrained import (
     find_weights,
 )
 from napari_fractoseg.training.checkpoint import Checkpoint
-from napari_fractoseg.training.data.pixel_size import common_pixel_size
+from napari_fractoseg.training.data.pixel_size import common_pixel_size, parent_note
 from napari_fractoseg.training.data.split import Split, earlier_blocks, split_training_set
 from napari_fractoseg.training.distributed import Processes, is_first_process
 from napari_fractoseg.training.familiarity import with_familiarity_job
@@ -245,11 +245,14 @@ def _split(
     """Hold out the images that were named, or what the plan and the card of a parent say."""
     training_set.check_teachable()
     if validation:
-        return Split(*training_set.split(validation))
-    earlier = {} if start is None else earlier_blocks(start)
-    return split_training_set(
-        training_set, plan.split, held_out=plan.held_out, gap_px=plan.gap_px, earlier=earlier
-    )
+        split = Split(*training_set.split(validation))
+    else:
+        earlier = {} if start is None else earlier_blocks(start)
+        split = split_training_set(
+            training_set, plan.split, held_out=plan.held_out, gap_px=plan.gap_px, earlier=earlier
+        )
+    note = "" if start is None else parent_note(start, training_set)
+    return replace(split, notes=(*split.notes, note)) if note else split
 
 
 def _something_to_read(start: SegmentationModel | None) -> SegmentationModel:

@@ -43,12 +43,15 @@ class FineTuned:
     best_step : int
         Step whose weights were kept; 0 if none did better than the parent.
     before : dict of str to float
-        Figures of the parent on the held-out pixels, judged as the model is;
-        empty for a new network.
+        Figures of the parent on the held-out pixels, judged as the model is, but rescaled where
+        it segments them so (`parent_choice`); empty for a new network.
     after : dict of str to float
         Figures of the weights of the best step on the held-out pixels, judged
         in the same way; empty if no step did better than the parent, or nothing
         is known of one.
+    before_unscaled : dict of str to float
+        Figures of the parent's weights on these images as they are, with which those of the new
+        weights were compared; empty as `before`.
     notes : tuple of str
         Sentences on what the figures cannot tell, such as that one class only
         validates. They are the same for a run that was interrupted and taken up
@@ -60,6 +63,7 @@ class FineTuned:
     best_step: int = 0
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
+    before_unscaled: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def with_metrics(self, **entries: Any) -> FineTuned:
@@ -194,7 +198,15 @@ class Trainer:
                 model = yield from run.result()
             finally:
                 run.patches.close()
-        return FineTuned(model, run.history, run.best_step, run.before, run.after, run.split.notes)
+        return FineTuned(
+            model,
+            run.history,
+            run.best_step,
+            run.before,
+            run.after,
+            run.before_unscaled,
+            run.split.notes,
+        )
 
     def _steps(
         self, run: TrainingRun, should_stop: Callable[[], bool], checkpoint: Path | None
@@ -206,7 +218,8 @@ class Trainer:
         unkept = ""
         if validates and run.knows and not run.history:
             yield Progress(0, plan.max_steps, "validating")
-            yield Progress(0, plan.max_steps, "the parent", (yield from run.validate(0)))
+            text = "the parent" + " on images as they are" * run.rescales_for_parent
+            yield Progress(0, plan.max_steps, text, (yield from run.validate(0)))
         while run.n_steps < plan.max_steps and not run.is_stuck:
             used = (time.monotonic() - began) / 60 / (plan.max_minutes or math.inf)
             with translate_out_of_memory(self._device, "Use a smaller batch or patch."):

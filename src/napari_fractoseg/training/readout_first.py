@@ -131,10 +131,9 @@ class FineTuning:
         found = yield from learn_readout(
             self.start, taught, readout_plan(self.plan), self.device, self.renamed
         )
-        # Its parent is that of the whole training.
-        return SegmentationModel(
-            found.card, found.network, self.start.digest, rehearsal=found.rehearsal
-        )
+        # Its parent is that of the whole training; it learnt from images as they are.
+        card = replace(found.card, pixel_size_um=None)
+        return SegmentationModel(card, found.network, self.start.digest, rehearsal=found.rehearsal)
 
     def _with_classes(self) -> SegmentationModel:
         return with_classes(self.start, self.scheme, renamed=self.renamed, seed=self.plan.seed)
@@ -164,7 +163,10 @@ class FineTuning:
         """
         first = _READOUT if start is readout else _START
         kept = _DEEP if result.best_step else first
-        figures = {first: result.before.get("mean_iou"), _DEEP: result.after.get("mean_iou")}
+        figures = {
+            first: result.before_unscaled.get("mean_iou"),
+            _DEEP: result.after.get("mean_iou"),
+        }
         model, report = result.model, dict(result.model.card.metrics["validation"])
         if start is readout:
             result, report = replace(result, before={}), {**report, "mean_iou_before": None}

@@ -17,12 +17,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
+from napari_fractoseg.inference.magnification import AUTO, NONE
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.scale_sum import fitting_patch_px, trainable, trained
 from napari_fractoseg.training.checkpoint import Checkpoint, damage_named, pack, unpack
+from napari_fractoseg.training.data.pixel_size import parent_choice
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.data.stream import PatchStream
 from napari_fractoseg.training.distributed import Processes, Team, choose_precision
@@ -99,6 +101,7 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.elapsed_s = 0.0
         self.before: dict[str, float] = {}
+        self.before_unscaled: dict[str, float] = {}
         self.after: dict[str, float] = {}
         self.best_step, self.best_score = 0, -math.inf
         self.best_weights: dict[str, torch.Tensor] | None = None
@@ -238,12 +241,17 @@ class TrainingRun:
         return figures
 
     def _evaluate(
-        self, model: SegmentationModel, done: int, *, with_confidence: bool = False
+        self,
+        model: SegmentationModel,
+        done: int,
+        *,
+        with_confidence: bool = False,
+        scale: str = NONE,
     ) -> Job[Evaluation]:
         if self.split.validation is None:
             raise TrainingError("Nothing is held out to validate with.")
         job = evaluate_job(
-            model, self.split.validation, self.device, with_confidence=with_confidence
+            model, self.split.validation, self.device, scale, with_confidence=with_confidence
         )
         return (yield from as_part(job, done, self.plan.max_steps, "validating"))
 
@@ -263,6 +271,12 @@ class TrainingRun:
         """Whether the model that it starts from knows something, and is judged, too."""
         return bool(self.start.digest) or self.start.card.inference.combine == "sum"
 
+    @property
+    def rescales_for_parent(self) -> bool:
+        """Whether the parent segments held-out images rescaled, as their pixel size is another."""
+        held_out = self.split.validation
+        return held_out is not None and parent_choice(self.start.card, held_out) == AUTO
+
     # ---- the result ---------------------------------------------------------------------
 
     def current(self) -> SegmentationModel:
@@ -279,8 +293,9 @@ class TrainingRun:
     def result(self) -> Job[SegmentationModel]:
         """Return the best model, on the CPU, with its card filled in.
 
-        It and its parent are judged alike: on the same pixels, as the model will
-        be used. Where the parent does better, the model is the parent.
+        It and its parent's weights are judged alike: on the same pixels, as the model will
+        be used. Where the parent's do better, the model has them. `before` are the figures of the
+        parent as it segments the images, rescaled where pixel sizes say so.
         """
         model = self.current()
         if self.best_weights is None:
@@ -306,7 +321,10 @@ class TrainingRun:
         parent = self.start.network.state_dict()
         model.network.load_state_dict(parent)
         before = yield from self._evaluate(model, self.n_steps, with_confidence=True)
-        self.before = figures_of(before.pooled)
+        self.before = self.before_unscaled = figures_of(before.pooled)
+        if self.rescales_for_parent:
+            segmented = yield from self._evaluate(model, self.n_steps, scale=AUTO)
+            self.before = figures_of(segmented.pooled)
         if self.best_step > 0:
             model.network.load_state_dict(best)
             after = yield from self._evaluate(model, self.n_steps, with_confidence=True)

@@ -327,3 +327,10 @@ def test_a_stack_of_files_has_the_pixel_size_that_all_of_them_say(tmp_path):
     stack = read_stack(tmp_path)
     assert stack.pixel_size_um is None
     assert "1 say none" in stack.notes[0]
+    (tmp_path / "c.tif").unlink()
+    text = made.FEI_TEXT
+    for was, now in (("8e-06", "4e-06"), ("6e-06", "3e-06"), ("2e-07", "1e-07")):
+        text = text.replace(was, now)
+    write_tiff(tmp_path / "b.tif", {made.FEI: text})
+    (note,) = read_stack(tmp_path).notes
+    assert "do not all say the same pixel size (0.1 to 0.2 µm): that of the stack" in note

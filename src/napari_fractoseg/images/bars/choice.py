@@ -104,6 +104,11 @@ def _given(stack: MicrographStack, choice: str) -> Bar:
         raise ImageError(f"{choice!r} says no rows of an info bar. {error}") from None
     n_rows = stack.shape[-2]
     first, _, end = choice.partition(":")
+    if not end and int(first) > n_rows:
+        raise ImageError(
+            f"{first} rows at the lower edge cannot be left out of {stack.name}: the image has "
+            f"{n_rows} rows only. Give fewer rows."
+        )
     rows = (int(first), int(end)) if end else (n_rows - int(first), n_rows)
     why = f"These rows were given ({choice})."
     return Bar(ExcludedArea(stack.shape, bands=(rows,), source=why), why)

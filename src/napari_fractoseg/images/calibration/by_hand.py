@@ -5,16 +5,60 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from napari_fractoseg.errors import ImageError
-from napari_fractoseg.images.calibration.facts import PixelSize, Said, length_text
+from napari_fractoseg.images.calibration.facts import (
+    LARGEST_UM,
+    SMALLEST_UM,
+    PixelSize,
+    Said,
+    length_text,
+)
 from napari_fractoseg.images.calibration.texts import length_um
 
-__all__ = ["GIVEN", "SCALE_BAR", "TYPED", "BarLine", "typed_length_um", "typed_size"]
+__all__ = [
+    "GIVEN",
+    "SCALE_BAR",
+    "TYPED",
+    "BarLine",
+    "EdgeChoice",
+    "checked_edge_um",
+    "typed_length_um",
+    "typed_size",
+]
 
 TYPED, SCALE_BAR, GIVEN = "typed by hand", "scale bar", "given by hand"
 """Origins of a pixel size: the number was typed, a scale bar measured, or an option given."""
 _SHORTEST_PX = 4
+
+
+def checked_edge_um(edge_um: float | None) -> float | None:
+    """Return the edge of a pixel in micrometres that was given, if a pixel can have it, or None.
+
+    Raises
+    ------
+    ValueError
+        If it is not from a picometre to a centimetre, or no number.
+    """
+    if edge_um is not None and not SMALLEST_UM <= edge_um <= LARGEST_UM:  # nor NaN
+        raise ValueError(
+            f"The edge of a pixel is a number from {SMALLEST_UM:g} to {LARGEST_UM:g} µm"
+        )
+    return edge_um
+
+
+EdgeChoice = Annotated[
+    float | None,
+    AfterValidator(checked_edge_um),
+    Field(
+        description="Edge of a pixel in micrometres, 1e-6 to 1e4, of all images (default: what "
+        "each file says). It goes into the results, which say that it was given by hand.",
+    ),
+]
+"""Pixel size that a user gives for all images; None where each file says its own."""
 
 
 def typed_length_um(text: str, unit: str = "") -> float:

@@ -10,7 +10,9 @@ from typing import Any
 from napari_fractoseg.images.axes import SAME_EDGE
 
 __all__ = [
+    "LARGEST_UM",
     "MOST_BAR",
+    "SMALLEST_UM",
     "PixelSize",
     "Said",
     "SemFacts",
@@ -21,7 +23,7 @@ __all__ = [
     "unconfirmed",
 ]
 
-_SMALLEST_UM, _LARGEST_UM = 1e-6, 1e4
+SMALLEST_UM, LARGEST_UM = 1e-6, 1e4
 """Edges of a pixel that are believed: from a picometre to a centimetre."""
 _AGREE = 5e-3
 """Largest relative difference of two statements that say the same: some have three digits."""
@@ -53,7 +55,7 @@ class Said:
     @property
     def is_absurd(self) -> bool:
         """Whether no pixel can have this edge."""
-        return not _SMALLEST_UM <= self.um <= _LARGEST_UM  # also if it is NaN
+        return not SMALLEST_UM <= self.um <= LARGEST_UM  # also if it is NaN
 
     def agrees(self, other: Said) -> bool:
         """Whether another statement says the same, as far as both have digits."""

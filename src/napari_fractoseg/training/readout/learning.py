@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -12,11 +13,13 @@ import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.datasets.dataset import TrainingSet
+from napari_fractoseg.images import Micrograph
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.rehearsal import Rehearsal
+from napari_fractoseg.training.data.pixel_size import parent_scale
 from napari_fractoseg.training.readout.cost import KeepingCost, keeping_cost
 from napari_fractoseg.training.readout.features import FeatureReader, PlaneFeatures
 from napari_fractoseg.training.readout.plan import ReadoutPlan
@@ -196,7 +199,7 @@ def learn_readout(
     images = taught.by_image()
     table = values_in(start.card.scheme, taught.scheme, renamed)
     knows = knows_all(start.card.scheme, taught, renamed)
-    predictor = Predictor(start, device, flips=False) if knows else None
+    answers = _Answers(start, device) if knows else None
     painted, prior, found = [], [], []
     compared: list[tuple[PlaneFeatures, npt.NDArray[np.uint8]]] = []
     with translate_out_of_memory(device, "Choose the CPU, or smaller images."):
@@ -214,9 +217,9 @@ def learn_readout(
                 mask = np.where(pair.labels != UNLABELLED, pair.labels, mask)
             if len(compared) < _MOST_COMPARED and known is not None and tell is not None:
                 compared.append((features, mask))
-            if predictor is not None:
+            if answers is not None:
                 yield Progress(number, len(images), f"segmenting {image.name}")
-                segmenting = answer_job(predictor, image)
+                segmenting = answers.job(image)
                 answer = table[(yield from as_part(segmenting, number, len(images), image.name))]
                 prior.append(
                     prior_samples(features, answer, mask, taught.scheme, random, plan.prior_px)
@@ -235,3 +238,19 @@ def learn_readout(
         tell(keeping_cost(compared, taught.scheme, live, weights, rehearsed, known.form.n_images))
     sample = inherited(reader, weights, found, known, plan.seed)
     return as_model(start, reader, weights, taught.scheme, sample)
+
+
+class _Answers:
+    """Answers of a model as it segments images: rescaled where pixel sizes say so."""
+
+    def __init__(self, start: SegmentationModel, device: Device) -> None:
+        self._start, self._device = start, device
+        self._predictor: tuple[Fraction, Predictor] | None = None
+
+    def job(self, image: Micrograph) -> Job[npt.NDArray[np.uint8]]:
+        """Segment an image; returns class values of the model."""
+        scale = parent_scale(self._start.card, image.pixel_size_um)
+        if self._predictor is None or self._predictor[0] != scale:
+            seen = self._start.at_scale(scale)
+            self._predictor = scale, Predictor(seen, self._device, flips=False)
+        return (yield from answer_job(self._predictor[1], image))

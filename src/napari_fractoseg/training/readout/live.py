@@ -14,15 +14,14 @@ import numpy.typing as npt
 import torch
 
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
-from napari_fractoseg.errors import OptionError
 from napari_fractoseg.images import Micrograph, MicrographStack
 from napari_fractoseg.images.memory import free_memory
-from napari_fractoseg.inference.magnification import Magnification
 from napari_fractoseg.inference.plane import measured_plane
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.training.data.pixel_size import parent_scale
 from napari_fractoseg.training.readout.features import FeatureReader, PlaneFeatures
 from napari_fractoseg.training.readout.learning import fit_samples
 from napari_fractoseg.training.readout.plan import ReadoutPlan
@@ -236,11 +235,8 @@ class LiveReadout:
 
     def _as_segmented(self) -> SegmentationModel:
         """Return the model as it segments the image: rescaled where pixel sizes say so."""
-        try:
-            seen = Magnification.of(self._start.card, self._image.pixel_size_um)
-        except OptionError:  # no scale makes up for them: nothing is painted by that
-            return self._start
-        return self._start.at_scale(seen.scale)
+        scale = parent_scale(self._start.card, self._image.pixel_size_um)
+        return self._start.at_scale(scale)
 
     def _answer_job(self, region: Region, scheme: ClassScheme) -> Job[npt.NDArray[np.uint8] | None]:
         """Segment a region with the model, if it knows all classes that are painted."""

@@ -9,10 +9,12 @@ from dataclasses import replace
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.errors import FractosegError, ModelError, translated
 from napari_fractoseg.evaluation.evaluate import Evaluation, evaluate_job
+from napari_fractoseg.inference.magnification import NONE
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.training.data.pixel_size import parent_choice
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.loop import FineTuned
 from napari_fractoseg.training.outcome import figures_of, judged_card, lineage_of
@@ -69,7 +71,7 @@ def train_readout(
     -------
     FineTuned
         The readout, whether it does better than its parent or not: `before` has the figures of
-        the parent as it segments, mirror images included, if it knows all classes.
+        the parent as it segments, rescaled and with mirror images, if it knows all classes.
     """
     choices = readout_plan(plan)
     costs: list[KeepingCost] = []
@@ -80,7 +82,9 @@ def train_readout(
     if split.validation is not None:
         evaluation = yield from _judged(model, split.validation, device, _LEARNT)
         if not renamed and knows_all(start.card.scheme, split.validation):
-            parent = yield from _judged(start, split.validation, device, _LEARNT + _JUDGED)
+            scale = parent_choice(start.card, split.validation)
+            judging = _judged(start, split.validation, device, _LEARNT + _JUDGED, scale)
+            parent = yield from judging
             before = figures_of(parent.pooled)
         card = judged_card(card, evaluation, 1, before, split)
     yield Progress(100, 100, "judged")
@@ -99,9 +103,13 @@ def train_readout(
 
 
 def _judged(
-    model: SegmentationModel, by: TrainingSet, device: Device | None, done: int
+    model: SegmentationModel,
+    by: TrainingSet,
+    device: Device | None,
+    done: int,
+    scale: str = NONE,
 ) -> Job[Evaluation]:
-    job = evaluate_job(model, by, device, with_confidence=True)
+    job = evaluate_job(model, by, device, scale, with_confidence=True)
     return (yield from as_part(job, done, 100, "judging", span=_JUDGED))
 
 
