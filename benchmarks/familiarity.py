@@ -216,7 +216,11 @@ def main() -> None:
     table = pd.DataFrame(rows_of(named, judges, lambda: others(shared)))
     if ARGUMENTS.out:
         table.to_csv(ARGUMENTS.out, index=False)
-    print(summary(table).to_markdown(index=False) if ARGUMENTS.markdown else summary(table))
+    print(
+        summary(table).to_markdown(index=False)
+        if ARGUMENTS.markdown
+        else summary(table).to_string(index=False)
+    )
     own = table[table.kind == "spinel, unseen"]
     rest = table[~table.kind.str.startswith(("spinel", "synthetic"))]
     print(
