@@ -216,11 +216,7 @@ def main() -> None:
     table = pd.DataFrame(rows_of(named, judges, lambda: others(shared)))
     if ARGUMENTS.out:
         table.to_csv(ARGUMENTS.out, index=False)
-    print(
-        summary(table).to_markdown(index=False)
-        if ARGUMENTS.markdown
-        else summary(table).to_string(index=False)
-    )
+    print(summary(table).to_string(index=False))
     own = table[table.kind == "spinel, unseen"]
     rest = table[~table.kind.str.startswith(("spinel", "synthetic"))]
     print(
@@ -235,6 +231,5 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True, help="what fracture_data.py prepared")
     parser.add_argument("--folds", type=Path, help="folder of the folds' networks")
     parser.add_argument("--out", type=Path, help="CSV file with a row for each image")
-    parser.add_argument("--markdown", action="store_true")
     ARGUMENTS = parser.parse_args()
     main()
