@@ -19,7 +19,7 @@ import numpy.typing as npt
 from napari_fractoseg.arrays import Remaining, blocks, percentiles
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.bars.info_bar import InfoBar
-from napari_fractoseg.images.lazy import ArrayLike, LazyArray
+from napari_fractoseg.images.lazy import ArrayLike, AtIndex, LazyArray
 from napari_fractoseg.text import listed, size_text
 
 __all__ = ["ExcludedArea", "FilledPlane", "PlaneMask"]
@@ -104,7 +104,8 @@ class ExcludedArea:
         """Return the mask of a plane, by its index on the leading axes."""
         mask: Any = self.mask
         if mask is not None and len(mask.shape) > 2:
-            mask = _AtPlane(mask, index)
+            for place in index:
+                mask = AtIndex(mask, 0, place)
         rows, columns = self.shape[-2:]
         return PlaneMask((rows, columns), self.bands, mask)
 
@@ -287,17 +288,6 @@ class PlaneMask(LazyArray):
         if self._mask is not None:
             found |= np.asarray(self._mask[keys]) != 0
         return found
-
-
-class _AtPlane(LazyArray):
-    """One plane of a mask (..., Y, X)."""
-
-    def __init__(self, mask: ArrayLike, index: tuple[int, ...]) -> None:
-        super().__init__(tuple(mask.shape[-2:]), mask.dtype)
-        self._array, self._index = mask, index
-
-    def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
-        return np.asarray(self._array[(*self._index, *keys)])
 
 
 class _Either(LazyArray):

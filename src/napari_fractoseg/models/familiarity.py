@@ -18,13 +18,11 @@ import numpy.typing as npt
 import pydantic.dataclasses
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter
-from safetensors.torch import load, save_file
 
 from napari_fractoseg.errors import ModelError, translated
-from napari_fractoseg.files import read_file
 from napari_fractoseg.models.card import FAMILIARITY
 from napari_fractoseg.models.readout import encoded, network_below
-from napari_fractoseg.models.rehearsal import metadata_of
+from napari_fractoseg.models.side_file import check_tensors, read_side_file, write_side_file
 from napari_fractoseg.models.window_statistics import (
     WINDOW_BLOCKS,
     BlockMap,
@@ -56,7 +54,7 @@ _MOST_SOURCES = 8
 _MOST_MAPS = 512
 FEWEST_BLOCKS = 2
 """Blocks along the edge of a plane, below which noise is as near as an image like those learnt."""
-_ENTRY, _WEIGHTS = "familiarity", "weights"
+_ENTRY = "familiarity"
 _AGAIN = "Download the model again, or train it again."
 
 
@@ -295,9 +293,8 @@ class Familiarity:
                 f"Statistics of {len(self.maps)} parts of images have {n_bytes / 1e6:.1f} MB; at "
                 f"most {LARGEST_BYTES / 1e6:g} MB are kept. Take fewer images."
             )
-        metadata = {_ENTRY: _FORM.dump_json(self.form).decode(), _WEIGHTS: digest}
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, folder / FAMILIARITY, metadata=metadata)
+        form = _FORM.dump_json(self.form).decode()
+        write_side_file(folder / FAMILIARITY, tensors, _ENTRY, form, digest)
 
     @classmethod
     def read(cls, folder: Path, digest: str, network: torch.nn.Module) -> Familiarity | None:
@@ -319,15 +316,11 @@ class Familiarity:
         """
         path = folder / FAMILIARITY
         with translated(ModelError, f"{path} does not say what the model knows", _AGAIN):
-            try:
-                data = read_file(path, LARGEST_BYTES + 2**16)
-            except FileNotFoundError:
+            content = read_side_file(path, _ENTRY, digest, LARGEST_BYTES + 2**16)
+            if content is None:
                 return None
-            metadata = metadata_of(data)
-            if metadata.get(_WEIGHTS) != digest:
-                raise ValueError("it was made for other weights")
-            form = _FORM.validate_json(str(metadata.get(_ENTRY)))
-            found = load(data)
+            text, found = content
+            form = _FORM.validate_json(text)
             _check(found, form, network)
             mean, spread = ((found[n].float() * found["scale"]).numpy() for n in ("mean", "spread"))
             places = found["places"].tolist()
@@ -374,12 +367,7 @@ def _check(
         "spread": ((n_blocks, n_channels), torch.float16),
         "scale": ((n_channels,), torch.float32),
     }
-    for name, kind in expected.items():
-        tensor = found.get(name)
-        if tensor is None or (tuple(tensor.shape), tensor.dtype) != kind:
-            raise ValueError(f"{name!r} is not {kind[1]} of shape {kind[0]}")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name!r} is NaN or infinite")
+    check_tensors(found, expected)
     if len(form.earlier) not in (0, n_sources - 1):
         raise ValueError(f"it tells how {len(form.earlier) + 1} of {n_sources} sources were read")
     used = found.get("used")

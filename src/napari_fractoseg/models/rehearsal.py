@@ -6,32 +6,29 @@ A readout that is learnt on one image forgets the others unless it rehearses the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
-from safetensors.torch import load, save_file
 
 from napari_fractoseg.errors import ModelError, translated
-from napari_fractoseg.files import read_file
 from napari_fractoseg.models.card import REHEARSAL
 from napari_fractoseg.models.limits import Reductions
 from napari_fractoseg.models.readout import ReadoutNetwork, widths_of
+from napari_fractoseg.models.side_file import check_tensors, read_side_file, write_side_file
 
-__all__ = ["LARGEST_BYTES", "Rehearsal", "RehearsalForm", "metadata_of", "n_places_within"]
+__all__ = ["LARGEST_BYTES", "Rehearsal", "RehearsalForm", "n_places_within"]
 
 LARGEST_BYTES = 2_000_000
 """Largest size of ``rehearsal.safetensors``."""
 _HEADER_BYTES = 4096
 """Room for names, shapes and metadata in the file."""
 _ENTRY = "rehearsal"
-"""Metadata of the file that hold a `RehearsalForm`, and beside it the hash of the weights."""
-_WEIGHTS = "weights"
+"""Entry of the metadata of the file that holds a `RehearsalForm`."""
 _AGAIN = "Download the model again, or train it again, to have its sample."
 
 
@@ -146,9 +143,8 @@ class Rehearsal:
                 f"A rehearsal sample of {self.size_text} has {n_bytes / 1e6:.1f} MB; at most "
                 f"{LARGEST_BYTES / 1e6:g} MB are kept. Take fewer places or components."
             )
-        metadata = {_ENTRY: _FORM.dump_json(self.form).decode(), _WEIGHTS: digest}
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, folder / REHEARSAL, metadata=metadata)
+        form = _FORM.dump_json(self.form).decode()
+        write_side_file(folder / REHEARSAL, tensors, _ENTRY, form, digest)
 
     @classmethod
     def read(
@@ -174,15 +170,11 @@ class Rehearsal:
         """
         path = folder / REHEARSAL
         with translated(ModelError, f"{path} is not a rehearsal sample", _AGAIN):
-            try:
-                data = read_file(path, LARGEST_BYTES)
-            except FileNotFoundError:
+            content = read_side_file(path, _ENTRY, digest, LARGEST_BYTES)
+            if content is None:
                 return None
-            metadata = metadata_of(data)
-            if metadata.get(_WEIGHTS) != digest:
-                raise ValueError("it was made for other weights")
-            form = _FORM.validate_json(str(metadata.get(_ENTRY)))
-            found = load(data)
+            text, found = content
+            form = _FORM.validate_json(text)
             _check(found, form, network, n_classes)
             axes = found["axes"].float() * found["scale"]
             return cls(form, axes, found["offset"], found["features"], found["answers"])
@@ -202,16 +194,6 @@ def n_places_within(n_outputs: int, n_channels: int, n_levels: int) -> int:
     """
     rest = LARGEST_BYTES - _HEADER_BYTES - (2 * n_outputs + 4) * n_channels - 4 * n_outputs
     return max(rest // (2 * n_levels * n_outputs + 1), 0)
-
-
-def metadata_of(data: bytes) -> Mapping[str, Any]:
-    """Return the metadata of a safetensors file; ValueError if it is cut off or none."""
-    length = int.from_bytes(data[:8], "little")
-    if length > len(data) - 8:
-        raise ValueError("it is cut off or no safetensors file")
-    header = json.loads(data[8 : 8 + length])
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    return metadata if isinstance(metadata, dict) else {}
 
 
 def _check(
@@ -234,11 +216,6 @@ def _check(
         "features": ((n_places, len(form.reductions) * n_outputs), torch.float16),
         "answers": ((n_places,), torch.uint8),
     }
-    for name, kind in expected.items():
-        tensor = found.get(name)
-        if tensor is None or (tuple(tensor.shape), tensor.dtype) != kind:
-            raise ValueError(f"{name!r} is not {kind[1]} of shape {kind[0]}")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name!r} is NaN or infinite")
+    check_tensors(found, expected)
     if not n_places or int(found["answers"].max()) >= n_classes:
         raise ValueError(f"its answers are not those of {n_classes} classes")
