@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import label, regionprops_table
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
-from napari_fractoseg.measurement.facets import facets
+from napari_fractoseg.measurement.facets.plane import facets
 
 PROPERTIES = (
     "area",

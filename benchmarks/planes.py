@@ -26,7 +26,7 @@ from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel, enlarged, load_model, reduced
-from napari_fractoseg.models.optimise import HalfNetwork
+from napari_fractoseg.models.networks.optimise import HalfNetwork
 
 
 def planes_of(size: int, count: int) -> np.ndarray:

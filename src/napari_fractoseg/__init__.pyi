@@ -12,7 +12,7 @@ from .images.micrograph import MicrographStack
 from .images.reading import read_image
 from .inference.predictor import Predictor, segment
 from .jobs import drain
-from .measurement.facets import facets
+from .measurement.facets.plane import facets
 from .measurement.fractions import class_fractions
 from .measurement.measure import measure
 from .models.model import load_model

@@ -17,8 +17,8 @@ from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, OptionError
 from napari_fractoseg.images import ExcludedArea, read_image
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.facet_tables import FacetSettings
-from napari_fractoseg.measurement.files import measure_files_job
+from napari_fractoseg.measurement.facets.planes import FacetSettings
+from napari_fractoseg.measurement.files.job import measure_files_job
 from napari_fractoseg.results.excluded import excluded_of
 from napari_fractoseg.results.label_images import read_ngff
 from napari_fractoseg.results.label_writer import ZarrLabels

@@ -15,7 +15,7 @@ from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.datasets.dataset import TrainingPair, TrainingSet
 from napari_fractoseg.images import Micrograph
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.files import measure_files_job
+from napari_fractoseg.measurement.files.job import measure_files_job
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.reporting.report import Report
 from napari_fractoseg.results.record import read_record

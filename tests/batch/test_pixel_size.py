@@ -11,7 +11,8 @@ import sem_files as made
 from napari_fractoseg import batch
 from napari_fractoseg.images import PixelSize, read_image, sem_facts
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.files import find_label_files, measure_files_job
+from napari_fractoseg.measurement.files.inputs import find_label_files
+from napari_fractoseg.measurement.files.job import measure_files_job
 from napari_fractoseg.results.record import read_record
 from napari_fractoseg.results.tiff import tiff_job, write_tiff
 

@@ -16,7 +16,8 @@ from napari_fractoseg import batch
 from napari_fractoseg.cli.app import app
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.files import find_label_files, measure_files_job
+from napari_fractoseg.measurement.files.inputs import find_label_files
+from napari_fractoseg.measurement.files.job import measure_files_job
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.reporting.report import Report
 from napari_fractoseg.reporting.wording import methods_text

@@ -12,14 +12,11 @@ from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import FractosegError, ImageError, OptionError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.boundary import boundary_lengths
-from napari_fractoseg.measurement.facet_tables import FacetSettings, FacetTables
-from napari_fractoseg.measurement.facets import facets as nf_facets
-from napari_fractoseg.measurement.files import (
-    find_label_files,
-    find_micrographs,
-    measure_files_job,
-)
+from napari_fractoseg.measurement.facets.boundary import boundary_lengths
+from napari_fractoseg.measurement.facets.plane import facets as nf_facets
+from napari_fractoseg.measurement.facets.planes import FacetSettings, FacetTables
+from napari_fractoseg.measurement.files.inputs import find_label_files, find_micrographs
+from napari_fractoseg.measurement.files.job import measure_files_job
 from napari_fractoseg.models.registry import find_model, weights_digest
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 from napari_fractoseg.results.tiff import write_tiff

@@ -8,8 +8,9 @@ import pytest
 import napari_fractoseg as nf
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import ClassSchemeError, ImageError, OptionError
+from napari_fractoseg.measurement.estimates import ANALYSED, MODES
 from napari_fractoseg.measurement.fields import field_table
-from napari_fractoseg.measurement.measure import ANALYSED, MODES, measurement_of_fields
+from napari_fractoseg.measurement.measure import measurement_of_fields
 from napari_fractoseg.measurement.texts import FractionError
 
 

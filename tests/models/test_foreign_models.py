@@ -26,7 +26,7 @@ from napari_fractoseg.errors import ModelError, OptionError, TrainingError
 from napari_fractoseg.models.archive import export_model, import_model
 from napari_fractoseg.models.card import Inference, ModelCard
 from napari_fractoseg.models.model import SegmentationModel, load_model
-from napari_fractoseg.models.pretrained import find_weights
+from napari_fractoseg.models.networks.pretrained import find_weights
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import find_model, list_models, user_folder
 from napari_fractoseg.training.plan import TrainingPlan

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.measurement.facets import facets
+from napari_fractoseg.measurement.facets.plane import facets
+from napari_fractoseg.measurement.facets.sizes import size_distributions
 from napari_fractoseg.measurement.measure import measure
-from napari_fractoseg.measurement.sizes import size_distributions
 from napari_fractoseg.reporting.figures import (
     draw_fractions,
     draw_groups,

@@ -12,8 +12,8 @@ import pytest
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass, class_name
 from napari_fractoseg.errors import OptionError, OutputExistsError
 from napari_fractoseg.files import file_sha256
-from napari_fractoseg.measurement.facets import facets
-from napari_fractoseg.measurement.files import FilesMeasured, Picture
+from napari_fractoseg.measurement.facets.plane import facets
+from napari_fractoseg.measurement.files.measured import FilesMeasured, Picture
 from napari_fractoseg.measurement.measure import measure
 from napari_fractoseg.measurement.texts import FractionError
 from napari_fractoseg.models.card import ModelCard

@@ -28,7 +28,7 @@ from napari_fractoseg.jobs import Progress, drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.pretrained import find_weights
+from napari_fractoseg.models.networks.pretrained import find_weights
 from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import continued_plan

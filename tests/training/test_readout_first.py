@@ -13,9 +13,9 @@ from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.networks.readout import ReadoutNetwork, ReadoutShape, widths_of
+from napari_fractoseg.models.networks.scale_sum import fitting_patch_px, trainable
 from napari_fractoseg.models.readme import kept_text, painted_text
-from napari_fractoseg.models.readout import ReadoutNetwork, ReadoutShape, widths_of
-from napari_fractoseg.models.scale_sum import fitting_patch_px, trainable
 from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.losses import SegmentationLoss
 from napari_fractoseg.training.plan import TrainingPlan

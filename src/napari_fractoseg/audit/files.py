@@ -26,7 +26,7 @@ from napari_fractoseg.files import write_bytes
 from napari_fractoseg.images import read_mask
 from napari_fractoseg.images.lazy import LazyArray
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.measurement.files import open_labels, scheme_of
+from napari_fractoseg.measurement.files.labels import open_labels, scheme_of
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.results.excluded import excluded_of, left_out_mask
 from napari_fractoseg.results.record import LabelRecord, read_record

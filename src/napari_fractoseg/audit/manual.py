@@ -15,7 +15,7 @@ from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.evaluation.adjusted_areas import AdjustedAreas, adjusted_areas_of_points
 from napari_fractoseg.intervals import CONFIDENCE, wilson_interval
-from napari_fractoseg.measurement.measure import ANALYSED, MODES
+from napari_fractoseg.measurement.estimates import ANALYSED, MODES
 from napari_fractoseg.measurement.statistics import Estimate, smallest
 
 __all__ = ["ManualFraction", "judged_points", "manual_fractions", "strata_without_answers"]

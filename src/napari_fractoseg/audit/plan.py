@@ -18,10 +18,10 @@ from napari_fractoseg.audit.points import DESIGNS, PointCount, check_class_names
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ImageError, OptionError
 from napari_fractoseg.images.micrograph import LazyPlane
-from napari_fractoseg.measurement.facet_tables import plane_of_mask
+from napari_fractoseg.measurement.facets.planes import plane_of_mask
+from napari_fractoseg.measurement.facets.regions import Source
 from napari_fractoseg.measurement.fields import field_table
 from napari_fractoseg.measurement.measure import of_image, refuse_unknown
-from napari_fractoseg.measurement.regions import Source
 from napari_fractoseg.text import listed, printable
 
 __all__ = ["allocated", "grid_lines", "plan_points"]

@@ -13,7 +13,7 @@ from napari_fractoseg.audit.points import PointCount, plane_index
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.micrograph import LazyPlane
-from napari_fractoseg.measurement.regions import Source
+from napari_fractoseg.measurement.facets.regions import Source
 from napari_fractoseg.text import listed, printable, size_text
 from napari_fractoseg.tiling import Box
 

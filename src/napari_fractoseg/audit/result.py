@@ -25,7 +25,7 @@ from napari_fractoseg.audit.points import BORDER, CANT_TELL, PointCount
 from napari_fractoseg.evaluation.adjusted_areas import AdjustedAreas, Proportion
 from napari_fractoseg.evaluation.agreement import Agreement
 from napari_fractoseg.intervals import CONFIDENCE
-from napari_fractoseg.measurement.measure import ANALYSED, MODES, found_fraction
+from napari_fractoseg.measurement.estimates import ANALYSED, MODES, found_fraction
 from napari_fractoseg.measurement.texts import percent_text
 from napari_fractoseg.text import listed
 

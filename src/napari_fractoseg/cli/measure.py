@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from napari_fractoseg.audit.files import Audit
     from napari_fractoseg.audit.points import PointCount
-    from napari_fractoseg.measurement.files import FilesMeasured
-    from napari_fractoseg.measurement.measure import Measurement
+    from napari_fractoseg.measurement.estimates import Measurement
+    from napari_fractoseg.measurement.files.measured import FilesMeasured
 
 __all__ = ["measure", "write_report"]
 
@@ -143,14 +143,14 @@ def measure(
     from napari_fractoseg.annotations.formats.masks import read_scheme
     from napari_fractoseg.audit.files import AUDIT, check_audit
     from napari_fractoseg.audit.points import PointCount
-    from napari_fractoseg.measurement.facet_tables import FacetSettings
-    from napari_fractoseg.measurement.files import (
+    from napari_fractoseg.measurement.facets.planes import FacetSettings
+    from napari_fractoseg.measurement.files.inputs import (
         find_label_files,
         find_micrographs,
-        measure_files_job,
         refuse_as_inputs,
-        refuse_measured,
     )
+    from napari_fractoseg.measurement.files.job import measure_files_job
+    from napari_fractoseg.measurement.files.measured import refuse_measured
     from napari_fractoseg.reporting.report import FIGURES, REPORT, Report
 
     paths = find_label_files(labels)
@@ -218,7 +218,7 @@ def _remove_earlier(out: Path, written: Sequence[Path]) -> None:
 def _places(out: Path) -> list[Path]:
     """Return all files that a measurement may write into a folder."""
     from napari_fractoseg.audit.files import AUDIT
-    from napari_fractoseg.measurement.files import TABLES
+    from napari_fractoseg.measurement.files.measured import TABLES
     from napari_fractoseg.reporting.report import FIGURE_FILES, REPORT
 
     return [out / name for name in (*TABLES, AUDIT, REPORT, *FIGURE_FILES)]
@@ -264,12 +264,9 @@ def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
     path : Path
         File of the report.
     """
-    from napari_fractoseg.measurement.facet_tables import FacetSettings
-    from napari_fractoseg.measurement.files import (
-        find_label_files,
-        find_micrographs,
-        measure_files_job,
-    )
+    from napari_fractoseg.measurement.facets.planes import FacetSettings
+    from napari_fractoseg.measurement.files.inputs import find_label_files, find_micrographs
+    from napari_fractoseg.measurement.files.job import measure_files_job
     from napari_fractoseg.reporting.report import Report
 
     job = measure_files_job(
@@ -285,7 +282,7 @@ def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
 
 
 def _print(measurement: Measurement, *, is_checked: bool) -> None:
-    from napari_fractoseg.measurement.measure import NOT_CHECKED
+    from napari_fractoseg.measurement.estimates import NOT_CHECKED
 
     columns = ("class", "of", "mean and interval", "%RA", "needed for 10 %RA")
     rows = [

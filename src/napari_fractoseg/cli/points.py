@@ -59,7 +59,7 @@ def points(
     from napari_fractoseg.annotations.formats.masks import read_scheme
     from napari_fractoseg.audit.files import plan_files_job
     from napari_fractoseg.files import check_writable, refuse_existing
-    from napari_fractoseg.measurement.files import find_label_files
+    from napari_fractoseg.measurement.files.inputs import find_label_files
 
     refuse_existing(out)
     check_writable(out.parent)

@@ -15,7 +15,7 @@ from napari_fractoseg.inference.multiscale import CELL_PX, Level, Work, levels_o
 from napari_fractoseg.inference.precision import Precision
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.optimise import (
+from napari_fractoseg.models.networks.optimise import (
     HalfNetwork,
     OpenVinoNetwork,
     folded,

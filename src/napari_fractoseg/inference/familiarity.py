@@ -20,11 +20,11 @@ from napari_fractoseg.inference.device_io import Transfers, transfers_for
 from napari_fractoseg.inference.multiscale import PlaneWindows
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
-from napari_fractoseg.models.familiarity import BLOCK_PX, FEWEST_BLOCKS, blocks_of
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.optimise import folded
-from napari_fractoseg.models.readout import network_below
-from napari_fractoseg.models.window_statistics import WINDOW_BLOCKS, BlockMap
+from napari_fractoseg.models.networks.optimise import folded
+from napari_fractoseg.models.networks.readout import network_below
+from napari_fractoseg.models.side_files.familiarity import BLOCK_PX, FEWEST_BLOCKS, blocks_of
+from napari_fractoseg.models.side_files.window_statistics import WINDOW_BLOCKS, BlockMap
 from napari_fractoseg.results.familiar import Familiar, unlike_text
 from napari_fractoseg.tiling import Box, Tile, reflected_window
 

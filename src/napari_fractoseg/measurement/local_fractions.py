@@ -11,7 +11,7 @@ from scipy.ndimage import uniform_filter
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.jobs import Job, Progress, drain
-from napari_fractoseg.measurement.regions import Source
+from napari_fractoseg.measurement.facets.regions import Source
 from napari_fractoseg.text import listed
 from napari_fractoseg.tiling import Box, grid
 

@@ -10,7 +10,7 @@ import torch
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.readout import ReadoutNetwork
+from napari_fractoseg.models.networks.readout import ReadoutNetwork
 from napari_fractoseg.text import listed
 
 __all__ = ["with_classes"]

@@ -29,12 +29,12 @@ from napari_fractoseg.models.card import (
     WEIGHTS,
     ModelCard,
 )
-from napari_fractoseg.models.familiarity import Familiarity
 from napari_fractoseg.models.image_scale import nearest_scale
-from napari_fractoseg.models.network import build_network, config_of, load_network
+from napari_fractoseg.models.networks.network import build_network, config_of, load_network
 from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.models.registry import check_place, find_model, sweep_models
-from napari_fractoseg.models.rehearsal import Rehearsal
+from napari_fractoseg.models.side_files.familiarity import Familiarity
+from napari_fractoseg.models.side_files.rehearsal import Rehearsal
 
 __all__ = [
     "ScaleLevel",

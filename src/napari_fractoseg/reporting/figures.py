@@ -16,15 +16,15 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.measurement.facets import Facets
-from napari_fractoseg.measurement.sizes import CumulativeSizes, cumulative_sizes
+from napari_fractoseg.measurement.facets.plane import Facets
+from napari_fractoseg.measurement.facets.sizes import CumulativeSizes, cumulative_sizes
 from napari_fractoseg.text import figure_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from napari_fractoseg.measurement.measure import ClassEstimate, Measurement
+    from napari_fractoseg.measurement.estimates import ClassEstimate, Measurement
 
 __all__ = ["draw_fractions", "draw_groups", "draw_local_map", "draw_sizes"]
 

@@ -15,10 +15,10 @@ import pandas as pd
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.files import refuse_existing, write_bytes
-from napari_fractoseg.measurement.facets import Facets
-from napari_fractoseg.measurement.files import FilesMeasured, Picture
-from napari_fractoseg.measurement.measure import ANALYSED, NOT_CHECKED, Measurement
-from napari_fractoseg.measurement.sizes import WEIGHTINGS, size_distributions
+from napari_fractoseg.measurement.estimates import ANALYSED, NOT_CHECKED, Measurement
+from napari_fractoseg.measurement.facets.plane import Facets
+from napari_fractoseg.measurement.facets.sizes import WEIGHTINGS, size_distributions
+from napari_fractoseg.measurement.files.measured import FilesMeasured, Picture
 from napari_fractoseg.reporting.audit_tables import audit_tables, other_entries
 from napari_fractoseg.reporting.figures import draw_fractions, draw_groups, draw_sizes
 from napari_fractoseg.reporting.models_used import ModelUsed, models_used

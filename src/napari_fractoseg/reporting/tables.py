@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from napari_fractoseg.measurement.measure import ClassEstimate, Measurement
+from napari_fractoseg.measurement.estimates import ClassEstimate, Measurement
 from napari_fractoseg.measurement.texts import percent_text
 
 __all__ = [

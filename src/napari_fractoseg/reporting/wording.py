@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from napari_fractoseg.measurement.facets import Facets
+from napari_fractoseg.measurement.estimates import Measurement
+from napari_fractoseg.measurement.facets.plane import Facets
 from napari_fractoseg.measurement.fields import FieldLayout
-from napari_fractoseg.measurement.measure import Measurement
 from napari_fractoseg.measurement.texts import percent_text
 from napari_fractoseg.results.record import Origin
 from napari_fractoseg.text import counted, listed, size_text

@@ -12,9 +12,9 @@ from napari_fractoseg.errors import FractosegError, ModelError, translated
 from napari_fractoseg.inference.familiarity import BlockReader
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.devices import Device
-from napari_fractoseg.models.familiarity import Familiarity, FamiliarityForm
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.readout import network_below
+from napari_fractoseg.models.networks.readout import network_below
+from napari_fractoseg.models.side_files.familiarity import Familiarity, FamiliarityForm
 from napari_fractoseg.training.data.sample import few_images
 from napari_fractoseg.training.loop import FineTuned
 from napari_fractoseg.training.plan import TrainingPlan

@@ -20,7 +20,7 @@ from napari_fractoseg.jobs import Job, drain
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.pretrained import (
+from napari_fractoseg.models.networks.pretrained import (
     fetch_weights_job,
     fill_encoder,
     find_weights,

@@ -22,7 +22,7 @@ from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.scale_sum import fitting_patch_px, trainable, trained
+from napari_fractoseg.models.networks.scale_sum import fitting_patch_px, trainable, trained
 from napari_fractoseg.training.checkpoint import Checkpoint, damage_named, pack, unpack
 from napari_fractoseg.training.data.pixel_size import parent_choice
 from napari_fractoseg.training.data.split import Split

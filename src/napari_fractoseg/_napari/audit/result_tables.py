@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.audit.result import AuditResult
-from napari_fractoseg.measurement.measure import MODES
+from napari_fractoseg.measurement.estimates import MODES
 
 __all__ = ["SmallTable", "fraction_rows", "matrix_rows"]
 

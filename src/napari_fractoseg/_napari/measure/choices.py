@@ -30,7 +30,7 @@ from napari_fractoseg.images import ExcludedArea
 from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.by_hand import TYPED
 from napari_fractoseg.images.calibration.claims import LAYER_SCALE
-from napari_fractoseg.measurement.facet_tables import FacetSettings
+from napari_fractoseg.measurement.facets.planes import FacetSettings
 from napari_fractoseg.measurement.fields import EACH, FieldLayout
 from napari_fractoseg.text import listed, printable
 

@@ -17,7 +17,9 @@ from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.images.memory import array_bytes, refuse_if_too_large
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, as_part
-from napari_fractoseg.measurement.facet_tables import (
+from napari_fractoseg.measurement.estimates import Measurement
+from napari_fractoseg.measurement.facets.plane import facets_job
+from napari_fractoseg.measurement.facets.planes import (
     FacetSettings,
     FacetTables,
     facet_arguments,
@@ -25,10 +27,9 @@ from napari_fractoseg.measurement.facet_tables import (
     plane_of_mask,
     sizes_of,
 )
-from napari_fractoseg.measurement.facets import facets_job
 from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.local_fractions import local_fractions_job, window_for
-from napari_fractoseg.measurement.measure import Measurement, measure_job
+from napari_fractoseg.measurement.measure import measure_job
 from napari_fractoseg.measurement.texts import labels_error, plane_title, unlike_caveats
 from napari_fractoseg.results.record import LabelRecord, Origin, digest_job
 from napari_fractoseg.text import listed

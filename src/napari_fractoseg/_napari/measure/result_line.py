@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.style import MARK_STYLE, SMALL_STYLE
-from napari_fractoseg.measurement.measure import Measurement
+from napari_fractoseg.measurement.estimates import Measurement
 
 __all__ = ["ResultLines"]
 

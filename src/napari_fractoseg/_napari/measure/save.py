@@ -22,8 +22,8 @@ from napari_fractoseg.files import file_sha256
 from napari_fractoseg.images.calibration.by_hand import TYPED
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, Progress, as_part
-from napari_fractoseg.measurement.facet_tables import FacetSettings
-from napari_fractoseg.measurement.files import FilesMeasured, Picture, refuse_measured
+from napari_fractoseg.measurement.facets.planes import FacetSettings
+from napari_fractoseg.measurement.files.measured import FilesMeasured, Picture, refuse_measured
 from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.texts import plane_title
 from napari_fractoseg.reporting.report import FIGURES, REPORT, Report

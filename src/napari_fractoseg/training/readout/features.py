@@ -18,8 +18,8 @@ from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.models.card import Inference
 from napari_fractoseg.models.devices import Device, choose_device
 from napari_fractoseg.models.model import ScaleLevel, SegmentationModel, enlarged
-from napari_fractoseg.models.optimise import folded
-from napari_fractoseg.models.readout import (
+from napari_fractoseg.models.networks.optimise import folded
+from napari_fractoseg.models.networks.readout import (
     ReadoutNetwork,
     ReadoutShape,
     network_below,
@@ -27,7 +27,7 @@ from napari_fractoseg.models.readout import (
     seen,
     widths_of,
 )
-from napari_fractoseg.models.rehearsal import Rehearsal
+from napari_fractoseg.models.side_files.rehearsal import Rehearsal
 from napari_fractoseg.tiling import Box, Tile
 from napari_fractoseg.training.readout.plan import ReadoutPlan
 

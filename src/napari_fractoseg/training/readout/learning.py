@@ -18,7 +18,7 @@ from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.rehearsal import Rehearsal
+from napari_fractoseg.models.side_files.rehearsal import Rehearsal
 from napari_fractoseg.training.data.pixel_size import parent_scale
 from napari_fractoseg.training.readout.cost import KeepingCost, keeping_cost
 from napari_fractoseg.training.readout.features import FeatureReader, PlaneFeatures

@@ -21,7 +21,7 @@ from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.rehearsal import (
+from napari_fractoseg.models.side_files.rehearsal import (
     LARGEST_BYTES,
     Rehearsal,
     RehearsalForm,

@@ -7,7 +7,7 @@ import pytest
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.measurement.facet_tables import (
+from napari_fractoseg.measurement.facets.planes import (
     FacetSettings,
     FacetTables,
     facets_of_planes_job,

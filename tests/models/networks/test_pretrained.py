@@ -11,7 +11,11 @@ from safetensors.torch import save_file
 from napari_fractoseg.errors import DownloadError, ModelError
 from napari_fractoseg.files import file_sha256
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.pretrained import fetch_weights_job, fill_encoder, find_weights
+from napari_fractoseg.models.networks.pretrained import (
+    fetch_weights_job,
+    fill_encoder,
+    find_weights,
+)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.archive import export_model, import_model
-from napari_fractoseg.models.familiarity import Familiarity, FamiliarityForm, blocks_of
 from napari_fractoseg.models.model import load_model
 from napari_fractoseg.models.registry import bundled_folder
-from napari_fractoseg.models.window_statistics import BlockMap
+from napari_fractoseg.models.side_files.familiarity import Familiarity, FamiliarityForm, blocks_of
+from napari_fractoseg.models.side_files.window_statistics import BlockMap
 
 FILE = "familiarity.safetensors"
 N_CHANNELS = 24

@@ -17,7 +17,7 @@ from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.optimise import HalfNetwork, OpenVinoNetwork, folded, is_alike
+from napari_fractoseg.models.networks.optimise import HalfNetwork, OpenVinoNetwork, folded, is_alike
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
 
@@ -127,7 +127,7 @@ def test_long_work_on_the_cpu_is_done_by_openvino(tiny_model):
 def test_nothing_is_told_to_the_makers_of_openvino():
     program = """
 import sys, torch
-from napari_fractoseg.models.optimise import OpenVinoNetwork
+from napari_fractoseg.models.networks.optimise import OpenVinoNetwork
 OpenVinoNetwork(torch.nn.Conv2d(1, 2, 3).eval())
 print([name for name in sys.modules if "openvino_telemetry" in name])
 """

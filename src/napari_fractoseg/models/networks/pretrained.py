@@ -25,7 +25,7 @@ from napari_fractoseg.downloads import cache_folder, fetch_file, fetch_file_job
 from napari_fractoseg.errors import DownloadError, ModelError, translated
 from napari_fractoseg.files import file_sha256, read_file, write_bytes
 from napari_fractoseg.jobs import Job
-from napari_fractoseg.models.network import check_finite, is_known_encoder, read_weights
+from napari_fractoseg.models.networks.network import check_finite, is_known_encoder, read_weights
 
 __all__ = ["PublishedWeights", "fetch_weights_job", "fill_encoder", "find_weights"]
 

@@ -11,10 +11,10 @@ import torch
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.card import CARD, CONFIG, Inference
 from napari_fractoseg.models.change_classes import with_classes
-from napari_fractoseg.models.filters import filtered
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.optimise import OpenVinoNetwork, folded, has_openvino
-from napari_fractoseg.models.readout import ReadoutNetwork, ReadoutShape, seen, widths_of
+from napari_fractoseg.models.networks.filters import filtered
+from napari_fractoseg.models.networks.optimise import OpenVinoNetwork, folded, has_openvino
+from napari_fractoseg.models.networks.readout import ReadoutNetwork, ReadoutShape, seen, widths_of
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from napari_fractoseg.models.filters import filtered
+from napari_fractoseg.models.networks.filters import filtered
 
 __all__ = [
     "READOUT",

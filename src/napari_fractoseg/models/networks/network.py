@@ -30,7 +30,12 @@ from napari_fractoseg.files import read_json
 from napari_fractoseg.images.memory import free_memory
 from napari_fractoseg.models.card import CONFIG, WEIGHTS, ModelCard
 from napari_fractoseg.models.limits import LibraryName
-from napari_fractoseg.models.readout import READOUT, ReadoutNetwork, ReadoutShape, network_below
+from napari_fractoseg.models.networks.readout import (
+    READOUT,
+    ReadoutNetwork,
+    ReadoutShape,
+    network_below,
+)
 from napari_fractoseg.options import refusal
 
 __all__ = [

@@ -18,8 +18,12 @@ from pydantic.dataclasses import dataclass
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.models.card import REHEARSAL
 from napari_fractoseg.models.limits import Reductions
-from napari_fractoseg.models.readout import ReadoutNetwork, widths_of
-from napari_fractoseg.models.side_file import check_tensors, read_side_file, write_side_file
+from napari_fractoseg.models.networks.readout import ReadoutNetwork, widths_of
+from napari_fractoseg.models.side_files.side_file import (
+    check_tensors,
+    read_side_file,
+    write_side_file,
+)
 
 __all__ = ["LARGEST_BYTES", "Rehearsal", "RehearsalForm", "n_places_within"]
 

@@ -13,9 +13,9 @@ import pandas as pd
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.measurement.facets.regions import Merged, Pieces, Source
 from napari_fractoseg.measurement.fields import check_pixel_size
 from napari_fractoseg.measurement.fractions import fractions_of_counts
-from napari_fractoseg.measurement.regions import Merged, Pieces, Source
 from napari_fractoseg.tiling import Box, grid
 
 __all__ = ["Facets", "facets", "facets_job"]
@@ -191,7 +191,7 @@ def facets(
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measurement.facets import facets
+    >>> from napari_fractoseg.measurement.facets.plane import facets
     >>> labels = np.array([[1, 1, 2], [2, 2, 2], [2, 1, 2]])
     >>> facets(labels, DEFAULT_SCHEME).table[["index", "class_name", "area_px"]]
        index     class_name  area_px

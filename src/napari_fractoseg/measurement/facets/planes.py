@@ -18,9 +18,9 @@ from napari_fractoseg.files import draft_of
 from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.images.micrograph import LazyPlane
 from napari_fractoseg.jobs import Job, as_part
-from napari_fractoseg.measurement.boundary import boundary_lengths
-from napari_fractoseg.measurement.facets import Facets, facets_job
-from napari_fractoseg.measurement.sizes import size_distributions
+from napari_fractoseg.measurement.facets.boundary import boundary_lengths
+from napari_fractoseg.measurement.facets.plane import Facets, facets_job
+from napari_fractoseg.measurement.facets.sizes import size_distributions
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.measurement.texts import plane_title
 from napari_fractoseg.text import from_spreadsheet
@@ -86,8 +86,8 @@ class FacetTables:
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measurement.facet_tables import FacetTables
-    >>> from napari_fractoseg.measurement.facets import facets
+    >>> from napari_fractoseg.measurement.facets.planes import FacetTables
+    >>> from napari_fractoseg.measurement.facets.plane import facets
     >>> tables = FacetTables()
     >>> tables.add(facets(np.array([[1, 1, 2]]), DEFAULT_SCHEME), image="s17", plane=1)
     >>> tables.n_facets, tables.n_border
@@ -158,8 +158,8 @@ class FacetTables:
         --------
         >>> import numpy as np
         >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-        >>> from napari_fractoseg.measurement.facet_tables import FacetTables
-        >>> from napari_fractoseg.measurement.facets import facets
+        >>> from napari_fractoseg.measurement.facets.planes import FacetTables
+        >>> from napari_fractoseg.measurement.facets.plane import facets
         >>> tables = FacetTables()
         >>> tables.add(facets(np.array([[1, 1, 2]]), DEFAULT_SCHEME), image="=s17", plane=1)
         >>> tables.table()[["image", "class_name", "area_px"]].to_numpy().tolist()

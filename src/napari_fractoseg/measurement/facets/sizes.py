@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.measurement.facets import Facets
+from napari_fractoseg.measurement.facets.plane import Facets
 
 __all__ = ["CumulativeSizes", "cumulative_sizes", "size_distributions"]
 
@@ -95,8 +95,8 @@ def size_distributions(
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measurement.facets import facets
-    >>> from napari_fractoseg.measurement.sizes import size_distributions
+    >>> from napari_fractoseg.measurement.facets.plane import facets
+    >>> from napari_fractoseg.measurement.facets.sizes import size_distributions
     >>> labels = np.zeros((7, 9), int)
     >>> labels[2, 2], labels[4:6, 4:7] = 1, 1
     >>> table = size_distributions(facets(labels, DEFAULT_SCHEME), "area", quantiles=[0.5])
@@ -187,8 +187,8 @@ def cumulative_sizes(
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measurement.facets import facets
-    >>> from napari_fractoseg.measurement.sizes import cumulative_sizes
+    >>> from napari_fractoseg.measurement.facets.plane import facets
+    >>> from napari_fractoseg.measurement.facets.sizes import cumulative_sizes
     >>> labels = np.zeros((7, 9), int)
     >>> labels[2, 2], labels[4:6, 4:7] = 1, 1
     >>> (inter,) = cumulative_sizes(facets(labels, DEFAULT_SCHEME), "area")

@@ -21,9 +21,13 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.models.card import FAMILIARITY
-from napari_fractoseg.models.readout import encoded, network_below
-from napari_fractoseg.models.side_file import check_tensors, read_side_file, write_side_file
-from napari_fractoseg.models.window_statistics import (
+from napari_fractoseg.models.networks.readout import encoded, network_below
+from napari_fractoseg.models.side_files.side_file import (
+    check_tensors,
+    read_side_file,
+    write_side_file,
+)
+from napari_fractoseg.models.side_files.window_statistics import (
     WINDOW_BLOCKS,
     BlockMap,
     Pieces,

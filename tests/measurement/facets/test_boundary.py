@@ -5,7 +5,7 @@ import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.measurement.boundary import boundary_lengths
+from napari_fractoseg.measurement.facets.boundary import boundary_lengths
 
 
 def half_plane(angle_deg, size=600):

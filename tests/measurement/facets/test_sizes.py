@@ -5,8 +5,8 @@ import pytest
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import OptionError
-from napari_fractoseg.measurement.facets import facets
-from napari_fractoseg.measurement.sizes import size_distributions
+from napari_fractoseg.measurement.facets.plane import facets
+from napari_fractoseg.measurement.facets.sizes import size_distributions
 
 
 def bars(lengths, value=1, **options):

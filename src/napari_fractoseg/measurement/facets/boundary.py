@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.measurement.facets.regions import Source
 from napari_fractoseg.measurement.fields import check_pixel_size
-from napari_fractoseg.measurement.regions import Source
 from napari_fractoseg.tiling import Box, grid
 
 __all__ = ["boundary_lengths"]
@@ -85,7 +85,7 @@ def boundary_lengths(
     --------
     >>> import numpy as np
     >>> from napari_fractoseg.classes import DEFAULT_SCHEME
-    >>> from napari_fractoseg.measurement.boundary import boundary_lengths
+    >>> from napari_fractoseg.measurement.facets.boundary import boundary_lengths
     >>> labels = np.repeat([1, 2], 50)[:, None].repeat(100, axis=1)
     >>> boundary_lengths(labels, DEFAULT_SCHEME).length_px.round(1).tolist()
     [94.3]

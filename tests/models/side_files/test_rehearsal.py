@@ -13,8 +13,8 @@ from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.archive import export_model, import_model
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.model import SegmentationModel, load_model
-from napari_fractoseg.models.readout import widths_of
-from napari_fractoseg.models.rehearsal import (
+from napari_fractoseg.models.networks.readout import widths_of
+from napari_fractoseg.models.side_files.rehearsal import (
     LARGEST_BYTES,
     Rehearsal,
     RehearsalForm,

@@ -14,7 +14,7 @@ from skimage.measure import label, regionprops_table
 import napari_fractoseg as nf
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ClassSchemeError, OptionError
-from napari_fractoseg.measurement.facets import facets
+from napari_fractoseg.measurement.facets.plane import facets
 
 NAMES = {
     "area_px": "area",

@@ -1,0 +1,1 @@
+"""Facets of labelled planes: their regions, sizes and shapes, and the boundaries of the modes."""

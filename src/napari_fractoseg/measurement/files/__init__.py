@@ -1,0 +1,1 @@
+"""Label files: found, opened, and measured together."""

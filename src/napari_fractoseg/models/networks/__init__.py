@@ -1,0 +1,1 @@
+"""Networks: built from a configuration, started from published weights, made fast, read out."""

@@ -1,0 +1,1 @@
+"""What a model folder keeps beside the weights: its rehearsal sample and how its images look."""
