@@ -55,6 +55,19 @@ class Box:
         row0, column0 = min(self.row0, rows), min(self.column0, columns)
         return Box(row0, min(self.row1, rows), column0, min(self.column1, columns))
 
+    def common(self, other: Box) -> Box:
+        """Return what two boxes that overlap have in common."""
+        return Box(
+            max(self.row0, other.row0),
+            min(self.row1, other.row1),
+            max(self.column0, other.column0),
+            min(self.column1, other.column1),
+        )
+
+    def below(self, row: int) -> Box:
+        """Return the part of the box from a row on, in rows that are counted from there."""
+        return Box(max(self.row0 - row, 0), max(self.row1 - row, 0), self.column0, self.column1)
+
     def grown(self, margin_px: int) -> Box:
         """Return the box with so many pixels more on each side."""
         return Box(
@@ -240,13 +253,29 @@ class Canvas:
         Array that can be written to by index, such as numpy or zarr.
     index : tuple of int
         Index of the plane on the leading axes.
+    first_row : int
+        Row of the plane that is row 0 of the tiles.
+    within : Box, optional
+        Part that may be written, in rows and columns of the tiles: cores reach beyond it where it
+        does not begin at a multiple of the network's stride.
     """
 
-    def __init__(self, array: Any, index: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        array: Any,
+        index: tuple[int, ...] = (),
+        first_row: int = 0,
+        within: Box | None = None,
+    ) -> None:
         self._array, self._index = array, index
+        self._first_row, self._within = first_row, within
 
     def put(self, tile: Tile, core: npt.NDArray[Any]) -> None:
         """Write `core`, an array of the shape of the tile's core, to its place in the plane."""
         if core.shape != tile.core.shape:
             raise ValueError(f"The core has shape {tile.core.shape}, the result {core.shape}.")
-        self._array[(*self._index, *tile.core.slices)] = core
+        place = tile.core if self._within is None else tile.core.common(self._within)
+        rows, columns = place.slices
+        rows = slice(rows.start + self._first_row, rows.stop + self._first_row)
+        own = place.relative_to(tile.core).slices
+        self._array[(*self._index, rows, columns)] = core[own]

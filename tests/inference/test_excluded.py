@@ -64,6 +64,37 @@ def test_a_bar_at_the_lower_edge_gives_the_labels_of_the_image_cut_off_there(
         assert not one[BAR:].any()
 
 
+@pytest.mark.parametrize("tile_px", [1024, 64])
+@pytest.mark.parametrize("height", [1, 13, 64])
+@pytest.mark.parametrize("lower", [(), LOWER], ids=["", "both"])
+def test_a_bar_at_the_upper_edge_does_so_too(model, height, lower, tile_px):
+    area = ExcludedArea(IMAGE.shape, ((0, height), *lower))
+    end = BAR if lower else ROWS
+    found = predicted(model, IMAGE, area, tile_px)
+    cut = predicted(model, IMAGE[height:end], None, tile_px)
+    for one, other in ((found.labels, cut.labels), (found.confidence, cut.confidence),
+                       (found.margin, cut.margin)):  # fmt: skip
+        np.testing.assert_array_equal(one[height:end], other)
+        assert not one[:height].any()
+        assert not one[end:].any()
+
+
+def test_parts_below_a_bar_at_the_upper_edge_get_the_labels_of_the_whole(model):
+    stack = MicrographStack(IMAGE, excluded=ExcludedArea(IMAGE.shape, ((0, 13), *LOWER)))
+    predictor = Predictor(model, CPU, tile_px=64)
+    expected = drain(predictor.run(stack)).labels
+    predictor.expect(stack)
+    for box in (Box(0, 64, 0, COLUMNS), Box(64, ROWS, 0, 64), Box(64, ROWS, 64, COLUMNS)):
+        labels = np.full(IMAGE.shape, 9, np.uint8)
+        drain(predictor.run_into(stack, labels, within=box))
+        inside = np.zeros(IMAGE.shape, bool)
+        inside[box.slices] = True
+        assert (labels[~inside] == 9).all()  # another worker writes there
+        used = inside.copy()
+        used[:13] = used[BAR:] = False
+        np.testing.assert_array_equal(labels[used], expected[used])
+
+
 @pytest.mark.parametrize("height", [1, 3, 40])
 def test_so_does_one_near_a_multiple_of_the_stride(model, height):
     # A window then ends in the bar, or beyond the image.

@@ -8,8 +8,8 @@ from PIL import Image
 from qtpy.QtCore import Qt
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
-from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.corrections import prediction_of
+from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.train.dock import TrainWidget

@@ -20,6 +20,7 @@ from napari_fractoseg.arrays import Remaining, blocks, percentiles
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.bars.info_bar import InfoBar
 from napari_fractoseg.images.lazy import ArrayLike, AtIndex, LazyArray
+from napari_fractoseg.images.lazy import Rows as LazyRows
 from napari_fractoseg.text import listed, size_text
 
 __all__ = ["ExcludedArea", "FilledPlane", "PlaneMask"]
@@ -97,8 +98,22 @@ class ExcludedArea:
         ImageError
             If all rows are excluded.
         """
-        plane = self.of_plane((0,) * (len(self.shape) - 2))
-        return plane.used_rows[1], self.shape[-1]
+        return self._used_rows[1], self.shape[-1]
+
+    @property
+    def first_row(self) -> int:
+        """First row below a bar at the upper edge; 0 without one.
+
+        Raises
+        ------
+        ImageError
+            If all rows are excluded.
+        """
+        return self._used_rows[0]
+
+    @property
+    def _used_rows(self) -> Rows:
+        return self.of_plane((0,) * (len(self.shape) - 2)).used_rows
 
     def of_plane(self, index: tuple[int, ...] = ()) -> PlaneMask:
         """Return the mask of a plane, by its index on the leading axes."""
@@ -248,6 +263,16 @@ class PlaneMask(LazyArray):
                 f"All {self.shape[0]} rows of the image are excluded. Exclude fewer rows."
             )
         return int(left[0]), int(left[-1]) + 1
+
+    def from_row(self, first: int) -> PlaneMask:
+        """Return the mask of the rows from one on."""
+        bands = [(a - first, b - first) for a, b in self.area.bands if b > first]
+        mask: Any = self._mask
+        if mask is not None:
+            is_array = isinstance(mask, np.ndarray)
+            mask = mask[first:] if is_array else LazyRows(mask, first, self.shape[0])
+        bands = [(max(a, 0), b) for a, b in bands]
+        return PlaneMask((self.shape[0] - first, self.shape[1]), bands, mask)
 
     @functools.cached_property
     def is_bands(self) -> bool:

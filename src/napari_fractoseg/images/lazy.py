@@ -17,8 +17,8 @@ __all__ = [
     "ArrayLike",
     "AtIndex",
     "Converted",
-    "FirstRows",
     "LazyArray",
+    "Rows",
     "at_index",
     "chunk_counts",
     "converted",
@@ -168,23 +168,23 @@ class Converted(LazyArray):
         return chunk_counts(self._data, at if self._sample_axis is None else {})
 
 
-class FirstRows(LazyArray):
-    """The first rows of a plane.
+class Rows(LazyArray):
+    """Some rows of a plane.
 
     Parameters
     ----------
     data : array of shape (Y, X)
         Lazy array to view.
-    n_rows : int
-        Number of rows that are kept.
+    first, end : int
+        The first row, and the one after the last.
     """
 
-    def __init__(self, data: Any, n_rows: int) -> None:
-        super().__init__((n_rows, data.shape[1]), data.dtype)
-        self._data = data
+    def __init__(self, data: Any, first: int, end: int) -> None:
+        super().__init__((end - first, data.shape[1]), data.dtype)
+        self._data, self._rows = data, range(first, end)
 
     def _read(self, keys: tuple[Any, ...]) -> npt.NDArray[Any]:
-        rows: Any = range(self.shape[0])[keys[0]]
+        rows: Any = self._rows[keys[0]]
         if isinstance(rows, range):
             rows = slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)
         return np.asarray(self._data[rows, keys[1]])

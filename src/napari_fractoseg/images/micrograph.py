@@ -17,7 +17,7 @@ from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images.axes import Axis, edges_um
 from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.excluded import ExcludedArea, FilledPlane, PlaneMask
-from napari_fractoseg.images.lazy import ArrayLike, FirstRows, LazyArray
+from napari_fractoseg.images.lazy import ArrayLike, LazyArray, Rows
 from napari_fractoseg.images.normalisation import GreyRange, to_grey
 from napari_fractoseg.text import listed, size_text
 
@@ -116,8 +116,15 @@ class Micrograph:
         n_rows = self.used_shape[0]
         if n_rows == self.shape[0]:
             return self.data
-        is_lazy = isinstance(self.data, LazyArray)
-        return FirstRows(self.data, n_rows) if is_lazy else self.data[:n_rows]
+        return _rows_of(self.data, 0, n_rows)
+
+    def below_bar(self) -> Micrograph:
+        """Return the plane from the first row below a bar at the upper edge on, with its levels."""
+        if self.excluded is None or not (first := self.excluded.used_rows[0]):
+            return self
+        data = _rows_of(self.data, first, self.shape[0])
+        mask = self.excluded.from_row(first)
+        return replace(self, data=data, known_range=self.grey_range, excluded=mask)
 
     @property
     def is_constant(self) -> bool:
@@ -133,6 +140,11 @@ class Micrograph:
     def normalised(self) -> npt.NDArray[np.float32]:
         """Return the normalised grey levels that networks take, shape (Y, X), -2 to 2."""
         return self.grey_range.apply(np.asarray(self.data[...]))
+
+
+def _rows_of(data: Any, first: int, end: int) -> Any:
+    """Return some rows of a plane: a view, which reads nothing."""
+    return Rows(data, first, end) if isinstance(data, LazyArray) else data[first:end]
 
 
 class LazyPlane(LazyArray):
@@ -237,6 +249,11 @@ class MicrographStack:
         """Rows and columns of a plane without a bar at the lower edge: tiles are laid over them."""
         rows, columns = self.shape[-2:]
         return (rows, columns) if self.excluded is None else self.excluded.used_shape
+
+    @property
+    def first_row(self) -> int:
+        """First row below a bar at the upper edge; 0 without one."""
+        return 0 if self.excluded is None else self.excluded.first_row
 
     @property
     def pixel_size(self) -> PixelSize:

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 from napari_fractoseg.images import Micrograph
-from napari_fractoseg.images.lazy import FirstRows
+from napari_fractoseg.images.lazy import Rows
 from napari_fractoseg.inference.device_io import Transfers, transfers_for
 from napari_fractoseg.inference.multiscale import PlaneWindows
 from napari_fractoseg.jobs import Job, Progress, as_part
@@ -163,7 +163,7 @@ def _excluded(plane: Micrograph, box: Box, edge_px: int) -> torch.Tensor | None:
     """Return the share of each eighth of a block in a box that is excluded; None for nothing."""
     if plane.excluded is None or plane.excluded.is_bands:  # which are filled by mirror images
         return None
-    mask, rows = FirstRows(plane.excluded, plane.used_shape[0]), []
+    mask, rows = Rows(plane.excluded, 0, plane.used_shape[0]), []
     for row in range(box.row0, box.row1, edge_px):
         band = reflected_window(mask, Box(row, row + edge_px, box.column0, box.column1))
         size = (_PARTS, _PARTS * (box.shape[1] // edge_px))

@@ -188,7 +188,7 @@ class Predictor:
         image : MicrographStack
             The whole image.
         """
-        cells = work_of(self.engine.levels, image.used_shape, None).cells
+        cells = work_of(self.engine.levels, _seen_shape(image), None).cells
         self.engine.expected_cells = cells * self.model.n_flips * image.n_planes
 
     def run_into(
@@ -247,16 +247,18 @@ class Predictor:
         A plane of one grey level shows nothing and is left unlabelled, as is one
         with NaN or infinite values in a stack that has others, and one that is excluded as a
         whole. Excluded pixels stay, or become, 0; what they show changes no other label. Rows of
-        a bar at the lower edge are not written at all: the others get exactly the labels of the
-        image without it.
+        a bar at the upper or the lower edge are not written at all: the others get exactly the
+        labels of the image without it.
         """
         record = RunRecord() if record is None else record
         chosen = list(image.indices()) if planes is None else list(planes)
         engine = self.engine
-        within = None if within is None else within.clipped(image.used_shape)
-        if within is not None and 0 in within.shape:
-            return
-        work = work_of(engine.levels, image.used_shape, within)
+        first_row, shape = image.first_row, _seen_shape(image)
+        if within is not None:
+            within = within.below(first_row).clipped(shape)
+            if 0 in within.shape:
+                return
+        work = work_of(engine.levels, shape, within)
         steps = work.cells * self.model.n_flips
         total = steps * len(chosen)
         if (needed := engine.bytes_for(work)) > _WORTH_SAYING:
@@ -279,12 +281,13 @@ class Predictor:
                     yield Progress(steps * number, total, measuring_text(number, len(chosen)))
                 plane = next(measured)
                 if isinstance(plane, Micrograph):
+                    canvas = partial(Canvas, index=index, first_row=first_row, within=within)
                     run = partial(
                         PlaneRun,
                         engine,
-                        plane,
-                        Canvas(labels, index),
-                        {kind: Canvas(array, index) for kind, array in uncertainties.items()},
+                        plane.below_bar(),
+                        canvas(labels),
+                        {kind: canvas(array) for kind, array in uncertainties.items()},
                         record,
                         write_behind,
                         total=total,
@@ -315,6 +318,12 @@ class Predictor:
                 for failed in filter(None, (error, error.__cause__)):
                     traceback.clear_frames(failed.__traceback__)
                 record.notes.append(self.engine.reduce_memory(error))
+
+
+def _seen_shape(image: MicrographStack) -> tuple[int, int]:
+    """Return rows and columns between bars at the upper and the lower edge: what tiles cover."""
+    rows, columns = image.used_shape
+    return rows - image.first_row, columns
 
 
 @overload
