@@ -488,13 +488,13 @@ def damaged_annotations(lab: Lab) -> None:
 
     def read(path: Path) -> None:
         from napari_fractoseg import convert
-        from napari_fractoseg.annotations.via import flavour_of, is_damaged_via, read_via
+        from napari_fractoseg.annotations.reading import flavour_of, is_damaged, read_annotations
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             flavour_of(path)
-            is_damaged_via(path)
-            read_via(path, strict=False)
+            is_damaged(path)
+            read_annotations(path, strict=False)
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             convert(path, out, "masks", new_classes=True, skip_unclassified=True, skip_damaged=True)

@@ -624,7 +624,7 @@ class TestInPython:
         nf.convert(path, folder / "two", "masks", unlabelled="background")
         assert set(np.unique(tifffile.imread(folder / "two" / "a_labels.tif"))) == {1, 3}
 
-    @pytest.mark.parametrize("to", ["via3", "mask", ""])
+    @pytest.mark.parametrize("to", ["via3-csv", "mask", ""])
     def test_other_targets_are_refused_with_those_there_are(self, folder, to):
         path = via(folder, AnnotatedImage("a.png", (rect("intergranular"),)))
         with pytest.raises(

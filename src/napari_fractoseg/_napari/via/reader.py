@@ -10,8 +10,8 @@ from napari_fractoseg._napari.via.layers import VIA_IMPORT, LayerData, layers_jo
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_warning
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.options import LENIENT
+from napari_fractoseg.annotations.reading import flavour_of, is_damaged
 from napari_fractoseg.annotations.source import AnnotationSource
-from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.jobs import drain
@@ -27,7 +27,7 @@ def get_reader(
     It is returned, too, for VIA files that were cut off or damaged since: its error says why
     they cannot be read.
     """
-    return read_layers if all(flavour_of(p) or is_damaged_via(p) for p in _paths(path)) else None
+    return read_layers if all(flavour_of(p) or is_damaged(p) for p in _paths(path)) else None
 
 
 def read_layers(path: str | list[str]) -> list[LayerData]:
