@@ -107,9 +107,9 @@ _LABELS = {
     Flavour.IMAGEJ_ROI: "ImageJ ROIs",
 }
 _PROGRAMS = {
-    Flavour.COCO_DATASET: "the program that wrote it",
+    Flavour.COCO_DATASET: "the program that wrote the file",
     Flavour.LABELME: "LabelMe",
-    Flavour.PASCAL_VOC: "the program that wrote it",
+    Flavour.PASCAL_VOC: "the program that wrote the file",
     Flavour.IMAGEJ_ROI: "ImageJ",
 }
 """Flavour that is not VIA's -> program in which its regions are mended."""

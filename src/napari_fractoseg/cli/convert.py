@@ -31,8 +31,8 @@ def convert(
         Path,
         typer.Argument(
             metavar="IN",
-            help="File of VIA, COCO, LabelMe, Pascal VOC or ImageJ; folder of masks, or of files of "
-            "the last three.",
+            help="File of VIA, COCO, LabelMe, Pascal VOC or ImageJ; folder of masks, or of files "
+            "of the last three.",
         ),
     ],
     out: Annotated[

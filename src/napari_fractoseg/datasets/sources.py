@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.annotations.fit import fit_notes
 from napari_fractoseg.annotations.formats.masks import (
     SCHEME_FILE,
     image_of_mask,
@@ -257,13 +258,14 @@ def _draw_regions(
     source: AnnotationSource, images_of: _Images, scheme: ClassScheme, unlabelled_as: str | None
 ) -> _Read:
     mapping, images = source.mapping(scheme), source.images
-    labelled, n_empty = [], 0
+    labelled, sizes, n_empty = [], [], 0
     for entry, path in images.found:
         image = images_of.read(path)
         drawn = rasterise(entry, image.shape, mapping, unannotated=unlabelled_as)
         labelled.append((image, drawn.labels))
+        sizes.append((entry, path, image.shape))
         n_empty += len(drawn.empty)
-    notes = [*source.document.notes, *images.notes]
+    notes = [*source.document.notes, *images.notes, *fit_notes(sizes)]
     notes += mapping.notes(entry for entry, _ in images.found)
     if n_empty:
         notes.append(f"{n_empty} regions cover no pixel.")

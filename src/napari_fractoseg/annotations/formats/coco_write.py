@@ -17,7 +17,7 @@ from napari_fractoseg.annotations.formats.coco import (
 )
 from napari_fractoseg.annotations.formats.csv_rows import Tally
 from napari_fractoseg.annotations.formats.entries import as_mapping
-from napari_fractoseg.annotations.shapes import closed_ring, ellipse_axes, problem_of
+from napari_fractoseg.annotations.shapes import closed_ring, ellipse_axes, problem_of, ring_area_px2
 from napari_fractoseg.errors import AnnotationError
 
 __all__ = ["holdable", "outline_of", "render"]
@@ -205,10 +205,7 @@ def _geometry(region: Region) -> dict[str, Any]:
     sides = _short(max(xs) - left), _short(max(ys) - top)
     if region.kind == "rect":
         sides = abs(_number(region.shape["width"])), abs(_number(region.shape["height"]))
-    # The shoelace formula.
-    after = [*xs[1:], xs[0]], [*ys[1:], ys[0]]
-    twice = sum(x * y1 - x1 * y for x, y, x1, y1 in zip(xs, ys, *after, strict=True))
-    box = {"area": _short(abs(twice) / 2), "bbox": [left, top, *sides], "iscrowd": 0}
+    box = {"area": _short(ring_area_px2(ys, xs)), "bbox": [left, top, *sides], "iscrowd": 0}
     return {"segmentation": [outline], **box}
 
 
