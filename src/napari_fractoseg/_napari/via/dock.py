@@ -304,14 +304,18 @@ class ViaImportWidget(Dock):
             return "This is being read, imported or saved."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
+    def _may_have_siblings(self) -> bool:
+        """Whether other files of the folder are of the same set of annotations."""
+        if self.source is None:
+            return bool(self.siblings.value)
+        return self.source.document.flavour.has_one_image
+
     @Slot()
     def _show_state(self) -> None:
         """Show the lines and choices that fit what is known of the file; none during an import."""
         is_read = self.source is not None
         self.file_line.setVisible(is_read)
-        self.siblings.native.setVisible(
-            self.siblings.value or (is_read and self.source.document.flavour.has_one_image)
-        )
+        self.siblings.native.setVisible(self._may_have_siblings())
         self.preview.setVisible(is_read)
         self.save_button.setEnabled(self.controls.is_idle)
         is_importing = isinstance(self.controls.run, ViaImportRun) and not self.controls.is_idle

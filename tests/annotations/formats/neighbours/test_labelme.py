@@ -70,6 +70,7 @@ def test_a_file_is_one_image_with_labels():
         ("point", [[1.5, 2]], {"name": "point", "cx": 1.5, "cy": 2}),
         ("line", [[0, 1], [2, 3]], {"all_points_x": [0, 2], "all_points_y": [1, 3]}),
         ("linestrip", [[0, 1], [2, 3]], {"name": "polyline"}),
+        ("oriented_rectangle", [[0, 1], [2, 3], [1, 4], [-1, 2]], {"name": "polygon"}),
         ("rotation", [[0, 1], [2, 3], [1, 4], [-1, 2]], {"name": "polygon"}),
         ("rectangle", [[0, 1], [2, 3], [1, 4], [-1, 2]], {"name": "polygon"}),
         (None, SQUARE, {"name": "polygon"}),

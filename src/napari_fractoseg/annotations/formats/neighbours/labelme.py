@@ -34,6 +34,7 @@ _SEVERAL = {
     "line": "polyline",
     "linestrip": "polyline",
     "polygon": "polygon",
+    "oriented_rectangle": "polygon",
     "rotation": "polygon",
 }
 """Type of a shape in LabelMe, or X-AnyLabeling, whose points are those of one of VIA's shapes."""
@@ -129,7 +130,7 @@ def _shapes(kind: str, shape: Mapping[str, Any]) -> list[dict[str, Any]] | str:
         return [{"name": "circle", "cx": xs[0], "cy": ys[0], "r": r}]
     if kind == "mask" and len(points) == 2:
         return _shapes_of_mask(shape.get("mask"), points)
-    return f"a shape {kind!r} of {len(points)} points, which is none that LabelMe 5 draws"
+    return f"a shape {kind!r} of {len(points)} points, which is none that LabelMe draws"
 
 
 def _points(points: object) -> list[tuple[Any, Any]] | None:
