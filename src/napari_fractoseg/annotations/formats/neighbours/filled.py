@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg.annotations.trace import trace_polygons
 from napari_fractoseg.errors import AnnotationError
 
 __all__ = ["MOST_PIXELS", "mask_of_runs", "outlines_of_mask"]
@@ -46,6 +45,9 @@ def outlines_of_mask(mask: _Mask, row: int = 0, column: int = 0) -> list[dict[st
     >>> outlines_of_mask(np.ones((2, 3), bool), row=5)
     [{'name': 'polygon', 'all_points_x': [0, 3, 3, 0], 'all_points_y': [5, 5, 7, 7]}]
     """
+    # Imported here because it takes half a second, and few files hold masks.
+    from napari_fractoseg.annotations.trace import trace_polygons
+
     shapes = []
     for polygon in trace_polygons(mask.astype(np.uint8)):
         xs, ys = polygon.columns + column, polygon.rows + row
