@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from napari_fractoseg.annotations.via import flavour_of, read_via
+from napari_fractoseg.annotations.reading import flavour_of
+from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.errors import AnnotationError
 
 SUFFIXES = (".json", ".csv")

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -459,6 +460,38 @@ def _annotations(folder: Path) -> None:
         "view": {"1": {"fid_list": ["1"]}},
     }  # fmt: skip
     (folder / "via3.json").write_text(json.dumps(via3))
+    _annotations_of_others(folder)
+
+
+def _annotations_of_others(folder: Path) -> None:
+    """Write annotations as LabelMe, Pascal VOC, ImageJ and makers of COCO files do."""
+    from roifile import ImagejRoi
+
+    points = [[1, 1], [50, 1], [50, 50.5]]
+    shapes = [
+        {"label": "t", "points": points, "shape_type": "polygon", "group_id": 1, "flags": {}},
+        {"label": "i", "points": points[:2], "shape_type": "circle"},
+    ]
+    labelme = {"version": "5.4.1", "shapes": shapes, "imagePath": "im00.png", "imageWidth": 128}
+    (folder / "labelme.json").write_text(json.dumps(labelme))
+    runs = {"size": [128, 128], "counts": [300, 20, 108, 30, 15926]}
+    coco = {
+        "images": [{"id": 4, "file_name": "x/im00.png", "width": 128, "height": 128}],
+        "annotations": [{"id": n, "image_id": 4, "category_id": 2, "bbox": [1, 1, 9, 9],
+                         "segmentation": part} for n, part in enumerate((runs, [], [[1, 1, 9, 1, 9, 9]]))],
+        "categories": [{"id": 2, "name": "t", "supercategory": "none"}],
+    }  # fmt: skip
+    (folder / "dataset.json").write_text(json.dumps(coco))
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>40</xmax><ymax>60</ymax></bndbox>"
+    entry = f"<object><name>t</name><difficult>0</difficult>{box}</object>"
+    (folder / "voc.xml").write_text(
+        f"<annotation><filename>im00.png</filename>{entry}</annotation>"
+    )
+    roi = ImagejRoi.frompoints(points, name="t").tobytes()
+    (folder / "im00.roi").write_bytes(roi)
+    with zipfile.ZipFile(folder / "im00_RoiSet.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.roi", roi)
 
 
 _IMAGES: list[Path] = []
@@ -466,12 +499,14 @@ _IMAGES: list[Path] = []
 
 @attack(15, "damaged annotations")
 def damaged_annotations(lab: Lab) -> None:
-    """Read and convert damaged VIA, COCO and CSV files."""
+    """Read and convert damaged files of VIA and other programs."""
+    from napari_fractoseg.annotations.reading import SUFFIXES_READ
+
     _IMAGES[:] = [image_folder(lab, 3, 128)]
     good = lab.once("annotations", _annotations)
     folder = lab.fresh("annotations")
     shutil.copytree(_IMAGES[0], folder, dirs_exist_ok=True)
-    sources = sorted([*good.glob("*.json"), *good.glob("*.csv")])
+    sources = sorted(p for p in good.iterdir() if p.suffix in SUFFIXES_READ)
     paths = []
     for number in range(lab.count(1500, 30)):
         source = sources[number % len(sources)]
@@ -488,13 +523,13 @@ def damaged_annotations(lab: Lab) -> None:
 
     def read(path: Path) -> None:
         from napari_fractoseg import convert
-        from napari_fractoseg.annotations.via import flavour_of, is_damaged_via, read_via
+        from napari_fractoseg.annotations.reading import flavour_of, is_damaged, read_annotations
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             flavour_of(path)
-            is_damaged_via(path)
-            read_via(path, strict=False)
+            is_damaged(path)
+            read_annotations(path, strict=False)
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             convert(path, out, "masks", new_classes=True, skip_unclassified=True, skip_damaged=True)

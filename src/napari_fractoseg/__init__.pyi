@@ -1,5 +1,6 @@
 from .annotations.conversion.convert import convert
 from .annotations.options import AnnotationOptions
+from .annotations.reading import read_annotations
 from .annotations.via import read_via
 from .audit.plan import plan_points
 from .audit.points import PointCount
@@ -44,6 +45,7 @@ __all__ = [
     "load_model",
     "measure",
     "plan_points",
+    "read_annotations",
     "read_image",
     "read_via",
     "segment",

@@ -13,7 +13,8 @@ from napari_fractoseg.annotations import AnnotatedImage, ViaDocument, write_via
 from napari_fractoseg.annotations.formats.csv_rows import HEADER
 from napari_fractoseg.annotations.formats.masks import SCHEME_FILE, read_scheme
 from napari_fractoseg.annotations.image_lookup import ImageLookup
-from napari_fractoseg.annotations.via import flavour_of, is_damaged_via, read_via
+from napari_fractoseg.annotations.reading import flavour_of, is_damaged
+from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.datasets.sources import GROUPS_FILE, read_training_set
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError, TrainingError
 from napari_fractoseg.results.record import LabelRecord, read_record
@@ -27,7 +28,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pip
 def test_a_pipe_is_no_annotation_and_not_waited_for(tmp_path, name):
     os.mkfifo(tmp_path / name)
     assert flavour_of(tmp_path / name) is None
-    assert not is_damaged_via(tmp_path / name)
+    assert not is_damaged(tmp_path / name)
     with pytest.raises(AnnotationError, match=rf"{name} cannot be read: it is no file but"):
         read_via(tmp_path / name)
 

@@ -13,7 +13,8 @@ from napari_fractoseg.annotations import (
     write_via,
 )
 from napari_fractoseg.annotations.conversion.flavours import in_flavour
-from napari_fractoseg.annotations.via import SUFFIXES, flavour_of
+from napari_fractoseg.annotations.reading import flavour_of
+from napari_fractoseg.annotations.via import SUFFIXES
 from napari_fractoseg.errors import AnnotationError, OutputExistsError
 from via_strategies import documents
 
@@ -359,8 +360,8 @@ def test_what_cannot_be_written_says_why(tmp_path):
         write_via(ViaDocument((AnnotatedImage("a.png"),) * 2), tmp_path / "via.json")
     with pytest.raises(AnnotationError, match=r"ends in \.csv"):
         write_via(ViaDocument((), Flavour.VIA2_CSV), tmp_path / "via.json")
-    with pytest.raises(AnnotationError, match="VIA 3 project cannot be written"):
-        write_via(ViaDocument((), Flavour.VIA3), tmp_path / "via.json")
+    with pytest.raises(AnnotationError, match="LabelMe annotations cannot be written"):
+        write_via(ViaDocument((), Flavour.LABELME), tmp_path / "via.json")
 
 
 def test_broken_names_are_written_as_escapes(tmp_path):

@@ -128,7 +128,7 @@ def test_polygons_of_a_via_file(folders, tmp_path):
     rect = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 6}
     region = {"shape_attributes": rect, "region_attributes": {"mode": "t"}}
     document = {
-        key: {"filename": name, "size": 1, "regions": [region], "file_attributes": {}}
+        key: {"filename": name, "size": -1, "regions": [region], "file_attributes": {}}
         for key, name in (("1", "a.jpg"), ("2", "C:\\lab\\b.png"), ("3", "../c.png"))
     }
     path = tmp_path / "via.json"

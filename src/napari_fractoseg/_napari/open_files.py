@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_files", "open_folder", "open_paths"]
 
-_FILES = "Labels and annotations (*.tif *.tiff *.json *.csv)"
+_FILES = "Labels and annotations (*.tif *.tiff *.json *.csv *.xml *.roi *.zip)"
 
 
 def open_files() -> None:
@@ -56,7 +56,7 @@ def open_paths(viewer: napari.viewer.Viewer, paths: Iterable[Path]) -> list[Laye
     viewer : napari.viewer.Viewer
         Viewer that gets the layers.
     paths : iterable of Path
-        VIA files with any name, label images in TIFF, folders of labels in OME-Zarr.
+        Annotations with any name, label images in TIFF, folders of labels in OME-Zarr.
 
     Returns
     -------
@@ -79,7 +79,8 @@ def _opened(viewer: napari.viewer.Viewer, path: Path) -> list[Layer]:
     if read is None:
         raise AnnotationError(
             f"{path} holds neither labels nor annotations: it is no OME-Zarr with named classes, "
-            "no label image in TIFF and no file of the VGG Image Annotator. Open it by File > Open."
+            "no label image in TIFF and no file of VIA, COCO, LabelMe, Pascal VOC or ImageJ. "
+            "Open it by File > Open."
         )
     return [viewer.add_layer(Layer.create(*layer)) for layer in read(str(path))]
 

@@ -1,6 +1,7 @@
 from .document import AnnotatedImage, Flavour, Region, ViaDocument
 from .options import AnnotationOptions
 from .raster import rasterise
+from .reading import read_annotations
 from .via import read_via, write_via
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Region",
     "ViaDocument",
     "rasterise",
+    "read_annotations",
     "read_via",
     "write_via",
 ]

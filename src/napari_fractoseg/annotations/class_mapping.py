@@ -49,12 +49,15 @@ class ClassMapping:
         Whether a region whose ticked options are different classes is refused,
         or belongs to the first of them in the order of the scheme; then one
         option that is left out leaves the region out.
+    program : str
+        Program in which regions are mended, as errors say it.
     """
 
     attribute: str
     scheme: ClassScheme
     classes: Mapping[str, str | None]
     several: Literal["error", "first"] = "error"
+    program: str = "VIA"
 
     def __post_init__(self) -> None:
         if self.several not in ("error", "first"):
@@ -79,8 +82,8 @@ class ClassMapping:
         if self.several == "error":
             raise AnnotationError(
                 f"{where}: the ticked options {listed(map(repr, ticked))} of attribute "
-                f"{self.attribute!r} are several classes. Tick one of them in VIA, or have "
-                "the first of them taken.",
+                f"{self.attribute!r} are several classes. Tick one of them in {self.program}, or "
+                "have the first of them taken.",
                 options=("several=first",),
             )
         if None in found:
@@ -133,12 +136,13 @@ class ClassMapping:
         if not value.strip():
             raise AnnotationError(
                 f"{where}: attribute {self.attribute!r} has no value. Give the region one of "
-                f"{listed(self.scheme.names)} in VIA, or have regions without a class left out.",
+                f"{listed(self.scheme.names)} in {self.program}, or have regions without a class "
+                "left out.",
                 options=("skip_unclassified",),
             )
         raise AnnotationError(
             f"{where}: {value!r} (attribute {self.attribute!r}) is mapped to no class of the "
-            f"scheme: {listed(self.scheme.names)}. Rename it in VIA, or map it."
+            f"scheme: {listed(self.scheme.names)}. Rename it in {self.program}, or map it."
         )
 
 
@@ -195,8 +199,8 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     if not values:
         raise AnnotationError(
             f"no region has a value in any attribute; attributes: {listed(map(repr, counted))}. "
-            f"Add one in VIA, give each region one of {listed(scheme.names)}, and export again; or "
-            "say which class all regions are.",
+            f"Add one in {document.flavour.program}, give each region one of "
+            f"{listed(scheme.names)}, and export again; or say which class all regions are.",
             options=("all_as",),
         )
     fitting = [
@@ -215,7 +219,8 @@ def class_attribute(document: Iterable[AnnotatedImage], scheme: ClassScheme) -> 
     )
     raise AnnotationError(
         f"{problem} the class. Attributes with their values: {_listed(values)}. Name the attribute "
-        f"that holds the class, or rename its values in VIA to {listed(scheme.names)}.",
+        f"that holds the class, or rename its values in {document.flavour.program} to "
+        f"{listed(scheme.names)}.",
         options=("attribute",) if candidates else ("attribute", "all_as"),
     )
 
@@ -285,11 +290,11 @@ def map_classes(
     if unknown:
         raise AnnotationError(
             f"values of attribute {attribute!r} are not in the scheme of {listed(scheme.names)}: "
-            f"{', '.join(unknown)} (regions). Rename them in VIA, map them to classes, or have new "
-            "classes made of them.",
+            f"{', '.join(unknown)} (regions). Rename them in {document.flavour.program}, map them "
+            "to classes, or have new classes made of them.",
             options=("new_classes",),
         )
-    return ClassMapping(attribute, scheme, classes, several)
+    return ClassMapping(attribute, scheme, classes, several, document.flavour.program)
 
 
 def _with_classes(scheme: ClassScheme, names: list[str], new_classes: bool) -> ClassScheme:

@@ -1,4 +1,4 @@
-"""Contents of a VIA file: images, their regions, and what else it says."""
+"""Contents of an annotation file: images, their regions, and what else it says, as VIA has it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_number(text: str) -> bool:
 
 
 class Flavour(enum.StrEnum):
-    """Kind of file that a version of VIA writes."""
+    """Kind of annotation file: what a version of VIA writes, or another program."""
 
     VIA1 = "via1"
     VIA1_CSV = "via1-csv"
@@ -55,11 +55,30 @@ class Flavour(enum.StrEnum):
     COCO = "coco"
     VIA3 = "via3"
     VIA3_CSV = "via3-csv"
+    COCO_DATASET = "coco-dataset"
+    LABELME = "labelme"
+    PASCAL_VOC = "pascal-voc"
+    IMAGEJ_ROI = "imagej-roi"
 
     @property
     def label(self) -> str:
         """Name of the flavour in messages, such as ``VIA 2 project``."""
         return _LABELS[self]
+
+    @property
+    def program(self) -> str:
+        """Program in which regions are mended, as messages say it."""
+        return _PROGRAMS.get(self, "VIA")
+
+    @property
+    def is_via(self) -> bool:
+        """Whether it is a file of VIA, rather than of another program."""
+        return self not in _PROGRAMS
+
+    @property
+    def has_one_image(self) -> bool:
+        """Whether there is such a file for each image, rather than one for all of them."""
+        return self in (Flavour.LABELME, Flavour.PASCAL_VOC, Flavour.IMAGEJ_ROI)
 
     @property
     def is_closed(self) -> bool:
@@ -82,7 +101,19 @@ _LABELS = {
     Flavour.COCO: "VIA 2 export in COCO format",
     Flavour.VIA3: "VIA 3 project",
     Flavour.VIA3_CSV: "VIA 3 annotations (CSV)",
+    Flavour.COCO_DATASET: "COCO annotations",
+    Flavour.LABELME: "LabelMe annotations",
+    Flavour.PASCAL_VOC: "Pascal VOC annotations",
+    Flavour.IMAGEJ_ROI: "ImageJ ROIs",
 }
+_PROGRAMS = {
+    Flavour.COCO_DATASET: "the program that wrote the file",
+    Flavour.LABELME: "LabelMe",
+    Flavour.PASCAL_VOC: "the program that wrote the file",
+    Flavour.IMAGEJ_ROI: "ImageJ",
+}
+"""Flavour that is not VIA's -> program in which its regions are mended."""
+
 _WITH_DEFINITIONS = (
     Flavour.VIA2_PROJECT, Flavour.VIA2_ATTRIBUTES, Flavour.VIA3, Flavour.VIA3_CSV,
 )  # fmt: skip
@@ -201,7 +232,7 @@ TEXT = AttributeDefinition("text")
 
 @dataclass(frozen=True)
 class ViaDocument(Sequence[AnnotatedImage]):
-    """Contents of a VIA file; also the sequence of its images.
+    """Contents of an annotation file, in VIA's words; also the sequence of its images.
 
     Parameters
     ----------

@@ -18,7 +18,13 @@ from napari_fractoseg.annotations.document import AnnotatedImage
 from napari_fractoseg.files import resolved
 from napari_fractoseg.images.reading import IMAGE_SUFFIXES
 
-__all__ = ["FoundImages", "ImageLookup", "name_parts"]
+__all__ = ["EMBEDDED", "UNNAMED", "FoundImages", "ImageLookup", "name_parts"]
+
+EMBEDDED = "embedded"
+"""Extra of an annotated image that says that the annotation file holds a copy of it."""
+
+UNNAMED = "unnamed"
+"""Extra of an annotated image that its annotation file does not name; it is called after it."""
 
 MAX_DEPTH = 3
 MAX_FILES = 20_000
@@ -132,6 +138,11 @@ class ImageLookup:
                 f"{len(unknown)} of {len(images)} images not found in {self.root}: "
                 f"{_listed(unknown, most_names)}"
             )
+        if any(image.extras.get(EMBEDDED) for image, paths in candidates if not paths):
+            notes.append(
+                "Copies of images inside annotation files are not read; LabelMe's "
+                "labelme_export_json writes them as files."
+            )
         if tied:
             notes.append(
                 f"{len(tied)} images fit several files: {_listed(tied, most_names)}; name the "
@@ -147,7 +158,7 @@ class ImageLookup:
         It is the file of that name; where there are several, the one whose
         folders fit the name best, then the one that has the size that VIA
         noted, then the nearest. Failing that, it is a file of the same stem
-        with another suffix.
+        with another suffix; of an image without a name, the only file.
         """
         found = self.candidates(image)
         return found[0] if len(found) == 1 else None
@@ -160,6 +171,8 @@ class ImageLookup:
         # A name that is none of a path may look like one: 'C:1.png', or '%20' in a name.
         same = self._by_name.get(image.filename) or self._by_name.get(parts[-1])
         same = same or self._by_stem.get(Path(parts[-1]).stem, [])
+        if not same and image.extras.get(UNNAMED) and len(self.paths) == 1:
+            return self.paths
         return _best(same, parts, image.size_bytes)
 
     def with_stem(self, stem: str) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ pixel in row r and column c covers y from r to r + 1 and x from c to c + 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,7 +18,15 @@ from pydantic.dataclasses import dataclass
 from napari_fractoseg.annotations.document import Region
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["AREAS", "KINDS", "closed_ring", "open_ring", "outline_px", "problem_of"]
+__all__ = [
+    "AREAS",
+    "KINDS",
+    "closed_ring",
+    "open_ring",
+    "outline_px",
+    "problem_of",
+    "ring_area_px2",
+]
 
 Vertices: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
@@ -179,6 +187,19 @@ def open_ring(rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -
     if len(rows) > 1 and rows[0] == rows[-1] and columns[0] == columns[-1]:
         return rows[:-1], columns[:-1]
     return rows, columns
+
+
+def ring_area_px2(rows: Sequence[float], columns: Sequence[float]) -> float:
+    """Return the area inside a ring in square pixels, by the shoelace formula.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.annotations.shapes import ring_area_px2
+    >>> ring_area_px2([0, 0, 2], [0, 3, 3])
+    3.0
+    """
+    after = [*columns[1:], columns[0]], [*rows[1:], rows[0]]
+    return abs(sum(x * y1 - x1 * y for x, y, x1, y1 in zip(columns, rows, *after, strict=True))) / 2
 
 
 def closed_ring(shape: Mapping[str, Any], closed: bool) -> dict[str, Any]:

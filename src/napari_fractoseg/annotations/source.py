@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping, map_classes
-from napari_fractoseg.annotations.document import AnnotatedImage, ViaDocument
+from napari_fractoseg.annotations.document import UNKNOWN_SIZE, AnnotatedImage, ViaDocument
 from napari_fractoseg.annotations.edit import with_one_class
-from napari_fractoseg.annotations.image_lookup import FoundImages, ImageLookup
+from napari_fractoseg.annotations.image_lookup import UNNAMED, FoundImages, ImageLookup
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
+from napari_fractoseg.annotations.reading import read_annotations
 from napari_fractoseg.annotations.stacks import Assembly, assemble
-from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.jobs import Job, Progress
 
@@ -50,12 +50,12 @@ class AnnotationSource:
         *,
         follow_links: bool = False,
     ) -> Job[AnnotationSource]:
-        """Read a VIA file and look for its images.
+        """Read an annotation file and look for its images.
 
         Parameters
         ----------
         path : Path
-            VIA file to read.
+            File to read, or folder of files of one image each: see `read_annotations`.
         folder : Path
             Folder to search for the images.
         options : AnnotationOptions
@@ -79,10 +79,23 @@ class AnnotationSource:
             If the file cannot be read, or has damaged regions that `options` do not leave out.
         """
         yield Progress(0, 2, f"reading {path.name}")
-        document = read_via(path, strict=not options.skip_damaged)
+        document = read_annotations(path, strict=not options.skip_damaged)
         yield Progress(1, 2, f"looking for images in {folder}")
         source = cls(document, ImageLookup.scan(folder, follow_links=follow_links), options)
-        return source.all_as(options.all_as)
+        return source.with_names().all_as(options.all_as)
+
+    def with_names(self) -> AnnotationSource:
+        """Return the source with names of files for images that its document does not name."""
+
+        def named(image: AnnotatedImage) -> AnnotatedImage:
+            path = self.lookup.find(image) if image.extras.get(UNNAMED) else None
+            if path is None:
+                return image
+            extras = {k: v for k, v in image.extras.items() if k != UNNAMED}
+            size = path.stat().st_size if path.is_file() else UNKNOWN_SIZE
+            return replace(image, filename=path.name, size=size, extras=extras)
+
+        return replace(self, document=self.document.with_images([*map(named, self.document)]))
 
     def all_as(self, class_name: str | None) -> AnnotationSource:
         """Return the source with all its regions of one class, in an attribute that says so.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.document import AnnotatedImage
+from napari_fractoseg.annotations.fit import fit_notes
 from napari_fractoseg.annotations.image_lookup import FoundImages, name_parts
 from napari_fractoseg.annotations.raster import Overlap, rasterise
 from napari_fractoseg.errors import ImageError
@@ -65,7 +66,8 @@ class Assembly:
     missing : tuple of AnnotatedImage
         Images whose file was not found, or cannot be used.
     notes : tuple of str
-        Sentences on why images are missing.
+        Sentences on why images are missing, and on those that seem to be others than those that
+        were annotated.
     """
 
     stacks: tuple[AnnotatedStack, ...]
@@ -89,6 +91,7 @@ def assemble(images: FoundImages) -> Assembly:
     groups: dict[tuple[tuple[int, ...], np.dtype[Any]], list[tuple[AnnotatedImage, Path]]] = {}
     unusable: list[AnnotatedImage] = []
     notes: list[str] = []
+    sizes: list[tuple[AnnotatedImage, Path, tuple[int, ...]]] = []
     for image, path in images.found:
         try:
             shape, dtype = image_shape(path)
@@ -98,6 +101,7 @@ def assemble(images: FoundImages) -> Assembly:
             continue
         if len(shape) == 2 or (len(shape) == 3 and shape[-1] in (3, 4)):
             groups.setdefault((shape, dtype), []).append((image, path))
+            sizes.append((image, path, shape))
         else:
             unusable.append(image)
             notes.append(f"{path.name} has shape {shape}; only single images are opened.")
@@ -105,7 +109,8 @@ def assemble(images: FoundImages) -> Assembly:
         AnnotatedStack(tuple(i for i, _ in found), tuple(p for _, p in found), shape, dtype)
         for (shape, dtype), found in groups.items()
     )
-    return Assembly(stacks, (*unusable, *images.missing), (*notes, *images.notes))
+    notes += [*images.notes, *fit_notes(sizes)]
+    return Assembly(stacks, (*unusable, *images.missing), tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)

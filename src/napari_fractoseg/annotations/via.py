@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.formats import (
-    coco,
     coco_write,
     json_text,
-    via3,
-    via3_csv,
+    via3_write,
     via_csv,
     via_json,
 )
-from napari_fractoseg.annotations.formats.csv_rows import Tally
-from napari_fractoseg.annotations.formats.sniff import UTF16, may_be_via, names_via
-from napari_fractoseg.errors import AnnotationError, translated
-from napari_fractoseg.files import read_file, refuse_existing, write_bytes
+from napari_fractoseg.annotations.reading import read_annotations
+from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.files import refuse_existing, write_bytes
 
 __all__ = [
+    "SUFFIXES",
     "WRITABLE",
     "AnnotatedImage",
     "Region",
     "ViaDocument",
-    "flavour_of",
-    "is_damaged_via",
     "read_via",
     "write_via",
 ]
@@ -40,51 +34,16 @@ SUFFIXES = {
     Flavour.VIA2_PROJECT: ".json",
     Flavour.VIA2_ATTRIBUTES: ".json",
     Flavour.COCO: ".json",
+    Flavour.VIA3: ".json",
 }
 """Flavour that can be written -> suffix by which VIA chooses its importer."""
-
-_MOST_BYTES = 2**31
-"""Largest annotation file that is read; the JSON of a thousand images has some megabytes."""
 
 WRITABLE = tuple(SUFFIXES)
 """Flavours that can be written."""
 
 
-def flavour_of(path: Path | str) -> Flavour | None:
-    """Return which kind of VIA file a file is, by its content; None if it is none.
-
-    Examples
-    --------
-    >>> from napari_fractoseg.annotations.via import flavour_of
-    >>> flavour_of("pyproject.toml") is None
-    True
-    """
-    try:
-        if not may_be_via(Path(path)):
-            return None
-        return _recognise(_read_text(Path(path)), Path(path), Tally())[0]
-    except (AnnotationError, OSError):
-        return None
-
-
-def is_damaged_via(path: Path | str) -> bool:
-    """Tell whether a file has words that only VIA's have, but is cut off or no UTF-8.
-
-    The error of `read_via` says what is wrong with such a file.
-    """
-    try:
-        if not names_via(Path(path)):
-            return False
-        _recognise(_read_text(Path(path)), Path(path), Tally())
-    except AnnotationError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
 def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
-    """Read a VIA file.
+    """Read a VIA file; `read_annotations` reads those of other programs, too.
 
     Parameters
     ----------
@@ -115,28 +74,12 @@ def read_via(path: Path | str, *, strict: bool = True) -> ViaDocument:
     >>> [(image.filename, len(image.regions)) for image in document]  # doctest: +SKIP
     [('s17_3.jpg', 166)]
     """
-    path = Path(path)
-    tally = Tally()
-    flavour, content = _recognise(_read_text(path), path, tally)
-    if flavour is None:
+    document = read_annotations(path, strict=strict)
+    if not document.flavour.is_via:
         raise AnnotationError(
-            f"{path} is not a file of the VGG Image Annotator (VIA 1, 2 or 3). Export it from VIA "
-            "by Annotation > Export Annotations."
+            f"{path} is not a file of the VGG Image Annotator (VIA 1, 2 or 3): it has "
+            f"{document.flavour.label}. read_annotations reads it."
         )
-    with translated(AnnotationError, f"{path} cannot be read as {flavour.label}"):
-        document = _parse(content, flavour, str(path))
-    document = replace(document, notes=(*tally.notes, *document.notes))
-    damaged = document.damaged()
-    if damaged and strict:
-        more = f" ({len(damaged) - 1} more regions are damaged)" if len(damaged) > 1 else ""
-        raise AnnotationError(
-            f"{path}, {damaged[0]}{more}. Draw it again in VIA, or have damaged regions left out.",
-            options=("skip_damaged",),
-        )
-    if damaged:
-        note = f"{len(damaged)} damaged regions are left out: {'; '.join(damaged[:3])}"
-        note += "; ..." if len(damaged) > 3 else ""
-        return replace(document, notes=(*document.notes, note))
     return document
 
 
@@ -190,56 +133,21 @@ def write_via(
         refuse_existing(path)
     notes: tuple[str, ...] = ()
     try:
-        text, losses = _render(document, attribute)
+        text, losses = _render(document, path.stem, attribute)
     except (ValueError, TypeError):  # a value that JSON does not have
         document, notes = json_text.with_finite_numbers(document)
-        text, losses = _render(document, attribute)
+        text, losses = _render(document, path.stem, attribute)
     write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
     return (*notes, *losses)
 
 
-def _render(document: ViaDocument, attribute: str | None) -> tuple[str, tuple[str, ...]]:
+def _render(document: ViaDocument, name: str, attribute: str | None) -> tuple[str, tuple[str, ...]]:
     if document.flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
         return via_csv.render(document), ()
     if document.flavour is Flavour.COCO:
         data, notes = coco_write.render(document, attribute)
         return json_text.dumps(data), notes
+    if document.flavour is Flavour.VIA3:
+        data, notes = via3_write.render(document, name)
+        return json_text.dumps(data), notes
     return json_text.dumps(via_json.render(document)), ()
-
-
-def _read_text(path: Path) -> str:
-    with translated(AnnotationError, f"{path} cannot be read"):
-        data = read_file(path, _MOST_BYTES)
-    try:
-        return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8, "
-            "or export it from VIA again."
-        ) from error
-
-
-def _recognise(text: str, path: Path, tally: Tally) -> tuple[Flavour | None, Any]:
-    """Return the flavour of a text, None if it is not VIA's, and its JSON data or the text."""
-    if not text.lstrip().startswith(("{", "[")):
-        return via_csv.flavour_of_text(text), text
-    remedy = "Was it cut off, or edited by hand? Export the annotations from VIA again."
-    with translated(AnnotationError, f"{path} is not valid JSON", remedy):
-        data = json_text.loads(text, tally)
-    if via3.is_via3(data):
-        return Flavour.VIA3, data
-    if coco.is_via_coco(data):
-        return Flavour.COCO, data
-    return via_json.flavour_of_data(data), data
-
-
-def _parse(content: Any, flavour: Flavour, source: str) -> ViaDocument:
-    if flavour is Flavour.VIA3:
-        return via3.parse(content, source)
-    if flavour is Flavour.VIA3_CSV:
-        return via3_csv.parse_csv(content, source)
-    if flavour is Flavour.COCO:
-        return coco.parse(content, source)
-    if flavour in (Flavour.VIA1_CSV, Flavour.VIA2_CSV):
-        return via_csv.parse(content, source)
-    return via_json.parse(content, flavour, source)

@@ -21,14 +21,19 @@ from napari_fractoseg.cli.options import (
 __all__ = ["convert"]
 
 
-Target = Literal["via2-project", "via2", "via2-csv", "via1", "via1-csv", "coco", "masks"]
+Target = Literal["via2-project", "via2", "via2-csv", "via1", "via1-csv", "via3", "coco", "masks"]
 OverlapRule = Literal["later", "smaller", "unlabelled"]
 
 
 @command
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="VIA file of any version, or folder of masks.")
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="File of VIA, COCO, LabelMe, Pascal VOC or ImageJ; folder of masks, or of files "
+            "of the last three.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="OUT", help="File to write; folder for masks.")
@@ -54,7 +59,7 @@ def convert(
     ] = 0,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Convert annotations between the versions of VIA, COCO, and masks.
+    """Convert annotations of VIA and other programs, and masks, into one another.
 
     Polygons made of masks follow the edges of the pixels, so that masks made
     of them are the same again; --tolerance-px 1 makes them handier to edit.

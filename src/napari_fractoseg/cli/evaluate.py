@@ -36,7 +36,7 @@ __all__ = ["evaluate"]
 @command
 def evaluate(
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or VIA file.")],
+    labels: Annotated[Path, typer.Option("--labels", help="Folder of masks, or annotations.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="REPORT", help="JSON to write.")],
     annotations: Annotated[AnnotationOptions, OptionsOf(AnnotationOptions)],
     masks: Annotated[LabelOptions, OptionsOf(LabelOptions)],

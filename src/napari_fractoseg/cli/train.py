@@ -108,7 +108,8 @@ def _preset_text(name: str) -> str:
 def train(
     images: Annotated[list[Path], typer.Option("--images", help="Folder of images; repeatable.")],
     labels: Annotated[
-        list[Path], typer.Option("--labels", help="Its folder of masks, or VIA file; repeatable.")
+        list[Path],
+        typer.Option("--labels", help="Its folder of masks, or annotations; repeatable."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="MODELDIR", help="The new model.")],
     options: Annotated[TrainOptions, OptionsOf(TrainOptions, flags={"parent": ("--from",)})],

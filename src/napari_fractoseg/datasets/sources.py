@@ -1,4 +1,4 @@
-"""Reading of training data from folders of masks and from VIA files."""
+"""Reading of training data from folders of masks and from annotation files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from napari_fractoseg.annotations.fit import fit_notes
 from napari_fractoseg.annotations.formats.masks import (
     SCHEME_FILE,
     image_of_mask,
@@ -19,6 +20,7 @@ from napari_fractoseg.annotations.formats.masks import (
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.raster import rasterise
+from napari_fractoseg.annotations.reading import annotation_files
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
@@ -62,7 +64,7 @@ def read_training_set(
         Folder of images; subfolders are searched, too.
     labels : Path or str
         Folder of masks (``NAME.png`` or ``NAME_labels.tif`` for the image
-        ``NAME.*``), or a VIA file.
+        ``NAME.*``), or annotations that `read_annotations` reads.
     scheme : ClassScheme
         Classes that are known.
     mask_values : mapping of int to str, optional
@@ -100,7 +102,7 @@ def read_training_set(
     if mask_values:
         scheme = scheme.with_names(mask_values.values())
     images_of = _Images(exclude_bar)
-    if labels.is_dir():
+    if labels.is_dir() and not annotation_files(labels):
         read = _from_masks(
             (folder, images_of), labels, scheme, mask_values, unlabelled_as, predictions_as_truth
         )
@@ -256,13 +258,14 @@ def _draw_regions(
     source: AnnotationSource, images_of: _Images, scheme: ClassScheme, unlabelled_as: str | None
 ) -> _Read:
     mapping, images = source.mapping(scheme), source.images
-    labelled, n_empty = [], 0
+    labelled, sizes, n_empty = [], [], 0
     for entry, path in images.found:
         image = images_of.read(path)
         drawn = rasterise(entry, image.shape, mapping, unannotated=unlabelled_as)
         labelled.append((image, drawn.labels))
+        sizes.append((entry, path, image.shape))
         n_empty += len(drawn.empty)
-    notes = [*source.document.notes, *images.notes]
+    notes = [*source.document.notes, *images.notes, *fit_notes(sizes)]
     notes += mapping.notes(entry for entry, _ in images.found)
     if n_empty:
         notes.append(f"{n_empty} regions cover no pixel.")

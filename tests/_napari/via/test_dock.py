@@ -65,7 +65,10 @@ def run(widget, qtbot):
 
 def test_it_says_what_it_needs(widget):
     assert not widget.controls.button.isEnabled()
-    assert widget.controls.state_line.text() == "Choose a VIA file (JSON or CSV)."
+    assert (
+        widget.controls.state_line.text()
+        == "Choose an annotation file: VIA, COCO, LabelMe, Pascal VOC or ImageJ."
+    )
 
 
 def test_a_file_is_described_with_values_and_counts(widget, load):
@@ -248,3 +251,32 @@ def test_several_ticks_and_where_regions_overlap_are_said(widget, load, tmp_path
     said = widget.controls.state_line.text()
     assert "1 regions have several ticks; the first class counts." in said
     assert "a: Regions of different classes overlap (intergranular / transgranular 12 px)" in said
+
+
+def test_all_files_of_a_folder_where_each_has_one_image(widget, load, qtbot, tmp_path):
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    for name, label in (("a", "i"), ("b", "t")):
+        iio.imwrite(folder / f"{name}.png", np.full((6, 20), 99, np.uint8))
+        shape = {"label": label, "points": [[0, 0], [4, 6]], "shape_type": "rectangle"}
+        data = {"shapes": [shape], "imagePath": f"{name}.png"}
+        (folder / f"{name}.json").write_text(json.dumps(data))
+    load(folder=None, path=folder / "b.json")
+    assert widget.file_line.text().startswith("LabelMe annotations, images: 1; rect 1")
+    assert not widget.siblings.native.isHidden()
+    widget.siblings.value = True
+    qtbot.waitUntil(lambda: widget.controls.is_idle and widget.source is not None)
+    assert widget.file_line.text().startswith("LabelMe annotations, images: 2; rect 2")
+    assert widget.attribute.value == "label"
+    assert widget.preview.text() == "Regions: intergranular 1 · transgranular 1"
+    layers = run(widget, qtbot)
+    assert [layer.name for layer in layers][:2] == [
+        "labelme (2 images)",
+        "labelme (2 images) · annotation",
+    ]
+    assert layers[1].data[:, 0, :5].tolist() == [[1, 1, 1, 1, 0], [2, 2, 2, 2, 0]]
+
+
+def test_files_of_all_images_have_no_folder_to_offer(widget, load, via_file):
+    load()
+    assert widget.siblings.native.isHidden()

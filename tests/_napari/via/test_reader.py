@@ -5,6 +5,7 @@ import napari
 import numpy as np
 import pytest
 from napari.layers import Layer
+from roifile import ROI_TYPE, ImagejRoi
 
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.via import layers as via_layers
@@ -311,3 +312,28 @@ def test_the_fracture_annotations_open_by_drag_and_drop(
     assert image.data.shape == labels.data.shape == (2, 640, 640)
     assert len(shapes.data) == sum(len(entry["regions"]) for entry in kept.values())
     assert set(np.unique(labels.data)) == {0, 1, 2}
+
+
+def test_files_of_other_programs_open_too(tmp_path, warned):
+    iio.imwrite(tmp_path / "a.png", np.full((20, 30), 128, np.uint8))
+    box = "<xmin>2</xmin><ymin>3</ymin><xmax>6</xmax><ymax>8</ymax>"
+    entry = f"<object><name>i</name><bndbox>{box}</bndbox></object>"
+    (tmp_path / "voc.xml").write_text(f"<annotation><filename>a.png</filename>{entry}</annotation>")
+    coco = {
+        "images": [{"id": 5, "file_name": "images/a.png", "width": 60, "height": 40}],
+        "annotations": [{"id": 1, "image_id": 5, "category_id": 9, "bbox": [2, 3, 4, 5]}],
+        "categories": [{"id": 9, "name": "intergranular", "supercategory": "none"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    roi = ImagejRoi(roitype=ROI_TYPE.RECT, left=2, top=3, right=6, bottom=8, name="i-1")
+    (tmp_path / "a.roi").write_bytes(roi.tobytes())
+    for name in ("voc.xml", "coco.json", "a.roi"):
+        image, labels, shapes = layers(tmp_path / name)
+        assert image.data.shape == (20, 30)
+        expected = np.zeros((20, 30), np.uint8)
+        expected[3:8, 2:6] = 1
+        np.testing.assert_array_equal(labels.data, expected)
+        assert shapes.features["class"].tolist() == ["intergranular"]
+    (message,) = warned
+    assert "of which the box is taken: 1" in message
+    assert "a.png (30 x 20 px, annotated 60 x 40)" in message

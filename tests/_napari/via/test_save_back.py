@@ -78,6 +78,24 @@ def test_what_was_not_touched_is_as_it_was_read(viewer, source, saved, flavour):
     assert run.end_text() == f"9 regions of 3 images are saved in {run.result.path}."
 
 
+def test_via_3_is_saved_as_via_3_and_other_programs_as_a_project_of_via_2(
+    viewer, source, saved, tmp_path
+):
+    document = in_flavour(read_via(source, strict=False), Flavour.VIA3)
+    write_via(document, tmp_path / "three.json")
+    shape = {"label": "t", "points": [[1, 1], [9, 9]], "shape_type": "rectangle", "group_id": 4}
+    labelme = tmp_path / "labelme.json"
+    labelme.write_text(json.dumps({"shapes": [shape], "imagePath": "a.png"}))
+    open_paths(viewer, [tmp_path / "three.json"])
+    assert read_via(saved("out3.json").result.path) == read_via(tmp_path / "three.json")
+    viewer.layers.clear()
+    open_paths(viewer, [labelme])
+    viewer.layers["a · annotation"].data[12:14, 2:6] = 1
+    (image,) = read_via(saved("out2.json").result.path)
+    assert read_via(tmp_path / "out2.json").flavour is Flavour.VIA2_PROJECT
+    assert sorted(r.attributes["label"] for r in image.regions) == ["intergranular", "t"]
+
+
 @pytest.mark.parametrize("flavour", [Flavour.VIA2, Flavour.VIA1])
 def test_corrections_of_all_layers_are_saved(viewer, source, saved, flavour):
     path = source if flavour is Flavour.VIA2 else as_flavour(source, flavour)

@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from roifile import ROI_TYPE, ImagejRoi
 
 import napari_fractoseg as nf
 from napari_fractoseg.annotations import (
@@ -624,7 +625,7 @@ class TestInPython:
         nf.convert(path, folder / "two", "masks", unlabelled="background")
         assert set(np.unique(tifffile.imread(folder / "two" / "a_labels.tif"))) == {1, 3}
 
-    @pytest.mark.parametrize("to", ["via3", "mask", ""])
+    @pytest.mark.parametrize("to", ["via3-csv", "mask", ""])
     def test_other_targets_are_refused_with_those_there_are(self, folder, to):
         path = via(folder, AnnotatedImage("a.png", (rect("intergranular"),)))
         with pytest.raises(
@@ -714,3 +715,73 @@ def test_names_that_are_not_utf_8_are_converted(tmp_path, to):
     (back,) = (tmp_path / "back").glob("*.tif")
     assert back.name == os.fsdecode(b"5\xb5m_labels.tif")
     np.testing.assert_array_equal(tifffile.imread(back), labels_of(HOLED))
+
+
+def test_masks_full_of_small_regions_are_told(tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    speckled = np.zeros((40, 40), np.uint8)
+    speckled[::2, ::2] = 1
+    tifffile.imwrite(masks / "a_labels.tif", speckled)
+    tifffile.imwrite(masks / "b_labels.tif", np.ones((40, 40), np.uint8))
+    there = convert(masks, tmp_path / "all.json", Flavour.VIA2)
+    assert there.n_regions == 401
+    told = "400 regions of 1 masks (a_labels.tif) are smaller than 16 px"
+    assert any(note.startswith(told) and "(min_area_px)" in note for note in there.notes)
+    fewer = convert(masks, tmp_path / "few.json", Flavour.VIA2, min_area_px=16)
+    assert fewer.n_regions == 1
+    assert not any("smaller than" in note for note in fewer.notes)
+
+
+@pytest.fixture
+def labelme(tmp_path):
+    """Folder of an image and a LabelMe file with a polygon, a circle and a turned rectangle."""
+    folder = tmp_path / "labelme"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((40, 50), np.uint8))
+    shapes = [
+        {"label": "t", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"},
+        {"label": "i", "points": [[20, 20], [20, 25]], "shape_type": "circle", "group_id": 2},
+    ]
+    data = {"shapes": shapes, "imagePath": "a.tif", "imageWidth": 50, "imageHeight": 40}
+    (folder / "a.json").write_text(json.dumps(data))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["", "a.json"])
+def test_a_file_or_folder_of_another_program_becomes_each_kind_of_file(labelme, name):
+    source = labelme / name
+    out = labelme.parent
+    project = convert(source, out / "project.json", Flavour.VIA2_PROJECT)
+    assert (project.n_images, project.n_regions) == (1, 2)
+    document = read_via(out / "project.json")
+    assert document[0].regions[1].attributes == {"label": "i", "group_id": 2}
+    assert document[0].extras == {}
+    assert list(document.definition("label").options) == ["t", "i"]
+    coco = convert(source, out / "coco.json", Flavour.COCO)
+    assert coco.notes == ("Regions whose other attributes COCO cannot hold: 1 ('a.tif' region 1).",)
+    data = json.loads((out / "coco.json").read_text())
+    assert (data["images"][0]["width"], data["images"][0]["height"]) == (50, 40)
+    assert [category["name"] for category in data["categories"]] == ["t", "i"]
+    masks = convert(source, out / "masks")
+    assert masks.n_regions == 2
+    labels = tifffile.imread(out / "masks" / "a_labels.tif")
+    assert labels.shape == (40, 50)
+    assert labels[20, 20] == DEFAULT_SCHEME.find("i").value
+
+
+def test_rois_are_given_to_the_only_image(tmp_path):
+    tifffile.imwrite(tmp_path / "s17_3.tif", np.zeros((20, 20), np.uint8))
+    (tmp_path / "RoiSet.roi").write_bytes(
+        ImagejRoi(roitype=ROI_TYPE.RECT, left=2, top=3, right=6, bottom=5, name="t").tobytes()
+    )
+    source = tmp_path / "RoiSet.roi"
+    convert(source, tmp_path / "project.json", Flavour.VIA2_PROJECT)
+    (image,) = read_via(tmp_path / "project.json")
+    assert image.filename == "s17_3.tif"
+    assert image.size == (tmp_path / "s17_3.tif").stat().st_size
+    convert(source, tmp_path / "masks")
+    assert (tifffile.imread(tmp_path / "masks" / "s17_3_labels.tif") > 0).sum() == 8
+    tifffile.imwrite(tmp_path / "other.tif", np.zeros((20, 20), np.uint8))
+    with pytest.raises(AnnotationError, match=r"none of 1 annotated images has a file in"):
+        convert(source, tmp_path / "more")

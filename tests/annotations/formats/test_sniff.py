@@ -3,8 +3,9 @@ import json
 import pytest
 
 from napari_fractoseg.annotations.formats import sniff
-from napari_fractoseg.annotations.formats.sniff import may_be_via, names_via
-from napari_fractoseg.annotations.via import flavour_of, is_damaged_via, read_via
+from napari_fractoseg.annotations.formats.sniff import may_be_annotations, names_annotations
+from napari_fractoseg.annotations.reading import flavour_of, is_damaged
+from napari_fractoseg.annotations.via import read_via
 from napari_fractoseg.errors import AnnotationError
 
 ENTRY = {"filename": "ä.png", "size": 1, "regions": [], "file_attributes": {}}
@@ -30,26 +31,26 @@ def test_large_files_of_others_are_declined_without_parsing_them(file, monkeypat
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG", b"x,y\n1,2\n", b'{"a": 1}', b"filename,x\n"])
 def test_files_without_the_words_cannot_be_via(file, content):
-    assert not may_be_via(file(content))
+    assert not may_be_annotations(file(content))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_words_are_looked_for_in_every_encoding_that_is_read(file, encoding):
-    assert may_be_via(file(("\r\n " + VIA).encode(encoding)))
+    assert may_be_annotations(file(("\r\n " + VIA).encode(encoding)))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 7, 50])
 def test_words_may_lie_across_the_border_of_two_chunks(file, monkeypatch, chunk_bytes):
     monkeypatch.setattr(sniff, "_CHUNK_BYTES", chunk_bytes)
-    assert may_be_via(file(VIA))
-    assert not may_be_via(file(VIA.replace("filename", "file_name")))
+    assert may_be_annotations(file(VIA))
+    assert not may_be_annotations(file(VIA.replace("filename", "file_name")))
 
 
 @pytest.mark.shared_data
 def test_every_file_of_via_has_the_words(shared_data):
     for folder in ("from_via_app", "wild"):
         for path in (shared_data / "via_files" / folder).iterdir():
-            assert may_be_via(path), path.name
+            assert may_be_annotations(path), path.name
 
 
 @pytest.mark.parametrize(
@@ -64,19 +65,19 @@ def test_every_file_of_via_has_the_words(shared_data):
 def test_damaged_files_of_via_are_known_by_their_words(file, content):
     path = file(content)
     assert flavour_of(path) is None
-    assert is_damaged_via(path)
+    assert is_damaged(path)
     with pytest.raises(AnnotationError, match=r"file\.json is not (valid JSON|UTF-8 text)"):
         read_via(path)
 
 
 @pytest.mark.parametrize("content", [VIA, '{"a": ', "x,y\n1,2\n", '{"shape_attributes": 1}'])
 def test_other_files_are_no_damaged_ones_of_via(file, content):
-    assert not is_damaged_via(file(content))
+    assert not is_damaged(file(content))
 
 
 def test_files_that_are_not_there(tmp_path):
     for path in (tmp_path / "none.json", tmp_path):
         assert flavour_of(path) is None
-        assert not is_damaged_via(path)
+        assert not is_damaged(path)
         with pytest.raises(OSError, match=path.name):
-            names_via(path)
+            names_annotations(path)

@@ -66,7 +66,9 @@ class LearnFrom(QWidget):
             "Mark correct areas",
             "Paint or outline (polygon tool), on a layer of its own, where the labels are right",
         )
-        self.source_button = small_button("+ annotations …", "A folder of masks, or a VIA file")
+        self.source_button = small_button(
+            "+ annotations …", "A folder of masks, or a file of annotations"
+        )
         self.restore_button = QToolButton()
         self.restore_button.setText("Restore painted ▾")
         # Qt would draw a second arrow over the first.

@@ -1,4 +1,4 @@
-"""Widget of the dock "VIA import", for choices that the reader of VIA files cannot guess."""
+"""Widget of the dock "VIA import", for choices that the reader of annotations cannot guess."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.types import FileDialogMode
-from magicgui.widgets import ComboBox, FileEdit
+from magicgui.widgets import CheckBox, ComboBox, FileEdit
 from qtpy.QtCore import Qt, QTimer, Slot
 from qtpy.QtWidgets import QFormLayout, QPushButton
 
@@ -26,6 +26,7 @@ from napari_fractoseg.annotations.class_mapping import (
     class_attribute,
 )
 from napari_fractoseg.annotations.options import LENIENT
+from napari_fractoseg.annotations.reading import SUFFIXES_READ
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
@@ -45,7 +46,8 @@ _UNANNOTATED = (("unlabelled", None), ("background", "background"))
 _ALL = ("all regions are one class",)
 """Choice in place of an attribute, which is a text."""
 
-_CHOOSE_FIRST = "Choose a VIA file (JSON or CSV)."
+_CHOOSE_FIRST = "Choose an annotation file: VIA, COCO, LabelMe, Pascal VOC or ImageJ."
+_FILES = f"Annotations ({' '.join(f'*{suffix}' for suffix in SUFFIXES_READ)})"
 _READING = "reading …"
 _WITHOUT_CLASS = (
     "Choose in the table which class all regions are; else they are opened as shapes without a "
@@ -57,7 +59,7 @@ _TYPING_MS = 300
 
 
 class ViaImportWidget(Dock):
-    """Dock widget that opens a VIA file as layers, with every choice in the user's hand.
+    """Dock widget that opens annotations as layers, with every choice in the user's hand.
 
     Parameters
     ----------
@@ -78,12 +80,14 @@ class ViaImportWidget(Dock):
     # ---- construction -------------------------------------------------------------------
 
     def _make_controls(self) -> None:
-        self.file = FileEdit(
-            mode=FileDialogMode.EXISTING_FILE, filter="VIA (*.json *.csv)", value=""
+        self.file = FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=_FILES, value="")
+        self.siblings = CheckBox(text="All such files of its folder", name="siblings")
+        self.siblings.native.setToolTip(
+            "LabelMe, Pascal VOC and ImageJ write a file for each image: read all of them at once"
         )
         self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, value="")
         self.folder.native.setToolTip(
-            "Where the images are, with subfolders. By default the folder of the VIA file"
+            "Where the images are, with subfolders. By default the folder of the annotations"
         )
         self.attribute = ComboBox(choices=self._attributes, name="attribute", nullable=False)
         self.attribute.native.setToolTip("The region attribute that names the fracture mode")
@@ -112,7 +116,8 @@ class ViaImportWidget(Dock):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("VIA file", self.file.native)
+        form.addRow("Annotations", self.file.native)
+        form.addRow("", self.siblings.native)
         form.addRow("Images in", self.folder.native)
         form.addRow("", self.file_line)
         form.addRow("Class is in", narrow(self.attribute))
@@ -134,6 +139,7 @@ class ViaImportWidget(Dock):
 
     def _connect(self) -> None:
         self.file.changed.connect(self._on_file)
+        self.siblings.changed.connect(self._on_siblings)
         self.folder.changed.connect(self._on_folder)
         self._timer.timeout.connect(self._read)
         self.attribute.changed.connect(self._on_attribute)
@@ -145,9 +151,15 @@ class ViaImportWidget(Dock):
     # ---- reading ------------------------------------------------------------------------
 
     def _on_file(self, _value: Any = None) -> None:
+        with self.siblings.changed.blocked():
+            self.siblings.value = False
         with self.folder.changed.blocked():
             self.folder.value = Path(self.file.value).parent
         self._timer.stop()
+        self._plan_to_read()
+        self._read()
+
+    def _on_siblings(self, _value: Any = None) -> None:
         self._plan_to_read()
         self._read()
 
@@ -165,13 +177,19 @@ class ViaImportWidget(Dock):
             self.controls.run.abandon()
         self.source = None
         self._problem = ""
-        path, folder = Path(self.file.value), Path(self.folder.value)
-        is_named = folder != path.parent  # by the user: then links in it are meant
-        job = AnnotationSource.open_job(path, folder, LENIENT, follow_links=is_named)
+        folder = Path(self.folder.value)
+        is_named = folder != Path(self.file.value).parent  # by the user: links in it are meant
+        job = AnnotationSource.open_job(self.path, folder, LENIENT, follow_links=is_named)
         reading = Run(job, "reading annotations")
         reading.ended.connect(self._on_read_end)
         self.controls.say(_READING)
         self.controls.follow(reading)
+
+    @property
+    def path(self) -> Path:
+        """File that is chosen, or its folder if all files in it are to be read."""
+        file = Path(self.file.value)
+        return file.parent if self.siblings.value else file
 
     @Slot()
     def _read(self) -> None:
@@ -256,7 +274,7 @@ class ViaImportWidget(Dock):
         job = layers_job(
             source,
             mapping,
-            path=Path(self.file.value),
+            path=self.path,
             overlap=self.overlap.value,
             unannotated=self.unannotated.value,
         )
@@ -286,14 +304,24 @@ class ViaImportWidget(Dock):
             return "This is being read, imported or saved."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
+    def _may_have_siblings(self) -> bool:
+        """Whether other files of the folder are of the same set of annotations."""
+        if self.source is None:
+            return bool(self.siblings.value)
+        return self.source.document.flavour.has_one_image
+
     @Slot()
     def _show_state(self) -> None:
         """Show the lines and choices that fit what is known of the file; none during an import."""
         is_read = self.source is not None
         self.file_line.setVisible(is_read)
+        self.siblings.native.setVisible(self._may_have_siblings())
         self.preview.setVisible(is_read)
         self.save_button.setEnabled(self.controls.is_idle)
         is_importing = isinstance(self.controls.run, ViaImportRun) and not self.controls.is_idle
-        choices = (self.file, self.folder, self.attribute, self.overlap, self.unannotated)
+        choices = (
+            *(self.file, self.siblings, self.folder),
+            *(self.attribute, self.overlap, self.unannotated),
+        )
         for widget in (*(choice.native for choice in choices), self.table):
             widget.setEnabled(not is_importing)

@@ -1,4 +1,4 @@
-"""Reader for napari of VGG Image Annotator (VIA) files. Never imports PyTorch."""
+"""Reader for napari of annotation files: VIA's and those of others. Never imports PyTorch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from napari_fractoseg._napari.via.layers import VIA_IMPORT, LayerData, layers_jo
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_warning
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.options import LENIENT
+from napari_fractoseg.annotations.reading import flavour_of, is_damaged
 from napari_fractoseg.annotations.source import AnnotationSource
-from napari_fractoseg.annotations.via import flavour_of, is_damaged_via
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.jobs import drain
@@ -22,21 +22,21 @@ __all__ = ["get_reader", "read_layers"]
 def get_reader(
     path: str | list[str],
 ) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read_layers` if all files are VIA's, else None, so that others may read them.
+    """Return `read_layers` if all files hold annotations, else None: others may read them.
 
-    It is returned, too, for VIA files that were cut off or damaged since: its error says why
+    It is returned, too, for such files that were cut off or damaged since: its error says why
     they cannot be read.
     """
-    return read_layers if all(flavour_of(p) or is_damaged_via(p) for p in _paths(path)) else None
+    return read_layers if all(flavour_of(p) or is_damaged(p) for p in _paths(path)) else None
 
 
 def read_layers(path: str | list[str]) -> list[LayerData]:
-    """Read VIA files as napari layers, without asking anything.
+    """Read annotation files as napari layers, without asking anything.
 
     Parameters
     ----------
     path : str or list of str
-        VIA files of any version.
+        Files that `read_annotations` reads.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def _layers_of(file: Path) -> tuple[list[LayerData], list[str]]:
     if not source.annotated:
         raise AnnotationError(
             f"{file}: there are no regions in it ({document.flavour.label}, {len(document)} "
-            "images). Draw some in VIA and save again."
+            f"images). Draw some in {document.flavour.program} and save again."
         )
     mapping, remark = _guessed(source)
     layers, notes = drain(layers_job(source, mapping, path=file, max_sets=via_layers.MAX_SETS))

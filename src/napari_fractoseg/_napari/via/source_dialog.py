@@ -11,24 +11,25 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBox
 
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.annotations.options import AnnotationOptions
+from napari_fractoseg.annotations.reading import SUFFIXES_READ
 from napari_fractoseg.options import option_field
 
 __all__ = ["SourceDialog"]
 
 
 class SourceDialog(QDialog):
-    """Dialog for a folder of images, and the VIA file or folder of masks that belongs to it.
+    """Dialog for a folder of images, and the annotations or folder of masks that belong to it.
 
     Parameters
     ----------
     options : AnnotationOptions
-        Options for VIA files that are shown at first.
+        Options for annotations that are shown at first.
     parent : QWidget, optional
         Qt parent of the dialog.
     """
 
     chosen = Signal(object, object, object)
-    """Signal with the folder of images, VIA file or folder of masks, and `AnnotationOptions`."""
+    """Signal with the folder of images, annotations or folder of masks, and `AnnotationOptions`."""
 
     def __init__(self, options: AnnotationOptions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,7 +38,10 @@ class SourceDialog(QDialog):
         self.setWindowTitle("Learn from annotated images")
         self.images = FileEdit(mode="d", name="images", nullable=True)
         self.file = FileEdit(
-            mode="r", filter="VIA annotations (*.json *.csv)", name="file", nullable=True
+            mode="r",
+            filter=f"Annotations ({' '.join(f'*{suffix}' for suffix in SUFFIXES_READ)})",
+            name="file",
+            nullable=True,
         )
         self.masks = FileEdit(mode="d", name="masks", nullable=True)
         self.attribute = LineEdit(value=options.attribute or "", name="attribute")
@@ -62,9 +66,9 @@ class SourceDialog(QDialog):
         self.problem = plain_label()
         form = QFormLayout()
         form.addRow("Folder of images", self.images.native)
-        form.addRow("VIA file", self.file.native)
+        form.addRow("Annotations", self.file.native)
         form.addRow("or folder of masks", self.masks.native)
-        form.addRow(QLabel("All VIA files of this training:"))
+        form.addRow(QLabel("All annotations of this training:"))
         form.addRow("Class is in", self.attribute.native)
         form.addRow("All regions are", self.all_as.native)
         for box in (self.first, self.skip_unclassified, self.skip_damaged):
@@ -80,7 +84,7 @@ class SourceDialog(QDialog):
         self.resize(460, 280)
 
     def options(self) -> AnnotationOptions:
-        """Return the options for VIA files that are chosen."""
+        """Return the options for annotations that are chosen."""
         return replace(
             self._options,
             attribute=self.attribute.value.strip() or None,
@@ -96,7 +100,7 @@ class SourceDialog(QDialog):
         if self.images.value is None or not Path(self.images.value).is_dir():
             self.problem.setText("Choose the folder of the images.")
         elif len(labels) != 1 or not labels[0].exists():
-            self.problem.setText("Choose either a VIA file or a folder of masks.")
+            self.problem.setText("Choose either annotations or a folder of masks.")
         else:
             self.chosen.emit(Path(self.images.value), labels[0], self.options())
             super().accept()

@@ -19,9 +19,10 @@ from napari_fractoseg.annotations.formats.masks import parse_mask_values, read_s
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.annotations.raster import Overlap
+from napari_fractoseg.annotations.reading import annotation_files, read_annotations
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import assemble
-from napari_fractoseg.annotations.via import read_via, write_via
+from napari_fractoseg.annotations.via import write_via
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError, OutputError
 from napari_fractoseg.files import check_writable, hold, refuse_existing, sweep_drafts
@@ -32,7 +33,7 @@ __all__ = ["ConvertSettings", "Converted", "convert", "convert_job"]
 _MASKS, _IGNORE = "masks", "ignore"
 _TARGETS = (
     *(Flavour.VIA2_PROJECT, Flavour.VIA2, Flavour.VIA2_CSV),
-    *(Flavour.VIA1, Flavour.VIA1_CSV, Flavour.COCO),
+    *(Flavour.VIA1, Flavour.VIA1_CSV, Flavour.VIA3, Flavour.COCO),
 )
 
 
@@ -56,18 +57,19 @@ def convert(
     all_as: str | None = None,
     overwrite: bool = False,
 ) -> Converted:
-    """Convert annotations between the versions of VIA, COCO, and masks: ``fractoseg convert``.
+    """Convert annotations of VIA and other programs, and masks: ``fractoseg convert``.
 
     Parameters
     ----------
     source : Path or str
-        A file of the VGG Image Annotator (VIA) of any version, or a folder of masks.
+        A file of the VGG Image Annotator (VIA) of any version, of COCO, LabelMe, Pascal VOC or
+        ImageJ; a folder of the files of LabelMe, Pascal VOC or ImageJ; or a folder of masks.
     out : Path or str
         File to write; a folder for masks.
     to : str
         Layout to write: ``via2-project``, ``via2``, ``via2-csv``, ``via1``, ``via1-csv``,
-        ``coco``, or ``masks``, which are ``NAME_labels.tif`` for each image and the classes in
-        ``classes.json``.
+        ``via3``, ``coco``, or ``masks``, which are ``NAME_labels.tif`` for each image and the
+        classes in ``classes.json``.
     images : Path or str, optional
         Folder of the images, if not that of `source`.
     attribute : str, optional
@@ -156,12 +158,12 @@ def _target(to: str) -> Flavour | None:
 def convert_job(
     source: Path, out: Path, to: Flavour | None, settings: ConvertSettings | None = None
 ) -> Job[Converted]:
-    """Convert a VIA file, or a folder of masks, to a VIA file or a folder of masks.
+    """Convert annotations, or a folder of masks, to a VIA file or a folder of masks.
 
     Parameters
     ----------
     source : Path
-        A VIA file of any flavour, or a folder of masks.
+        Annotations that `read_annotations` reads, or a folder of masks.
     out : Path
         File to write; a folder for masks.
     to : Flavour or None
@@ -203,18 +205,20 @@ def _convert(
     source: Path, out: Path, to: Flavour | None, settings: ConvertSettings
 ) -> Job[Converted]:
     options = settings.annotations
-    if source.is_dir():
+    if source.is_dir() and not annotation_files(source):
         document = yield from document_of_masks(source, settings)
     else:
-        document = read_via(source, strict=not options.skip_damaged)
+        document = read_annotations(source, strict=not options.skip_damaged)
     if not document:
         raise AnnotationError(
             f"{source}: there is no image in it ({document.flavour.label}), so there is nothing to "
             "convert. Name the file that holds the annotations."
         )
     try:
-        opened = AnnotationSource(document, _images_of(source, to, settings), options)
-        opened = opened.all_as(options.all_as)
+        # Masks and COCO have to know the images, and so do files that do not name theirs.
+        are_wanted = to in (None, Flavour.COCO) or document.flavour is Flavour.IMAGEJ_ROI
+        lookup = _images_of(source, settings) if are_wanted else ImageLookup(source, ())
+        opened = AnnotationSource(document, lookup, options).with_names().all_as(options.all_as)
         if to is None:
             return (yield from write_masks(opened, out, settings))
         if options.all_as is not None and any(image.drawable for image in document):
@@ -240,9 +244,7 @@ def _to_write(source: AnnotationSource, to: Flavour) -> tuple[ViaDocument, str |
     )
 
 
-def _images_of(source: Path, to: Flavour | None, settings: ConvertSettings) -> ImageLookup:
-    if to not in (None, Flavour.COCO):  # only masks and COCO have to know the images
-        return ImageLookup(source, ())
+def _images_of(source: Path, settings: ConvertSettings) -> ImageLookup:
     if settings.images is not None:
         return ImageLookup.scan(settings.images, follow_links=True)
     return ImageLookup.scan(source if source.is_dir() else source.parent)

@@ -22,6 +22,7 @@ from napari_fractoseg.annotations.document import (
 from napari_fractoseg.annotations.formats.csv_rows import COLUMNS
 from napari_fractoseg.annotations.formats.entries import as_mapping
 from napari_fractoseg.annotations.formats.via_json import DEFAULT_NAME, default_settings
+from napari_fractoseg.annotations.image_lookup import EMBEDDED, UNNAMED
 from napari_fractoseg.annotations.shapes import closed_ring
 from napari_fractoseg.classes import ClassScheme
 
@@ -35,10 +36,17 @@ __all__ = [
 
 _CSV = (Flavour.VIA1_CSV, Flavour.VIA2_CSV)
 _VIA1 = (Flavour.VIA1, Flavour.VIA1_CSV)
+SIDES = ("width", "height")
+"""Names of extras for the size of an image in pixels, which COCO writes."""
+
 _OWN_EXTRAS = {
-    Flavour.COCO: ("id", "width", "height"),
+    Flavour.COCO: ("id", *SIDES),
     Flavour.VIA3: ("mid",),
     Flavour.VIA3_CSV: ("mid",),
+    Flavour.COCO_DATASET: SIDES,
+    Flavour.LABELME: (*SIDES, EMBEDDED),
+    Flavour.PASCAL_VOC: SIDES,
+    Flavour.IMAGEJ_ROI: ("roi", UNNAMED),
 }
 """Names of extras that mean something in one flavour only."""
 
@@ -86,6 +94,8 @@ def in_flavour(document: ViaDocument, flavour: Flavour) -> ViaDocument:
     if flavour is Flavour.VIA2_PROJECT:
         definitions = complete_definitions(document)
         return replace(converted, settings=default_settings(), definitions=definitions)
+    if flavour is Flavour.VIA3:
+        return replace(converted, definitions=complete_definitions(document))
     if flavour is Flavour.COCO:  # categories come from them
         return replace(converted, definitions=document.definitions)
     return converted
@@ -110,8 +120,9 @@ def _with_unique_keys(
         taken.add(key)
         if key != image.image_key:
             repeated.append(repr(image.filename))
-        result.append(image if key == image.image_key else replace(image, key=key))
-    if target in _CSV or not repeated:  # CSV has no keys
+        is_new = key != image.image_key and target is not Flavour.VIA3
+        result.append(replace(image, key=key) if is_new else image)
+    if target in (*_CSV, Flavour.VIA3) or not repeated:  # CSV has no keys, VIA 3 numbers
         return tuple(images), ()
     named = ", ".join(repeated[:_MOST_NAMES])
     note = f"{len(repeated)} images have the name and size of an earlier one ({named}); their keys"
@@ -133,7 +144,9 @@ def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> Annotated
         image,
         regions=tuple(region for region in regions if not (is_csv and _is_blank(region))),
         # VIA 2 up to 2.0.7 discards entries whose key is not file name and size.
-        key="" if is_csv or source in _OWN_EXTRAS else image.key,
+        key=""
+        if is_csv or Flavour.VIA3 in (source, target) or source in _OWN_EXTRAS
+        else image.key,
         size=UNKNOWN_SIZE if image.size is None and needs_size else image.size,
         extras=_extras(image.extras, source, target),
     )
@@ -148,7 +161,8 @@ def _extras(extras: Mapping[str, Any], source: Flavour, target: Flavour) -> dict
     """Return the extras of an image or a region that another flavour can hold."""
     if target in _CSV:
         return {k: v for k, v in extras.items() if source in _CSV and k in COLUMNS}
-    return {k: v for k, v in extras.items() if k not in _OWN_EXTRAS.get(source, ())}
+    lost = set(_OWN_EXTRAS.get(source, ())) - set(SIDES if target is Flavour.COCO else ())
+    return {k: v for k, v in extras.items() if k not in lost}
 
 
 def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:

@@ -11,7 +11,7 @@ import tifffile
 from napari_fractoseg.annotations.class_mapping import RESEARCH_MASK_VALUES
 from napari_fractoseg.annotations.conversion.flavours import project_of
 from napari_fractoseg.annotations.conversion.settings import Converted, ConvertSettings
-from napari_fractoseg.annotations.document import ViaDocument
+from napari_fractoseg.annotations.document import AnnotatedImage, ViaDocument
 from napari_fractoseg.annotations.edit import DEFAULT_ATTRIBUTE
 from napari_fractoseg.annotations.formats.masks import (
     LABEL_SUFFIX,
@@ -22,6 +22,7 @@ from napari_fractoseg.annotations.formats.masks import (
     read_scheme,
 )
 from napari_fractoseg.annotations.image_lookup import ImageLookup
+from napari_fractoseg.annotations.shapes import ring_area_px2
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import draw_labels_job, short_name
 from napari_fractoseg.annotations.trace import image_from_labels
@@ -30,8 +31,14 @@ from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import draft_folder, draft_of, write_bytes
 from napari_fractoseg.images import find_images
 from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.text import listed
 
 __all__ = ["document_of_masks", "write_masks"]
+
+_SMALL_PX, _MANY_SMALL = 16, 100
+"""Area of a region that is hardly more than noise, and number of them that is worth a word."""
+
+_MOST_NAMES = 3
 
 
 def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument]:
@@ -68,7 +75,7 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
     lookup = None
     if settings.images is not None:
         lookup = ImageLookup.scan(settings.images, without=masks, follow_links=True)
-    images, paths = [], find_images(masks)
+    images, paths, n_small = [], find_images(masks), {}
     for done, path in enumerate(paths, 1):
         image = image_from_labels(
             read_label_mask(path, scheme, settings.mask_values),
@@ -84,13 +91,27 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
         elif lookup is not None:
             notes.append(f"{path.name}: no image of that name in {lookup.root}.")
         images.append(image)
+        n_small[path.name] = _n_small(image)
         yield Progress(done, len(paths), f"image {done} of {len(paths)}")
     if lookup is None:
         notes.append(
             "Images are named after their masks, NAME.png; name the image folder for their own "
             "file names."
         )
+    if many := {name: n for name, n in n_small.items() if n >= _MANY_SMALL}:
+        notes.append(
+            f"{sum(many.values())} regions of {len(many)} masks ({listed([*many][:_MOST_NAMES])}) "
+            f"are smaller than {_SMALL_PX} px, which makes the file slow in VIA and napari. A "
+            f"least area of {_SMALL_PX} px (min_area_px) leaves them out."
+        )
     return replace(project_of(tuple(images), scheme, attribute), notes=tuple(notes))
+
+
+def _n_small(image: AnnotatedImage) -> int:
+    """Return the number of polygons of fewer pixels than are worth an outline."""
+    outlines = (r.shape for r in image.regions)
+    areas = (ring_area_px2(s["all_points_y"], s["all_points_x"]) for s in outlines)
+    return sum(area < _SMALL_PX for area in areas)
 
 
 def write_masks(source: AnnotationSource, out: Path, settings: ConvertSettings) -> Job[Converted]:

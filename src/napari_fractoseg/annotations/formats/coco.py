@@ -1,10 +1,10 @@
-"""Reading of the COCO files that VIA 2 exports."""
+"""Reading of the COCO files that VIA 2 exports, and of what those of others share with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Region, ViaDocument
 from napari_fractoseg.annotations.formats.csv_rows import Tally
@@ -12,7 +12,7 @@ from napari_fractoseg.annotations.formats.entries import as_mapping, make_region
 from napari_fractoseg.annotations.shapes import closed_ring, problem_of
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["is_via_coco", "known_sides", "parse"]
+__all__ = ["are_numbers", "image_of", "is_via_coco", "known_sides", "outlined", "parse"]
 
 VIA = "VGG Image Annotator"
 
@@ -66,7 +66,7 @@ def parse(data: Mapping[str, Any], source: str) -> ViaDocument:
     names: dict[str, AnnotatedImage] = {}
     for number, image in enumerate(data["images"]):
         identity = str(as_mapping(image).get("id"))
-        parsed = _image(image, f"{source}, image {number}")
+        parsed = image_of(image, f"{source}, image {number}")
         if names.setdefault(identity, parsed) is not parsed:
             # VIA 2.0.10 takes the digits that all file names begin with for the ids.
             tally["Left out images with the id of an earlier one, which gets their regions"].append(
@@ -130,7 +130,14 @@ def _categories(
     return {"region": named, "file": {}}, values
 
 
-def _image(image: object, where: str) -> AnnotatedImage:
+def image_of(image: object, where: str) -> AnnotatedImage:
+    """Return an entry of COCO's images; the errors begin with `where`.
+
+    Raises
+    ------
+    AnnotationError
+        If it has no file name.
+    """
     name = as_mapping(image).get("file_name")
     if not isinstance(name, str):
         raise AnnotationError(
@@ -162,17 +169,21 @@ def _regions(annotation: Mapping[str, Any], attributes: Mapping[str, str]) -> It
     elif not parts:
         yield Region({}, attributes, extras, f"no outline in segmentation {segmentation!r:.40}")
     for part in parts:
-        yield _outlined(part, annotation.get("bbox"), attributes, extras)
+        yield outlined(part, annotation.get("bbox"), attributes, extras)
 
 
-def _outlined(
-    part: object, bbox: object, attributes: Mapping[str, str], extras: Mapping[str, Any]
+def outlined(
+    part: object, bbox: object, attributes: Mapping[str, Any], extras: Mapping[str, Any]
 ) -> Region:
+    """Return a region of one part of COCO's segmentation: x, y, x, y, ... in pixel edges.
+
+    Four corners of an upright rectangle become one, with the numbers of the box if that fits.
+    """
     if not isinstance(part, list) or len(part) < LEAST_NUMBERS or len(part) % 2:
         problem = f"segmentation {part!r:.40} is not x, y of three points or more"
         return Region({"name": "polygon"}, attributes, extras, problem)
     shape = {"name": "polygon", "all_points_x": part[::2], "all_points_y": part[1::2]}
-    if problem_of(shape) or not _are_numbers(part):
+    if problem_of(shape) or not are_numbers(part):
         return make_region(shape, attributes, extras)
     polygon = closed_ring(shape, closed=False)
     # A flat rectangle looks like a closed triangle.
@@ -180,7 +191,8 @@ def _outlined(
     return make_region(rect or polygon, attributes, extras)
 
 
-def _are_numbers(values: object) -> bool:
+def are_numbers(values: object) -> TypeGuard[list[Any]]:
+    """Tell whether a value is a list of numbers."""
     return isinstance(values, list) and all(isinstance(value, int | float) for value in values)
 
 
@@ -195,7 +207,7 @@ def _as_rect(polygon: Mapping[str, Any], bbox: Any) -> dict[str, Any] | None:
         return None
     width, height = right - left, bottom - top
     # Differences of decimal fractions are not exact; the box has the numbers as they were drawn.
-    if _are_numbers(bbox) and bbox[:2] == [left, top] and len(bbox) == 4:
+    if are_numbers(bbox) and bbox[:2] == [left, top] and len(bbox) == 4:
         width = bbox[2] if abs(left + bbox[2] - right) < _TOLERANCE_PX else width
         height = bbox[3] if abs(top + bbox[3] - bottom) < _TOLERANCE_PX else height
     return {"name": "rect", "x": left, "y": top, "width": width, "height": height}

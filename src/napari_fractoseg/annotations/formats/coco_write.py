@@ -17,10 +17,10 @@ from napari_fractoseg.annotations.formats.coco import (
 )
 from napari_fractoseg.annotations.formats.csv_rows import Tally
 from napari_fractoseg.annotations.formats.entries import as_mapping
-from napari_fractoseg.annotations.shapes import closed_ring, ellipse_axes, problem_of
+from napari_fractoseg.annotations.shapes import closed_ring, ellipse_axes, problem_of, ring_area_px2
 from napari_fractoseg.errors import AnnotationError
 
-__all__ = ["holdable", "render"]
+__all__ = ["holdable", "outline_of", "render"]
 
 INFO = {
     "version": "1.0",
@@ -172,7 +172,7 @@ def _holdable(image: AnnotatedImage, name: str, tally: Tally) -> Iterator[tuple[
             tally["Left out damaged regions"].append(place)
         elif region.kind == "polyline":
             tally["Left out polylines, which COCO does not have"].append(place)
-        elif region.kind == "polygon" and len(_outline(region)) < LEAST_NUMBERS:
+        elif region.kind == "polygon" and len(outline_of(region)) < LEAST_NUMBERS:
             tally["Left out polygons of fewer than three points"].append(place)
         elif not region.ticked(name):
             tally[_without_value(name)].append(place)
@@ -196,7 +196,7 @@ def _writable(image: AnnotatedImage, name: str, tally: Tally) -> Iterator[tuple[
 
 
 def _geometry(region: Region) -> dict[str, Any]:
-    outline = _outline(region)
+    outline = outline_of(region)
     if region.kind == "point":
         box = {"segmentation": [[]], "area": 0, "bbox": [*outline, 0, 0], "iscrowd": 0}
         return box | {"keypoints": [*outline, 2], "num_keypoints": 1}
@@ -205,14 +205,11 @@ def _geometry(region: Region) -> dict[str, Any]:
     sides = _short(max(xs) - left), _short(max(ys) - top)
     if region.kind == "rect":
         sides = abs(_number(region.shape["width"])), abs(_number(region.shape["height"]))
-    # The shoelace formula.
-    after = [*xs[1:], xs[0]], [*ys[1:], ys[0]]
-    twice = sum(x * y1 - x1 * y for x, y, x1, y1 in zip(xs, ys, *after, strict=True))
-    box = {"area": _short(abs(twice) / 2), "bbox": [left, top, *sides], "iscrowd": 0}
+    box = {"area": _short(ring_area_px2(ys, xs)), "bbox": [left, top, *sides], "iscrowd": 0}
     return {"segmentation": [outline], **box}
 
 
-def _outline(region: Region) -> list[float]:
+def outline_of(region: Region) -> list[float]:
     """Return the vertices of a region as x, y, x, y, ... in pixel edges."""
     shape = closed_ring(region.shape, closed=False)
     if region.kind == "polygon":

@@ -1,14 +1,14 @@
-"""Parts that all flavours of VIA files share: regions, and entries that are kept as they are."""
+"""Parts that kinds of annotation files share: regions, and entries that are kept as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from napari_fractoseg.annotations.document import Region
 from napari_fractoseg.annotations.shapes import problem_of
 
-__all__ = ["as_mapping", "make_region", "no_mappings", "with_extras"]
+__all__ = ["as_mapping", "choice_among", "make_region", "no_mappings", "with_extras"]
 
 
 def make_region(
@@ -23,6 +23,15 @@ def make_region(
 def as_mapping(value: object) -> Mapping[str, Any]:
     """Return a mapping as it is, and an empty one for anything else, such as null."""
     return value if isinstance(value, Mapping) else {}
+
+
+def choice_among(attribute: str, values: Iterable[str]) -> dict[str, Any]:
+    """Return VIA 2's definitions with one region attribute, a dropdown of values; none of none."""
+    options = {value: value for value in values}
+    if not options:
+        return {"region": {}, "file": {}}
+    dropdown = {"type": "dropdown", "description": "", "options": options, "default_options": {}}
+    return {"region": {attribute: dropdown}, "file": {}}
 
 
 def no_mappings(said: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Quick test whether a file can be VIA's, without parsing it.
+"""Quick test whether a file can hold annotations, without parsing it.
 
 napari asks about every JSON and CSV file that is dropped on it, and some have
 hundreds of megabytes: looking for a few words takes a fraction of the time.
@@ -7,12 +7,13 @@ hundreds of megabytes: looking for a few words takes a fraction of the time.
 from __future__ import annotations
 
 import codecs
+import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
 from napari_fractoseg.files import would_be_waited_for
 
-__all__ = ["UTF16", "may_be_via", "names_via"]
+__all__ = ["ROI", "UTF16", "ZIP", "holds_rois", "may_be_annotations", "names_annotations"]
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """Byte order marks of UTF-16 texts, in which words cannot be looked for as bytes."""
@@ -25,22 +26,29 @@ _WORDS = (
     (b'"metadata"', b'"project"'),
     (b'"region"', b'"file"'),
     (b"CSV_HEADER",),
+    (b'"file_name"', b'"annotations"'),
+    (b'"imagePath"', b'"shapes"'),
+    (b"<annotation", b"<object"),
+    (b"<annotation", b"<filename"),
 )
-"""Groups of words: every file of VIA has all the words of one of them."""
+"""Groups of words: every file of annotations that is text has all the words of one of them."""
+
+ROI, ZIP = b"Iout", b"PK\x03\x04"
+"""First bytes of ImageJ's ROIs, alone and in a zip file."""
 
 _OWN_WORDS = (
     b'"_via_img_metadata"', b'"shape_attributes"', b"region_shape_attributes",
-    b"CSV_HEADER = metadata_id",
+    b"CSV_HEADER = metadata_id", b'"shape_type"', b"<bndbox>",
 )  # fmt: skip
-"""Words that hardly any file but VIA's has."""
+"""Words that hardly any file but one with annotations has."""
 
 _CHUNK_BYTES = 1 << 22
 _HEAD_BYTES = 1 << 16
 _LONGEST_WORD = 40
 
 
-def may_be_via(path: Path) -> bool:
-    """Tell whether a file has the words that VIA's files have.
+def may_be_annotations(path: Path) -> bool:
+    """Tell whether a file has the words that annotation files of a known kind have.
 
     Raises
     ------
@@ -52,13 +60,24 @@ def may_be_via(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         start = head.removeprefix(codecs.BOM_UTF8).lstrip()
-        if head.startswith(UTF16):
+        if head.startswith(ZIP):
+            return holds_rois(file)
+        if head.startswith((*UTF16, ROI)):
             return True
-        if not start.startswith((b"{", b"[", b"#", b'"#')):
+        if not start.startswith((b"{", b"[", b"#", b'"#', b"<")):
             # The header of a CSV file is its first line, but for comments.
             return _has_words(head, set())
         file.seek(0)
         return _has_words_somewhere(file)
+
+
+def holds_rois(file: BinaryIO) -> bool:
+    """Tell whether a zip file has files of ROIs, by its table of contents."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.lower().endswith(".roi") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 def _has_words_somewhere(file: BinaryIO) -> bool:
@@ -81,8 +100,8 @@ def _has_words(data: bytes, found: set[bytes]) -> bool:
     return any(found.issuperset(line) for line in _WORDS)
 
 
-def names_via(path: Path) -> bool:
-    """Tell whether a file that cannot be parsed was VIA's, by words that others do not have.
+def names_annotations(path: Path) -> bool:
+    """Tell whether a file that cannot be parsed held annotations, by words others do not have.
 
     Raises
     ------

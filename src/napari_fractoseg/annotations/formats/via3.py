@@ -1,4 +1,4 @@
-"""Reading of VIA 3 projects, which are never written.
+"""Reading of VIA 3 projects; `via3_write` writes them.
 
 Shapes and attributes come as VIA 2 has them. What is about a time of a video
 or sound has no place in a document of images: it is skipped, and counted in
