@@ -58,7 +58,13 @@ from napari_fractoseg.measurement.specimens import specimens_of
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.measurement.texts import labels_error, plane_title, unlike_caveats
 from napari_fractoseg.results.excluded import excluded_of, left_out_mask
-from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
+from napari_fractoseg.results.record import (
+    LabelRecord,
+    Origin,
+    origin_of,
+    read_record,
+    recorded_scheme,
+)
 from napari_fractoseg.text import listed, size_text
 
 __all__ = [
@@ -370,7 +376,7 @@ def measure_files_job(
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
     records = [read_record(path) for path in paths]
-    chosen = scheme_of(records, scheme)
+    chosen = scheme_of(paths, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     seen = None if micrographs is None else _without(micrographs, paths)
     one = _OneFile(chosen, layout, pixel_size_um, excluded, facets, seen)
@@ -644,11 +650,9 @@ def _settings(
     return settings
 
 
-def scheme_of(
-    records: Iterable[LabelRecord | None], scheme: ClassScheme | None = None
-) -> ClassScheme:
+def scheme_of(paths: Iterable[Path], scheme: ClassScheme | None = None) -> ClassScheme:
     """Return the classes of label files: those given, else those of the first that records them."""
-    recorded = (record.scheme for record in records if record)
+    recorded = (found for path in paths if (found := recorded_scheme(path)) is not None)
     return scheme or next(recorded, DEFAULT_SCHEME)
 
 
@@ -662,9 +666,10 @@ def open_labels(
     FractosegError
         If the file cannot be read, or its labels are of other classes.
     """
-    if record is not None and record.scheme.to_dict() != scheme.to_dict():
+    recorded = recorded_scheme(path)
+    if recorded is not None and recorded.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
-            f"Its classes ({record.scheme.name}: {', '.join(record.scheme.names)}) are not those "
+            f"Its classes ({recorded.name}: {', '.join(recorded.names)}) are not those "
             f"that are measured ({', '.join(scheme.names)}). Measure it apart."
         )
     if not path.is_dir() and record is None:
