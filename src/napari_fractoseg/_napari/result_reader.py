@@ -86,7 +86,7 @@ def _found(path: Path) -> NgffImage | None:
 def _layer(path: Path, image: NgffImage) -> LayerData:
     axes = image.metadata.axes
     arguments: dict[str, Any] = {
-        "name": plain_text(path.stem),
+        "name": plain_text(image.provenance.get("layer") or path.stem),
         "scale": [axis.scale for axis in axes],
         "translate": image.metadata.translation,
         "axis_labels": [axis.name for axis in axes],

@@ -250,6 +250,9 @@ def test_nothing_is_overwritten_and_a_stop_leaves_nothing(segmented, qtbot, tmp_
     dock = segmented(*SHAPE)
     first, second = saved(dock, qtbot), saved(dock, qtbot)
     assert (first.name, second.name) == ("s17_result", "s17_result-2")
+    assert dock.save_row.line.text() == f"Saved in {second}"
+    dock.result.paint((20, 20), 3)
+    assert dock.save_row.line.text() == f"Saved in {second}. The layer was changed since."
     before = sorted(tmp_path.iterdir())
     click(qtbot, dock.save_row.button)
     assert dock.save_row.button.text() == "Stop saving"

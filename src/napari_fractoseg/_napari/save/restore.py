@@ -39,7 +39,7 @@ from napari_fractoseg.results.record import (
 
 __all__ = ["facts_in_entries", "labels_data", "placement_in", "restore", "was_saved"]
 
-_PLACE = "place"
+_PLACE, _LAYER = "place", "layer"
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -58,7 +58,7 @@ def placement_in(entries: Mapping[str, Any], n_axes: int) -> dict[str, Any]:
 
 def facts_in_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts to keep with a layer, among what is stored with its labels."""
-    return {name: value for name, value in entries.items() if name not in (PARTS, _PLACE)}
+    return {name: value for name, value in entries.items() if name not in (PARTS, _PLACE, _LAYER)}
 
 
 def labels_data(path: Path) -> LayerData:
@@ -82,7 +82,7 @@ def labels_data(path: Path) -> LayerData:
     stack = read_image(path, rgb=False)
     labels = np.asarray(stack.data, np.uint8)
     arguments: dict[str, Any] = {
-        "name": plain_text(path.stem),
+        "name": plain_text(entries.get(_LAYER) or path.stem),
         "metadata": _metadata(path, entries, labels),
         "colormap": class_colormap(scheme),
         "features": class_features(scheme),

@@ -115,6 +115,8 @@ class SaveRow(QWidget):
         text = self._error
         if run is not None and not text and (is_its or self.saver.is_busy):
             text = _text(run)
+            if is_done and self.saver.is_changed:
+                text += ". The layer was changed since."
         self.button.setText(_STOP if self.saver.is_busy else _SAVE)
         self.other_button.setVisible(not self.saver.is_busy)
         self.line.setText(text)

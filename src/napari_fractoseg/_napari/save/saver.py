@@ -74,6 +74,8 @@ class Saver(QObject):
         Latest run.
     layer : Labels or None
         Layer that it saves.
+    is_changed : bool
+        Whether the labels of the layer changed since they were taken.
     """
 
     changed = Signal()
@@ -84,6 +86,7 @@ class Saver(QObject):
         self._viewer = weakref.ref(viewer)
         self.run: SaveRun | None = None
         self.layer: Labels | None = None
+        self.is_changed = False
 
     @property
     def is_busy(self) -> bool:
@@ -106,7 +109,11 @@ class Saver(QObject):
     def save(self, layer: Labels, snapshot: Snapshot, parent: Path) -> SaveRun:
         """Save what was taken of a layer into a new folder in `parent`."""
         run = self.run = SaveRun(snapshot, parent)
-        self.layer = unwrapped(layer)
+        for event in () if self.layer is None else _changes_of(self.layer):
+            event.disconnect(self._on_labels)
+        self.layer, self.is_changed = unwrapped(layer), False
+        for event in _changes_of(self.layer):
+            event.connect(self._on_labels)
         run.progressed.connect(self.changed)
         run.ended.connect(self._on_end)
         run.start()
@@ -119,9 +126,20 @@ class Saver(QObject):
         if self.run is not None:
             self.run.cancel()
 
+    def _on_labels(self, _event: Any = None) -> None:
+        if not self.is_changed:
+            self.is_changed = True
+            self.changed.emit()
+
     @Slot()
     def _on_end(self) -> None:
         self.changed.emit()
+
+
+def _changes_of(layer: Labels) -> tuple[Any, ...]:
+    """Return the events of a layer that tell of other labels, or of their classes."""
+    events = layer.events
+    return events.paint, events.data, events.labels_update, events.colormap, events.features
 
 
 _savers: list[tuple[weakref.ref[Any], Saver]] = []

@@ -160,6 +160,7 @@ def _entries(layer: Labels) -> dict[str, Any]:
     kept = {name: value for name, value in facts.items() if name not in _NOT_KEPT}
     if is_painted_by_hand(layer) or "via" in facts:
         kept["is_truth"] = True
+    kept["layer"] = str(layer.name)
     kept["place"] = {
         "scale": [float(n) for n in layer.scale],
         "translate": [float(n) for n in layer.translate],
