@@ -183,7 +183,7 @@ class TestRun:
         def broken(*_, **__):
             raise RuntimeError("disk on fire")
 
-        monkeypatch.setattr("napari_fractoseg.batch.running.class_fractions", broken)
+        monkeypatch.setattr("napari_fractoseg.batch.planes.class_fractions", broken)
         report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
         assert len(report.failed) == 2
         assert report.failed[0].error == "RuntimeError: disk on fire"

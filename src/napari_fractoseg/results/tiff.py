@@ -27,7 +27,7 @@ __all__ = ["tiff_job", "write_tiff"]
 
 _TILE_PX = 1024
 _AXES = ("YX", "ZYX", "TZYX", "TCZYX")
-"""Axes of OME-TIFF by their number, less two; results with more become a plain TIFF."""
+"""Axes of OME-TIFF by their number, less two; results with others become a plain TIFF."""
 _CM_UM = 1e4
 _CLASSIC_BYTES = 2**31
 """Largest result for which a classic TIFF is written; larger ones become a BigTIFF."""
@@ -144,16 +144,19 @@ def _options(
         resolution = {"resolution": per_cm, "resolutionunit": "CENTIMETER"}
     return {
         **resolution,
-        **_description(own, sizes, data.ndim),
+        **_description(own, sizes, tuple(data.shape)),
         "compression": "zlib",
         "photometric": "minisblack",
         "bigtiff": n_bytes > _CLASSIC_BYTES,
     }
 
 
-def _description(own: dict[str, Any], sizes: dict[str, Any], n_axes: int) -> dict[str, Any]:
+def _description(
+    own: dict[str, Any], sizes: dict[str, Any], shape: tuple[int, ...]
+) -> dict[str, Any]:
     """Return the metadata: OME-XML with a comment that holds our entries as JSON."""
-    if n_axes - 2 >= len(_AXES):
+    n_axes = len(shape)
+    if n_axes - 2 >= len(_AXES) or 1 in shape:  # OME-XML does not tell an axis of length 1
         return {"metadata": own}
     text = json.dumps(own)
     metadata = {key: value for key, value in sizes.items() if not key.endswith("From")}
