@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import tifffile
 
@@ -36,6 +37,7 @@ _STEPS = 1000
 _MOST_FACETS_PX = 2**24
 """Most pixels of which facets are measured for the report: up to 16 s."""
 _MOST_PICTURES = 24
+_BAND_PX = 1024
 _RESULT = "result"
 
 
@@ -233,11 +235,11 @@ def _result_job(
     prediction = Prediction(saved.labels, None, None, saved.scheme, left_out)
     for number, index in enumerate(indices):
         yield Progress(number, len(indices), "fractions")
-        plane = np.asarray(saved.labels[index])
-        if not plane.any():
+        if not any(band.any() for band in _bands(saved.labels, index)):
             left_out[index] = LeftOut("Nothing is labelled in this plane.", is_damaged=False)
         if before is not None:
-            n_changed += int(np.count_nonzero(plane != np.asarray(before[index])))
+            pairs = zip(_bands(saved.labels, index), _bands(before, index), strict=True)
+            n_changed += sum(int(np.count_nonzero(now != then)) for now, then in pairs)
         tables.append(fractions_of_plane(task.path.name, index, prediction, saved.excluded))
     record, size = saved.record, saved.pixel_size
     result = FileResult(
@@ -260,6 +262,12 @@ def _result_job(
     if stack is None:
         return result
     return with_overlays(result, task, stack, prediction, saved.scheme, lambda path: path)
+
+
+def _bands(array: Any, index: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the rows of a plane, some at once: planes on disk may be larger than the memory."""
+    for row in range(0, int(array.shape[-2]), _BAND_PX):
+        yield np.asarray(array[(*index, slice(row, row + _BAND_PX))])
 
 
 def _notes(saved: SavedLabels, n_changed: int, n_px: int) -> Iterator[str]:

@@ -202,7 +202,7 @@ def test_what_was_learnt_from_strokes_stays_apart_from_strokes_and_the_first_ans
 @pytest.mark.parametrize("as_zarr", [False, True])
 def test_an_area_that_was_drawn_is_left_out_again(segmented, qtbot, as_zarr, tmp_path):
     (tmp_path / "disk").mkdir()
-    dock = segmented(*SHAPE, save=tmp_path / "disk" if as_zarr else None)
+    dock = segmented(2, *SHAPE, save=tmp_path / "disk" if as_zarr else None)
     viewer, result = dock.viewer, dock.result
     (image,) = images_of(viewer, result)
     areas_of(viewer).edit(image).data[40:, :30] = 1

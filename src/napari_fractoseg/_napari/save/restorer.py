@@ -131,6 +131,8 @@ class Restorer(QObject):
                 area = excluded_of(path, labels.data.shape)
             except ImageError:
                 continue
+            if area is not None:
+                area = area.same_on_all_planes()
             areas_of(self._viewer).restore(unwrapped(image), area)
 
 
