@@ -132,7 +132,10 @@ def _with_prediction(
     record = LabelRecord.from_dict(entries)
     if record is None or entries.get("is_truth"):
         return metadata
-    if origin_of(labels, record) is Origin.PREDICTION:
+    origin = origin_of(labels, record)
+    if origin is Origin.PREDICTION:
         return {**metadata, PREDICTION_KEY: np.array(labels, np.uint8)}
+    if origin is Origin.UNKNOWN:
+        return metadata
     facts = {**metadata[METADATA_KEY], "changed_since": record.model_name}
     return {**metadata, METADATA_KEY: facts}

@@ -30,7 +30,7 @@ from napari_fractoseg.images.reading import IMAGE_SUFFIXES
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.editable_labels import PREDICTED, SavedArray
 from napari_fractoseg.results.parts import CHECKED, FIRST_ANSWER, PARTS
-from napari_fractoseg.results.record import LabelRecord
+from napari_fractoseg.results.record import LabelRecord, labels_digest
 from napari_fractoseg.results.saved import SavedLabels
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def snapshot_of(viewer: napari.viewer.Viewer, layer: Labels) -> Snapshot:
         name,
         record,
         _entries(layer),
-        _parts(viewer, layer),
+        _parts(viewer, layer, record),
         excluded,
         size,
     )
@@ -181,11 +181,13 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def _parts(viewer: napari.viewer.Viewer, layer: Labels) -> dict[str, Any]:
+def _parts(
+    viewer: napari.viewer.Viewer, layer: Labels, record: LabelRecord | None
+) -> dict[str, Any]:
     """Return copies of what a model gave, and what is checked, as far as there is something."""
     data, parts = labels_of(layer), dict[str, Any]()
     predicted = None if layer.multiscale else prediction_of(layer)
-    if predicted is not None and _differs(predicted, data):
+    if predicted is not None and not _is_told(data, predicted, record):
         parts[PREDICTED] = _copied(predicted)
     first = layer.metadata.get(FIRST_ANSWER_KEY)
     if first is not None and first.shape == data.shape:
@@ -196,10 +198,14 @@ def _parts(viewer: napari.viewer.Viewer, layer: Labels) -> dict[str, Any]:
     return parts
 
 
-def _differs(predicted: Any, data: Any) -> bool:
+def _is_told(data: Any, predicted: Any, record: LabelRecord | None) -> bool:
+    """Whether the record alone tells that labels are as a model gave them."""
+    if record is None or not record.labels_sha256:
+        return False
     if isinstance(data, SavedArray):
-        return data.is_changed
-    return not isinstance(predicted, np.ndarray) or not np.array_equal(predicted, data)
+        return not data.is_changed
+    is_same = isinstance(predicted, np.ndarray) and np.array_equal(predicted, data)
+    return is_same and labels_digest(data) == record.labels_sha256
 
 
 def _copied(array: Any) -> Any:
