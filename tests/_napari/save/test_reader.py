@@ -51,9 +51,12 @@ def test_images_labels_and_confidence_are_opened(viewer, segmented, zarr):
 def test_an_image_is_found_beside_the_folder_or_left_out(viewer, segmented, tmp_path, capsys):
     out = segmented()
     (tmp_path / "a.png").rename(out / "a.png")
-    (tmp_path / "b.png").unlink()
+    iio.imwrite(tmp_path / "b.png", np.zeros((8, 9), np.uint8))  # another one
     layers = open_paths(viewer, [out])
     assert [type(x) for x in layers] == [Image, Image, Labels, Image, Labels]
+    assert "b.png has 9 x 8 px" in capsys.readouterr().out
+    (tmp_path / "b.png").unlink()
+    open_paths(viewer, [out])
     assert "b_labels.tif: its image" in capsys.readouterr().out
 
 

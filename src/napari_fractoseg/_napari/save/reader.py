@@ -18,11 +18,13 @@ from napari_fractoseg._napari.result_reader import read_results
 from napari_fractoseg._napari.save.restore import labels_data, placement_in
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, plain_text, show_warning
-from napari_fractoseg.errors import AnnotationError, FractosegError
+from napari_fractoseg.errors import AnnotationError, FractosegError, ImageError
 from napari_fractoseg.files import read_json_object
 from napari_fractoseg.images import MicrographStack, find_images, read_image, read_stack
+from napari_fractoseg.images.reading import IMAGE_SUFFIXES
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.results.record import read_entries
+from napari_fractoseg.text import size_text
 
 __all__ = ["get_run_reader", "read_runs"]
 
@@ -75,17 +77,10 @@ def read_runs(path: str | list[str]) -> list[LayerData]:
                     "others by File > IO Utilities > Open labels or annotations."
                 )
         if not layers:
-            raise AnnotationError(
-                f"{listed(path)}: the labels of this run are not in its folder any more."
-            )
+            raise AnnotationError(f"{path}: the labels of this run are not in its folder any more.")
     if notes:
         show_warning("\n".join(notes))
     return layers
-
-
-def listed(path: str | list[str]) -> str:
-    """Return paths as words of a message."""
-    return path if isinstance(path, str) else ", ".join(path)
 
 
 def _paths(path: str | list[str]) -> list[Path]:
@@ -124,42 +119,61 @@ def _labels_of(report: Path, entry: Any) -> Path | None:
 def _layers(
     folder: Path, entry: Mapping[str, Any], labels: Path, notes: list[str]
 ) -> Iterator[LayerData]:
-    entries = read_entries(labels)
+    entries, layer = read_entries(labels), _labels_layer(labels)
     image = _image_file(folder, entry)
     if image is not None:
         try:
-            yield _image_layer(image, entries)
+            yield _image_layer(image, entries, tuple(_finest(layer).shape))
         except FractosegError as error:
             notes.append(str(error))
     elif entry.get("path"):
-        notes.append(f"{labels.name}: its image ({entry['path']}) is not there any more.")
+        notes.append(
+            f"{labels.name}: its image ({entry['path']}) is not there any more. Put it beside the "
+            "folder of the results."
+        )
     for kind in (CONFIDENCE, MARGIN):
         path = labels.with_name(f"{labels.stem.removesuffix('_labels')}_{kind}{labels.suffix}")
         if path.exists():
             yield _uncertainty(path, kind, entries)
-    if labels.is_dir():
-        ((data, arguments, layer_type),) = read_results(str(labels))
-        arguments["metadata"][FILE_KEY] = str(labels)
-        yield data, arguments, layer_type
-    else:
-        yield labels_data(labels)
+    yield layer
+
+
+def _labels_layer(path: Path) -> LayerData:
+    if not path.is_dir():
+        return labels_data(path)
+    (layer,) = read_results(str(path))
+    layer[1]["metadata"][FILE_KEY] = str(path)
+    return layer
+
+
+def _finest(layer: LayerData) -> Any:
+    return layer[0][0] if isinstance(layer[0], list) else layer[0]
 
 
 def _image_file(folder: Path, entry: Mapping[str, Any]) -> Path | None:
-    """Return the image where it was, or beside the report or its folder."""
+    """Return the image beside the folder of the results, in it, or where it was.
+
+    The report may be somebody else's: a path on another computer is not followed, for systems
+    tell that computer who asks.
+    """
     path = Path(str(entry.get("path") or "?"))
-    for place in (path, folder / path.name, folder.parent / path.name):
-        if place.exists():
+    is_local = path.is_absolute() and not str(path).startswith(("\\\\", "//"))
+    places = [folder.parent / path.name, folder / path.name, *([path] if is_local else [])]
+    for place in places:
+        if place.is_dir() or (place.is_file() and place.suffix.lower() in IMAGE_SUFFIXES):
             return place
     return None
 
 
-def _image_layer(path: Path, entries: Mapping[str, Any]) -> LayerData:
+def _image_layer(path: Path, entries: Mapping[str, Any], shape: tuple[int, ...]) -> LayerData:
     is_stack = path.is_dir() and path.suffix.lower() != ".zarr" and bool(find_images(path))
     stack: MicrographStack = read_stack(path) if is_stack else read_image(path)
+    if stack.shape != shape:
+        raise ImageError(
+            f"{path} has {size_text(stack.shape)}, its labels {size_text(shape)}: it is not opened."
+        )
     size = stack.pixel_size
-    n_axes = len(stack.shape)
-    place = placement_in(entries, n_axes) or place_of(size, n_axes)
+    place = placement_in(entries, len(shape)) or place_of(size, len(shape))
     metadata: dict[str, Any] = {FILE_KEY: str(path)}
     if size.x_um is not None:
         metadata[PIXEL_SIZE_KEY] = size.to_dict()
