@@ -27,7 +27,10 @@ from napari_fractoseg._napari.origin import count_taught, is_foreign, recognise
 from napari_fractoseg._napari.save.restorer import restorer_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.cli.app import app
+from napari_fractoseg.images import ExcludedArea
+from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import LabelRecord
+from napari_fractoseg.results.saved import SavedLabels, write_labels_job
 
 pytestmark = pytest.mark.usefixtures("no_job_left")
 
@@ -218,6 +221,21 @@ def test_an_area_that_was_drawn_is_left_out_again(segmented, qtbot, as_zarr, tmp
     viewer.layers.remove(images_of(viewer, layer)[0])
     now = area_of_labels(viewer, labels_only)
     np.testing.assert_array_equal(now.of_plane()[...], before.of_plane()[...])
+
+
+def test_an_area_is_restored_once_the_bar_of_a_large_image_was_looked_for(viewer, qtbot, tmp_path):
+    shape = (2100, 2100)
+    path = tmp_path / "big_labels.tif"
+    area = ExcludedArea(shape, bands=((2000, 2100),), source="drawn")
+    saved_then = SavedLabels(np.ones(shape, np.uint8), DEFAULT_SCHEME, "big", excluded=area)
+    drain(write_labels_job(path, saved_then, tmp_path / "big.tif"))
+    restorer_of(viewer)
+    viewer.add_image(np.zeros(shape, np.uint8), name="big")
+    (labels,) = open_paths(viewer, [path])
+    qtbot.waitUntil(
+        lambda: (found := area_of_labels(viewer, labels)) is not None and found.key == area.key,
+        timeout=LONG,
+    )
 
 
 def test_the_command_line_measures_the_same(segmented, qtbot, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -47,6 +48,7 @@ class Restorer(QObject):
         self._reference = weakref.ref(viewer)
         self._done: WeakSet[Layer] = WeakSet()
         self._excluded_of: WeakSet[Layer] = WeakSet()
+        self._waits_for_bars = False
         # Layers are not exchanged while napari tells of them.
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self.look)
@@ -60,6 +62,10 @@ class Restorer(QObject):
         return viewer
 
     def _on_inserted(self, _event: Any = None) -> None:
+        self._soon.start()
+
+    @Slot()
+    def _on_areas(self) -> None:
         self._soon.start()
 
     @Slot()
@@ -119,21 +125,35 @@ class Restorer(QObject):
     def _restore_areas(self) -> None:
         """Leave out of images what was left out of them when their labels were saved."""
         for labels in [unwrapped(x) for x in self._viewer.layers]:
-            path = file_of(labels) if is_teachable(labels) else None
-            if path is None or labels in self._excluded_of or labels.multiscale:
+            if labels in self._excluded_of or not is_teachable(labels) or labels.multiscale:
                 continue
-            name = facts_of(labels).get("image")
-            image = next((x for x in images_of(self._viewer, labels) if x.name == name), None)
-            if image is None or not was_saved(read_entries(path)):
-                continue
-            self._excluded_of.add(labels)
-            try:
-                area = excluded_of(path, labels.data.shape)
-            except ImageError:
-                continue
-            if area is not None:
-                area = area.same_on_all_planes()
-            areas_of(self._viewer).restore(unwrapped(image), area)
+            path = file_of(labels)
+            if (
+                path is None
+                or not was_saved(read_entries(path))
+                or self._restore_area(path, labels)
+            ):
+                self._excluded_of.add(labels)
+
+    def _restore_area(self, path: Path, labels: Labels) -> bool:
+        """Leave out what was left out; return False while the image or its info bar is missing."""
+        name = facts_of(labels).get("image")
+        image = next((x for x in images_of(self._viewer, labels) if x.name == name), None)
+        if image is None:
+            return False
+        try:
+            area = excluded_of(path, labels.data.shape)
+        except ImageError:
+            return True
+        if area is not None:
+            area = area.same_on_all_planes()
+        areas = areas_of(self._viewer)
+        if areas.restore(unwrapped(image), area):
+            return True
+        if not self._waits_for_bars:
+            self._waits_for_bars = True
+            areas.changed.connect(self._on_areas)
+        return False
 
 
 _restorers: list[tuple[weakref.ref[Any], Restorer]] = []
