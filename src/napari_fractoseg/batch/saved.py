@@ -21,7 +21,7 @@ from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.batch.tasks import SegmentTask
 from napari_fractoseg.errors import ImageError, ModelError
 from napari_fractoseg.files import check_writable, draft_folder, file_sha256
-from napari_fractoseg.images import MicrographStack
+from napari_fractoseg.images import LOADED_VALUES, MicrographStack
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, Prediction
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.measurement.facet_tables import FacetSettings
@@ -52,7 +52,7 @@ class SavedImage:
     name : str
         Name of the files of the result, without endings.
     file : Path or None
-        File of the image; without one it is written beside the labels, if it is in memory.
+        File of the image; without one it is written beside the labels, unless it is lazy and large.
     uncertainties : mapping of str to array
         Kind of uncertainty (`CONFIDENCE`, `MARGIN`) -> values, 0-1, shape of the labels.
     """
@@ -135,7 +135,7 @@ def save_job(
     with draft_folder(folder) as draft:
         path = image.file or folder / f"{image.name}.tif"
         task = SegmentTask(path, draft, settings)
-        if image.file is None and _is_in_memory(image.stack):
+        if image.file is None and image.stack is not None and _is_small(image.stack):
             _write_image(draft / path.name, image.stack)
         total = 3 * _STEPS
         writing = _arrays_job(task, saved, image)
@@ -180,17 +180,16 @@ def _model(saved: SavedLabels) -> Mapping[str, Any]:
     return {"name": record.model_name, "sha256": record.model_digest}
 
 
-def _is_in_memory(stack: MicrographStack | None) -> bool:
-    return stack is not None and isinstance(stack.data, np.ndarray)
+def _is_small(stack: MicrographStack) -> bool:
+    return isinstance(stack.data, np.ndarray) or math.prod(stack.data.shape) <= LOADED_VALUES
 
 
-def _write_image(path: Path, stack: MicrographStack | None) -> None:
-    if stack is None:
-        return
+def _write_image(path: Path, stack: MicrographStack) -> None:
+    data = np.asarray(stack.data)
     if stack.rgb:
-        tifffile.imwrite(path, stack.data, photometric="rgb", compression="zlib")
+        tifffile.imwrite(path, data, photometric="rgb", compression="zlib")
     else:
-        write_tiff(path, np.asarray(stack.data), pixel_size=stack.pixel_size)
+        write_tiff(path, data, pixel_size=stack.pixel_size)
 
 
 def _arrays_job(task: SegmentTask, saved: SavedLabels, image: SavedImage) -> Job[tuple[str, ...]]:

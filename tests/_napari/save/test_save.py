@@ -1,5 +1,6 @@
 """A result that is saved in one click is the same when it is opened again."""
 
+import dask.array
 import npe2
 import numpy as np
 import pytest
@@ -21,10 +22,11 @@ from napari_fractoseg._napari.corrections import (
 )
 from napari_fractoseg._napari.excluded import area_of_labels, areas_of
 from napari_fractoseg._napari.layer_metadata import add_facts, facts_of
-from napari_fractoseg._napari.layers import apply_scheme, images_of, scheme_of
+from napari_fractoseg._napari.layers import apply_scheme, images_of, labels_layer, scheme_of
 from napari_fractoseg._napari.open_files import open_paths
 from napari_fractoseg._napari.origin import count_taught, is_foreign, recognise
 from napari_fractoseg._napari.save.restorer import restorer_of
+from napari_fractoseg._napari.save.saver import saver_of
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.cli.app import app
 from napari_fractoseg.images import ExcludedArea
@@ -301,9 +303,25 @@ def test_labels_painted_by_hand_are_saved_with_their_classes(
     viewer.layers.clear()
     image, again = viewer.open(str(folder / "run.json"), plugin=None)
     assert (image.name, scheme_of(again)) == ("mine", own)
+    assert again.name == "by hand"
     np.testing.assert_array_equal(again.data, data)
     found = CliRunner().invoke(app, ["measure", str(folder), "-o", str(tmp_path / "out")])
     assert "dimples" in found.output
+
+
+def test_a_stack_of_files_is_saved_with_its_labels(viewer, qtbot, noise, tmp_path):
+    """napari reads such stacks plane by plane, and keeps no name of a file."""
+    data = noise(2, *SHAPE)
+    image = viewer.add_image(dask.array.from_array(data, chunks=(1, -1, -1)), name="series")
+    labels = labels_layer(
+        np.ones((2, *SHAPE), np.uint8), DEFAULT_SCHEME, name="mine", metadata={"image": "series"}
+    )
+    viewer.add_layer(labels)
+    saver = saver_of(viewer)
+    run = saver.save(labels, saver.snapshot(labels), tmp_path)
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=LONG)
+    image, _ = viewer.open(str(run.result.folder / "run.json"), plugin=None)
+    np.testing.assert_array_equal(image.data, data)
 
 
 def test_labels_without_classes_are_refused_in_words(segment_dock, noise):
