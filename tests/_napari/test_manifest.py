@@ -57,6 +57,7 @@ def test_docks_are_in_the_menus_where_napari_has_such_tools(manifest):
             "open_files",
             "open_folder",
             "import_via",
+            "save_result",
             "save_back",
         ],
     }
@@ -92,6 +93,15 @@ def test_napari_asks_us_about_few_files_and_no_folders(
     assert found == ([] if command is None else [f"napari-fractoseg.{command}"])
 
 
+def test_the_report_of_a_run_is_ours_by_its_name(manifest, tmp_path):
+    plugins = npe2.PluginManager()
+    plugins.register(manifest)
+    for name in ("run.json", "s17_run.json"):
+        (tmp_path / name).touch()
+        found = {r.command for r in plugins.iter_compatible_readers([str(tmp_path / name)])}
+        assert found == {"napari-fractoseg.read_via", "napari-fractoseg.read_run"}
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -101,6 +111,8 @@ def test_napari_asks_us_about_few_files_and_no_folders(
         "from napari_fractoseg._napari.result_reader import get_labels_reader as g; g('no.zarr')",
         "import napari_fractoseg._napari.open_files",
         "import napari_fractoseg._napari.via.save_back",
+        "import napari_fractoseg._napari.save.command",
+        "from napari_fractoseg._napari.save.reader import get_run_reader as g; g('run.json')",
         "import napari_fractoseg._napari.segment.dock",
         "import napari_fractoseg._napari.train.dock",
         "import napari_fractoseg._napari.measure.dock",

@@ -191,10 +191,9 @@ class TestUnlisted:
         segment(images, out, settings)
         (out / "run.json").unlink()
         with tifffile.TiffFile(out / "a_labels.tif") as tif:
-            labels, description = tif.asarray(), tif.shaped_metadata[0]
-        description.pop("shape")
+            labels, description = tif.asarray(), tif.pages.first.description.encode()
         labels[3, 4] = 1 + labels[3, 4] % 3
-        tifffile.imwrite(out / "a_labels.tif", labels, metadata=description)
+        tifffile.imwrite(out / "a_labels.tif", labels, description=description, metadata=None)
         with pytest.raises(OutputExistsError, match=r"already: a_labels\.tif, a_overlay\.png\. "):
             batch.plan([images], out, settings, resume=True)
 

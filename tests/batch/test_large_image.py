@@ -25,7 +25,8 @@ import napari_fractoseg as nf
 from napari_fractoseg import batch
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import OutputExistsError
-from napari_fractoseg.images import read_image
+from napari_fractoseg.images import read_image, tiff_description
+from napari_fractoseg.images.calibration.written import own_entries
 from napari_fractoseg.inference.predictor import Predictor
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.models.card import Inference
@@ -226,8 +227,8 @@ class TestOtherImagesThatAreStreamed:
         labels = tifffile.imread(tmp_path / "out" / "series_labels.tif")
         expected = nf.segment(data, nf.load_model(settings.model), device="cpu", rgb=False)
         np.testing.assert_array_equal(labels, expected)
-        with tifffile.TiffFile(task.labels_path) as tif:
-            assert tif.shaped_metadata[0]["classes"]["2"] == "transgranular"
+        classes = own_entries(tiff_description(task.labels_path))["classes"]
+        assert classes["2"] == "transgranular"
         assert read_record(task.labels_path).labels_sha256 == labels_digest(expected)
         assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
             "fractions.csv", "run.json", "series_labels.tif",
@@ -304,7 +305,9 @@ def test_a_tiff_is_written_tile_by_tile(tmp_path):
     drain(tiff_job(tmp_path / "labels.tif", Rows(data), DEFAULT_SCHEME))
     with tifffile.TiffFile(tmp_path / "labels.tif") as tif:
         np.testing.assert_array_equal(tif.asarray(), data)
-        assert tif.shaped_metadata[0]["classes"]["1"] == "intergranular"
+        assert (tif.is_ome, tif.series[0].axes) == (True, "ZYX")
+        classes = own_entries(tif.pages.first.description)["classes"]
+        assert classes["1"] == "intergranular"
         assert tif.pages[0].tile == (1024, 1024)
 
 

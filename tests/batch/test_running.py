@@ -18,6 +18,8 @@ import zarr
 import napari_fractoseg as nf
 from napari_fractoseg import batch
 from napari_fractoseg.errors import ImageError, ModelError, OptionError, OutputExistsError
+from napari_fractoseg.images import tiff_description
+from napari_fractoseg.images.calibration.written import own_entries
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.measurement import overlay
 from napari_fractoseg.results.record import labels_digest, read_record
@@ -181,7 +183,7 @@ class TestRun:
         def broken(*_, **__):
             raise RuntimeError("disk on fire")
 
-        monkeypatch.setattr("napari_fractoseg.batch.running.class_fractions", broken)
+        monkeypatch.setattr("napari_fractoseg.batch.planes.class_fractions", broken)
         report = drain(batch.run(batch.plan([folder], tmp_path / "out", settings)))
         assert len(report.failed) == 2
         assert report.failed[0].error == "RuntimeError: disk on fire"
@@ -226,8 +228,7 @@ class TestRun:
 
     def test_the_labels_file_names_its_classes(self, folder, settings, tmp_path):
         drain(batch.run(batch.plan([folder / "a.png"], tmp_path / "out", settings)))
-        with tifffile.TiffFile(tmp_path / "out" / "a_labels.tif") as tif:
-            classes = tif.shaped_metadata[0]["classes"]
+        classes = own_entries(tiff_description(tmp_path / "out" / "a_labels.tif"))["classes"]
         assert classes == {"1": "intergranular", "2": "transgranular", "3": "background"}
 
     def test_the_labels_file_says_where_it_comes_from(self, folder, model, tmp_path):

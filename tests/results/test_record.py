@@ -8,6 +8,7 @@ import tifffile
 import zarr
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
+from napari_fractoseg.images.calibration.written import own_entries
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.label_writer import ZarrLabels
 from napari_fractoseg.results.record import (
@@ -78,7 +79,8 @@ class TestFiles:
         write_tiff(tmp_path / "any name.tif", LABELS, DEFAULT_SCHEME, record)
         assert read_record(tmp_path / "any name.tif") == record
         with tifffile.TiffFile(tmp_path / "any name.tif") as tif:
-            said = json.loads(tif.pages.first.description)
+            assert tif.is_ome
+            said = own_entries(tif.pages.first.description)
         assert said["classes"]["2"] == "transgranular"
         assert said["fractoseg"]["model_name"] == "fracture modes"
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "any name.tif"), LABELS)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 __all__ = [
+    "FILE_KEY",
     "FIRST_ANSWER_KEY",
     "METADATA_KEY",
     "PIXEL_SIZE_KEY",
@@ -40,6 +41,9 @@ an image: the entry ``pixel_size`` of `LayerFacts`."""
 
 FIRST_ANSWER_KEY = "fractoseg_first_answer"
 """Key in ``layer.metadata`` of the labels as they were before *Live* learnt from strokes."""
+
+FILE_KEY = "fractoseg_file"
+"""Key in ``layer.metadata`` of the file of a layer that was opened through another one."""
 
 _GROUP_FILES = ("zarr.json", ".zattrs", ".zgroup")
 
@@ -158,8 +162,10 @@ def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
 
 def file_of(layer: Layer | None) -> Path | None:
     """Return the file or OME-Zarr folder that a layer was opened from, None if it has none."""
-    path = None if layer is None else layer.source.path
-    return opened_path(Path(path)) if path else None
+    if layer is None:
+        return None
+    path = layer.metadata.get(FILE_KEY) or layer.source.path
+    return opened_path(Path(str(path))) if path else None
 
 
 def opened_path(path: Path) -> Path:

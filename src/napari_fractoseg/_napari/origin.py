@@ -24,12 +24,19 @@ from napari_fractoseg._napari.corrections import (
 )
 from napari_fractoseg._napari.layer_metadata import add_facts, facts_of, file_of
 from napari_fractoseg._napari.layers import apply_scheme, unwrapped
+from napari_fractoseg._napari.save.restore import restore, was_saved
 from napari_fractoseg.datasets.supervision import TaughtPixels
 from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images import TIFF_SUFFIXES
 from napari_fractoseg.inference.known_results import is_shape_known, known_result
 from napari_fractoseg.results.editable_labels import SavedArray
-from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
+from napari_fractoseg.results.record import (
+    LabelRecord,
+    Origin,
+    origin_of,
+    read_entries,
+    read_record,
+)
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -40,6 +47,7 @@ __all__ = [
     "count_taught",
     "is_foreign",
     "is_in_doubt",
+    "is_painted_by_hand",
     "may_teach_unasked",
     "note_new_labels",
     "note_stroke",
@@ -78,6 +86,9 @@ def recognise(layer: Labels) -> None:
         return
     _recognised.add(layer)
     file = file_of(layer)
+    if file is not None and file.suffix.lower() in TIFF_SUFFIXES and was_saved(read_entries(file)):
+        restore(layer, file)
+        return
     recorded = None if file is None else read_record(file)
     if recorded is None and not is_shape_known(layer.data.shape):
         return
@@ -155,6 +166,11 @@ def note_stroke(layer: Labels) -> None:
     """Take note that the user painted on a layer; if it was empty before, all of it is painted."""
     if unwrapped(layer) not in _foreign:
         _painted_here.add(unwrapped(layer))
+
+
+def is_painted_by_hand(layer: Labels) -> bool:
+    """Tell whether a layer was empty when it was first seen, and was painted by hand since."""
+    return unwrapped(layer) in _painted_here
 
 
 def note_new_labels(layer: Labels) -> None:

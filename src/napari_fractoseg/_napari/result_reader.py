@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pint
 
-from napari_fractoseg._napari.layer_metadata import METADATA_KEY, PREDICTION_KEY, opened_path
+from napari_fractoseg._napari.layer_metadata import (
+    FIRST_ANSWER_KEY,
+    METADATA_KEY,
+    PREDICTION_KEY,
+    opened_path,
+)
 from napari_fractoseg._napari.layers import (
     LABELS_OPACITY,
     class_colormap,
     class_features,
 )
+from napari_fractoseg._napari.save.restore import facts_in_entries, placement_in
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, plain_text, show_info
 from napari_fractoseg.images.axes import Axis
 from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.results.editable_labels import SavedArray
+from napari_fractoseg.results.editable_labels import PREDICTED, SavedArray
 from napari_fractoseg.results.label_images import NgffImage, read_ngff
+from napari_fractoseg.results.parts import FIRST_ANSWER, part_of
 from napari_fractoseg.results.record import LabelRecord
 
 __all__ = ["get_labels_reader", "read_results"]
@@ -78,12 +86,13 @@ def _found(path: Path) -> NgffImage | None:
 def _layer(path: Path, image: NgffImage) -> LayerData:
     axes = image.metadata.axes
     arguments: dict[str, Any] = {
-        "name": plain_text(path.stem),
+        "name": plain_text(image.provenance.get("layer") or path.stem),
         "scale": [axis.scale for axis in axes],
         "translate": image.metadata.translation,
         "axis_labels": [axis.name for axis in axes],
         "units": [_unit(axis) for axis in axes],
-        "metadata": {METADATA_KEY: dict(image.provenance)},
+        "metadata": {METADATA_KEY: facts_in_entries(image.provenance)},
+        **placement_in(image.provenance, len(axes)),
     }
     if path.name.endswith(_UNCERTAINTIES):
         shown = {"colormap": "viridis", "contrast_limits": (0, 1), "visible": False}
@@ -94,13 +103,22 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
         arguments["colormap"] = class_colormap(scheme)
         arguments["features"] = class_features(scheme)
     arguments["opacity"] = LABELS_OPACITY
-    is_prediction = LabelRecord.from_dict(image.provenance) is not None
+    is_prediction = _began_as_prediction(path, image.provenance)
     data = _data(path, image, is_prediction=is_prediction)
+    first = part_of(path, FIRST_ANSWER)
+    if first is not None:
+        arguments["metadata"][FIRST_ANSWER_KEY] = np.asarray(first[...])
     if not isinstance(data, SavedArray) and is_prediction:  # nobody can paint on it
         arguments["metadata"][PREDICTION_KEY] = data[0]
     if isinstance(data, SavedArray):
         show_info(f"Brush strokes on {path.stem} are saved in {path.name} at once.")
     return data, arguments, "labels"
+
+
+def _began_as_prediction(path: Path, entries: Mapping[str, Any]) -> bool:
+    """Whether a model gave labels, and nobody said that all of them are right."""
+    is_recorded = LabelRecord.from_dict(entries) is not None
+    return (is_recorded or (path / PREDICTED).is_dir()) and not entries.get("is_truth")
 
 
 def _unit(axis: Axis) -> str:

@@ -169,8 +169,7 @@ def plan_files_job(
     FractosegError
         If a file cannot be read, or the points do not fit.
     """
-    records = [read_record(path) for path in paths]
-    chosen = scheme_of(records, scheme)
+    chosen = scheme_of(paths, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     labels: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
@@ -229,7 +228,7 @@ def audit_files_job(
         If labels of an image are missing or of other classes, or no point has an answer.
     """
     by_name = check_audit(count, paths, operator)
-    chosen = scheme_of((read_record(by_name[name]) for name in count.images), scheme)
+    chosen = scheme_of((by_name[name] for name in count.images), scheme)
     _check_classes(count.scheme, chosen)
     opened = _opener(chosen)
     parts = []

@@ -26,6 +26,7 @@ __all__ = [
     "BatchReport",
     "FileResult",
     "complete_report",
+    "model_entry",
 ]
 
 
@@ -127,6 +128,8 @@ class BatchReport:
         Time at which the run began, with time zone.
     seconds : float
         Time that the run took, in seconds.
+    model : mapping, optional
+        Entry on the model in ``run.json``; by default on that of the settings, which must be here.
     """
 
     results: tuple[FileResult, ...]
@@ -134,6 +137,7 @@ class BatchReport:
     settings: SegmentSettings
     started: datetime.datetime
     seconds: float
+    model: Mapping[str, Any] | None = None
 
     @property
     def paths(self) -> tuple[Path, Path]:
@@ -174,19 +178,13 @@ class BatchReport:
         """
         from napari_fractoseg import __version__
 
-        folder = find_model(self.settings.model)
-        card = ModelCard.read(folder)
         return {
             "fractoseg_version": __version__,
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 3),
             "device": ", ".join(sorted({r.device for r in self.results if r.device})),
             "settings": {**asdict(self.settings), "model": str(self.settings.model)},
-            "model": {
-                "name": folder.name,
-                "sha256": file_sha256(folder / WEIGHTS),
-                "card": json.loads(card.to_json()),
-            },
+            "model": model_entry(self.settings.model) if self.model is None else self.model,
             "files": [r.to_dict() for r in self.results],
             **({"earlier_runs": list(earlier)} if earlier else {}),
         }
@@ -231,6 +229,22 @@ def complete_report(out: Path, name: str | None = None) -> None:
     earlier.remove_replaced()
     latest, *others = earlier.runs or ({"files": []},)
     _write(paths, earlier.fractions, {**latest, **({"earlier_runs": others} if others else {})})
+
+
+def model_entry(model: str | Path) -> dict[str, Any]:
+    """Return the entry on a model in ``run.json``: its name, the hash of its weights, its card.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    """
+    folder = find_model(model)
+    return {
+        "name": folder.name,
+        "sha256": file_sha256(folder / WEIGHTS),
+        "card": json.loads(ModelCard.read(folder).to_json()),
+    }
 
 
 def _write(paths: tuple[Path, Path], table: pd.DataFrame, content: Mapping[str, Any]) -> None:

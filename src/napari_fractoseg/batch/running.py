@@ -11,10 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import imageio.v3 as iio
-import numpy as np
 import pandas as pd
 
 from napari_fractoseg.batch.cluster import use_own_threads
@@ -32,21 +29,20 @@ from napari_fractoseg.batch.journal import RunJournal
 from napari_fractoseg.batch.large_image import StreamedRun
 from napari_fractoseg.batch.model_cache import forget_predictor, kept_predictor_of, load
 from napari_fractoseg.batch.outputs import placed_together, refuse_full_disk, remove_result
+from napari_fractoseg.batch.planes import fractions_of_plane, plane_text, sizes_of, with_overlays
 from napari_fractoseg.batch.provenance import record_of, shown_scheme
 from napari_fractoseg.batch.report import BatchReport, FileResult
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.batch.tasks import SegmentTask, refusal_of_second_run
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.files import check_writable, hold, sweep_drafts
-from napari_fractoseg.images import ExcludedArea, LazyPlane, MicrographStack
+from napari_fractoseg.images import MicrographStack
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.magnification import Magnification
 from napari_fractoseg.inference.predictor import Prediction, Predictor
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
 from napari_fractoseg.jobs import Job, Progress, as_part, drain, ending_with
-from napari_fractoseg.measurement import class_fractions, overlay
 from napari_fractoseg.results.familiar import unlike_text
-from napari_fractoseg.results.intact import size_of
 from napari_fractoseg.results.label_writer import restore_old
 from napari_fractoseg.results.record import labels_digest
 from napari_fractoseg.results.tiff import write_tiff
@@ -289,9 +285,10 @@ def _segment_streamed(
     with run.alone():
         prediction = yield from run.job()
         result = _result_of(task, stack, prediction, run.seen)
+        scheme = shown_scheme(task, prediction.scheme)
         with placed_together(run.finish) as draft:
-            result = _with_overlays(result, task, stack, prediction, draft)
-        sizes = _sizes(task, result)
+            result = with_overlays(result, task, stack, prediction, scheme, draft)
+        sizes = sizes_of(task, result)
     return replace(
         result,
         device=", ".join(run.devices),
@@ -309,15 +306,16 @@ def _segment_loaded(task: SegmentTask, stack: MicrographStack) -> Job[FileResult
     used.expect(stack)
     prediction = yield from used.run(stack)
     result = _result_of(task, stack, prediction, seen)
+    scheme = shown_scheme(task, prediction.scheme)
     with placed_together(lambda: None) as draft:
         _write_tiffs(task, stack, prediction, used, draft)
-        result = _with_overlays(result, task, stack, prediction, draft)
+        result = with_overlays(result, task, stack, prediction, scheme, draft)
     return replace(
         result,
         device=used.engine.label,
         tile_px=used.tiler.tile_px,
         halo_px=used.tiler.halo_px,
-        sizes=_sizes(task, result),
+        sizes=sizes_of(task, result),
     )
 
 
@@ -327,7 +325,7 @@ def _result_of(
     """Return the result of an image whose labels and uncertainty are computed."""
     name, left_out = task.path.name, prediction.left_out.values()
     tables = [
-        _fractions_of_plane(name, index, prediction, stack.excluded) for index in stack.indices()
+        fractions_of_plane(name, index, prediction, stack.excluded) for index in stack.indices()
     ]
     is_partial = prediction.is_partial or any(plane.is_damaged for plane in left_out)
     text = unlike_text(prediction.familiarity, stack.shape[:-2])
@@ -348,63 +346,10 @@ def _result_of(
         fractions=pd.concat(tables, ignore_index=True),
         scale_factor=float(seen.scale),
         familiarity=tuple(
-            {"plane": _plane_text(index), **familiar.to_dict()}
+            {"plane": plane_text(index), **familiar.to_dict()}
             for index, familiar in prediction.familiarity.items()
         ),
     )
-
-
-def _plane_text(index: tuple[int, ...]) -> str:
-    return " ".join(map(str, index)) or "0"
-
-
-def _sizes(task: SegmentTask, result: FileResult) -> dict[str, tuple[int, int]]:
-    return {name: size_of(task.out / name) for name in result.outputs}
-
-
-def _with_overlays(
-    result: FileResult,
-    task: SegmentTask,
-    stack: MicrographStack,
-    prediction: Prediction,
-    draft: Callable[[Path], Path],
-) -> FileResult:
-    """Write the overlays of all planes that are wanted; return the result with their names."""
-    scheme = shown_scheme(task, prediction.scheme)
-    written = []
-    for index in stack.indices() if task.settings.overlay else ():
-        if index in prediction.left_out and prediction.left_out[index].is_damaged:
-            continue  # there is nothing to show
-        plane = replace(stack, excluded=None).plane(index).data  # the bar is shown as it is
-        if isinstance(plane, LazyPlane):
-            note = (
-                f"{task.path.name}: no overlay is drawn of planes of more than 64 megapixels; open "
-                "image and labels in napari."
-            )
-            return replace(result, notes=(*result.notes, note))
-        path = task.overlay_path(index, stack.shape[:-2])
-        picture = overlay(plane, np.asarray(prediction.labels[index]), scheme)
-        iio.imwrite(draft(path), picture)
-        written.append(path.name)
-    return replace(result, outputs=(*result.outputs, *written))
-
-
-def _fractions_of_plane(
-    file: str, index: tuple[int, ...], prediction: Prediction, area: ExcludedArea | None
-) -> pd.DataFrame:
-    labels: Any = prediction.labels
-    plane = labels[index] if isinstance(labels, np.ndarray) else LazyPlane(labels, index)
-    excluded = None if area is None else area.of_plane(index)
-    table = class_fractions(plane, prediction.scheme, excluded=excluded)
-    table.insert(0, "file", file)
-    table.insert(1, "plane", _plane_text(index))
-    left_out = prediction.left_out.get(index)
-    if left_out is not None:  # not measured, which is not the same as nothing found
-        table["fraction_of_image"] = np.nan
-    familiar = prediction.familiarity.get(index)
-    table["familiarity"] = np.nan if familiar is None else familiar.to_dict()["score"]
-    table["note"] = left_out.reason if left_out else familiar.sentence if familiar else ""
-    return table
 
 
 def _write_tiffs(

@@ -124,6 +124,13 @@ class ExcludedArea:
         rows, columns = self.shape[-2:]
         return PlaneMask((rows, columns), self.bands, mask)
 
+    def same_on_all_planes(self) -> ExcludedArea:
+        """Return what is excluded of the first plane, for all planes."""
+        mask: Any = self.mask
+        while mask is not None and len(mask.shape) > 2:
+            mask = AtIndex(mask, 0, 0)
+        return ExcludedArea(self.shape, self.bands, mask, self.source)
+
     @property
     def rows_text(self) -> str:
         """Rows of the bands for users, such as ``rows 691 to 767``; empty without any."""

@@ -12,7 +12,8 @@ from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import ExcludedArea
 from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.results.record import read_record
+from napari_fractoseg.results.parts import part_of
+from napari_fractoseg.results.record import read_entries
 from napari_fractoseg.tiling import Box, grid
 
 __all__ = ["EXCLUDED", "excluded_of", "left_out_mask", "mask_job"]
@@ -42,15 +43,16 @@ def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
     ImageError
         If what is recorded does not fit the labels, such as after they were cut.
     """
-    record = read_record(path)
-    if record is None or not record.excluded:
+    excluded = read_entries(path).get("excluded")
+    if not isinstance(excluded, dict) or not excluded:
         return None
     folder = path / _GROUP / EXCLUDED
-    mask = None  # a TIFF has none, but its labels are 0 there
-    if record.excluded.get("has_mask") and folder.is_dir():
-        mask = ZarrPixels(open_array(folder, "0"), path)
+    mask = None
+    if excluded.get("has_mask"):  # where it is not kept, the labels are 0 there
+        is_group = folder.is_dir()
+        mask = ZarrPixels(open_array(folder, "0"), path) if is_group else part_of(path, EXCLUDED)
     try:
-        return ExcludedArea.from_dict(record.excluded, shape, mask)
+        return ExcludedArea.from_dict(excluded, shape, mask)
     except (ImageError, TypeError, ValueError) as error:
         raise ImageError(
             f"{path}: the excluded area that is recorded with the labels does not fit them "

@@ -116,6 +116,12 @@ class ZarrLabels:
         place = "_".join(map(str, (*index, box.row0, box.column0)))
         return TileJournal(self.draft / _JOURNALS / f"{place}.txt")
 
+    def add_array(self, name: str) -> Any:
+        """Return a new array beside the values, of their shape and type, such as a prediction."""
+        group = zarr.open_group(self.draft, mode="r+")
+        names = [axis.name for axis in self._axes]
+        return _create(group, name, self.array.shape, self.array.dtype, names)
+
     def add_levels(self) -> Job[None]:
         """Add copies of large planes for display, each with half the rows and columns of the last.
 

@@ -17,12 +17,22 @@ from typing import Any
 import numpy as np
 
 from napari_fractoseg.classes import ClassScheme
-from napari_fractoseg.errors import FractosegError, translated
+from napari_fractoseg.errors import ClassSchemeError, FractosegError, translated
 from napari_fractoseg.images import TIFF_SUFFIXES, tiff_description
+from napari_fractoseg.images.calibration.written import own_entries
 from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE, read_ngff
 
-__all__ = ["LabelRecord", "Origin", "digest_job", "labels_digest", "origin_of", "read_record"]
+__all__ = [
+    "LabelRecord",
+    "Origin",
+    "digest_job",
+    "labels_digest",
+    "origin_of",
+    "read_entries",
+    "read_record",
+    "recorded_scheme",
+]
 
 _SCHEMA = 1
 """Version of the record's layout, raised when older programs would misunderstand a record."""
@@ -221,6 +231,29 @@ def origin_of(labels: Any, record: LabelRecord | None) -> Origin:
     return Origin.PREDICTION if is_same else Origin.CHANGED
 
 
+def read_entries(path: Path) -> Mapping[str, Any]:
+    """Return what this program wrote into a file of labels beside them, without reading pixels.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file or folder of an OME-Zarr group.
+
+    Returns
+    -------
+    mapping of str to object
+        Entries of a `LabelRecord` and others, JSON types of unknown content; empty if the file
+        has none, is of another kind or damaged, or not there.
+    """
+    if path.is_dir():
+        image = read_ngff(path)
+        return image.provenance if image and image.scheme else {}
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return {}
+    entries = own_entries(tiff_description(path)).get(FRACTOSEG_ATTRIBUTE)
+    return entries if isinstance(entries, dict) else {}
+
+
 def read_record(path: Path) -> LabelRecord | None:
     """Return the record that is stored with labels in a file, without reading pixels.
 
@@ -235,16 +268,18 @@ def read_record(path: Path) -> LabelRecord | None:
         Record of the labels; None if the file has none, is of another kind or damaged, or
         not there.
     """
-    if path.is_dir():
-        image = read_ngff(path)
-        return LabelRecord.from_dict(image.provenance) if image and image.scheme else None
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        return None
-    text = tiff_description(path)
-    if f'"{FRACTOSEG_ATTRIBUTE}"' not in text:
-        return None
+    return LabelRecord.from_dict(read_entries(path))
+
+
+def recorded_scheme(path: Path) -> ClassScheme | None:
+    """Return the classes that are stored with labels in a file, also of those without a record.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file or folder of an OME-Zarr group.
+    """
     try:
-        with translated(FractosegError, "This is no record"):
-            return LabelRecord.from_dict(json.loads(text)[FRACTOSEG_ATTRIBUTE])
-    except FractosegError:
+        return ClassScheme.from_dict(read_entries(path)["scheme"])
+    except (TypeError, KeyError, ClassSchemeError):
         return None

@@ -1,10 +1,12 @@
-"""Writing of results as TIFF, also of those that are larger than the memory."""
+"""Writing of results as OME-TIFF, also of those that are larger than the memory."""
 
 from __future__ import annotations
 
+import json
 import math
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import tifffile
 
 from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images.calibration.facts import PixelSize
-from napari_fractoseg.images.calibration.written import own_size
+from napari_fractoseg.images.calibration.written import OWN_NAMESPACE, own_size
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.results.record import LabelRecord
@@ -24,6 +26,8 @@ from napari_fractoseg.tiling import grid
 __all__ = ["tiff_job", "write_tiff"]
 
 _TILE_PX = 1024
+_AXES = ("YX", "ZYX", "TZYX", "TCZYX")
+"""Axes of OME-TIFF by their number, less two; results with others become a plain TIFF."""
 _CM_UM = 1e4
 _CLASSIC_BYTES = 2**31
 """Largest result for which a classic TIFF is written; larger ones become a BigTIFF."""
@@ -36,8 +40,9 @@ def write_tiff(
     scheme: ClassScheme | None = None,
     record: LabelRecord | None = None,
     pixel_size: PixelSize | None = None,
+    entries: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a result that is in memory as TIFF; above 2 GB as BigTIFF.
+    """Write a result that is in memory as OME-TIFF; above 2 GB as BigTIFF.
 
     Parameters
     ----------
@@ -51,8 +56,10 @@ def write_tiff(
         Origin of the labels (image, model, settings), written into the file.
     pixel_size : PixelSize, optional
         Edges of a pixel, written with their origin into the description, and as resolution.
+    entries : mapping, optional
+        JSON types to write beside the record.
     """
-    tifffile.imwrite(path, data, **_options(data, scheme, record, pixel_size))
+    tifffile.imwrite(path, data, **_options(data, scheme, record, pixel_size, entries))
 
 
 def tiff_job(
@@ -62,7 +69,7 @@ def tiff_job(
     record: LabelRecord | None = None,
     pixel_size: PixelSize | None = None,
 ) -> Job[None]:
-    """Write a result that is on disk as TIFF, tile by tile; above 2 GB as BigTIFF.
+    """Write a result that is on disk as OME-TIFF, tile by tile; above 2 GB as BigTIFF.
 
     Parameters
     ----------
@@ -116,14 +123,20 @@ def tiff_job(
 
 
 def _options(
-    data: Any, scheme: ClassScheme | None, record: LabelRecord | None, size: PixelSize | None
+    data: Any,
+    scheme: ClassScheme | None,
+    record: LabelRecord | None,
+    size: PixelSize | None,
+    entries: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what tifffile is told; the metadata become JSON in the tag ImageDescription."""
-    metadata: dict[str, Any] = {} if size is None else own_size(size)
+    """Return what tifffile is told; our entries become a comment in the tag ImageDescription."""
+    sizes = {} if size is None else own_size(size)
+    own: dict[str, Any] = dict(sizes)
     if scheme is not None:
-        metadata["classes"] = {c.value: c.name for c in scheme}
-    if record is not None:
-        metadata[FRACTOSEG_ATTRIBUTE] = record.to_dict()
+        own["classes"] = {c.value: c.name for c in scheme}
+    if record is not None or entries:
+        told = {} if record is None else record.to_dict()
+        own[FRACTOSEG_ATTRIBUTE] = {**told, **(entries or {})}
     n_bytes = int(np.prod(data.shape, dtype=np.int64)) * data.dtype.itemsize
     resolution: dict[str, Any] = {}
     if size is not None and size.x_um and size.y_um:
@@ -131,8 +144,25 @@ def _options(
         resolution = {"resolution": per_cm, "resolutionunit": "CENTIMETER"}
     return {
         **resolution,
+        **_description(own, sizes, tuple(data.shape)),
         "compression": "zlib",
         "photometric": "minisblack",
-        "metadata": metadata,
         "bigtiff": n_bytes > _CLASSIC_BYTES,
     }
+
+
+def _description(
+    own: dict[str, Any], sizes: dict[str, Any], shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return the metadata: OME-XML with a comment that holds our entries as JSON."""
+    n_axes = len(shape)
+    if n_axes - 2 >= len(_AXES) or 1 in shape:  # OME-XML does not tell an axis of length 1
+        return {"metadata": own}
+    text = json.dumps(own)
+    metadata = {key: value for key, value in sizes.items() if not key.endswith("From")}
+    metadata |= {
+        "axes": _AXES[n_axes - 2],
+        "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, text)),  # the same result gives the same file
+        "CommentAnnotation": {"Value": text, "Namespace": OWN_NAMESPACE},
+    }
+    return {"ome": True, "metadata": metadata}

@@ -15,6 +15,8 @@ from napari_fractoseg._napari.corrections import (
 )
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import labels_layer, scheme_of
+from napari_fractoseg._napari.open_files import open_paths
+from napari_fractoseg._napari.save.saver import saver_of
 from napari_fractoseg._napari.train.dock import TrainWidget
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.models.model import load_model
@@ -355,3 +357,24 @@ def test_kept_of_labels_on_disk_are_in_memory(viewer, qtbot, dock, group, saved)
     dock.live.keep_labels()
     assert follows(saved.data)
     assert 150 < (group["0"][...] == 2).sum() < 300
+
+
+def test_saved_while_it_is_on_it_learns_from_the_same_strokes_again(
+    viewer, qtbot, dock, live, tmp_path
+):
+    stroke(qtbot, dock, live, (50, 120), 2)
+    before, labels = corrections_of(viewer, live).truth, np.array(live.data)
+    saver = saver_of(viewer)
+    run = saver.save(live, saver.snapshot(live), tmp_path)
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=LONG)
+    switch(qtbot, dock)
+    viewer.layers.clear()
+    (again,) = open_paths(viewer, [run.result.labels])
+    viewer.add_image(surface(), name="s17")
+    np.testing.assert_array_equal(again.data, labels)
+    np.testing.assert_array_equal(corrections_of(viewer, again).truth, before)
+    np.testing.assert_array_equal(first_answer_of(again), np.ones((96, 160)))
+    viewer.layers.selection.active = again
+    switch(qtbot, dock)
+    assert follows(again.data)
+    np.testing.assert_array_equal(corrections_of(viewer, again).truth, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import napari
 from napari.layers import Image
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_fractoseg._napari.calibrate.give import give_size
 from napari_fractoseg._napari.calibrate.sizes import (
     files_job,
+    place_of,
     remember_size,
     size_of,
     take_files,
@@ -124,11 +125,9 @@ def _reading_job(
 
 
 def _add(viewer: napari.viewer.Viewer, path: Path, stack: MicrographStack) -> None:
-    size, leading = stack.pixel_size, len(stack.shape) - 2
-    place: dict[str, Any] = {}
-    if size.x_um is not None and size.y_um is not None:
-        place["scale"] = (*(1.0,) * leading, size.y_um, size.x_um)
-        place["units"] = (*("pixel",) * leading, "micrometer", "micrometer")
+    size = stack.pixel_size
+    place = place_of(size, len(stack.shape))
+    if place:
         scale_bar_of(viewer).visible = True
     if stack.axes is not None:
         place["axis_labels"] = tuple(axis.name for axis in stack.axes)

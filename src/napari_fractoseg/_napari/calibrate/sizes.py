@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "edges_um",
     "files_job",
+    "place_of",
     "read_file",
     "remember_size",
     "remembered",
@@ -95,6 +96,17 @@ def edges_um(layer: Layer) -> tuple[float, float] | None:
 def _are_close(first: Iterable[float], second: Iterable[float]) -> bool:
     pairs = zip(first, second, strict=True)
     return all(math.isclose(a, b, rel_tol=_SAME) for a, b in pairs)
+
+
+def place_of(size: PixelSize, n_axes: int) -> dict[str, Any]:
+    """Return scale and units of a new layer of a pixel size; empty if that is not known."""
+    if size.x_um is None or size.y_um is None:
+        return {}
+    leading = n_axes - 2
+    return {
+        "scale": (*(1.0,) * leading, size.y_um, size.x_um),
+        "units": (*("pixel",) * leading, _UNIT, _UNIT),
+    }
 
 
 # ---- what we gave ----------------------------------------------------------------------------

@@ -135,6 +135,31 @@ class ExcludedAreas(QObject):
         layer.mode = "paint"
         return layer
 
+    def restore(self, image: Image, area: ExcludedArea | None) -> bool:
+        """Leave an area out of an image, as it was when its labels were saved.
+
+        Nothing is changed where that is so already, or the area of the image was edited since.
+
+        Returns
+        -------
+        bool
+            False while its info bar is looked for, which `changed` tells the end of.
+        """
+        if self.bar(image) is None:
+            return False
+        if self.layer(image) is not None:
+            return True
+        known = self.known_area(image)
+        if area is None or (known is not None and known.key == area.key):
+            if self.is_left_out(image) != (area is not None):
+                self.leave_out(image, area is not None)
+            return True
+        selected = set(self._viewer.layers.selection)
+        self._follow(image, add_layer(self._viewer, image, area))
+        self.leave_out(image, True)
+        self._viewer.layers.selection = selected
+        return True
+
     # ---- the search ---------------------------------------------------------------------
 
     def _look(self, image: Image) -> _Known:

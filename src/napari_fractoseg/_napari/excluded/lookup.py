@@ -124,7 +124,8 @@ def _read(labels: Labels, recorded: dict[str, Any], shape: tuple[int, ...]) -> E
         with translated(ImageError, "The record of the excluded area cannot be read"):
             file = file_of(labels)
             if recorded.get("has_mask") and file is not None:
-                return excluded_of(file, shape)
+                found = excluded_of(file, shape)
+                return None if found is None else found.same_on_all_planes()
             return ExcludedArea.from_dict(recorded, shape)
     except ImageError:  # made by hand, or of another image
         return None

@@ -24,6 +24,7 @@ from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import placement, scheme_of, shown_plane
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.origin import recognise
+from napari_fractoseg._napari.save.row import SaveRow
 from napari_fractoseg._napari.segment.options import AdvancedOptions
 from napari_fractoseg._napari.segment.request import Request, Segmentation
 from napari_fractoseg._napari.segment.result import ShownResult
@@ -118,6 +119,7 @@ class SegmentWidget(Dock):
         self.after.setLayout(
             side_by_side(self.brush_button, self.measure_button, self.unlike_button)
         )
+        self.save_row = SaveRow(self.viewer, self._followed)
         self.legend = ClassLegend(counts=self._counts_of)
         self.tools = ToolRow(self.viewer)
 
@@ -132,7 +134,7 @@ class SegmentWidget(Dock):
         layout = self.column
         layout.addLayout(form)
         self.advanced.addWidget(self.info_bar.other_button)
-        for widget in (self.advanced, self.controls, self.result_line, self.after):
+        for widget in (self.advanced, self.controls, self.result_line, self.after, self.save_row):
             layout.addWidget(widget)
         layout.addSpacing(6)
         layout.addWidget(QLabel("Classes"))
@@ -390,7 +392,10 @@ class SegmentWidget(Dock):
     @Slot()
     def _show_state(self) -> None:
         """Show the controls that fit the state of the run."""
-        self.after.setVisible(self.controls.is_idle and self._followed() is not None)
+        is_shown = self.controls.is_idle and self._followed() is not None
+        self.after.setVisible(is_shown)
+        self.save_row.setVisible(is_shown)
+        self.save_row.refresh()
         self.brush_button.setVisible(self.result is not None)
         self.unlike_button.setVisible(self.result is not None and self._looks_unlike)
 

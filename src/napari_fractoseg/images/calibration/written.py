@@ -24,11 +24,24 @@ from napari_fractoseg.images.formats.sem_tags import DESCRIPTION, TiffTags
 from napari_fractoseg.images.formats.zarr import ZARR_SCALE
 from napari_fractoseg.images.ome_zarr import read_metadata
 
-__all__ = ["OWN_SIZE", "own_size", "read_description", "read_zarr_scale"]
+__all__ = [
+    "OWN_NAMESPACE",
+    "OWN_SIZE",
+    "own_entries",
+    "own_size",
+    "read_description",
+    "read_zarr_scale",
+]
 
 OWN_SIZE = "PhysicalSize"
 """Beginning of the names of the entries that our TIFFs have in their description, as in OME."""
 _FROM = "PhysicalSizeFrom"
+OWN_NAMESPACE = "napari-fractoseg"
+"""Namespace of the comment in the OME-XML of our TIFFs that holds our entries as JSON."""
+_OWN_COMMENT = re.compile(
+    rf"""<(?:\w{{1,20}}:)?CommentAnnotation\b[^<>]{{0,500}}Namespace=["']{OWN_NAMESPACE}["'][^<>]{{0,500}}>"""
+    r"\s*<(?:\w{1,20}:)?Value>([^<]*)</"
+)
 _PIXELS = re.compile(r"<(?:\w{1,20}:)?Pixels\b([^<>]{0,20000})")
 _ATTRIBUTE = re.compile(r"""\b(\w{1,40})\s{0,9}=\s{0,9}(?:"([^"]{0,200})"|'([^']{0,200})')""")
 _INCH = 2
@@ -52,13 +65,34 @@ def own_size(size: PixelSize) -> dict[str, Any]:
     return entries
 
 
+def own_entries(text: str) -> dict[str, Any]:
+    """Return the entries that this program wrote into the description of a TIFF; empty if none.
+
+    Parameters
+    ----------
+    text : str
+        Description: OME-XML with a comment in our namespace, or JSON, as earlier versions wrote.
+    """
+    if text.startswith("<"):
+        match = _OWN_COMMENT.search(text)
+        text = html.unescape(match[1]) if match else ""
+    if not text.startswith("{"):
+        return {}
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
+
+
 def read_description(tags: TiffTags) -> SemFacts | None:
     """Return the pixel size in a TIFF's description; None if no program wrote one there."""
     text = tags.text(DESCRIPTION).strip()
     if text.startswith("ImageJ="):
         return _of_size(_imagej(text, tags))
-    if text.startswith("{"):
-        return _of_size(_own(text))
+    own = own_entries(text)
+    if own:
+        return _of_size(_own(own))
     if text.startswith("<") and (match := _PIXELS.search(text)):
         said = {
             name: html.unescape(double or single)
@@ -82,14 +116,8 @@ def _of_size(size: PixelSize) -> SemFacts | None:
     return SemFacts(size) if size.source or size.notes else None
 
 
-def _own(text: str) -> PixelSize:
-    """Return the pixel size in JSON, as `own_size` and tifffile write it."""
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError):
-        return PixelSize()
-    if not isinstance(entries, dict):
-        return PixelSize()
+def _own(entries: Mapping[str, Any]) -> PixelSize:
+    """Return the pixel size in entries that `own_size` and tifffile write."""
     said = {str(k): str(v) for k, v in entries.items() if isinstance(v, str | int | float)}
     size = _physical(said, "this program's TIFF")
     origin = said.get(_FROM, "")[:200]

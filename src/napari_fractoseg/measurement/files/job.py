@@ -89,7 +89,7 @@ def measure_files_job(
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
     records = [read_record(path) for path in paths]
-    chosen = scheme_of(records, scheme)
+    chosen = scheme_of(paths, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     seen = None if micrographs is None else _without(micrographs, paths)
     one = OneFile(chosen, layout, pixel_size_um, excluded, facets, seen)

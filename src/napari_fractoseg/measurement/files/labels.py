@@ -16,18 +16,16 @@ from napari_fractoseg.images import TIFF_SUFFIXES, MicrographStack, read_image, 
 from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.claims import same_edges
 from napari_fractoseg.images.reading import safe_facts
-from napari_fractoseg.results.record import LabelRecord
+from napari_fractoseg.results.record import LabelRecord, recorded_scheme
 
 __all__ = ["CONFIDENCE", "LABELS", "open_labels", "scheme_of"]
 
 LABELS, CONFIDENCE = "_labels", "_confidence"
 
 
-def scheme_of(
-    records: Iterable[LabelRecord | None], scheme: ClassScheme | None = None
-) -> ClassScheme:
+def scheme_of(paths: Iterable[Path], scheme: ClassScheme | None = None) -> ClassScheme:
     """Return the classes of label files: those given, else those of the first that records them."""
-    recorded = (record.scheme for record in records if record)
+    recorded = (found for path in paths if (found := recorded_scheme(path)) is not None)
     return scheme or next(recorded, DEFAULT_SCHEME)
 
 
@@ -41,9 +39,10 @@ def open_labels(
     FractosegError
         If the file cannot be read, or its labels are of other classes.
     """
-    if record is not None and record.scheme.to_dict() != scheme.to_dict():
+    recorded = recorded_scheme(path)
+    if recorded is not None and recorded.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
-            f"Its classes ({record.scheme.name}: {', '.join(record.scheme.names)}) are not those "
+            f"Its classes ({recorded.name}: {', '.join(recorded.names)}) are not those "
             f"that are measured ({', '.join(scheme.names)}). Measure it apart."
         )
     if not path.is_dir() and record is None:
