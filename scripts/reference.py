@@ -101,8 +101,8 @@ def api() -> str:
         f"{_MADE}# Python",
         "",
         "`import napari_fractoseg as nf` has the public names as `nf.segment`, `nf.measure` and so",
-        "on. The built site shows their docstrings here; `help(nf.segment)` shows the same. How they",
-        "go together is told by [Segment from Python](../how-to/use-from-python.md).",
+        "on. The built site shows their docstrings here; `help(nf.segment)` shows the same. How",
+        "they go together is told by [Segment from Python](../how-to/use-from-python.md).",
     ]
     for room, heading in ROOMS.items():
         lines += ["", f"## {heading}"]
