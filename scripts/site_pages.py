@@ -2,8 +2,10 @@
 
 Pages that stand elsewhere in the repository (changelog, model card ...) become pages of the site.
 Links are written for readers of the repository; those to a file outside of ``docs/`` become links
-to its page, or to the file on GitHub. The decisions are listed with date and status, and one
-without them fails a strict build.
+to its page, or to the file on GitHub. The decisions are listed with date and status. What fails a
+strict build here: a decision without date and status, and lists that GitHub shows as meant and
+mkdocs does not, since it wants four blanks before what belongs to an item, and an empty line
+between a paragraph and a list.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ _HEAD = re.compile(
     r"# (?P<number>\d+)\. (?P<title>.+)\n\nDate: (?P<date>\d{4}-\d\d-\d\d)\. "
     r"Status: (?P<status>(?:[^.\[]|\[[^]]*\]\([^)]*\))+)\."
 )
+_FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_SHALLOW = re.compile(r"(?:(?<=\n\n) {1,3}(?! )|^ {1,3}(?=[-*+] |\d+\. )).*", re.MULTILINE)
+_PREFORMATTED = re.compile(r"<pre.*?</pre>", re.DOTALL)
+_RUN_IN = re.compile(r"^(?:[-*] |\d+\. ).*", re.MULTILINE)
 log = logging.getLogger("mkdocs.hooks.site_pages")
 
 
@@ -47,9 +53,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: objec
     """Mend the links of a page, and list the decisions on theirs."""
     uri = page.file.src_uri
     source = _SOURCES.get(uri, f"docs/{uri}")
+    for shallow in _SHALLOW.findall(_FENCED.sub("", markdown)):
+        log.warning("%s: four blanks before what belongs to a list item: %r", source, shallow)
     if uri == _DECISIONS:
         markdown += f"\n{_decisions()}\n"
     return _LINK.sub(lambda match: _link(match[1], source, uri, config.repo_url), markdown)
+
+
+def on_page_content(html: str, page: Page, **_: object) -> None:
+    """Warn of items of lists that run into a paragraph."""
+    for item in _RUN_IN.findall(_PREFORMATTED.sub("", html)):
+        log.warning("%s: no empty line before a list: %r", page.file.src_uri, item[:70])
 
 
 def _link(target: str, source: str, uri: str, repository: str) -> str:

@@ -108,8 +108,8 @@ def play(viewer: napari.Viewer, film: Film) -> None:
     viewer.add_image(image.data, name=image.name)
     segmenting = SegmentWidget(viewer)
     viewer.window.add_dock_widget(segmenting, name="Segment fracture modes", area="right")
-    wait(8000)
-    viewer.reset_view()
+    while segmenting.device.label.text().startswith("looking"):  # for a GPU, in a thread
+        wait(200)
     film.take(segmenting, "Open a micrograph, and the dock of the plugin", 2.5)
     segmenting.segment()
     wait_for_end(segmenting)
