@@ -50,8 +50,18 @@ FURTHER = (
     "measurement.sizes.size_distributions",
     "measurement.boundary.boundary_lengths",
     "measurement.local_fractions.local_fractions",
+    "models.model.SegmentationModel",
+    "inference.result.Prediction",
+    "measurement.measure.Measurement",
+    "measurement.facets.Facets",
+    "evaluation.evaluate.Evaluation",
+    "evaluation.adjusted_areas.AdjustedAreas",
+    "audit.result.AuditResult",
+    "annotations.document.ViaDocument",
+    "images.excluded.ExcludedArea",
+    "jobs.Progress",
 )
-"""Names that the how-to pages import from their rooms."""
+"""Names that the how-to pages import from their rooms, and classes of what is returned."""
 _MADE = "<!-- Made by scripts/reference.py; change the texts in the code. -->\n\n"
 
 

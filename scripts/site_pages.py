@@ -5,16 +5,19 @@ Links are written for readers of the repository; those to a file outside of ``do
 to its page, or to the file on GitHub. The decisions are listed with date and status. What fails a
 strict build here: a decision without date and status, and lists that GitHub shows as meant and
 mkdocs does not, since it wants four blanks before what belongs to an item, and an empty line
-between a paragraph and a list.
+between a paragraph and a list. Formulae of docstrings (``:math:``, ``.. math::``) become MathML,
+which browsers draw by themselves.
 """
 
 from __future__ import annotations
 
+import html
 import logging
 import os.path
 import re
 from pathlib import Path, PurePosixPath
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -38,6 +41,17 @@ _FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _SHALLOW = re.compile(r"(?:(?<=\n\n) {1,3}(?! )|^ {1,3}(?=[-*+] |\d+\. )).*", re.MULTILINE)
 _PREFORMATTED = re.compile(r"<pre.*?</pre>", re.DOTALL)
 _RUN_IN = re.compile(r"^(?:[-*] |\d+\. ).*", re.MULTILINE)
+_FORMULAE = (
+    (re.compile(r":math:<code>(.*?)</code>", re.DOTALL), "inline"),
+    (re.compile(r"<p>\.\. math:: (.*?)</p>", re.DOTALL), "block"),
+    (
+        re.compile(
+            r"<p>\.\. math::</p>\s*<div class=\"highlight\"><pre>(.*?)</pre></div>", re.DOTALL
+        ),
+        "block",
+    ),
+)
+_CITED = re.compile(r"\.\. (\[\d+\])(?= )")
 log = logging.getLogger("mkdocs.hooks.site_pages")
 
 
@@ -60,10 +74,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: objec
     return _LINK.sub(lambda match: _link(match[1], source, uri, config.repo_url), markdown)
 
 
-def on_page_content(html: str, page: Page, **_: object) -> None:
-    """Warn of items of lists that run into a paragraph."""
-    for item in _RUN_IN.findall(_PREFORMATTED.sub("", html)):
+def on_page_content(content: str, page: Page, **_: object) -> str:
+    """Draw formulae, and warn of items of lists that run into a paragraph."""
+    for item in _RUN_IN.findall(_PREFORMATTED.sub("", content)):
         log.warning("%s: no empty line before a list: %r", page.file.src_uri, item[:70])
+    for pattern, display in _FORMULAE:
+        content = pattern.sub(lambda match, display=display: _drawn(match[1], display), content)
+    return _CITED.sub(r"\1", content)
+
+
+def _drawn(markup: str, display: str) -> str:
+    """Return a formula in LaTeX, as it stands in a page, as MathML."""
+    return convert(html.unescape(re.sub("<[^>]*>", "", markup)).strip(), display=display)
 
 
 def _link(target: str, source: str, uri: str, repository: str) -> str:
