@@ -1,12 +1,13 @@
 """Make the pages under docs/reference that are made of the program itself.
 
-``python scripts/reference.py`` writes command-line.md, of the commands' own help, and
-training-plan.md, of the fields of a training plan; with ``--check`` it writes nothing and fails if
-they are not up to date.
+``python scripts/reference.py`` writes command-line.md, of the commands' own help,
+training-plan.md, of the fields of a training plan, and api.md, of the public names; with
+``--check`` it writes nothing and fails if they are not up to date.
 """
 
 from __future__ import annotations
 
+import ast
 import html
 import subprocess
 import sys
@@ -16,7 +17,51 @@ from napari_fractoseg.options import OptionField, option_fields
 from napari_fractoseg.training.plan import TrainingPlan
 from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference"
+ROOMS = {
+    "images": "Images",
+    "samples": "Samples",
+    "models": "Models",
+    "inference": "Segment",
+    "classes": "Classes",
+    "annotations": "Annotations",
+    "training": "Train",
+    "evaluation": "Evaluate",
+    "measurement": "Measure",
+    "audit": "Point counts",
+    "jobs": "Long work",
+    "errors": "Errors",
+}
+"""Headings of the page of the public names, in their order, by the room that a name comes from."""
+FURTHER = (
+    "reporting.report.Report",
+    "batch.plan",
+    "batch.run",
+    "batch.SegmentSettings",
+    "batch.BatchReport",
+    "batch.dask_workers",
+    "batch.local_workers",
+    "batch.tls_security",
+    "images.read_stack",
+    "images.sem_facts",
+    "images.find_info_bar",
+    "annotations.facets.facet_tree",
+    "measurement.sizes.size_distributions",
+    "measurement.boundary.boundary_lengths",
+    "measurement.local_fractions.local_fractions",
+    "models.model.SegmentationModel",
+    "inference.result.Prediction",
+    "measurement.measure.Measurement",
+    "measurement.facets.Facets",
+    "evaluation.evaluate.Evaluation",
+    "evaluation.adjusted_areas.AdjustedAreas",
+    "audit.result.AuditResult",
+    "annotations.document.ViaDocument",
+    "images.excluded.ExcludedArea",
+    "jobs.Progress",
+)
+"""Names that the how-to pages import from their rooms, and classes of what is returned."""
 _MADE = "<!-- Made by scripts/reference.py; change the texts in the code. -->\n\n"
 
 
@@ -54,6 +99,32 @@ def training_plan() -> str:
     return "\n".join(lines) + "\n"
 
 
+def api() -> str:
+    """Return the page of the public names, which mkdocstrings fills with their docstrings."""
+    stub = ast.parse((ROOT / "src" / "napari_fractoseg" / "__init__.pyi").read_text("utf-8"))
+    names: dict[str, list[str]] = {room: [] for room in ROOMS}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            room = node.module.split(".")[0]
+            names[room] += [f"{node.module}.{alias.name}" for alias in node.names]
+    lines = [
+        f"{_MADE}# Python",
+        "",
+        "`import napari_fractoseg as nf` has the public names as `nf.segment`, `nf.measure` and so",
+        "on. The built site shows their docstrings here; `help(nf.segment)` shows the same. How",
+        "they go together is told by [Segment from Python](../how-to/use-from-python.md).",
+    ]
+    for room, heading in ROOMS.items():
+        lines += ["", f"## {heading}"]
+        for path in names[room]:
+            lines += ["", f"::: napari_fractoseg.{path}"]
+    lines += ["", "## Further names", "", "These are imported from the module before their name."]
+    for path in FURTHER:
+        lines += ["", f"::: napari_fractoseg.{path}", "    options:"]
+        lines += ["      show_root_full_path: true"]
+    return "\n".join(lines) + "\n"
+
+
 def _code(value: object) -> str:
     return f"`{value}`" if value not in ("", None, ()) else "none"
 
@@ -66,7 +137,7 @@ def _values(field: OptionField) -> str:
     return " ".join(filter(None, (field.type_text, bounds)))
 
 
-PAGES = {"command-line.md": command_line, "training-plan.md": training_plan}
+PAGES = {"command-line.md": command_line, "training-plan.md": training_plan, "api.md": api}
 
 
 def main() -> None:

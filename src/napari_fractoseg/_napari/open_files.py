@@ -89,8 +89,8 @@ def _opened(viewer: napari.viewer.Viewer, path: Path) -> list[Layer]:
     if read is None:
         raise AnnotationError(
             f"{path} holds neither labels nor annotations: it is no OME-Zarr with named classes, "
-            "no label image in TIFF, no run.json of this program and no file of VIA, COCO, LabelMe, "
-            "Pascal VOC or ImageJ. Open it by File > Open."
+            "no label image in TIFF, no run.json of this program and no file of VIA, COCO, "
+            "LabelMe, Pascal VOC or ImageJ. Open it by File > Open."
         )
     with layer_source(path=str(path)):
         layers = [Layer.create(*layer) for layer in read(str(path))]
