@@ -13,6 +13,7 @@ __all__ = [
     "FIRST_ANSWER_KEY",
     "METADATA_KEY",
     "PIXEL_SIZE_KEY",
+    "PLANE_NAMES_KEY",
     "PREDICTION_KEY",
     "LayerFacts",
     "add_facts",
@@ -20,6 +21,7 @@ __all__ = [
     "facts_of",
     "file_of",
     "metadata_with",
+    "opened_from",
     "opened_path",
     "unwrapped",
 ]
@@ -38,9 +40,13 @@ PIXEL_SIZE_KEY = "fractoseg_pixel_size"
 """Key in ``layer.metadata`` of the origin of the pixel size of a layer that is not ours, such as
 an image: the entry ``pixel_size`` of `LayerFacts`."""
 
+PLANE_NAMES_KEY = "fractoseg_plane_names"
+"""Key in ``layer.metadata`` of the names of the images that the planes of a stack are: a list."""
+
 FIRST_ANSWER_KEY = "fractoseg_first_answer"
 """Key in ``layer.metadata`` of the labels as they were before *Live* learnt from strokes."""
 
+_ANNOTATION_SUFFIXES = (".json", ".csv")
 _GROUP_FILES = ("zarr.json", ".zattrs", ".zgroup")
 
 
@@ -156,10 +162,19 @@ def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
     return cast("LayerFacts", dict(facts)) if isinstance(facts, Mapping) else LayerFacts()
 
 
-def file_of(layer: Layer | None) -> Path | None:
+def opened_from(layer: Layer | None) -> Path | None:
     """Return the file or OME-Zarr folder that a layer was opened from, None if it has none."""
     path = None if layer is None else layer.source.path
     return opened_path(Path(path)) if path else None
+
+
+def file_of(layer: Layer | None) -> Path | None:
+    """Return the file that holds the pixels of a layer; None if it has none.
+
+    Annotation files hold none: many layers are opened from one.
+    """
+    path = opened_from(layer)
+    return None if path is None or path.suffix.lower() in _ANNOTATION_SUFFIXES else path
 
 
 def opened_path(path: Path) -> Path:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fractoseg._napari.plane_names import plane_overlay_of
 from napari_fractoseg._napari.widgets.run_queue import main_window
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Dock(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = viewer
+        plane_overlay_of(viewer)
         self._is_docked = self._is_twin = self._is_settled = False
         inner = QWidget()
         self.column = QVBoxLayout(inner)
