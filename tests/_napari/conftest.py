@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+import napari.settings
 import numpy as np
 import pytest
 from npe2 import PluginManager
@@ -41,6 +42,14 @@ def _plugins_looked_for_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PluginManager, "discover", first)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_preferences(_plugins_looked_for_once, tmp_path_factory):
+    """No test sees or touches what the person who runs it prefers."""
+    if hasattr(napari.settings, "get_plugin_settings"):
+        napari.settings._PLUGIN_SETTINGS.clear()
+        napari.settings.get_plugin_settings(path_dir=tmp_path_factory.mktemp("preferences"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -96,7 +96,17 @@ def test_any_error_arrives_as_one_of_ours_with_its_cause(listener, qtbot, error)
     if not isinstance(error, StopIteration):  # Python itself turns that one into a RuntimeError
         assert failure.__cause__ is error
         assert type(error).__name__ in str(failure)
-    assert str(failure) in [str(record.message) for record in notification_manager.records]
+    (shown,) = [x for x in notification_manager.records if str(x.message) == str(failure)]
+    assert "Traceback" in str(shown), "what is printed on the console, for the report"
+
+
+def test_the_console_gets_one_line_of_an_error_of_the_user(listener, qtbot, capsys):
+    notification_manager.records.clear()
+    listener.run(Work(1, error=ImageError("a.tif is damaged. Choose another.")).job())
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    (shown,) = notification_manager.records
+    assert str(shown) == "ERROR: a.tif is damaged. Choose another."
+    assert shown.exception.__traceback__ is not None, "the window has the details"
 
 
 def test_errors_of_ours_arrive_as_they_are(listener, qtbot):

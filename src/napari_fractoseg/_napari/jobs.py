@@ -8,11 +8,10 @@ from collections.abc import Generator
 from enum import Enum
 from typing import Any
 
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Signal, Slot
 from superqt.utils import GeneratorWorker
 
-from napari_fractoseg._napari.widgets.plain_text import plain_error
+from napari_fractoseg._napari.widgets.plain_text import show_error
 from napari_fractoseg.errors import FractosegError, UnexpectedError
 from napari_fractoseg.jobs import Job, Progress, RemainingTime, Throttle
 
@@ -257,7 +256,7 @@ class Run(QObject):
 
     def _fail(self, error: FractosegError) -> None:
         self.error = error
-        notification_manager.receive_error(type(error), plain_error(error), error.__traceback__)
+        show_error(error)
 
     def _end(self, state: State) -> None:
         if self._is_abandoned:

@@ -14,6 +14,7 @@ __all__ = [
     "FIRST_ANSWER_KEY",
     "METADATA_KEY",
     "PIXEL_SIZE_KEY",
+    "PLANE_NAMES_KEY",
     "PREDICTION_KEY",
     "LayerFacts",
     "add_facts",
@@ -21,6 +22,7 @@ __all__ = [
     "facts_of",
     "file_of",
     "metadata_with",
+    "opened_from",
     "opened_path",
     "unwrapped",
 ]
@@ -39,12 +41,16 @@ PIXEL_SIZE_KEY = "fractoseg_pixel_size"
 """Key in ``layer.metadata`` of the origin of the pixel size of a layer that is not ours, such as
 an image: the entry ``pixel_size`` of `LayerFacts`."""
 
+PLANE_NAMES_KEY = "fractoseg_plane_names"
+"""Key in ``layer.metadata`` of the names of the images that the planes of a stack are: a list."""
+
 FIRST_ANSWER_KEY = "fractoseg_first_answer"
 """Key in ``layer.metadata`` of the labels as they were before *Live* learnt from strokes."""
 
 FILE_KEY = "fractoseg_file"
 """Key in ``layer.metadata`` of the file of a layer that was opened through another one."""
 
+_ANNOTATION_SUFFIXES = (".json", ".csv", ".xml", ".roi", ".zip")
 _GROUP_FILES = ("zarr.json", ".zattrs", ".zgroup")
 
 
@@ -160,12 +166,21 @@ def facts_in(metadata: Mapping[str, Any] | None) -> LayerFacts:
     return cast("LayerFacts", dict(facts)) if isinstance(facts, Mapping) else LayerFacts()
 
 
-def file_of(layer: Layer | None) -> Path | None:
+def opened_from(layer: Layer | None) -> Path | None:
     """Return the file or OME-Zarr folder that a layer was opened from, None if it has none."""
     if layer is None:
         return None
     path = layer.metadata.get(FILE_KEY) or layer.source.path
     return opened_path(Path(str(path))) if path else None
+
+
+def file_of(layer: Layer | None) -> Path | None:
+    """Return the file that holds the pixels of a layer; None if it has none.
+
+    Annotation files hold none: many layers are opened from one.
+    """
+    path = opened_from(layer)
+    return None if path is None or path.suffix.lower() in _ANNOTATION_SUFFIXES else path
 
 
 def opened_path(path: Path) -> Path:

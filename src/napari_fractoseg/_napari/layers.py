@@ -56,6 +56,7 @@ __all__ = [
     "start_brush",
     "uncertainty_layer",
     "unique_name",
+    "unique_names",
     "unwrapped",
 ]
 
@@ -274,12 +275,26 @@ def unique_name(base: str, taken: Iterable[str]) -> str:
     >>> unique_name("a", ["a", "a [2]"])
     'a [3]'
     """
-    names = set(taken)
-    name, number = base, 1
-    while name in names:
+    return unique_names([base], taken)[0][0]
+
+
+def unique_names(
+    bases: Sequence[str], taken: Iterable[str], first: int = 1
+) -> tuple[list[str], int]:
+    """Return names with one number, from `first` on, with which none of them is taken; and it.
+
+    Examples
+    --------
+    >>> from napari_fractoseg._napari.layers import unique_names
+    >>> unique_names(["a labels", "a confidence"], ["a labels"])
+    (['a labels [2]', 'a confidence [2]'], 2)
+    """
+    used, number = set(taken), first
+    while True:
+        names = [base if number == 1 else f"{base} [{number}]" for base in bases]
+        if used.isdisjoint(names):
+            return names, number
         number += 1
-        name = f"{base} [{number}]"
-    return name
 
 
 def class_colormap(scheme: ClassScheme, *, shows_all: bool = False) -> DirectLabelColormap:

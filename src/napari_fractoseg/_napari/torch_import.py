@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 
-__all__ = ["prepare_torch"]
+__all__ = ["load_torch", "prepare_torch"]
 
+_WAITING = "OMP_WAIT_POLICY"
 _lock = threading.Lock()  # the flags belong to the whole process
 
 
@@ -24,7 +25,12 @@ def prepare_torch() -> None:
     a segmentation fault (triton 3.7 with Mesa 22; the same clash as in
     https://github.com/tensorflow/tensorflow/issues/124205). Bound to its own
     symbols first, triton leaves Mesa's alone.
+
+    PyTorch's threads (OpenMP) wait for one another in a busy loop by default. Where napari draws,
+    or another program works, on the same cores, that takes them from the very thread that is
+    waited for. So they wait passively, unless the user's environment says how.
     """
+    os.environ.setdefault(_WAITING, "passive")  # read when PyTorch is first loaded
     deep_bind = getattr(os, "RTLD_DEEPBIND", 0)  # Linux with glibc only
     with _lock:
         if not deep_bind or "triton" in sys.modules or not importlib.util.find_spec("triton"):
@@ -37,3 +43,9 @@ def prepare_torch() -> None:
             pass  # PyTorch works without it
         finally:
             sys.setdlopenflags(flags)
+
+
+def load_torch() -> None:
+    """Import what segments an image, which takes seconds; nothing happens if that was done."""
+    prepare_torch()
+    importlib.import_module("napari_fractoseg.inference.predictor")

@@ -182,6 +182,7 @@ def test_measuring_goes_on_in_micrometres_and_the_old_number_is_marked(
     dock.size_row.use_button.click()
     assert dock.outdated()
     assert dock.pixel_size.line.text() == "µm, Zeiss ap_image_pixel_size"
+    assert not dock.size_row.line.text(), "said once is enough"
     (image_measured,) = measured().request.images
     assert image_measured.pixel_size_um == pytest.approx(0.2)
     assert image_measured.pixel_size_from == "Zeiss ap_image_pixel_size"

@@ -301,6 +301,12 @@ def test_earlier_results_stay_as_they_are(widget, viewer, noise, qtbot):
     ]
     assert (first.data == 3).all()
     assert not np.shares_memory(first.data, widget.result.data)
+    widget.advanced.confidence.value = True
+    segment(widget, qtbot)
+    assert [layer.name for layer in viewer.layers][3:] == [
+        "a · confidence [3]",
+        "a · fracture modes [3]",
+    ], "what belongs together has one number"
 
 
 def test_confidence_and_margin_layers_come_when_asked_for(widget, viewer, noise, qtbot):

@@ -205,7 +205,7 @@ def test_plain_labels_are_painted_in_the_classes_of_the_start(widget, viewer, su
 def test_values_that_are_no_class_are_refused_before_anything_is_saved(
     widget, viewer, surface, qtbot, monkeypatch
 ):
-    monkeypatch.setattr(notification_manager, "receive_error", lambda *_: None)
+    monkeypatch.setattr(notification_manager, "dispatch", lambda *_: None)
     viewer.add_image(surface, name="s17")
     labels = np.zeros(surface.shape, int)
     labels[:20, :20], labels[:20, 100:] = 1, 77
@@ -404,7 +404,7 @@ def test_an_interrupted_training_is_offered_and_taken_up(widget, viewer, correct
 
 @pytest.mark.slow
 def test_a_training_that_another_window_runs_is_not_taken_up(widget, corrected, qtbot, monkeypatch):
-    monkeypatch.setattr(notification_manager, "receive_error", lambda *_: None)
+    monkeypatch.setattr(notification_manager, "dispatch", lambda *_: None)
     task = TrainingTask(widget.request())
     job = task.job()
     while not (task.folder / "checkpoint").exists():

@@ -39,14 +39,19 @@ class PixelSizeRow(QWidget):
         Viewer that has the images.
     links : bool
         Whether it has a button that opens the dock "Pixel size".
+    says_known : bool
+        Whether it says the size that the images have, and where that is from; otherwise only
+        what their files say of another one, and what is odd.
     """
 
     changed = Signal()
     """Signal that a file was read, so that what is believed of a layer may be another."""
 
-    def __init__(self, viewer: napari.viewer.Viewer, *, links: bool = True) -> None:
+    def __init__(
+        self, viewer: napari.viewer.Viewer, *, links: bool = True, says_known: bool = True
+    ) -> None:
         super().__init__()
-        self._viewer, self._links = viewer, links
+        self._viewer, self._links, self._says_known = viewer, links, says_known
         self._images: tuple[Image, ...] = ()
         self._also: tuple[Layer, ...] = ()
         self._reader = FileReader(self)
@@ -110,9 +115,11 @@ class PixelSizeRow(QWidget):
         says = [said_by_file(layer) for layer in images]
         offers = [offer_of(size, said) for size, said in zip(has, says, strict=True)]
         if len(images) == 1:
-            text = state_text(has[0], says[0])
-        else:
+            text = state_text(has[0], says[0], says_known=self._says_known)
+        elif self._says_known or any(offers):
             text = offers_text(has, offers) if images else ""
+        else:
+            text = ""
         self.line.setText(text)
         self.line.setVisible(bool(text))
         n_offers = sum(offer is not None for offer in offers)

@@ -40,7 +40,7 @@ def offer_of(layer_has: PixelSize, says: FileSays | None) -> PixelSize | None:
     return None if same_edges(layer_has, said) else said
 
 
-def state_text(layer_has: PixelSize, says: FileSays | None) -> str:
+def state_text(layer_has: PixelSize, says: FileSays | None, *, says_known: bool = True) -> str:
     """Return sentences on the pixel size of a layer, on that of its file, and on what is odd.
 
     Parameters
@@ -49,16 +49,18 @@ def state_text(layer_has: PixelSize, says: FileSays | None) -> str:
         What is believed of the layer.
     says : FileSays or None
         What its file says; None without a file, or while it is being read.
+    says_known : bool
+        Whether to say where a pixel size that the layer has is from, and that it is not square.
     """
     offer, facts = offer_of(layer_has, says), None if says is None else says.facts
     parts = []
-    if layer_has.source not in ("", LAYER_SCALE):
+    if says_known and layer_has.source not in ("", LAYER_SCALE):
         parts.append(f"Pixel size: {layer_has.source}.")
     if offer is not None:
         parts.append(f"{size_text(offer)}." if layer_has.x_um is None else _other(offer))
     elif layer_has.x_um is None and facts is not None:
         parts.append(_UNKNOWN)
-    if layer_has.x_um is not None and layer_has.square_um is None:
+    if says_known and layer_has.x_um is not None and layer_has.square_um is None:
         parts.append("The pixels are not square: sizes are measured in pixels.")
     notes = [*layer_has.notes, *(() if facts is None else facts.notes)]
     return " ".join(dict.fromkeys([*parts, *map(_sentence, notes)]))

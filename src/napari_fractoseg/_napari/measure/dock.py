@@ -143,7 +143,7 @@ class MeasureWidget(Dock):
         self.planes.value = "all"
         self.planes.native.setToolTip("All planes are measured, or the one that is shown")
         self.pixel_size = PixelSizeChoice(viewer)
-        self.size_row = PixelSizeRow(viewer)
+        self.size_row = PixelSizeRow(viewer, says_known=False)
         self.excluded = ExcludedChoice(viewer)
         self.fields = FieldsChoice()
         self.specimens = SpecimenChoice()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 
-from napari_fractoseg._napari.layer_metadata import METADATA_KEY, facts_of, file_of
+from napari_fractoseg._napari.layer_metadata import METADATA_KEY, facts_of, file_of, opened_from
 from napari_fractoseg._napari.layers import (
     images_of,
     scheme_of,
@@ -130,7 +130,7 @@ def labelled_images(
                 image=_stack(its_image, plane),
                 confidence=_stack(_confidence_of(viewer, layer), plane),
                 record=_record_of(layer),
-                file=file_of(layer),
+                file=opened_from(layer),
                 image_file=file_of(its_image),
             )
         )

@@ -24,6 +24,12 @@ from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import placement, scheme_of, shown_plane
 from napari_fractoseg._napari.measure.dock import MeasureWidget, measure_in_dock
 from napari_fractoseg._napari.origin import recognise
+from napari_fractoseg._napari.preferences import (
+    AS_THE_MODEL_SAYS,
+    Preferences,
+    keep_preferences,
+    preferences,
+)
 from napari_fractoseg._napari.save.row import SaveRow
 from napari_fractoseg._napari.segment.options import AdvancedOptions
 from napari_fractoseg._napari.segment.request import Request, Segmentation
@@ -42,6 +48,7 @@ from napari_fractoseg._napari.widgets.fractions_line import FractionsLine
 from napari_fractoseg._napari.widgets.image_picker import ImagePicker
 from napari_fractoseg._napari.widgets.model_picker import ModelPicker
 from napari_fractoseg._napari.widgets.painting_keys import keys_line
+from napari_fractoseg._napari.widgets.plain_text import show_info
 from napari_fractoseg._napari.widgets.queue_list import QueueList
 from napari_fractoseg._napari.widgets.run_controls import RunControls
 from napari_fractoseg._napari.widgets.run_queue import queue_of
@@ -94,9 +101,12 @@ class SegmentWidget(Dock):
     def _make_controls(self) -> None:
         self.source = ImagePicker(self.viewer)
         self.info_bar = InfoBarRow(self.viewer)
+        wanted = preferences()
         self.model = ModelPicker()
-        self.device = DeviceLine()
+        self.model.prefer(wanted.model)
+        self.device = DeviceLine(wanted.device)
         self.advanced = AdvancedOptions()
+        self.advanced.prefer(wanted)
         self.queue_list = QueueList(self.queue, SegmentationRun)
         self.controls = RunControls(
             self,
@@ -154,6 +164,7 @@ class SegmentWidget(Dock):
         self.model.changed.connect(self._on_model)
         self.advanced.palette.changed.connect(self._on_palette)
         self.advanced.changed.connect(controls.refresh)
+        self.advanced.keep_button.clicked.connect(self.keep_defaults)
         controls.button.clicked.connect(self.segment)
         controls.changed.connect(self._show_state)
         self.brush_button.clicked.connect(self.correct)
@@ -204,6 +215,23 @@ class SegmentWidget(Dock):
         if entry is not None:
             self.changes.recolour(entry.key, self._palette, entry.card.scheme)
         self._update_legend()
+
+    @Slot()
+    def keep_defaults(self) -> None:
+        """Keep what is chosen now as what is chosen when the dock opens."""
+        entry, folder = self.model.entry, self.advanced.folder
+        wanted = Preferences(
+            model="default" if entry is None else entry.key,
+            device=self.device.kind,  # type: ignore[arg-type] # checked when it is made
+            palette=self._palette or AS_THE_MODEL_SAYS,  # type: ignore[arg-type]
+            folder="" if folder is None else str(folder),
+        )
+        try:
+            keep_preferences(wanted)
+        except FractosegError as error:
+            self.controls.refuse(error)
+            return
+        show_info("Kept: the dock opens with this model, device, colours and folder from now on.")
 
     @property
     def _palette(self) -> str | None:

@@ -9,7 +9,9 @@ from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
+from napari_fractoseg._napari.preferences import AS_THE_MODEL_SAYS, Preferences
 from napari_fractoseg._napari.segment.trial_row import TrialRow
+from napari_fractoseg._napari.widgets.controls import small_button
 from napari_fractoseg._napari.widgets.options import choice_of, tick_of
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.batch.settings import SegmentSettings
@@ -27,7 +29,7 @@ _SCALES = (
     ("as it is", NONE),
     *((f"{float(scale):g}", f"{float(scale):g}") for scale in SCALES if scale != 1),
 )
-_PALETTES = (("as the model says", ""), *((name, name) for name in PALETTES))
+_PALETTES = ((AS_THE_MODEL_SAYS, ""), *((name, name) for name in PALETTES))
 
 
 class AdvancedOptions(QCollapsible):
@@ -67,7 +69,19 @@ class AdvancedOptions(QCollapsible):
         self.trial = TrialRow()
         self.trial.chosen.connect(self._take_scale)
         self.addWidget(self.trial)
+        self.keep_button = small_button(
+            "Keep as my defaults",
+            "Model, device, colours and folder are chosen so whenever the dock opens. napari 0.9 "
+            "has them under File > Preferences > Fractoseg, too",
+        )
+        self.addWidget(self.keep_button)
         self.layout().setContentsMargins(0, 0, 0, 0)
+
+    def prefer(self, wanted: Preferences) -> None:
+        """Choose colours and folder that the user prefers."""
+        self.palette.value = "" if wanted.palette == AS_THE_MODEL_SAYS else wanted.palette
+        if wanted.folder:
+            self.save.value = Path(wanted.folder)
 
     @Slot(float)
     def _take_scale(self, factor: float) -> None:

@@ -16,7 +16,7 @@ from napari_fractoseg._napari.layers import (
     placement,
     scheme_of,
     uncertainty_layer,
-    unique_name,
+    unique_names,
 )
 from napari_fractoseg._napari.segment.familiarity_layer import familiarity_layer
 from napari_fractoseg._napari.segment.request import Segmentation
@@ -69,9 +69,11 @@ class ShownResult:
         self.in_background = False
         self.labels: Labels | None = None
         self.uncertainties: list[Image] = []
+        self._number = 1
         self._refresh = Throttle(_REFRESH_INTERVAL_S)
         if earlier is not None and earlier.labels is not None:
             self.labels, self.uncertainties = earlier.labels, earlier.uncertainties
+            self._number = earlier._number
             self.labels.editable = False
 
     def show(self) -> None:
@@ -99,10 +101,13 @@ class ShownResult:
             place = placement(self._image)
             facts |= {"pixel_size": size_entry(self._image)}
         taken = [layer.name for layer in self.viewer.layers]
-        for kind, uncertainty in self.task.uncertainties.items():
+        whats = (*self.task.uncertainties, scheme.name)
+        bases = [plain_text(f"{image.name} · {what}") for what in whats]
+        names, self._number = unique_names(bases, taken)  # one number: they belong together
+        for name, uncertainty in zip(names, self.task.uncertainties.values(), strict=False):
             layer = uncertainty_layer(
                 uncertainty,
-                name=unique_name(plain_text(f"{image.name} · {kind}"), taken),
+                name=name,
                 place=place,
                 metadata=facts,
             )
@@ -111,7 +116,7 @@ class ShownResult:
         self.labels = labels_layer(
             self.task.labels,
             scheme,
-            name=unique_name(plain_text(f"{image.name} · {scheme.name}"), taken),
+            name=names[-1],
             place=place,
             metadata=facts,
         )
@@ -153,7 +158,8 @@ class ShownResult:
         """Add a layer that shows where the image looks unlike what the model learnt."""
         image, found = self.task.request.image, self.task.familiarity
         taken = [layer.name for layer in self.viewer.layers]
-        name = unique_name(plain_text(f"{image.name} · unlike what the model learnt"), taken)
+        base = plain_text(f"{image.name} · unlike what the model learnt")
+        (name,), _ = unique_names([base], taken, self._number)
         selected = set(self.viewer.layers.selection)
         layer = familiarity_layer(found, image.shape, name=name, place=self._place)
         self.viewer.add_layer(layer)

@@ -16,8 +16,8 @@ __all__ = ["SegmentationRun", "is_in_queue", "reserved_bytes"]
 
 
 _GOES_ON = (
-    "The segmentation goes on in the background. Plugins > Segment fracture modes shows how far it "
-    "is and can cancel it."
+    "The segmentation goes on in the background. Plugins > Fractoseg > Segment fracture modes "
+    "shows how far it is and can cancel it."
 )
 
 

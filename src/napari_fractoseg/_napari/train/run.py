@@ -11,8 +11,8 @@ __all__ = ["TrainingRun"]
 
 
 _GOES_ON = (
-    "The training goes on in the background. Plugins > Train on corrections shows how far it is "
-    "and can stop it."
+    "The training goes on in the background. Plugins > Fractoseg > Train on corrections shows "
+    "how far it is and can stop it."
 )
 
 

@@ -9,6 +9,7 @@ from magicgui.widgets import ComboBox, LineEdit
 from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from napari_fractoseg._napari.preferences import preferences
 from napari_fractoseg._napari.train.options import TrainingOptions
 from napari_fractoseg._napari.widgets.controls import narrow
 from napari_fractoseg._napari.widgets.device_line import DeviceLine
@@ -46,7 +47,7 @@ class TrainingSettings(QWidget):
             "Until it no longer improves, at most this long. In seconds a model only learns to "
             "sum up anew what it sees"
         )
-        self.device = DeviceLine()
+        self.device = DeviceLine(preferences().device)
         self.options = TrainingOptions()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

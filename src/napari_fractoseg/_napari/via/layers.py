@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from napari_fractoseg._napari.layer_metadata import metadata_with
+from napari_fractoseg._napari.layer_metadata import PLANE_NAMES_KEY, metadata_with
 from napari_fractoseg._napari.layers import LABELS_OPACITY, class_colormap, class_features
 from napari_fractoseg._napari.via.shape_data import shape_data, shape_type
 from napari_fractoseg._napari.widgets.plain_text import plain_text
@@ -111,10 +111,13 @@ def layers_job(
             new.append(_labels_layer(drawn, mapping, name, memory))
         if budget.allows(stack.images, name):
             new.append(_shapes_layer(stack.images, mapping, name, memory))
-        for _, arguments, _ in new:
+        for _, arguments, kind in new:
             arguments["visible"] = not layers
             if len(stack.images) > 1:
                 arguments["axis_labels"] = _STACK_AXES
+            if len(stack.images) > 1 and kind != "shapes":
+                names = [image.filename for image in stack.images]
+                arguments["metadata"] = {**arguments.get("metadata", {}), PLANE_NAMES_KEY: names}
         layers += new
     left = assembly.stacks[len(assembly.stacks) if max_sets is None else max_sets :]
     if left:

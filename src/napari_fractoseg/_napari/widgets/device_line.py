@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt, Slot
 from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_fractoseg._napari.jobs import Run, State
-from napari_fractoseg._napari.torch_import import prepare_torch
+from napari_fractoseg._napari.torch_import import load_torch, prepare_torch
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.jobs import Job, Progress
@@ -26,11 +26,26 @@ def _find_devices() -> Job[list[Any]]:
     return list_devices()
 
 
-class DeviceLine(QWidget):
-    """Line with the device that was found, which is looked for in a thread."""
+def _get_ready() -> Job[None]:
+    """Load what segments while the user still looks at the dock: the first click waits less."""
+    yield Progress(0, 1, "getting ready")
+    load_torch()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+
+class DeviceLine(QWidget):
+    """Line with the device that was found, which is looked for in a thread.
+
+    Parameters
+    ----------
+    preferred : str
+        Kind of the device that is chosen if it is there: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    parent : QWidget, optional
+        Qt parent of the widget.
+    """
+
+    def __init__(self, preferred: str = "auto", parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._preferred = preferred
         self._devices: list[Any] = []
         self.why_not_gpu = ""
         self.choice = ComboBox(choices=self._choices, name="device")
@@ -43,7 +58,8 @@ class DeviceLine(QWidget):
         layout.addStretch()
         layout.addWidget(self.why_button)
         self.setLayout(layout)
-        self._show([(self.label.text(), "auto")])
+        # Only the CPU is there for sure.
+        self._show([(self.label.text(), "cpu" if preferred == "cpu" else "auto")])
         self._search = Run(_find_devices(), "looking for a GPU")
         self._search.ended.connect(self._on_search_end)
         self._search.start()
@@ -52,6 +68,12 @@ class DeviceLine(QWidget):
     def device(self) -> str:
         """Name of the chosen device, such as ``cuda``; ``auto`` until the devices are known."""
         return str(self.choice.value)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the chosen device, such as ``cuda``; ``auto`` for the one that is best here."""
+        is_best = not self._devices or self.device == self._devices[0][1]
+        return "auto" if is_best else self.device.partition(":")[0]
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
         return self._devices
@@ -72,7 +94,11 @@ class DeviceLine(QWidget):
         elif self._search.state is State.DONE:
             devices = self._search.result
             self._show([(d.label, d.name) for d in devices])
+            self.choice.value = next(
+                (d.name for d in devices if d.kind == self._preferred), devices[0].name
+            )
             self._explain_with(devices[-1].why_not_gpu)
+            Run(_get_ready(), "getting ready").start()
 
     def _explain_with(self, text: str) -> None:
         self.why_not_gpu = text

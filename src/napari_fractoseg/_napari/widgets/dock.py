@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fractoseg._napari.plane_names import plane_overlay_of
 from napari_fractoseg._napari.save.restorer import restorer_of
 from napari_fractoseg._napari.widgets.run_queue import main_window
 
@@ -65,6 +66,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer = viewer
         restorer_of(viewer)
+        plane_overlay_of(viewer)
         self._is_docked = self._is_twin = self._is_settled = False
         inner = QWidget()
         self.column = QVBoxLayout(inner)

@@ -20,6 +20,7 @@ from napari_fractoseg._napari.layers import (
     stack_of,
     unwrapped,
 )
+from napari_fractoseg._napari.plane_names import shown_plane_name
 from napari_fractoseg._napari.widgets.controls import narrow, side_by_side, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.errors import ImageError
@@ -56,6 +57,7 @@ class ImagePicker(QObject):
         self._viewer = viewer
         self._described: Layer | None = None
         self._n_planes = 0
+        self._text = ""
         self.choice = ComboBox(choices=self._choices, name="image")
         self.line = plain_label()
         self.line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -78,6 +80,7 @@ class ImagePicker(QObject):
         for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
             event.connect(self.refresh)
         layers.selection.events.active.connect(self._follow)
+        viewer.dims.events.current_step.connect(self._show_line)
 
     def add_to(self, form: QFormLayout) -> None:
         """Add the rows for image and planes to a form."""
@@ -176,7 +179,8 @@ class ImagePicker(QObject):
                 text, n_planes = image_text(stack), stack.n_planes
             except ImageError as error:
                 text = textwrap.fill(str(error), _LINE_LENGTH)
-        self.line.setText(text)
+        self._text = text
+        self._show_line()
         self.pixel_size.show_images([] if self.layer is None else [self.layer])
         self._form.setRowVisible(self.pixel_size, self.layer is not None)
         self._form.setRowVisible(self.line, bool(text))
@@ -187,6 +191,11 @@ class ImagePicker(QObject):
             self.extent.choices = [("current", "current"), (f"all ({n_planes})", "all")]
             self.extent.value = chosen
         self._form.setRowVisible(self.extent.native, n_planes > 1)
+
+    def _show_line(self, _event: Any = None) -> None:
+        """Show what the image is, and the name of the plane that is shown."""
+        name = shown_plane_name(self._viewer, self.layer)
+        self.line.setText("\n".join(filter(None, (self._text, name and f"shown: {name}"))))
 
     def _show_question(self) -> None:
         """Ask for the order of the axes, where it cannot be known."""

@@ -75,6 +75,12 @@ class ModelPicker(QWidget):
         self.choice.native.setMinimumContentsLength(max(8, min(longest, _MOST_CHARACTERS)))
         self._on_change()
 
+    def prefer(self, name: str) -> None:
+        """Choose the model of a name, if there is one."""
+        folder = next((f for f, entry in self._entries.items() if entry.key == name), None)
+        if folder is not None:
+            self.choice.value = folder
+
     def _look(self) -> None:
         self._entries = {str(entry.folder): entry for entry in list_models()}
 

@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QLabel, QTextBrowser, QWidget
 
-from napari_fractoseg.errors import FractosegError
+from napari_fractoseg.errors import FractosegError, UnexpectedError
 from napari_fractoseg.text import printable
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "plain_errors",
     "plain_label",
     "plain_text",
+    "show_error",
     "show_info",
     "show_warning",
 ]
@@ -80,6 +81,24 @@ def show_info(text: object) -> None:
 def show_warning(text: object) -> None:
     """Show a warning of napari."""
     notifications.show_warning(plain_text(text))
+
+
+class _OneLine(notifications.ErrorNotification):
+    """Notification of an error, of which the console gets one line and the window all details."""
+
+    def __str__(self) -> str:
+        return f"ERROR: {self.message}"
+
+
+def show_error(error: FractosegError) -> None:
+    """Show an error with its details in napari's window, and as one line on the console.
+
+    napari would print its traceback, which says nothing to who chose a wrong file. That of a
+    mistake of ours is printed.
+    """
+    plain = plain_error(error)
+    kind = notifications.ErrorNotification if isinstance(error, UnexpectedError) else _OneLine
+    notifications.notification_manager.dispatch(kind(plain))
 
 
 def plain_error(error: FractosegError) -> FractosegError:

@@ -55,11 +55,10 @@ def folded(network: nn.Module) -> nn.Module:
     too: Jacob et al., "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", CVPR 2018, section 3.2.
     """
-    plain = copy.deepcopy(network).cpu().eval()
-    fast = copy.deepcopy(plain)
-    pairs = _pairs(fast)
+    fast = copy.deepcopy(network).cpu().eval()
+    pairs, expected = _pairs(fast)
     if not pairs:
-        return plain
+        return fast
     names = {layer: name for name, layer in fast.named_modules()}
     for convolution, normalisation in pairs:
         weight, bias = fuse_conv_bn_weights(
@@ -75,14 +74,14 @@ def folded(network: nn.Module) -> nn.Module:
         parent, _, name = names[normalisation].rpartition(".")
         # timm's normalisations hold the activation that follows.
         setattr(fast.get_submodule(parent), name, nn.Sequential(*normalisation.children()))
-    difference = (_probe(plain) - _probe(fast)).abs().max()
-    return fast if difference < _TOLERANCE else plain
+    difference = (expected - _probe(fast)).abs().max()
+    return fast if difference < _TOLERANCE else copy.deepcopy(network).cpu().eval()
 
 
-def _pairs(network: nn.Module) -> list[tuple[nn.Conv2d, _BatchNorm]]:
-    """Return the pairs of a convolution and the normalisation of its output.
+def _pairs(network: nn.Module) -> tuple[list[tuple[nn.Conv2d, _BatchNorm]], torch.Tensor]:
+    """Return the pairs of a convolution and the normalisation of its output, and the logits.
 
-    Empty if a convolution has several: then none can be folded.
+    There are no pairs if a convolution has several: then none can be folded.
     """
     made: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}
     pairs: list[tuple[nn.Conv2d, _BatchNorm]] = []
@@ -102,13 +101,13 @@ def _pairs(network: nn.Module) -> list[tuple[nn.Conv2d, _BatchNorm]]:
         if isinstance(layer, nn.Conv2d | _BatchNorm)
     ]
     try:
-        _probe(network)
+        logits = _probe(network)
     finally:
         for handle in handles:
             handle.remove()
     convolutions = [convolution for convolution, _ in pairs]
     is_used_once = len(set(convolutions)) == len(convolutions)
-    return pairs if is_used_once else []
+    return pairs if is_used_once else [], logits
 
 
 class HalfNetwork(nn.Module):
