@@ -88,9 +88,11 @@ def test_napari_asks_us_about_few_files_and_no_folders(
     path = tmp_path / name
     path.mkdir() if is_folder else path.touch()
     plugins = npe2.PluginManager()
-    plugins.register(manifest)
+    if manifest.name not in plugins:  # npe2 0.10 takes napari 0.10 for one before 0.4, and looks
+        plugins.register(manifest)
     found = [r.command for r in plugins.iter_compatible_readers([str(path)])]
-    assert found == ([] if command is None else [f"napari-fractoseg.{command}"])
+    ours = [c for c in found if c.startswith("napari-fractoseg.")]
+    assert ours == ([] if command is None else [f"napari-fractoseg.{command}"])
 
 
 def test_the_report_of_a_run_is_ours_by_its_name(manifest, tmp_path):

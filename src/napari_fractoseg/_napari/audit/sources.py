@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 
 from napari_fractoseg._napari.corrections import is_teachable
 from napari_fractoseg._napari.excluded import labels_mask
+from napari_fractoseg._napari.layer_list import follow_layers
 from napari_fractoseg._napari.layers import apply_scheme, images_of, scheme_of
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.widgets.controls import narrow, small_button
@@ -152,8 +153,7 @@ class AuditSources(QWidget):
         for widget in (self._area, self.line, self.classes_button):
             layout.addWidget(widget)
         layers = viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
-            event.connect(self.refresh)
+        follow_layers(layers, self.refresh)
         layers.selection.events.active.connect(self._on_active)
         self.refresh()
 

@@ -16,6 +16,7 @@ from napari_fractoseg._napari.calibrate.give import give_size
 from napari_fractoseg._napari.calibrate.row import PixelSizeRow
 from napari_fractoseg._napari.calibrate.texts import size_text
 from napari_fractoseg._napari.camera import screen_px
+from napari_fractoseg._napari.layer_list import follow_layers
 from napari_fractoseg._napari.layer_metadata import file_of
 from napari_fractoseg._napari.layers import is_segmentable
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow, small_button
@@ -102,8 +103,7 @@ class CalibrateWidget(Dock):
 
     def _connect(self) -> None:
         layers = self.viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
-            event.connect(self.refresh)
+        follow_layers(layers, self.refresh)
         layers.selection.events.active.connect(self._on_active)
         self.image.changed.connect(self._on_image)
         for choice in (self.how, self.edge_unit, self.bar_unit):

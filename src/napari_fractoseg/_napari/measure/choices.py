@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_fractoseg._napari.calibrate.sizes import size_of
+from napari_fractoseg._napari.layer_list import follow_layers
 from napari_fractoseg._napari.layer_metadata import facts_of
 from napari_fractoseg._napari.layers import images_of
 from napari_fractoseg._napari.widgets.controls import in_a_row, narrow
@@ -176,8 +177,7 @@ class ExcludedChoice(QWidget):
         layout.addWidget(self.choice.native)
         layout.addWidget(self.on_all)
         layers = viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
-            event.connect(self.refresh)
+        follow_layers(layers, self.refresh)
         self.refresh()
 
     @property

@@ -10,6 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal, Slot
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_fractoseg._napari.corrections import is_teachable
+from napari_fractoseg._napari.layer_list import follow_layers
 from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.widgets.plain_text import plain_text
@@ -51,9 +52,8 @@ class LabelsList(QListWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.itemChanged.connect(self._on_tick)
         layers = viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
-            event.connect(self.refresh)
-        layers.events.renamed.connect(self.refresh)
+        follow_layers(layers, self.refresh)
+        layers.events.reordered.connect(self.refresh)
         layers.selection.events.active.connect(self._follow)
         self._follow()
 

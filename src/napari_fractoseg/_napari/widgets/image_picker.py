@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_fractoseg._napari.calibrate.row import PixelSizeRow
+from napari_fractoseg._napari.layer_list import follow_layers
 from napari_fractoseg._napari.layers import (
     image_text,
     is_segmentable,
@@ -77,8 +78,7 @@ class ImagePicker(QObject):
         self.extent.native.setToolTip("The plane that is shown now, or the whole stack")
         self.choice.changed.connect(self._on_choice)
         layers = viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.renamed):
-            event.connect(self.refresh)
+        follow_layers(layers, self.refresh)
         layers.selection.events.active.connect(self._follow)
         viewer.dims.events.current_step.connect(self._show_line)
 
