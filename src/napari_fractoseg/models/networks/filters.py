@@ -9,10 +9,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-__all__ = ["filtered"]
+__all__ = ["N_RESOLUTIONS", "filtered"]
 
 _REDUCTIONS = (1, 2, 4, 8)
 """Reductions, beside that of the input, at which the filters are applied."""
+N_RESOLUTIONS = len(_REDUCTIONS)
+"""Number of resolutions at which the filters are applied."""
 _TINY = 1e-12
 
 

@@ -18,13 +18,14 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from napari_fractoseg.models.networks.filters import filtered
+from napari_fractoseg.models.networks.filters import N_RESOLUTIONS, filtered
 
 __all__ = [
     "READOUT",
     "ReadoutNetwork",
     "ReadoutShape",
     "encoded",
+    "n_filters_of",
     "network_below",
     "on_grid",
     "seen",
@@ -206,6 +207,11 @@ class ReadoutNetwork(nn.Module):
 def network_below(network: nn.Module) -> nn.Module:
     """Return the network whose features are read: of a readout the one below it, else itself."""
     return network.base if isinstance(network, ReadoutNetwork) else network
+
+
+def n_filters_of(widths: Sequence[int]) -> int:
+    """Return how many of the channels that a network sees (`widths_of`) are fixed filters."""
+    return sum(widths[:N_RESOLUTIONS])
 
 
 @torch.no_grad()

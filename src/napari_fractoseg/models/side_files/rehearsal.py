@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.models.card import REHEARSAL
 from napari_fractoseg.models.limits import Reductions
-from napari_fractoseg.models.networks.readout import ReadoutNetwork, widths_of
+from napari_fractoseg.models.networks.readout import ReadoutNetwork, n_filters_of, widths_of
 from napari_fractoseg.models.side_files.side_file import (
     check_tensors,
     read_side_file,
@@ -45,7 +45,7 @@ class RehearsalForm:
     reductions : tuple of int
         Reductions of the scale levels, the coarsest first.
     n_components : int
-        Number of principal components that were asked for at each.
+        Number of principal components that were asked for at each, beside filters and answers.
     grid_px : int
         Edge in network pixels of the cells at which features are read.
     n_images : int
@@ -209,7 +209,8 @@ def _check(
     """Raise ValueError unless tensors of a file fit one another and a network."""
     widths = network.shape.widths if isinstance(network, ReadoutNetwork) else widths_of(network)
     n_channels = sum(widths)
-    n_outputs = min(form.n_components, n_channels - widths[-1]) + widths[-1]
+    n_kept = n_filters_of(widths) + widths[-1]
+    n_outputs = min(form.n_components, n_channels - n_kept) + n_kept
     n_places = len(found["answers"]) if found.get("answers") is not None else 0
     if form.reductions != tuple(sorted(set(form.reductions), reverse=True)):
         raise ValueError(f"its scale levels {form.reductions} are not in order")

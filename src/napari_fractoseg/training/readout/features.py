@@ -22,6 +22,7 @@ from napari_fractoseg.models.networks.optimise import folded
 from napari_fractoseg.models.networks.readout import (
     ReadoutNetwork,
     ReadoutShape,
+    n_filters_of,
     network_below,
     on_grid,
     seen,
@@ -274,8 +275,8 @@ class FeatureReader:
     def find_basis(self, planes: Sequence[Micrograph], seed: int = 0) -> None:
         """Find the components that features of some planes vary most in.
 
-        Each channel is standardised first. The network's own answer is no part of them: it is
-        kept as it is. Where there are components already, they stay.
+        Each channel is standardised first. The fixed filters and the network's own answer are no
+        part of them: they are kept as they are. Where there are components already, they stay.
 
         Parameters
         ----------
@@ -310,20 +311,21 @@ class FeatureReader:
         return [on_grid(part.float(), size) for part in seen(self.base, inputs)]
 
     def _projector(self, cells: torch.Tensor) -> ReadoutNetwork:
-        """Return the network that gives the components of features, found in samples (C, n)."""
+        """Return the network that gives the features of a readout, found in samples (C, n)."""
         widths = widths_of(self.base)
-        n_answers = widths[-1]
-        features = cells[:-n_answers]
-        mean, spread = features.mean(dim=1), features.std(dim=1).clamp(min=1e-6)
-        standardised = (features - mean[:, None]) / spread[:, None]
-        n_components = min(self.plan.n_components, len(features))
-        _, axes = torch.linalg.eigh(standardised @ standardised.T / features.shape[1])
-        axes = axes[:, -n_components:].flip(1).T / spread
-        weights = torch.zeros(n_components + n_answers, sum(widths))
-        weights[:n_components, :-n_answers] = axes
-        weights[n_components:, -n_answers:] = torch.eye(n_answers)
-        offset = torch.zeros(len(weights))
-        offset[:n_components] = -axes @ mean
+        n_filters, n_answers = n_filters_of(widths), widths[-1]
+        channels = cells[:-n_answers]
+        mean, spread = channels.mean(dim=1), channels.std(dim=1).clamp(min=1e-6)
+        standardised = (channels - mean[:, None]) / spread[:, None]
+        stages = standardised[n_filters:]
+        n_components = min(self.plan.n_components, len(stages))
+        _, axes = torch.linalg.eigh(stages @ stages.T / stages.shape[1])
+        weights = torch.zeros(n_filters + n_components + n_answers, sum(widths))
+        weights[:n_filters, :n_filters] = self.plan.filter_gain * torch.eye(n_filters)
+        weights[n_filters:-n_answers, n_filters:-n_answers] = axes[:, -n_components:].flip(1).T
+        weights[:, :-n_answers] /= spread
+        offset = -weights[:, :-n_answers] @ mean
+        weights[-n_answers:, -n_answers:] = torch.eye(n_answers)
         return self._projector_of(weights, offset)
 
     def _projector_of(self, axes: torch.Tensor, offset: torch.Tensor) -> ReadoutNetwork:

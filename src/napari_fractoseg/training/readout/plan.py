@@ -16,7 +16,10 @@ class ReadoutPlan:
     reductions : tuple of int
         Reductions of the scale levels whose features are read.
     n_components : int
-        Number of principal components of the features of a scale level.
+        Number of principal components of the features of a scale level, beside the fixed filters.
+    filter_gain : float
+        Factor on the standardised fixed filters, which tell what is fine and local. The larger it
+        is, the smaller the weights that they need, which the penalty spares.
     grid_px : int
         Edge in network pixels of the cells at which features are read.
     penalty : float
@@ -41,7 +44,8 @@ class ReadoutPlan:
     """
 
     reductions: tuple[int, ...] = (1, 2)
-    n_components: int = 128
+    n_components: int = 96
+    filter_gain: float = 4.0
     grid_px: int = 4
     penalty: float = 0.3
     prior: float = 0.1
