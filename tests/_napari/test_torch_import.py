@@ -54,3 +54,12 @@ def test_the_loader_flags_are_put_back(monkeypatch):
     assert sys.getdlopenflags() == flags
     if hasattr(os, "RTLD_DEEPBIND"):
         assert seen == [("triton", flags | os.RTLD_DEEPBIND)]
+
+
+def test_threads_wait_passively_unless_the_user_says_how(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    prepare_torch()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    prepare_torch()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
