@@ -78,6 +78,14 @@ def flipped(rng, data):
     return bytes(changed[: rng.integers(len(changed))] if rng.random() < 0.2 else changed)
 
 
+def retyped(rng, text):
+    """Text with a few other characters, of those that numbers and tags are made of."""
+    characters = list(text)
+    for place in rng.integers(len(characters), size=rng.integers(1, 4)):
+        characters[place] = rng.choice(list("0123456789.-eninf<>/& "))
+    return "".join(characters).encode()
+
+
 def places(value):
     """Every list or mapping in JSON data, with each of its keys."""
     keys = value if isinstance(value, dict) else range(len(value))
@@ -100,7 +108,8 @@ MUTANTS = {
     "labelme.json": lambda rng: odd(rng, labelme),
     "flipped coco.json": lambda rng: flipped(rng, json.dumps(coco()).encode()),
     "flipped labelme.json": lambda rng: flipped(rng, json.dumps(labelme()).encode()),
-    "voc.xml": lambda rng: flipped(rng, voc()),
+    "voc.xml": lambda rng: retyped(rng, voc().decode()),
+    "flipped voc.xml": lambda rng: flipped(rng, voc()) if rng.random() < 0.9 else voc(),
     "polygon.roi": lambda rng: flipped(rng, rois()[0]),
     "composite.roi": lambda rng: flipped(rng, rois()[1]),
     "RoiSet.zip": lambda rng: flipped(rng, archive(rois())),
