@@ -123,6 +123,17 @@ def test_unlabelled_pixels_may_be_taken_as_a_class(folders):
         read_training_set(images, labels, unlabelled_as="nothing")
 
 
+def test_a_folder_of_labelme_files_beside_the_images(folders):
+    images, _ = folders
+    shape = {"label": "t", "points": [[0, 0], [4, 6]], "shape_type": "rectangle"}
+    for name in ("a", "b"):
+        data = {"shapes": [shape], "imagePath": f"{name}.png"}
+        (images / f"{name}.json").write_text(json.dumps(data))
+    training_set = read_training_set(images, images)
+    assert training_set.names == ("a", "b")
+    assert training_set.pixel_counts()["transgranular"] == 48
+
+
 def test_polygons_of_a_via_file(folders, tmp_path):
     images, _ = folders
     rect = {"name": "rect", "x": 0, "y": 0, "width": 4, "height": 6}

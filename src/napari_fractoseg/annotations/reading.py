@@ -28,8 +28,8 @@ from napari_fractoseg.files import read_file
 
 __all__ = [
     "SUFFIXES_READ",
-    "annotation_files",
     "flavour_of",
+    "is_annotation_folder",
     "is_damaged",
     "read_annotations",
 ]
@@ -76,14 +76,18 @@ def is_damaged(path: Path | str) -> bool:
     return False
 
 
-def annotation_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files of a folder, by name, that hold annotations of one image each.
+def is_annotation_folder(folder: Path) -> bool:
+    """Tell whether a folder holds files with annotations of one image each.
 
     LabelMe, Pascal VOC and ImageJ write such files: a folder of them is one set of annotations.
-    It is empty for other folders, such as those of masks, and those with VIA files.
+    Folders of masks, and those with VIA files only, are none.
     """
+    return any(map(_is_of_one_image, _candidates(folder)))
+
+
+def _candidates(folder: Path) -> list[Path]:
     names = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES_READ)
-    return tuple(path for path in names[:_MOST_FILES] if _is_of_one_image(path))
+    return names[:_MOST_FILES]
 
 
 def _is_of_one_image(path: Path) -> bool:
@@ -159,7 +163,7 @@ def _checked(document: ViaDocument, path: Path, strict: bool) -> ViaDocument:
 
 
 def _read_folder(folder: Path, strict: bool) -> ViaDocument:
-    files = annotation_files(folder)
+    files = [path for path in _candidates(folder) if _is_of_one_image(path)]
     if not files:
         raise AnnotationError(
             f"{folder} holds no annotations of LabelMe, Pascal VOC or ImageJ. Name the file that "

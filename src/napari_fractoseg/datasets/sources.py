@@ -20,7 +20,7 @@ from napari_fractoseg.annotations.formats.masks import (
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import STRICT, AnnotationOptions
 from napari_fractoseg.annotations.raster import rasterise
-from napari_fractoseg.annotations.reading import annotation_files
+from napari_fractoseg.annotations.reading import is_annotation_folder
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.bar_option import AUTO
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
@@ -102,7 +102,7 @@ def read_training_set(
     if mask_values:
         scheme = scheme.with_names(mask_values.values())
     images_of = _Images(exclude_bar)
-    if labels.is_dir() and not annotation_files(labels):
+    if labels.is_dir() and not is_annotation_folder(labels):
         read = _from_masks(
             (folder, images_of), labels, scheme, mask_values, unlabelled_as, predictions_as_truth
         )

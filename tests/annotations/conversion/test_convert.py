@@ -770,6 +770,31 @@ def test_a_file_or_folder_of_another_program_becomes_each_kind_of_file(labelme, 
     assert labels[20, 20] == DEFAULT_SCHEME.find("i").value
 
 
+def test_shapes_that_other_programs_could_not_say_are_left_out(labelme):
+    data = json.loads((labelme / "a.json").read_text())
+    data["shapes"].append({"label": "t", "points": [[1, 2]], "shape_type": "cuboid"})
+    (labelme / "a.json").write_text(json.dumps(data))
+    with pytest.raises(AnnotationError, match="again in LabelMe, or have damaged regions left out"):
+        convert(labelme, labelme.parent / "out.json", Flavour.VIA2)
+    for to in (Flavour.VIA2, Flavour.VIA3):
+        out = labelme.parent / f"{to}.json"
+        there = convert(labelme, out, to, skip_damaged=True)
+        assert there.n_regions == len(read_via(out)[0].regions) == 2
+        assert any("1 damaged regions are left out" in note for note in there.notes)
+
+
+def test_via_2_by_way_of_via_3_is_the_same(folder):
+    polygon = {"name": "polygon", "all_points_x": [0, 4, 4], "all_points_y": [0, 0, 4.5]}
+    regions = (Region(polygon, {"name": "i", "seen": {"a": True, "b": True}}), rect("t"), rect("t"))
+    image = AnnotatedImage("a.png", regions, attributes={"q": "good"})
+    source = via(folder, image, AnnotatedImage("none.png"))
+    there = nf.convert(source, folder / "via3.json", "via3")
+    assert (there.n_images, there.n_regions, there.notes) == (2, 3, ())
+    assert read_via(folder / "via3.json").flavour is Flavour.VIA3
+    convert(folder / "via3.json", folder / "back.json", Flavour.VIA2)
+    assert read_via(folder / "back.json").images == read_via(source).images
+
+
 def test_rois_are_given_to_the_only_image(tmp_path):
     tifffile.imwrite(tmp_path / "s17_3.tif", np.zeros((20, 20), np.uint8))
     (tmp_path / "RoiSet.roi").write_bytes(

@@ -19,7 +19,7 @@ from napari_fractoseg.annotations.formats.masks import parse_mask_values, read_s
 from napari_fractoseg.annotations.image_lookup import ImageLookup
 from napari_fractoseg.annotations.options import AnnotationOptions
 from napari_fractoseg.annotations.raster import Overlap
-from napari_fractoseg.annotations.reading import annotation_files, read_annotations
+from napari_fractoseg.annotations.reading import is_annotation_folder, read_annotations
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.annotations.stacks import assemble
 from napari_fractoseg.annotations.via import write_via
@@ -205,7 +205,7 @@ def _convert(
     source: Path, out: Path, to: Flavour | None, settings: ConvertSettings
 ) -> Job[Converted]:
     options = settings.annotations
-    if source.is_dir() and not annotation_files(source):
+    if source.is_dir() and not is_annotation_folder(source):
         document = yield from document_of_masks(source, settings)
     else:
         document = read_annotations(source, strict=not options.skip_damaged)

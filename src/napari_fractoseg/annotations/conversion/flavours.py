@@ -139,6 +139,8 @@ def _image(image: AnnotatedImage, source: Flavour, target: Flavour) -> Annotated
             extras=_extras(region.extras, source, target),
         )
         for region in image.regions
+        # Of what other programs could not say, there is nothing that VIA could keep.
+        if source.is_via or not region.problem
     )
     return replace(
         image,

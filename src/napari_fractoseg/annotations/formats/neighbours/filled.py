@@ -16,7 +16,7 @@ from napari_fractoseg.errors import AnnotationError
 
 __all__ = ["MOST_PIXELS", "mask_of_runs", "outlines_of_mask"]
 
-MOST_PIXELS = 2**26
+MOST_PIXELS = 2**25
 """Most pixels of a mask, after it is cut to what it covers; tracing takes 50 bytes for each."""
 
 _LONGEST_SIDE = 2**24
