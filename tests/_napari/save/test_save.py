@@ -330,6 +330,9 @@ def test_labels_without_classes_are_refused_in_words(segment_dock, noise):
     viewer.layers.selection.active = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="by hand")
     segment_dock.save_row.save()
     assert "by hand has no classes to save" in segment_dock.save_row.line.text()
+    other = labels_layer(np.ones(SHAPE, np.uint8), DEFAULT_SCHEME, name="other")
+    viewer.layers.selection.active = viewer.add_layer(other)
+    assert segment_dock.save_row.line.text() == ""
 
 
 def test_a_part_of_another_result_is_not_taken(segmented, qtbot):
