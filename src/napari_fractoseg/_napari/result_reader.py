@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pint
 
 from napari_fractoseg._napari.layer_metadata import (
     FIRST_ANSWER_KEY,
@@ -21,7 +20,7 @@ from napari_fractoseg._napari.layers import (
     class_colormap,
     class_features,
 )
-from napari_fractoseg._napari.save.restore import facts_in_entries, placement_in
+from napari_fractoseg._napari.save.restore import facts_in_entries, is_unit, placement_in
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, plain_text, show_info
 from napari_fractoseg.images.axes import Axis
@@ -124,7 +123,7 @@ def _began_as_prediction(path: Path, entries: Mapping[str, Any]) -> bool:
 def _unit(axis: Axis) -> str:
     """Return the unit of an axis as napari takes it; ``pixel`` for a unit it does not know."""
     unit = axis.unit or ""
-    return unit if unit.isalpha() and unit in pint.get_application_registry() else "pixel"
+    return unit if is_unit(unit) else "pixel"
 
 
 def _data(path: Path, image: NgffImage, *, is_prediction: bool) -> Any:

@@ -34,6 +34,7 @@ from napari_fractoseg.models.registry import find_model
 from napari_fractoseg.results.intact import is_intact
 from napari_fractoseg.results.label_images import read_ngff
 from napari_fractoseg.results.label_writer import is_unsettled
+from napari_fractoseg.results.parts import PART_NAMES
 from napari_fractoseg.results.record import LabelRecord, Origin, origin_of, read_record
 
 __all__ = ["KINDS", "LABELS", "SegmentTask", "plan", "refusal_of_second_run"]
@@ -41,7 +42,7 @@ __all__ = ["KINDS", "LABELS", "SegmentTask", "plan", "refusal_of_second_run"]
 LABELS = "labels"
 KINDS = (LABELS, CONFIDENCE, MARGIN)
 _ZARR = ".zarr"
-_RESULT_ENDINGS = tuple(f"_{kind}" for kind in (*KINDS, "overlay"))
+_RESULT_ENDINGS = tuple(f"_{kind}" for kind in (*KINDS, "overlay", *PART_NAMES))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ __all__ = [
     "read_entries",
     "read_record",
     "recorded_scheme",
+    "scheme_in",
 ]
 
 _SCHEMA = 1
@@ -279,7 +280,12 @@ def recorded_scheme(path: Path) -> ClassScheme | None:
     path : Path
         TIFF file or folder of an OME-Zarr group.
     """
+    return scheme_in(read_entries(path))
+
+
+def scheme_in(entries: Mapping[str, Any]) -> ClassScheme | None:
+    """Return the classes in what is stored with labels (`read_entries`), None if there are none."""
     try:
-        return ClassScheme.from_dict(read_entries(path)["scheme"])
+        return ClassScheme.from_dict(entries["scheme"])
     except (TypeError, KeyError, ClassSchemeError):
         return None

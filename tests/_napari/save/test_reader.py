@@ -11,6 +11,7 @@ from napari_fractoseg._napari.layer_metadata import file_of
 from napari_fractoseg._napari.layers import images_of, scheme_of
 from napari_fractoseg._napari.open_files import open_paths
 from napari_fractoseg._napari.save.reader import get_run_reader
+from napari_fractoseg._napari.save.restore import placement_in
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.jobs import drain
 
@@ -71,3 +72,36 @@ def test_other_files_are_left_to_other_readers(tmp_path, segmented):
     assert get_run_reader(str(out / "run.json")) is None
     with pytest.raises(AnnotationError, match="neither labels nor annotations"):
         open_paths(None, [out / "run.json"])
+
+
+PLACE = {
+    "scale": [0.5, 0.25],
+    "translate": [1, 2],
+    "rotate": [[1, 0], [0, 1]],
+    "shear": [0],
+    "affine": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "units": ["micrometer", "pixel"],
+    "axis_labels": ["y", "x"],
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": [0, 1]},
+        {"scale": ["a", "b"]},
+        {"scale": [1, 1, 1]},
+        {"translate": [float("nan"), 0]},
+        {"affine": [[0] * 3] * 3},
+        {"rotate": None},
+        {"units": ["furlong!", "pixel"]},
+        {"units": "um"},
+        {"axis_labels": [1, 2]},
+    ],
+)
+def test_a_placement_that_is_none_is_passed_over(wrong):
+    place = placement_in({"place": PLACE}, 2)
+    Labels(np.zeros((3, 4), np.uint8), **place)
+    assert tuple(place["scale"]) == (0.5, 0.25)
+    assert placement_in({"place": {**PLACE, **wrong}}, 2) == {}
+    assert placement_in({"place": wrong}, 2) == placement_in({"place": 3}, 2) == {}

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 from typer.testing import CliRunner
 
+from napari_fractoseg import batch
 from napari_fractoseg._napari.corrections import (
     checked_layer,
     corrections_of,
@@ -294,6 +295,7 @@ def test_labels_painted_by_hand_are_saved_with_their_classes(
     count_taught(viewer, labels)
     labels.brush_size = 40
     labels.paint((20, 20), 1)
+    mark_checked(viewer, labels).data[:5] = 1
     segment_dock.viewer.layers.selection.active = labels
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     folder = saved(segment_dock, qtbot)
@@ -301,6 +303,7 @@ def test_labels_painted_by_hand_are_saved_with_their_classes(
     np.testing.assert_array_equal(tifffile.imread(folder / "mine.tif"), noise(*SHAPE))
     data = np.array(labels.data)
     viewer.layers.clear()
+    assert [t.path.name for t in batch.plan([folder], tmp_path / "elsewhere")] == ["mine.tif"]
     image, again = viewer.open(str(folder / "run.json"), plugin=None)
     assert (image.name, scheme_of(again)) == ("mine", own)
     assert again.name == "by hand"
@@ -330,6 +333,9 @@ def test_labels_without_classes_are_refused_in_words(segment_dock, noise):
     viewer.layers.selection.active = viewer.add_labels(np.zeros(SHAPE, np.uint8), name="by hand")
     segment_dock.save_row.save()
     assert "by hand has no classes to save" in segment_dock.save_row.line.text()
+    other = labels_layer(np.ones(SHAPE, np.uint8), DEFAULT_SCHEME, name="other")
+    viewer.layers.selection.active = viewer.add_layer(other)
+    assert segment_dock.save_row.line.text() == ""
 
 
 def test_a_part_of_another_result_is_not_taken(segmented, qtbot):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pint
 from napari.layers import Labels
 
 from napari_fractoseg._napari.calibrate.sizes import place_of
@@ -24,7 +25,6 @@ from napari_fractoseg._napari.layers import (
 )
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg._napari.widgets.plain_text import plain_text
-from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.images import read_image
 from napari_fractoseg.results.editable_labels import PREDICTED
@@ -34,26 +34,62 @@ from napari_fractoseg.results.record import (
     Origin,
     origin_of,
     read_entries,
-    recorded_scheme,
+    scheme_in,
 )
 
-__all__ = ["facts_in_entries", "labels_data", "placement_in", "restore", "was_saved"]
+__all__ = ["facts_in_entries", "is_unit", "labels_data", "placement_in", "restore", "was_saved"]
 
 _PLACE, _LAYER = "place", "layer"
-_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 def was_saved(entries: Mapping[str, Any]) -> bool:
     """Tell whether entries of a file of labels are those of *Save result*."""
-    return isinstance(entries.get(PARTS), dict)
+    return isinstance(entries.get(PARTS), dict) and scheme_in(entries) is not None
 
 
 def placement_in(entries: Mapping[str, Any], n_axes: int) -> dict[str, Any]:
-    """Return the placement of a layer that was saved, as arguments for one; empty if none fits."""
+    """Return the placement of a layer that was saved, as arguments for one.
+
+    It is empty if there is none, or it is none for a layer of so many axes: files are made by
+    others, too.
+    """
     place = entries.get(_PLACE)
-    if not isinstance(place, dict) or len(place.get("scale") or ()) != n_axes:
+    if not isinstance(place, dict):
         return {}
-    return {name: place[name] for name in _PLACEMENT if name in place}
+    found: dict[str, Any] = {}
+    try:
+        for name, shape in _shapes(n_axes).items():
+            found[name] = np.asarray(place.get(name), float).reshape(shape)
+    except (TypeError, ValueError):
+        return {}
+    for name in ("units", "axis_labels"):
+        words = place.get(name)
+        if not isinstance(words, list) or len(words) != n_axes or not all(map(_is_word, words)):
+            return {}
+        found[name] = tuple(words)
+    is_sound = all(np.isfinite(found[name]).all() for name in _shapes(n_axes))
+    is_sound = is_sound and found["scale"].all() and np.linalg.det(found["affine"]) != 0
+    return found if is_sound and all(map(is_unit, found["units"])) else {}
+
+
+def is_unit(word: str) -> bool:
+    """Tell whether napari takes a word for a unit."""
+    return word.isalpha() and word in pint.get_application_registry()
+
+
+def _is_word(word: Any) -> bool:
+    return isinstance(word, str) and bool(word)
+
+
+def _shapes(n_axes: int) -> dict[str, tuple[int, ...]]:
+    n = n_axes
+    return {
+        "scale": (n,),
+        "translate": (n,),
+        "rotate": (n, n),
+        "shear": (n * (n - 1) // 2,),
+        "affine": (n + 1, n + 1),
+    }
 
 
 def facts_in_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +112,8 @@ def labels_data(path: Path) -> LayerData:
     AnnotationError
         If it has no classes of ours.
     """
-    scheme, entries = recorded_scheme(path), read_entries(path)
+    entries = read_entries(path)
+    scheme = scheme_in(entries)
     if scheme is None:
         raise AnnotationError(f"{path}: no classes are recorded with these labels.")
     stack = read_image(path, rgb=False)
@@ -110,7 +147,9 @@ def restore(layer: Labels, path: Path) -> None:
         setattr(layer, name, value)
     layer.metadata = {**layer.metadata, **_metadata(path, entries, labels)}
     layer.opacity = LABELS_OPACITY
-    apply_scheme(layer, ClassScheme.from_dict(entries["scheme"]))
+    scheme = scheme_in(entries)
+    if scheme is not None:
+        apply_scheme(layer, scheme)
 
 
 def _metadata(path: Path, entries: Mapping[str, Any], labels: Any) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class SaveRow(QWidget):
         layout.addLayout(in_a_row(self.button, self.other_button))
         layout.addWidget(self.line)
         layout.addWidget(self.links)
-        self._error = ""
+        self._refused: tuple[Labels | None, str] = (None, "")
         self.button.clicked.connect(self._on_click)
         self.other_button.clicked.connect(self.save_elsewhere)
         self.folder_button.clicked.connect(self._show_folder)
@@ -87,11 +87,11 @@ class SaveRow(QWidget):
         layer = self._followed()
         if layer is None:
             return
-        self._error = ""
+        self._refused = (None, "")
         try:
             snapshot = self.saver.snapshot(layer)
         except FractosegError as error:
-            self._error = str(error)
+            self._refused = (unwrapped(layer), str(error))
             self.refresh()
             return
         parent = parent or folder_for(snapshot) or ask_folder(self, snapshot.name)
@@ -109,10 +109,12 @@ class SaveRow(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Show how far the saving is, or where the layer that is followed was saved."""
-        run, layer = self.saver.run, self._followed()
-        is_its = layer is not None and self.saver.layer is unwrapped(layer)
+        run, followed = self.saver.run, self._followed()
+        layer = None if followed is None else unwrapped(followed)
+        is_its = layer is not None and self.saver.layer is layer
         is_done = run is not None and run.state is State.DONE and is_its
-        text = self._error
+        refused, why = self._refused
+        text = why if refused is layer else ""
         if run is not None and not text and (is_its or self.saver.is_busy):
             text = _text(run)
             if is_done and self.saver.is_changed:
