@@ -59,7 +59,8 @@ def test_under_the_cursor_the_name_of_a_class_is_text(is_rich):
     layer = labels_layer(np.ones((4, 4), np.uint8), SCHEME, name=f"s17 · {PICTURE}")
     status = layer.get_status((1, 1), view_direction=np.zeros(2), dims_displayed=[0, 1])
     shown = str(status["coordinates"])  # in napari's status bar
-    assert shown.replace("\u200b", "") == f"[1, 1]: 1; class: {PICTURE}"
+    _where, value = shown.replace("\u200b", "").split("]", 1)  # with commas since napari 0.7
+    assert value == f": 1; class: {PICTURE}"
     assert not is_rich(shown)
     assert not is_rich(layer.name)
     assert layer.name.replace("\u200b", "") == f"s17 · {PICTURE}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
-__all__ = ["camera_of", "go_to_pixel", "scale_bar_of", "screen_px", "seen_middle"]
+__all__ = ["camera_of", "go_to_pixel", "grid_of", "scale_bar_of", "screen_px", "seen_middle"]
 
 
 def camera_of(viewer: napari.viewer.Viewer) -> Any:
@@ -25,6 +25,11 @@ def scale_bar_of(viewer: napari.viewer.Viewer) -> Any:
     """Return the scale bar of a viewer, which napari 0.9 has at another place than those before."""
     canvas = getattr(viewer, "canvas", None)
     return viewer.scale_bar if canvas is None else canvas.overlays.scale_bar
+
+
+def grid_of(viewer: napari.viewer.Viewer) -> Any:
+    """Return the grid of a viewer, which napari 0.9 has at another place than those before."""
+    return getattr(viewer, "canvas", viewer).grid
 
 
 def screen_px(viewer: napari.viewer.Viewer, layer: Layer) -> float:

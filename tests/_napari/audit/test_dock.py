@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 
 from napari_fractoseg._napari import jobs
 from napari_fractoseg._napari.audit.dock import AuditWidget
-from napari_fractoseg._napari.camera import camera_of, screen_px
+from napari_fractoseg._napari.camera import camera_of, grid_of, screen_px
 from napari_fractoseg._napari.layers import labels_layer
 from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.classes import DEFAULT_SCHEME
@@ -312,11 +312,11 @@ def test_other_points_are_not_opened_before_every_answer_is_saved(viewer, dock, 
 
 def test_layers_side_by_side_are_one_above_the_other_while_one_counts(viewer, dock, start):
     add_pair(viewer)
-    viewer.canvas.grid.enabled = True
+    grid_of(viewer).enabled = True
     start()
-    assert not viewer.canvas.grid.enabled
+    assert not grid_of(viewer).enabled
     dock.stop()
-    assert viewer.canvas.grid.enabled
+    assert grid_of(viewer).enabled
 
 
 def test_a_file_that_is_there_is_not_overwritten(qtbot, viewer, dock, tmp_path):

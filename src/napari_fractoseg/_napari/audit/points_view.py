@@ -10,7 +10,7 @@ from napari.layers import Image, Layer, Points
 from qtpy.QtCore import QObject, Signal
 
 from napari_fractoseg._napari.audit.point_mark import PointMark
-from napari_fractoseg._napari.camera import go_to_pixel, screen_px
+from napari_fractoseg._napari.camera import go_to_pixel, grid_of, screen_px
 from napari_fractoseg._napari.layer_metadata import metadata_with
 from napari_fractoseg._napari.layers import (
     PAINTED_COLOR,
@@ -85,7 +85,7 @@ class PointsView(QObject):
         self._is_on, self._magnification, self._current = True, None, None
         self._active_before = self._viewer.layers.selection.active
         self._at_work(self._remove_points)
-        grid = _grid_of(self._viewer)  # else the cross would be in a cell of its own
+        grid = grid_of(self._viewer)  # else the cross would be in a cell of its own
         self._was_grid, grid.enabled = bool(grid.enabled), False
         for layer in list(self._viewer.layers):
             self._hide(layer)
@@ -106,7 +106,7 @@ class PointsView(QObject):
     def _restore(self) -> None:
         layers = self._viewer.layers
         self._mark.remove()
-        _grid_of(self._viewer).enabled = self._was_grid
+        grid_of(self._viewer).enabled = self._was_grid
         for points in self._points.values():
             points.visible = True
             points.border_color = np.insert(points.border_color[:, :3], 3, 1, axis=1)
@@ -279,11 +279,6 @@ def _show_layer(layer: Layer, is_shown: bool) -> None:
     """Show or hide a layer; napari would draw anew also where nothing changes."""
     if bool(layer.visible) != is_shown:
         layer.visible = is_shown
-
-
-def _grid_of(viewer: napari.viewer.Viewer) -> Any:
-    """Return the grid of a viewer, which napari 0.9 has at another place than those before."""
-    return getattr(viewer, "canvas", viewer).grid
 
 
 def _pixel_of(place: Place) -> tuple[int, ...]:

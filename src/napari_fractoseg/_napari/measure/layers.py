@@ -9,6 +9,7 @@ import pandas as pd
 from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_fractoseg._napari.camera import camera_of
 from napari_fractoseg._napari.layer_metadata import facts_of, metadata_with
 from napari_fractoseg._napari.layers import placement, unique_name
 from napari_fractoseg._napari.measure.request import FacetRegions, LocalMap
@@ -105,10 +106,7 @@ def open_table(viewer: napari.viewer.Viewer, beside: QWidget) -> None:
         Widget of the dock.
     """
     is_open = any(_TABLE in name for name in viewer.window.dock_widgets)
-    try:
-        dock, _ = viewer.window.add_plugin_dock_widget("napari", _TABLE)
-    except (KeyError, ValueError):  # napari before 0.6.2 has none
-        return
+    dock, _ = viewer.window.add_plugin_dock_widget("napari", _TABLE)
     window, ours = main_window(beside), beside.parent()
     if not is_open and isinstance(window, QMainWindow) and isinstance(ours, QDockWidget):
         window.tabifyDockWidget(ours, dock)
@@ -140,7 +138,7 @@ def _show_place(
     offset = viewer.dims.ndim - len(world)
     for axis, coordinate in enumerate(world[:-2]):
         viewer.dims.set_point(axis + offset, float(coordinate))
-    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9, and before
+    camera = camera_of(viewer)
     camera.center = (0, *map(float, world[-2:]))
     edge_px = max(box[1] - box[0], box[3] - box[2])
     fits = _CANVAS_PX / (edge_px * abs(float(layer.scale[-1])))
