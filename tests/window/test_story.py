@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 from PIL import Image
 from qtpy.QtCore import Qt
 
 from napari_fractoseg._napari.audit.dock import AuditWidget
 from napari_fractoseg._napari.corrections import prediction_of
 from napari_fractoseg._napari.jobs import State
+from napari_fractoseg._napari.layers import scheme_of
 from napari_fractoseg._napari.measure.dock import MeasureWidget
 from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg._napari.train.dock import TrainWidget
@@ -101,11 +103,31 @@ def test_from_a_file_to_a_number(person, micrograph, tmp_path):
     audit.form.file.value = tmp_path / "points.csv"
     person.click(audit.controls.button)
     person.until(lambda: audit.session is not None)
-    for key in (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_X):
+    for number, key in enumerate((Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_X), start=1):
         person.key(key)
-    assert [*audit.session.answers.values()].count("") == 0
-    assert len(audit.session.answers) == 3
+        person.until(lambda n=number: len(audit.session.answers) == n, seconds=20)
     assert (tmp_path / "points.csv").read_text().count("\n") > 3
     person.look("audited")
     person.click(audit.panel.stop_button)
-    assert prediction_of(labels) is not None
+
+    # Save the result, and open it again.
+    viewer.layers.selection.active = labels
+    person.tab(SegmentWidget)
+    read = segmenting.result_line.text()
+    person.click(segmenting.save_row.button)
+    saver = segmenting.save_row.saver
+    person.until(lambda: not saver.is_busy)
+    assert saver.run.state is State.DONE, segmenting.save_row.line.text()
+    folder = saver.run.result.folder
+    assert {"run.json", "fractions.csv", "report.html"} <= {p.name for p in folder.iterdir()}
+    person.look("saved")
+    there = set(viewer.layers)
+    viewer.open(folder / "run.json", plugin=None)  # as a drop does
+    (again,) = (x for x in viewer.layers if isinstance(x, Labels) and x not in there)
+    viewer.layers.selection.active = again
+    np.testing.assert_array_equal(again.data, labels.data)
+    np.testing.assert_array_equal(prediction_of(again), prediction_of(labels))
+    assert scheme_of(again) == scheme_of(labels)
+    person.until(lambda: segmenting.result_line.text(), seconds=20)
+    person.look("opened")
+    assert segmenting.result_line.text() == read

@@ -265,6 +265,11 @@ class FeatureReader:
         return slice(self._ready.shape.n_outputs - self._ready.shape.widths[-1], None)
 
     @property
+    def filters(self) -> slice:
+        """Place of the fixed filters among the features of a scale level."""
+        return slice(n_filters_of(self._ready.shape.widths))
+
+    @property
     def inference(self) -> Inference:
         """Test-time choices of a readout of these features, without `combine`."""
         return self._seen_by.card.inference
@@ -321,7 +326,7 @@ class FeatureReader:
         n_components = min(self.plan.n_components, len(stages))
         _, axes = torch.linalg.eigh(stages @ stages.T / stages.shape[1])
         weights = torch.zeros(n_filters + n_components + n_answers, sum(widths))
-        weights[:n_filters, :n_filters] = self.plan.filter_gain * torch.eye(n_filters)
+        weights[:n_filters, :n_filters] = torch.eye(n_filters)
         weights[n_filters:-n_answers, n_filters:-n_answers] = axes[:, -n_components:].flip(1).T
         weights[:, :-n_answers] /= spread
         offset = -weights[:, :-n_answers] @ mean

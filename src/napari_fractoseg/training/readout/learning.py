@@ -65,7 +65,7 @@ def fit_samples(
     prior: Samples | None,
     n_classes: int,
     plan: ReadoutPlan,
-    answers: slice,
+    reader: FeatureReader,
     rehearsed: Samples | None = None,
     near: torch.Tensor | None = None,
 ) -> torch.Tensor:
@@ -77,14 +77,14 @@ def fit_samples(
         Samples that people painted: together they have the weight 1.
     prior : Samples or None
         Samples of the model's own answer, together with the weight of the plan, or less where
-        much is painted. Without them its log-probabilities are not read either.
+        much is painted. Without them its log-probabilities are not read either, and with them
+        the fixed filters are not: what is fine and local helps where the task is another one.
     n_classes : int
         Number of classes K.
     plan : ReadoutPlan
         Regularisation, and weight of the model's answer.
-    answers : slice
-        Place of the model's log-probabilities among the features of a scale level, of which
-        there are as many as `plan` has reductions (`FeatureReader.answers`).
+    reader : FeatureReader
+        What read the features: it knows which of them are filters, and which are answers.
     rehearsed : Samples, optional
         Places of other images with the model's own answers (`rehearsed_samples`), together with
         the weight of the plan.
@@ -113,7 +113,9 @@ def fit_samples(
         weights.append(torch.full((len(rehearsed),), plan.rehearsal / rehearsed.n_px))
     # A larger feature needs smaller weights, which the penalty spares.
     gains = torch.ones(painted.features.shape[1])
-    gains.view(len(plan.reductions), -1)[:, answers] = plan.answer_gain if has_prior else 0.0
+    by_level = gains.view(len(plan.reductions), -1)
+    by_level[:, reader.answers] = plan.answer_gain if has_prior else 0.0
+    by_level[:, reader.filters] = 0.0 if has_prior else plan.filter_gain
     goals = torch.cat(targets)
     present = goals.sum(dim=0) > 0
     begin = None
@@ -230,7 +232,7 @@ def learn_readout(
     if known is not None:
         rehearsed = rehearsed_samples(known, start.card.scheme, taught.scheme, renamed)
     samples = Samples.joined(painted), Samples.joined(prior) if prior else None
-    fit = partial(fit_samples, *samples, len(taught.scheme), plan, reader.answers)
+    fit = partial(fit_samples, *samples, len(taught.scheme), plan, reader)
     weights = fit(rehearsed)
     if rehearsed is not None and known is not None and tell is not None:
         yield Progress(len(images), len(images), "telling what that costs")

@@ -203,7 +203,7 @@ class LiveReadout:
             return None
         near = None if self._last is None or self._last.scheme != scheme else self._last.weights
         weights = fit_samples(
-            painted, prior, len(scheme), self.plan, self._reader.answers, near=near
+            painted, prior, len(scheme), self.plan, self._reader, near=near
         )
         self._last = Learnt(weights, scheme, time.monotonic() - began)
         return self._last

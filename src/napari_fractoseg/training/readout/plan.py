@@ -18,8 +18,9 @@ class ReadoutPlan:
     n_components : int
         Number of principal components of the features of a scale level, beside the fixed filters.
     filter_gain : float
-        Factor on the standardised fixed filters, which tell what is fine and local. The larger it
-        is, the smaller the weights that they need, which the penalty spares.
+        Factor on the standardised fixed filters among the features, where the model's answer does
+        not count. The larger it is, the smaller the weights that they need, which the penalty
+        spares.
     grid_px : int
         Edge in network pixels of the cells at which features are read.
     penalty : float
