@@ -99,7 +99,7 @@ def test_from_a_file_to_a_number(person, micrograph, tmp_path):
     # Audit three points with keys.
     person.click(measuring.audit_button)
     audit = person.dock(AuditWidget)
-    audit.form.n_points.value = 4
+    audit.form.n_points.value = 9
     audit.form.file.value = tmp_path / "points.csv"
     person.click(audit.controls.button)
     person.until(lambda: audit.session is not None)
@@ -128,6 +128,6 @@ def test_from_a_file_to_a_number(person, micrograph, tmp_path):
     np.testing.assert_array_equal(again.data, labels.data)
     np.testing.assert_array_equal(prediction_of(again), prediction_of(labels))
     assert scheme_of(again) == scheme_of(labels)
-    person.until(lambda: segmenting.result_line.text(), seconds=20)
+    person.until(segmenting.result_line.text)
     person.look("opened")
-    assert segmenting.result_line.text() == read
+    assert segmenting.result_line.text() == f"{again.name}:\n{read}"

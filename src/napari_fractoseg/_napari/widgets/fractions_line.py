@@ -331,7 +331,10 @@ class FractionsLine(QWidget):
     def _show(self) -> None:
         text, layer = self._notes
         notes = text if layer is None or layer == self.layer else ""
-        self._label.setText("\n".join(filter(None, (self._figures, notes))))
+        # A result that was opened again is not that of a run.
+        unlike = "" if self.layer is None else str(facts_of(self.layer).get("unlike") or "")
+        parts = (self._figures, notes, "" if unlike in notes else unlike)
+        self._label.setText("\n".join(filter(None, parts)))
         self.setVisible(bool(self._label.text()))
         self.changed.emit()
 
