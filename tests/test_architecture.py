@@ -32,7 +32,7 @@ def modules_after(code):
         "import napari_fractoseg as nf; nf.adjusted_areas([[9, 1], [1, 9]], [5, 5])",
         "import numpy, napari_fractoseg as nf; nf.plan_points(numpy.ones((4, 4), int), n_points=2)",
         "from napari_fractoseg import PointCount, audit_result, facets",
-        "from napari_fractoseg.measurement import boundary, sizes",
+        "from napari_fractoseg.measurement.facets import boundary, sizes",
         "import napari_fractoseg.reporting.report",
         "import napari_fractoseg._napari.via.reader",
         "import napari_fractoseg._napari.samples",

@@ -334,7 +334,7 @@ def test_nothing_stays_of_a_file_whose_overlay_fails(images, settings, tmp_path,
 
     out, wanted = tmp_path / "out", replace(settings, confidence=True)
     with monkeypatch.context() as patched:
-        patched.setattr("napari_fractoseg.batch.running.iio.imwrite", broken)
+        patched.setattr("napari_fractoseg.batch.planes.iio.imwrite", broken)
         report = segment(images, out, wanted)
     assert [r.status for r in report.results] == ["failed"] * 3
     assert "No space left" in report.results[0].error

@@ -307,14 +307,17 @@ class TestAnnotations:
     def test_training_and_evaluation_say_what_was_left_out(self, data, via, tiny_model, caplog):
         notes = (
             f"via.json: 1 of 3 images not found in {(data / 'images').resolve()}: gone.png",
+            "via.json: 1 images are smaller than what their regions cover: two.png (96 x 64 px, "
+            "regions from 0, 0 to 130, 60). Their regions may lie elsewhere: use the images that "
+            "were annotated.",
             "via.json: 1 regions without a class are left out of the labels.",
         )
         options = nf.AnnotationOptions(skip_unclassified=True)
         arguments = {"annotations": options, "device": "cpu"}
         result = nf.train(data / "images", via, plan=replace(PLAN, max_steps=1), **arguments)
-        assert result.notes[:2] == notes
+        assert result.notes[:3] == notes
         assert set(result.model.card.lineage.data) == {"one", "two"}
-        assert notes[1] in caplog.text
+        assert notes[2] in caplog.text
         evaluation = nf.evaluate(tiny_model, data / "images", via, **arguments)
         assert evaluation.notes == notes
         assert evaluation.to_dict()["notes"] == list(notes)

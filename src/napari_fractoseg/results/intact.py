@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import tifffile
@@ -62,16 +63,24 @@ def _is_whole_zarr(path: Path, size: tuple[int, int] | None) -> bool:
 
 
 def _is_whole_tiff(path: Path) -> bool:
-    """Whether all strips and tiles that the pages name are in the file."""
+    """Whether the description, and all strips and tiles that the pages name, are in the file."""
     if not path.is_file():
         return False
     n_bytes = path.stat().st_size
     with tifffile.TiffFile(path) as tif:
-        return len(tif.pages) > 0 and all(
-            start + length <= n_bytes
+        if not len(tif.pages):
+            return False
+        first = tif.pages.first
+        tif.filehandle.seek(first.offset)
+        (n_tags,) = struct.unpack(tif.tiff.tagnoformat, tif.filehandle.read(tif.tiff.tagnosize))
+        if len(first.tags) < n_tags:  # tifffile leaves out those whose value is cut off
+            return False
+        ends = [
+            start + length
             for page in tif.pages
             for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)
-        )
+        ]
+        return max(ends, default=0) <= n_bytes
 
 
 def _is_whole_png(path: Path) -> bool:

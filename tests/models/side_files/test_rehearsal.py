@@ -26,14 +26,14 @@ BATCH = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def sample_of(network, n_places=10, reductions=(2, 1)):
-    """A sample of four components and the three log-probabilities, in two images."""
+    """A sample of the 32 filters, four components and three log-probabilities, in two images."""
     random = torch.Generator().manual_seed(0)
     n_channels = sum(widths_of(network))
     return Rehearsal(
         RehearsalForm(reductions, 4, 4, 2),
-        torch.randn(7, n_channels, generator=random) * 1e6,
-        torch.randn(7, generator=random),
-        torch.randn(n_places, len(reductions) * 7, generator=random).half(),
+        torch.randn(39, n_channels, generator=random) * 1e6,
+        torch.randn(39, generator=random),
+        torch.randn(n_places, len(reductions) * 39, generator=random).half(),
         torch.arange(n_places).byte() % 3,
     )
 
@@ -111,7 +111,7 @@ def test_it_travels_in_a_zip_file(folder, tmp_path):
 
 def test_at_most_two_megabytes_are_kept(plain, tmp_path):
     n_channels = sum(widths_of(plain.network))
-    most = n_places_within(7, n_channels, 2)
+    most = n_places_within(39, n_channels, 2)
     folder = plain.with_rehearsal(sample_of(plain.network, most)).save(tmp_path / "full")
     size = (folder / FILE).stat().st_size
     assert LARGEST_BYTES - 5000 < size <= LARGEST_BYTES
@@ -162,7 +162,7 @@ def test_a_damaged_one_costs_only_itself(folder, kind):
     ("changes", "message"),
     [
         ({"features": lambda f: f * torch.inf}, "'features' is NaN or infinite"),
-        ({"features": lambda f: f[:, :5]}, "'features' is not torch.float16 of shape (10, 14)"),
+        ({"features": lambda f: f[:, :5]}, "'features' is not torch.float16 of shape (10, 78)"),
         ({"features": lambda f: f.float()}, "'features' is not torch.float16"),
         ({"axes": lambda a: a[:, :9]}, "'axes' is not"),
         ({"scale": lambda s: s * torch.nan}, "'scale' is NaN or infinite"),
@@ -212,7 +212,7 @@ class TestLevels:
         sample = sample_of(plain.network)
         finer = sample.at_levels((1,), 4, 4)
         assert finer.form.reductions == (1,)
-        assert torch.equal(finer.features, sample.features[:, 7:])
+        assert torch.equal(finer.features, sample.features[:, 39:])
         assert sample.at_levels((2, 1), 4, 4).form == sample.form
 
     @pytest.mark.parametrize("wanted", [((4,), 4, 4), ((2, 1), 5, 4), ((2, 1), 4, 2)])

@@ -216,6 +216,8 @@ class FeatureReader:
         Scale levels, number of components and size of the cells.
     device : Device, optional
         Device that computes; by default the best one there is.
+    rehearses : bool
+        Whether the components are those of the rehearsal sample of the model, if it has one.
 
     Attributes
     ----------
@@ -227,7 +229,11 @@ class FeatureReader:
     """
 
     def __init__(
-        self, model: SegmentationModel, plan: ReadoutPlan, device: Device | None = None
+        self,
+        model: SegmentationModel,
+        plan: ReadoutPlan,
+        device: Device | None = None,
+        rehearses: bool = True,
     ) -> None:
         self.device, self.plan = device or choose_device(), plan
         self.reductions = tuple(sorted(set(plan.reductions), reverse=True))
@@ -241,7 +247,7 @@ class FeatureReader:
         self._levels = levels_of(self._seen_by, _TILE_PX * self.reductions[-1])
         self.projector: ReadoutNetwork | None = None
         self.rehearsal: Rehearsal | None = None
-        if model.rehearsal is not None:
+        if model.rehearsal is not None and rehearses:
             self.rehearsal = model.rehearsal.at_levels(
                 self.reductions, plan.n_components, plan.grid_px
             )

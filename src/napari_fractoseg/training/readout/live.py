@@ -96,7 +96,8 @@ class LiveReadout:
         self.device = device or choose_device()
         self.budget_bytes = budget_bytes or min(int(free_memory() * _SHARE), _MOST_BYTES)
         self._start, self._image = start, image
-        self._reader = FeatureReader(start, self.plan, self.device)
+        # Components of the image itself fit it better than those of a rehearsal sample.
+        self._reader = FeatureReader(start, self.plan, self.device, rehearses=False)
         self._predictor: Predictor | None = None
         self._features: OrderedDict[Region, PlaneFeatures] = OrderedDict()
         self._planes: OrderedDict[tuple[int, ...], Micrograph | None] = OrderedDict()
@@ -202,9 +203,7 @@ class LiveReadout:
         if len(set(both)) < 2:
             return None
         near = None if self._last is None or self._last.scheme != scheme else self._last.weights
-        weights = fit_samples(
-            painted, prior, len(scheme), self.plan, self._reader, near=near
-        )
+        weights = fit_samples(painted, prior, len(scheme), self.plan, self._reader, near=near)
         self._last = Learnt(weights, scheme, time.monotonic() - began)
         return self._last
 
