@@ -23,8 +23,8 @@ import napari
 import numpy as np
 from corrections import shared_fracture
 from napari.qt import get_qapp
-from qtpy.QtCore import QEvent, QEventLoop, QObject, QPoint, Qt, QTimer
-from qtpy.QtTest import QTest
+from qtpy.QtCore import QEvent, QEventLoop, QObject, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QOpenGLWidget, QWidget
 
 import napari_fractoseg as nf
@@ -102,12 +102,26 @@ def mirrored(plane: np.ndarray, size: int) -> np.ndarray:
 
 def paint(canvas: QWidget, start: QPoint, end: QPoint, steps: int = 8) -> None:
     """Paint a straight stroke with the left button."""
-    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    QTest.mouseMove(canvas, start)
-    QTest.mousePress(canvas, left, none, start)
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    _send(canvas, QEvent.Type.MouseMove, start, none, none)
+    _send(canvas, QEvent.Type.MouseButtonPress, start, left, left)
     for number in range(1, steps + 1):
-        QTest.mouseMove(canvas, start + (end - start) * (number / steps), 12)
-    QTest.mouseRelease(canvas, left, none, end)
+        _send(canvas, QEvent.Type.MouseMove, start + (end - start) * (number / steps), none, left)
+        wait(12)
+    _send(canvas, QEvent.Type.MouseButtonRelease, end, left, none)
+
+
+def _send(
+    canvas: QWidget,
+    kind: QEvent.Type,
+    place: QPoint,
+    button: Qt.MouseButton,
+    held: Qt.MouseButton,
+) -> None:
+    # `QTest.mouseMove` moves the pointer of the screen, which knows of no button held.
+    at = QPointF(place), QPointF(canvas.mapToGlobal(place))
+    event = QMouseEvent(kind, *at, button, held, Qt.KeyboardModifier.NoModifier)
+    get_qapp().sendEvent(canvas, event)
 
 
 def strokes(size: int, count: int, plane: np.ndarray, labels: np.ndarray) -> Watch:
