@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
-from napari_fractoseg._napari.layers import unwrapped
+from napari_fractoseg._napari.per_viewer import PerViewer
 from napari_fractoseg.classes import ClassScheme
 
 if TYPE_CHECKING:
@@ -61,16 +60,9 @@ class ClassChanges:
             self._by_model[model] = self._by_model[model].in_palette(palette, scheme)
 
 
-_known: list[tuple[weakref.ref[object], ClassChanges]] = []
+_known = PerViewer(lambda _viewer: ClassChanges())
 
 
 def class_changes_of(viewer: napari.viewer.Viewer) -> ClassChanges:
     """Return the changes that were made in a viewer, also with a dock that was closed since."""
-    viewer = unwrapped(viewer)
-    _known[:] = [(known, changes) for known, changes in _known if known() is not None]
-    for known, changes in _known:
-        if known() is viewer:  # viewers that look alike are equal
-            return changes
-    changes = ClassChanges()
-    _known.append((weakref.ref(viewer), changes))
-    return changes
+    return _known.of(viewer)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
-from napari_fractoseg._napari.layer_metadata import PLANE_NAMES_KEY, unwrapped
+from napari_fractoseg._napari.layer_metadata import PLANE_NAMES_KEY
 from napari_fractoseg._napari.layers import shown_plane
+from napari_fractoseg._napari.per_viewer import PerViewer
 from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
@@ -67,16 +68,9 @@ def _text_of(viewer: napari.viewer.Viewer) -> Any:
     return viewer.text_overlay if canvas is None else canvas.overlays.text
 
 
-_known: list[tuple[weakref.ref[object], PlaneOverlay]] = []
+_known = PerViewer(PlaneOverlay)
 
 
 def plane_overlay_of(viewer: napari.viewer.Viewer) -> PlaneOverlay:
     """Return the overlay of a viewer, which is made when it is first asked for."""
-    viewer = unwrapped(viewer)
-    _known[:] = [(known, overlay) for known, overlay in _known if known() is not None]
-    for known, overlay in _known:
-        if known() is viewer:  # viewers that look alike are equal
-            return overlay
-    overlay = PlaneOverlay(viewer)
-    _known.append((weakref.ref(viewer), overlay))
-    return overlay
+    return _known.of(viewer)

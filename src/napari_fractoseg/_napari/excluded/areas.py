@@ -21,6 +21,7 @@ from napari_fractoseg._napari.excluded.search import bar_job
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import facts_of, file_of
 from napari_fractoseg._napari.layers import stack_of, unwrapped
+from napari_fractoseg._napari.per_viewer import PerViewer
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import ExcludedArea, InfoBar
 from napari_fractoseg.jobs import drain
@@ -239,16 +240,9 @@ class ExcludedAreas(QObject):
         self._tell_soon.start()
 
 
-_areas: list[tuple[weakref.ref[Any], ExcludedAreas]] = []
+_areas = PerViewer(ExcludedAreas)
 
 
 def areas_of(viewer: napari.viewer.Viewer) -> ExcludedAreas:
     """Return the excluded areas of a viewer, which all docks share."""
-    viewer = unwrapped(viewer)
-    _areas[:] = [(known, areas) for known, areas in _areas if known() is not None]
-    for known, areas in _areas:
-        if known() is viewer:  # viewers that look alike are equal
-            return areas
-    areas = ExcludedAreas(viewer)
-    _areas.append((weakref.ref(viewer), areas))
-    return areas
+    return _areas.of(viewer)

@@ -17,6 +17,7 @@ from napari_fractoseg._napari.excluded import areas_of
 from napari_fractoseg._napari.layer_metadata import METADATA_KEY, facts_of, file_of
 from napari_fractoseg._napari.layers import images_of, unwrapped
 from napari_fractoseg._napari.origin import recognise
+from napari_fractoseg._napari.per_viewer import PerViewer
 from napari_fractoseg._napari.save.restore import labels_data, was_saved
 from napari_fractoseg._napari.widgets.plain_text import show_info
 from napari_fractoseg.errors import FractosegError, ImageError
@@ -156,16 +157,9 @@ class Restorer(QObject):
         return False
 
 
-_restorers: list[tuple[weakref.ref[Any], Restorer]] = []
+_restorers = PerViewer(Restorer)
 
 
 def restorer_of(viewer: napari.viewer.Viewer) -> Restorer:
     """Return the restorer of a viewer, which all docks and commands share."""
-    viewer = unwrapped(viewer)
-    _restorers[:] = [(known, restorer) for known, restorer in _restorers if known() is not None]
-    for known, restorer in _restorers:
-        if known() is viewer:  # viewers that look alike are equal
-            return restorer
-    restorer = Restorer(viewer)
-    _restorers.append((weakref.ref(viewer), restorer))
-    return restorer
+    return _restorers.of(viewer)

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal, Slot
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import unwrapped
+from napari_fractoseg._napari.per_viewer import PerViewer
 from napari_fractoseg._napari.save.snapshot import Snapshot, snapshot_of
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.errors import AnnotationError
@@ -142,16 +143,9 @@ def _changes_of(layer: Labels) -> tuple[Any, ...]:
     return events.paint, events.data, events.labels_update, events.colormap, events.features
 
 
-_savers: list[tuple[weakref.ref[Any], Saver]] = []
+_savers = PerViewer(Saver)
 
 
 def saver_of(viewer: napari.viewer.Viewer) -> Saver:
     """Return the saver of a viewer."""
-    viewer = unwrapped(viewer)
-    _savers[:] = [(known, saver) for known, saver in _savers if known() is not None]
-    for known, saver in _savers:
-        if known() is viewer:  # viewers that look alike are equal
-            return saver
-    saver = Saver(viewer)
-    _savers.append((weakref.ref(viewer), saver))
-    return saver
+    return _savers.of(viewer)
