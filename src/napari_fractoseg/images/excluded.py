@@ -273,12 +273,11 @@ class PlaneMask(LazyArray):
 
     def from_row(self, first: int) -> PlaneMask:
         """Return the mask of the rows from one on."""
-        bands = [(a - first, b - first) for a, b in self.area.bands if b > first]
+        bands = [(max(a - first, 0), b - first) for a, b in self.area.bands if b > first]
         mask: Any = self._mask
         if mask is not None:
             is_array = isinstance(mask, np.ndarray)
             mask = mask[first:] if is_array else LazyRows(mask, first, self.shape[0])
-        bands = [(max(a, 0), b) for a, b in bands]
         return PlaneMask((self.shape[0] - first, self.shape[1]), bands, mask)
 
     @functools.cached_property
