@@ -234,7 +234,7 @@ def test_annotated_folders_are_learnt_from_too(widget, viewer, surface, qtbot, t
     assert dialog.problem.text() == "Choose the folder of the images."
     dialog.images.value = tmp_path / "images"
     dialog.accept()
-    assert "either a VIA file or a folder of masks" in dialog.problem.text()
+    assert "either annotations or a folder of masks" in dialog.problem.text()
     dialog.masks.value = tmp_path / "masks"
     dialog.accept()
     assert widget.controls.state is State.READY
