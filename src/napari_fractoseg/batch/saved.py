@@ -28,7 +28,9 @@ from napari_fractoseg.measurement.facets.planes import FacetSettings
 from napari_fractoseg.measurement.files.inputs import find_micrographs
 from napari_fractoseg.measurement.files.job import measure_files_job
 from napari_fractoseg.reporting.report import REPORT, Report
+from napari_fractoseg.results.editable_labels import PREDICTED
 from napari_fractoseg.results.label_writer import ZarrLabels
+from napari_fractoseg.results.parts import FIRST_ANSWER
 from napari_fractoseg.results.saved import SavedLabels, write_labels_job
 from napari_fractoseg.results.tiff import write_tiff
 
@@ -231,7 +233,7 @@ def _result_job(
     indices = list(np.ndindex(shape[:-2]))
     left_out: dict[tuple[int, ...], LeftOut] = {}
     n_changed, tables = 0, []
-    before = saved.parts.get("first_answer", saved.parts.get("predicted"))
+    before = saved.parts.get(FIRST_ANSWER, saved.parts.get(PREDICTED))
     prediction = Prediction(saved.labels, None, None, saved.scheme, left_out)
     for number, index in enumerate(indices):
         yield Progress(number, len(indices), "fractions")

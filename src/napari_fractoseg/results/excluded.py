@@ -12,14 +12,12 @@ from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import ExcludedArea
 from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.results.parts import part_of
+from napari_fractoseg.results.parts import EXCLUDED, part_of
 from napari_fractoseg.results.record import read_entries
 from napari_fractoseg.tiling import Box, grid
 
-__all__ = ["EXCLUDED", "excluded_of", "left_out_mask", "mask_job"]
+__all__ = ["excluded_of", "left_out_mask", "mask_job"]
 
-EXCLUDED = "excluded"
-"""Name of the label image of the mask, in the group ``labels`` of a result."""
 _GROUP = "labels"
 
 

@@ -32,9 +32,10 @@ from napari_fractoseg.images.axes import edges_um
 from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.formats.zarr import open_array
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.results.excluded import EXCLUDED, mask_job
+from napari_fractoseg.results.excluded import mask_job
 from napari_fractoseg.results.journal import TileJournal
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
+from napari_fractoseg.results.parts import EXCLUDED
 from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.results.tiff import tiff_job
 from napari_fractoseg.tiling import Box, grid

@@ -11,15 +11,18 @@ import numpy.typing as npt
 from napari_fractoseg.errors import ImageError, translated
 from napari_fractoseg.images import read_image
 from napari_fractoseg.images.formats.zarr import ZarrPixels, open_array
+from napari_fractoseg.results.editable_labels import PREDICTED
 from napari_fractoseg.results.record import labels_digest, read_entries
 
-__all__ = ["CHECKED", "FIRST_ANSWER", "PARTS", "PART_NAMES", "part_of"]
+__all__ = ["CHECKED", "EXCLUDED", "FIRST_ANSWER", "PARTS", "PART_NAMES", "part_of"]
 
 FIRST_ANSWER = "first_answer"
 """Part: what a model gave before other labels were learnt from strokes (*Live*)."""
 CHECKED = "checked"
 """Part: 1 where a person said that the labels are right."""
-PART_NAMES = ("predicted", FIRST_ANSWER, CHECKED, "excluded")
+EXCLUDED = "excluded"
+"""Part: 1 where the image shows no specimen; in a zarr a label image of that name."""
+PART_NAMES = (PREDICTED, FIRST_ANSWER, CHECKED, EXCLUDED)
 """Names of all parts: ends of the names of their files, too."""
 PARTS = "parts"
 """Entry beside the labels that lists their parts: name -> file and hash of its values."""

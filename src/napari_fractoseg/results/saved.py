@@ -14,10 +14,9 @@ from napari_fractoseg.classes import ClassScheme
 from napari_fractoseg.images import ExcludedArea
 from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.jobs import Job, Progress, as_part
-from napari_fractoseg.results.excluded import EXCLUDED
 from napari_fractoseg.results.label_images import FRACTOSEG_ATTRIBUTE
 from napari_fractoseg.results.label_writer import CHUNK_PX, ZarrLabels
-from napari_fractoseg.results.parts import PARTS
+from napari_fractoseg.results.parts import EXCLUDED, PARTS
 from napari_fractoseg.results.record import LabelRecord, labels_digest
 from napari_fractoseg.results.tiff import write_tiff
 from napari_fractoseg.tiling import grid
