@@ -74,7 +74,7 @@ class Work:
 def test_a_job_runs_in_another_thread_and_returns(listener, qtbot):
     work = Work(3)
     listener.run(work.job())
-    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=20_000)
     assert listener.outcome() == [(State.DONE, "result")]
     assert listener.news[0] == ("progress", 1)
     assert ("progress", 3) in listener.news
@@ -89,7 +89,7 @@ def test_a_job_runs_in_another_thread_and_returns(listener, qtbot):
 def test_any_error_arrives_as_one_of_ours_with_its_cause(listener, qtbot, error):
     notification_manager.records.clear()
     listener.run(Work(1, error=error).job())
-    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=20_000)
     ((state, failure),) = listener.outcome()
     assert state is State.FAILED
     assert isinstance(failure, UnexpectedError)
@@ -103,7 +103,7 @@ def test_any_error_arrives_as_one_of_ours_with_its_cause(listener, qtbot, error)
 def test_the_console_gets_one_line_of_an_error_of_the_user(listener, qtbot, capsys):
     notification_manager.records.clear()
     listener.run(Work(1, error=ImageError("a.tif is damaged. Choose another.")).job())
-    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=20_000)
     (shown,) = notification_manager.records
     assert str(shown) == "ERROR: a.tif is damaged. Choose another."
     assert shown.exception.__traceback__ is not None, "the window has the details"
@@ -112,17 +112,17 @@ def test_the_console_gets_one_line_of_an_error_of_the_user(listener, qtbot, caps
 def test_errors_of_ours_arrive_as_they_are(listener, qtbot):
     error = ImageError("3 pixels are NaN")
     listener.run(Work(1, error=error).job())
-    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=20_000)
     assert listener.outcome() == [(State.FAILED, error)]
 
 
 def test_cancel_stops_between_two_steps_and_closes_the_job(listener, qtbot):
     work = Work(1000, seconds=0.01)
     run = listener.run(work.job())
-    qtbot.waitUntil(lambda: ("progress", 1) in listener.news, timeout=5000)
+    qtbot.waitUntil(lambda: ("progress", 1) in listener.news, timeout=20_000)
     run.cancel()
     at_cancel = work.done
-    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(listener.outcome()), timeout=20_000)
     assert listener.outcome() == [(State.STOPPED, None)]
     assert work.done <= at_cancel + 1
     assert work.closed_in is work.thread
@@ -146,7 +146,7 @@ def test_a_run_that_nobody_follows_comes_to_its_end(qtbot, qapp):
             return state
 
     Kept(Work(2, seconds=0.05).job()).start()
-    qtbot.waitUntil(lambda: ends == [(State.DONE, "result")], timeout=5000)
+    qtbot.waitUntil(lambda: ends == [(State.DONE, "result")], timeout=20_000)
 
 
 @pytest.mark.parametrize("error", [None, ImageError("bad")])
@@ -154,7 +154,7 @@ def test_of_an_abandoned_run_nothing_is_heard(listener, qtbot, error):
     notification_manager.records.clear()
     work = Work(3, seconds=0.05, error=error)
     listener.run(work.job()).abandon()
-    qtbot.waitUntil(lambda: not runs_under_way(), timeout=5000)
+    qtbot.waitUntil(lambda: not runs_under_way(), timeout=20_000)
     assert listener.news == []
     assert not list(notification_manager.records)
     assert work.closed_in is not None or work.done == 0
@@ -180,6 +180,6 @@ def test_what_goes_wrong_at_the_very_end_is_a_failure(qtbot, qapp):
 
     run = Unsaved(Work(1).job())
     run.start()
-    qtbot.waitUntil(lambda: run.state.has_ended, timeout=5000)
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=20_000)
     assert (run.state, run.error) == (State.FAILED, error)
     assert run.end_text() == "That did not work. the folder is gone"

@@ -68,7 +68,7 @@ def test_what_a_file_says_counts_only_for_the_whole_of_its_image(surface, tmp_pa
 
 def test_unticked_nothing_is_left_out_until_it_is_ticked_again(viewer, barred, qtbot):
     image, areas = viewer.add_image(barred), areas_of(viewer)
-    with qtbot.waitSignal(areas.changed):
+    with qtbot.waitSignal(areas.changed, timeout=20_000):
         areas.leave_out(image, False)
     assert area_of(viewer, image) is None
     areas.leave_out(image, True)
@@ -83,7 +83,7 @@ def test_the_area_is_a_layer_to_paint_on_that_is_no_labels(viewer, barred, qtbot
     assert not is_teachable(layer)
     assert not is_segmentable(layer)
     layer.brush_size = 1
-    with qtbot.waitSignal(areas.changed):
+    with qtbot.waitSignal(areas.changed, timeout=20_000):
         layer.paint((10, 20), 1)
     area = area_of(viewer, image)
     assert (area.bands, area.of_plane()[10, 19:22].tolist()) == (BAND, [False, True, False])

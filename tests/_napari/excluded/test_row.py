@@ -83,9 +83,9 @@ def test_an_area_can_be_drawn_on_an_image_without_a_bar(segment_dock, surface, q
     helper = dock.viewer.layers["s17 · excluded"]
     helper.brush_size = 10
     helper.paint((50, 60), 1)
-    qtbot.waitUntil(lambda: dock.info_bar.line.text() == "An area that was drawn.")
+    qtbot.waitUntil(lambda: dock.info_bar.line.text() == "An area that was drawn.", timeout=20_000)
     dock.viewer.layers.remove(helper)
-    qtbot.waitUntil(lambda: not is_shown(dock))
+    qtbot.waitUntil(lambda: not is_shown(dock), timeout=20_000)
     assert dock.request().image.excluded is None
 
 

@@ -173,10 +173,10 @@ def test_the_result_line_tells_model_and_correction_apart(widget, viewer, noise,
     click(qtbot, widget.brush_button)
     widget.result.brush_size = 200
     widget.result.paint((32, 32), 2)
-    qtbot.waitUntil(lambda: "→ corrected 0 %" in said(widget)[0], timeout=5000)
+    qtbot.waitUntil(lambda: "→ corrected 0 %" in said(widget)[0], timeout=20_000)
     assert said(widget)[0].startswith("Intergranular: model ")
     widget.result.undo()
-    qtbot.waitUntil(lambda: said(widget) == before, timeout=5000)
+    qtbot.waitUntil(lambda: said(widget) == before, timeout=20_000)
 
 
 def test_the_result_line_goes_with_its_layer_and_follows_the_active_one(
@@ -189,12 +189,12 @@ def test_the_result_line_goes_with_its_layer_and_follows_the_active_one(
     assert said(widget) == []
     click(qtbot, widget.legend.use_button)
     by_hand.name = "mine"
-    qtbot.waitUntil(lambda: said(widget)[0] == "mine:", timeout=5000)
+    qtbot.waitUntil(lambda: said(widget)[0] == "mine:", timeout=20_000)
     assert said(widget)[1] == "Intergranular 0.0 %   Transgranular 100.0 %"
     viewer.layers.selection.active = viewer.layers[0]
     assert said(widget) == [f"{widget.result.name}:", *of_result]
     viewer.layers.remove(by_hand)
-    qtbot.waitUntil(lambda: said(widget) == of_result, timeout=5000)
+    qtbot.waitUntil(lambda: said(widget) == of_result, timeout=20_000)
     viewer.layers.clear()
     assert said(widget) == []
     assert widget.result_line.isHidden()
@@ -207,7 +207,7 @@ def test_the_result_line_gives_plane_and_stack(widget, viewer, noise, qtbot):
     assert said(widget)[0] == "Plane 2 of 3:"
     assert said(widget)[3].startswith("1 labelled plane of 3: intergranular ")
     viewer.dims.set_current_step(0, 0)
-    qtbot.waitUntil(lambda: said(widget)[0] == "Plane 1 of 3:", timeout=5000)
+    qtbot.waitUntil(lambda: said(widget)[0] == "Plane 1 of 3:", timeout=20_000)
     assert said(widget)[1] == "Nothing is labelled here yet."
 
 
@@ -482,20 +482,32 @@ def test_a_second_click_during_a_run_starts_nothing(widget, viewer, noise, qtbot
     assert sum("fracture modes" in layer.name for layer in viewer.layers) == 1
 
 
-def test_the_window_stays_alive(widget, viewer, noise, qtbot):
+@pytest.fixture
+def slow_network():
+    """Networks take their time: what is shown meanwhile is seen on fast machines, too."""
+
+    def dawdle(module, inputs):
+        if isinstance(module, torch.nn.Conv2d):
+            time.sleep(0.03)
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(dawdle)
+    yield
+    hook.remove()
+
+
+def test_the_window_stays_alive(widget, viewer, noise, qtbot, slow_network):
     ticks = []
     timer = QTimer()
-    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
-    timer.start(20)
+    timer.timeout.connect(lambda: ticks.append(widget.controls.is_idle))
     viewer.add_image(noise(768, 1024))
-    began = time.monotonic()
-    segment(widget, qtbot)
+    click(qtbot, widget.controls.button)
+    timer.start(5)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=LONG)
     timer.stop()
-    lasted = time.monotonic() - began
-    assert np.diff([began, *ticks, began + lasted]).max() < max(0.5, lasted / 3)
+    assert ticks.count(False) > 5
 
 
-def test_progress_names_planes_tiles_and_remaining_time(widget, viewer, noise, qtbot):
+def test_progress_names_planes_tiles_and_remaining_time(widget, viewer, noise, qtbot, slow_network):
     texts = []
     viewer.add_image(noise(3, 64, 2000))
     widget.source.extent.value = "all"
@@ -661,7 +673,7 @@ def test_keys_select_the_class_in_the_dock_and_on_the_canvas(make_napari_viewer,
     segment(widget, qtbot)
     viewer.window.activate()
     widget.brush_button.setFocus()
-    qtbot.waitUntil(widget.brush_button.hasFocus, timeout=5000)
+    qtbot.waitUntil(widget.brush_button.hasFocus, timeout=20_000)
     qtbot.keyClick(widget.brush_button, Qt.Key.Key_2)
     assert widget.result.selected_label == 2
     qtbot.keyClick(widget.brush_button, Qt.Key.Key_9)
@@ -741,7 +753,7 @@ def test_a_label_that_is_no_class_says_so_beside_the_legend(widget, viewer, nois
     assert "label 7, which is no class" in widget.legend.line.text()
     widget.result.brush_size = 1
     widget.result.paint((5, 5), 7)
-    qtbot.waitUntil(lambda: "no class (1 px)" in widget.legend.line.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "no class (1 px)" in widget.legend.line.text(), timeout=20_000)
     click(qtbot, widget.legend.buttons[1])
     assert "Labels that are no class: 7 (1 px)" in widget.legend.line.text()
 

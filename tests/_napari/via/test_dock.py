@@ -49,17 +49,21 @@ def load(widget, qtbot, via_file):
     def load(folder=via_file.parents[1] / "sem", path=via_file):
         widget.file.value = path
         settled = (State.READY, State.FAILED, State.NOT_READY)
-        qtbot.waitUntil(lambda: widget.controls.is_idle and widget.controls.state in settled)
+        qtbot.waitUntil(
+            lambda: widget.controls.is_idle and widget.controls.state in settled, timeout=20_000
+        )
         if folder is not None:
             widget.folder.value = folder
-            qtbot.waitUntil(lambda: widget.controls.is_idle and widget.controls.state in settled)
+            qtbot.waitUntil(
+                lambda: widget.controls.is_idle and widget.controls.state in settled, timeout=20_000
+            )
 
     return load
 
 
 def run(widget, qtbot):
     widget.controls.button.click()
-    qtbot.waitUntil(lambda: widget.controls.is_idle)
+    qtbot.waitUntil(lambda: widget.controls.is_idle, timeout=20_000)
     return widget.viewer.layers
 
 
@@ -265,7 +269,7 @@ def test_all_files_of_a_folder_where_each_has_one_image(widget, load, qtbot, tmp
     assert widget.file_line.text().startswith("LabelMe annotations, images: 1; rect 1")
     assert not widget.siblings.native.isHidden()
     widget.siblings.value = True
-    qtbot.waitUntil(lambda: widget.controls.is_idle and widget.source is not None)
+    qtbot.waitUntil(lambda: widget.controls.is_idle and widget.source is not None, timeout=20_000)
     assert widget.file_line.text().startswith("LabelMe annotations, images: 2; rect 2")
     assert widget.attribute.value == "label"
     assert widget.preview.text() == "Regions: intergranular 1 · transgranular 1"

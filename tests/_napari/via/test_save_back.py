@@ -49,7 +49,7 @@ def saved(viewer, qtbot, tmp_path):
     def saved(name="out.json"):
         run = SaveBackRun(layers_to_save(viewer), tmp_path / name)
         run.start()
-        qtbot.waitUntil(lambda: run.state.has_ended)
+        qtbot.waitUntil(lambda: run.state.has_ended, timeout=20_000)
         assert run.state is State.DONE, run.error
         return run
 
@@ -128,7 +128,7 @@ def test_labels_and_shapes_of_one_image_cannot_both_be_right(viewer, source, qtb
     run = SaveBackRun(layers_to_save(viewer), tmp_path / "out.json")
     with qtbot.capture_exceptions():
         run.start()
-        qtbot.waitUntil(lambda: run.state.has_ended)
+        qtbot.waitUntil(lambda: run.state.has_ended, timeout=20_000)
     assert "regions of 'a.png' were changed in both" in str(run.error)
     assert not (tmp_path / "out.json").exists()
 
@@ -165,7 +165,7 @@ def test_the_dock_asks_and_saves(viewer, source, monkeypatch, qtbot, tmp_path):
     open_paths(viewer, [source])
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "back"), ""))
     dock.save_button.click()
-    qtbot.waitUntil(lambda: dock.controls.is_idle)
+    qtbot.waitUntil(lambda: dock.controls.is_idle, timeout=20_000)
     assert "9 regions of 3 images are saved in" in dock.controls.state_line.text()
     assert read_via(tmp_path / "back.json", strict=False) == read_via(source, strict=False)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
@@ -177,5 +177,5 @@ def test_the_command_in_the_menu_saves_too(viewer, source, monkeypatch, qtbot, t
     open_paths(viewer, [source])
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "back.csv"), ""))
     get_app_model().commands.execute_command("napari-fractoseg.save_back").result()
-    qtbot.waitUntil((tmp_path / "back.csv").exists)
+    qtbot.waitUntil((tmp_path / "back.csv").exists, timeout=20_000)
     assert read_via(tmp_path / "back.csv", strict=False).flavour is Flavour.VIA2_CSV

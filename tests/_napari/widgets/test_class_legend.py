@@ -68,7 +68,7 @@ def test_a_layer_of_ours_needs_no_offer(legend, ours):
 def test_a_click_starts_the_brush(legend, ours, qtbot, tool):
     legend.show_scheme(DEFAULT_SCHEME, ours)
     ours.mode = tool
-    with qtbot.waitSignal(legend.chosen):
+    with qtbot.waitSignal(legend.chosen, timeout=20_000):
         click(qtbot, legend.buttons[2])
     assert (ours.selected_label, ours.mode) == (2, "paint")
 
@@ -125,7 +125,7 @@ def test_labels_in_the_data_that_are_no_class_are_listed(legend, foreign, qtbot)
 
 def test_a_class_is_renamed(legend, ours, qtbot):
     legend.show_scheme(DEFAULT_SCHEME, ours)
-    with qtbot.waitSignal(legend.edited):
+    with qtbot.waitSignal(legend.edited, timeout=20_000):
         menu_entry(legend, 2, "Rename …").trigger()
         dialog = legend.findChild(QInputDialog)
         assert dialog.textValue() == "transgranular"

@@ -224,10 +224,10 @@ def test_nothing_of_a_dock_is_cut_off_on_a_small_screen(
     viewer.window.add_dock_widget(dock, name="alone")
     window_of(dock).resize(1366, 740)
     window_of(dock).show()
-    qtbot.waitUntil(lambda: dock.isVisible() and not is_cut_off(dock), timeout=2000)
+    qtbot.waitUntil(lambda: dock.isVisible() and not is_cut_off(dock), timeout=20_000)
     note.setText(note.text() + ", and what it says later")
     qtbot.wait(1)
-    qtbot.waitUntil(lambda: not is_cut_off(dock), timeout=2000)
+    qtbot.waitUntil(lambda: not is_cut_off(dock), timeout=20_000)
 
 
 # ---- what is shown of a training -------------------------------------------------------------
