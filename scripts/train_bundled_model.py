@@ -31,7 +31,7 @@ from typing import Any
 
 import fracture_data
 from cross_validate import FIGURES, REFERENCES, cross_validate
-from imagenet_encoder import SHA256, imagenet_start
+from imagenet_encoder import LITE0, SOURCES, imagenet_start
 
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.jobs import drain
@@ -207,7 +207,7 @@ def main() -> None:
     metrics = {"cross_validation": figures(report), "facets": fracture_data.facet_sizes()}
     if MODEL.exists():
         shutil.rmtree(MODEL)
-    earlier = {"start": {**config["start"], "weights_sha256": SHA256}}
+    earlier = {"start": {**config["start"], "weights_sha256": SOURCES[LITE0].sha256}}
     if config["stages"][1:]:
         earlier["earlier_stages"] = config["stages"][:-1]
     lineage = replace(model.card.lineage, plan={**model.card.lineage.plan, **earlier})
