@@ -39,6 +39,7 @@ from napari_fractoseg.training.fit import train_job
 from napari_fractoseg.training.plan import TrainingPlan
 
 REFERENCES = ("published", "polygons")
+CHOICE = "chosen"
 FIGURES = ("mode_agreement", "agreement", "mean_iou", "fraction_error")
 
 
@@ -122,6 +123,8 @@ def cross_validate(
     stages = config["stages"]
     references = dict(zip(REFERENCES, load(data, dict.fromkeys(REFERENCES, 1.0)), strict=True))
     choices = config.get("inference") or {"plain": {}}
+    if "reductions" in choices:  # one choice without a name, as of the bundled model
+        choices = {CHOICE: choices}
     report: dict[str, Any] = {
         "config": config,
         "device": choose_device(device_name).label,

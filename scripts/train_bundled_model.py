@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import fracture_data
-from cross_validate import FIGURES, REFERENCES, cross_validate
+from cross_validate import CHOICE, FIGURES, REFERENCES, cross_validate
 from imagenet_encoder import LITE0, SOURCES, imagenet_start
 
 from napari_fractoseg.datasets.sources import read_training_set
@@ -48,7 +48,6 @@ SCRIPTS = Path(__file__).parent
 CONFIG = SCRIPTS / "bundled_model.json"
 MODEL = SCRIPTS.parent / "models" / "fracture-modes"
 ENCODER_LICENCE = SCRIPTS / "LICENSE-Apache-2.0.txt"
-CHOICE = "chosen"
 
 DESCRIPTION = (
     "Intergranular and transgranular fracture of MgAl2O4 spinel in secondary-electron SEM images "
@@ -195,7 +194,7 @@ def main() -> None:
         )
     report = cross_validate(
         data,
-        {**config, "inference": {CHOICE: config["inference"]}},
+        config,
         options.device,
         list(fracture_data.FOLDS),
         folds,
