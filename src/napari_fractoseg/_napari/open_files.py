@@ -78,7 +78,7 @@ def open_paths(viewer: napari.viewer.Viewer, paths: Iterable[Path]) -> list[Laye
     """
     with plain_errors():
         opened = [layer for path in paths for layer in _opened(viewer, path)]
-    restorer_of(viewer).look()
+        restorer_of(viewer).look()
     return opened
 
 
