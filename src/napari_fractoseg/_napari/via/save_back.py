@@ -54,6 +54,7 @@ class SaveBackRun(Run):
     """
 
     goes_on = "Saving goes on in the background."
+    finishes = True
 
     def __init__(self, layers: Sequence[Layer], path: Path) -> None:
         super().__init__(_save_job([_copy_of(layer) for layer in layers], path), "saving to VIA")
