@@ -84,7 +84,7 @@ class ClosesWhenSaved(QObject):
 
     @Slot()
     def _on_end(self) -> None:
-        """Close the window if the user wanted that; after an error it stays, and shows the error."""
+        """Close the window if the user wanted that; after an error it stays, and shows it."""
         self._window.removeEventFilter(self)
         closes = self._dialog is not None and self._run.state is not State.FAILED
         self._keep()

@@ -61,7 +61,10 @@ def _job(snapshot: Snapshot, parent: Path) -> Job[SavedFolder]:
 
     folder = free_folder(parent, snapshot.name)
     image = snapshot.saved_image()
-    return (yield from save_job(snapshot.labels, image, folder, zarr=snapshot.as_zarr))
+    job = save_job(
+        snapshot.labels, image, folder, zarr=snapshot.as_zarr, annotations=snapshot.annotations
+    )
+    return (yield from job)
 
 
 class Saver(QObject):

@@ -404,9 +404,10 @@ class SegmentWidget(Dock):
         """Return the uppermost labels layer that a model gave for the chosen image."""
         image = self.source.layer
         for layer in () if image is None else reversed(self.viewer.layers):
-            if is_teachable(layer) and facts_of(layer).get("image") == image.name:
-                if LabelRecord.from_dict(facts_of(layer)) is not None:
-                    return layer
+            facts = facts_of(layer)
+            is_its = is_teachable(layer) and facts.get("image") == image.name
+            if is_its and LabelRecord.from_dict(facts) is not None:
+                return layer
         return None
 
     def _correctable(self) -> Labels | None:
