@@ -222,7 +222,7 @@ def test_without_a_class_attribute_there_are_grey_shapes_and_a_reason(write, war
     iio.imwrite(path.parent / "a.png", np.zeros((20, 30), np.uint8))
     assert kinds(path) == ["Image", "Shapes"]
     assert "No labels were made" in warned[0]
-    assert "VIA import" in warned[0]
+    assert "Open annotations" in warned[0]
 
 
 def test_damaged_regions_are_counted(write, warned):

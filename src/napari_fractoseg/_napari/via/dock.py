@@ -1,4 +1,4 @@
-"""Widget of the dock "VIA import", for choices that the reader of annotations cannot guess."""
+"""Widget of the dock "Open annotations": choices that the reader of annotations cannot guess."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class ViaImportWidget(Dock):
         self.controls = RunControls(
             self,
             self.viewer,
-            "Import",
+            "Open",
             blocked=self._blocked,
         )
         self.save_button = QPushButton("Save back to VIA …")
@@ -299,9 +299,9 @@ class ViaImportWidget(Dock):
     # ---- what is shown ------------------------------------------------------------------
 
     def _blocked(self) -> str:
-        """Return why nothing can be imported: something is missing, or a run goes on."""
+        """Return why nothing can be opened: something is missing, or a run goes on."""
         if not self.controls.is_idle:
-            return "This is being read, imported or saved."
+            return "This is being read, opened or saved."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
     def _may_have_siblings(self) -> bool:

@@ -33,7 +33,7 @@ class ViaImportRun(Run):
     def __init__(
         self, job: Job[tuple[list[LayerData], list[str]]], viewer: napari.viewer.Viewer
     ) -> None:
-        super().__init__(job, "VIA import")
+        super().__init__(job, "opening annotations")
         self._viewer = viewer
         self.layers: list[Layer] = []
 
