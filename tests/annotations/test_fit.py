@@ -38,7 +38,7 @@ def test_regions_within_an_image_or_a_little_beyond_need_no_word(notes):
 def test_regions_far_beyond_an_image_are_told(notes, region):
     (note,) = notes(region)
     assert note.startswith(
-        "1 images are smaller than what their regions cover: a.tif (200 x 100 px, regions from "
+        "1 image is smaller than what its regions cover: a.tif (200 x 100 px, regions from "
     )
     assert notes(rect(0, 0, 9, 9), rect(900, 0, 9, 9, problem="damaged")) == ()
 

@@ -199,7 +199,7 @@ def test_regions_without_a_class_are_left_out_of_the_labels_and_counted(write, w
     _, labels, shapes = layers(path)
     assert set(np.unique(labels.data)) == {0, 1}
     assert len(shapes.data) == 2
-    assert "1 regions without a class are left out of the labels." in warned[0]
+    assert "1 region without a class is left out of the labels." in warned[0]
 
 
 def test_unknown_values_become_classes(write, warned):

@@ -88,7 +88,7 @@ def test_what_was_not_touched_is_as_it_was_read(viewer, source, saved, flavour):
     assert len(layers_to_save(viewer)) == 5
     run = saved("out" + path.suffix)
     assert read_via(run.result.path, strict=False) == read_via(path, strict=False)
-    assert run.end_text() == f"9 regions of 3 images are saved in {run.result.path}."
+    assert run.end_text() == f"Saved 9 regions of 3 images in {run.result.path}."
 
 
 def test_via_3_is_saved_as_via_3_and_other_programs_as_a_project_of_via_2(
@@ -179,7 +179,7 @@ def test_the_dock_asks_and_saves(viewer, source, monkeypatch, qtbot, tmp_path):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "back"), ""))
     dock.save_button.click()
     qtbot.waitUntil(lambda: dock.controls.is_idle, timeout=20_000)
-    assert "9 regions of 3 images are saved in" in dock.controls.state_line.text()
+    assert "Saved 9 regions of 3 images in" in dock.controls.state_line.text()
     assert read_via(tmp_path / "back.json", strict=False) == read_via(source, strict=False)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     dock.save_button.click()

@@ -30,7 +30,7 @@ from napari_fractoseg.annotations.reading import SUFFIXES_READ
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import counted, printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -228,7 +228,7 @@ class ViaImportWidget(Dock):
             return []
         found = attribute_values(self.source.document)
         named = [
-            (printable(f"{n or '(no name)'} ({len(values)} values)"), n)
+            (printable(f"{n or '(no name)'} ({counted(len(values), 'value')})"), n)
             for n, values in found.items()
         ]
         return [*named, (_ALL[0], _ALL)]

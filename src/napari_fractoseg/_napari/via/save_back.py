@@ -24,6 +24,7 @@ from napari_fractoseg.annotations.conversion.kept import own_flavour
 from napari_fractoseg.annotations.via import SUFFIXES
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.jobs import Job
+from napari_fractoseg.text import counted
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -71,7 +72,8 @@ class SaveBackRun(Run):
         if self.state is not State.DONE:
             return super().end_text()
         saved = self.result
-        done = f"{saved.n_regions} regions of {saved.n_images} images are saved in {saved.path}."
+        regions = counted(saved.n_regions, "region")
+        done = f"Saved {regions} of {counted(saved.n_images, 'image')} in {saved.path}."
         return "\n".join((done, *saved.notes))
 
 

@@ -8,6 +8,7 @@ from napari_fractoseg._napari.via.documents import FullLayerData, document_of_la
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_info
 from napari_fractoseg.annotations import Flavour, write_via
 from napari_fractoseg.annotations.conversion.flavours import in_flavour, named_after
+from napari_fractoseg.text import counted
 
 __all__ = ["write_via2", "write_via2_csv", "write_via2_project"]
 
@@ -35,7 +36,7 @@ def _write(path: str, layers: list[FullLayerData], flavour: Flavour) -> list[str
         document = named_after(in_flavour(document_of_layers(layers), flavour), Path(path))
         notes = (*document.notes, *write_via(document, path, overwrite=True))
     names = ", ".join(image.filename for image in document[:_MOST_NAMES])
-    n_regions = sum(len(image.regions) for image in document)
+    regions = counted(sum(len(image.regions) for image in document), "region")
     more = ", ..." if len(document) > _MOST_NAMES else ""
-    show_info("\n".join((f"{n_regions} regions of {names}{more} written to {path}.", *notes)))
+    show_info("\n".join((f"{regions} of {names}{more} written to {path}.", *notes)))
     return [path]
