@@ -260,7 +260,7 @@ def _result_job(
     before = saved.parts.get(FIRST_ANSWER, saved.parts.get(PREDICTED))
     prediction = Prediction(saved.labels, None, None, saved.scheme, left_out)
     for number, index in enumerate(indices):
-        yield Progress(number, len(indices), "fractions")
+        yield Progress(number, len(indices), f"plane {number + 1} of {len(indices)}")
         if not any(band.any() for band in _bands(saved.labels, index)):
             left_out[index] = LeftOut("Nothing is labelled in this plane.", is_damaged=False)
         if before is not None:

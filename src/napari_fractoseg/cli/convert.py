@@ -83,5 +83,5 @@ def convert(
     flavour = None if to == "masks" else Flavour(to)
     result = watch(convert_job(source, out, flavour, settings), "converting")
     print_notes(result.notes)
-    images, regions = counted(result.n_images, "image"), counted(result.n_regions, "region")
-    say(f"Written: {result.out} ({images}, {regions})")
+    written = f"{counted(result.n_images, 'image')}, {counted(result.n_regions, 'region')}"
+    say(f"Written: {result.out} ({written})")

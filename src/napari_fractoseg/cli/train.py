@@ -182,8 +182,8 @@ def train(
         chosen_device = choose_device(device)
         if is_first:
             pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
-            images = counted(len(training_set), "image")
-            say(f"Training on {chosen_device.label}: {images} ({pixels}).")
+            what = f"{counted(len(training_set), 'image')} ({pixels})"
+            say(f"Training on {chosen_device.label}: {what}.")
             print_notes(training_set.notes)
         stop = stack.enter_context(stop_on_ctrl_c())
         job = train_job(

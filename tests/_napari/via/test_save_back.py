@@ -209,10 +209,10 @@ def test_a_saved_result_keeps_its_via_file(viewer, qtbot, stack, saved, tmp_path
     folder = run.result.folder
     assert "via (2 images)_via.json" in [path.name for path in folder.iterdir()]
     viewer.layers.clear()
-    _, again = viewer.open(str(folder / "run.json"), plugin=None)
+    image, again = viewer.open(str(folder / "run.json"), plugin=None)
     assert layers_to_save(viewer) == [again]
     viewer.dims.set_current_step(0, 1)
-    assert shown_plane_name(viewer, again) == "b.png"
+    assert shown_plane_name(viewer, again) == shown_plane_name(viewer, image) == "b.png"
     assert suggested_path(again) == tmp_path / "direct.json", "where it was saved last"
     assert read_via(saved("again.json").result.path, strict=False) == direct
 

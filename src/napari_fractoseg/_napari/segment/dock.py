@@ -403,9 +403,10 @@ class SegmentWidget(Dock):
     def _opened_result(self) -> Labels | None:
         """Return the uppermost labels layer that a model gave for the chosen image."""
         image = self.source.layer
-        for layer in () if image is None else reversed(self.viewer.layers):
+        name = None if image is None else str(image.name)
+        for layer in reversed(self.viewer.layers):
             facts = facts_of(layer)
-            is_its = is_teachable(layer) and facts.get("image") == image.name
+            is_its = is_teachable(layer) and name is not None and facts.get("image") == name
             if is_its and LabelRecord.from_dict(facts) is not None:
                 return layer
         return None
