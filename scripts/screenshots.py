@@ -156,7 +156,7 @@ def import_annotations(viewer: napari.Viewer, folder: Path) -> ViaImportWidget:
         (fracture_folder() / "images" / image.filename).read_bytes()
     )
     widget = ViaImportWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="VIA import", area="right")
+    viewer.window.add_dock_widget(widget, name="Open annotations", area="right")
     widget.file.value = folder / "via_region_data.json"
     while not widget.controls.is_idle:  # it is read
         wait(100)

@@ -109,16 +109,25 @@ def from_spreadsheet(text: str) -> str:
     return text[1:] if text.startswith("'") and spreadsheet_safe(text[1:]) == text else text
 
 
-def counted(n: int, what: str) -> str:
+def counted(n: int, what: str, several: str = "") -> str:
     """Return how many there are, with the word in the plural unless there is one.
+
+    Parameters
+    ----------
+    n : int
+        Number.
+    what : str
+        Word or words for one.
+    several : str
+        Words for several; by default `what` with an s.
 
     Examples
     --------
     >>> from napari_fractoseg.text import counted
-    >>> counted(1, "image"), counted(0, "image")
-    ('1 image', '0 images')
+    >>> counted(1, "image"), counted(0, "image"), counted(2, "point has", "points have")
+    ('1 image', '0 images', '2 points have')
     """
-    return f"{n} {what}{'s' * (n != 1)}"
+    return f"{n} {what if n == 1 else several or what + 's'}"
 
 
 def listed(things: Iterable[object]) -> str:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, QThread
+from superqt.utils import GeneratorWorker
 
 from napari_fractoseg._napari.jobs import Run, State, runs_under_way
 from napari_fractoseg.errors import ImageError, UnexpectedError
@@ -147,6 +148,31 @@ def test_a_run_that_nobody_follows_comes_to_its_end(qtbot, qapp):
 
     Kept(Work(2, seconds=0.05).job()).start()
     qtbot.waitUntil(lambda: ends == [(State.DONE, "result")], timeout=20_000)
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+def test_a_run_that_finishes_is_waited_for_when_napari_quits(qtbot, qapp, finishes):
+    work = Work(30, seconds=0.01)
+    run = Run(work.job())
+    run.finishes = finishes
+    run.start()
+    qtbot.waitUntil(lambda: work.done > 0, timeout=20_000)
+    GeneratorWorker.await_workers(20_000)  # as napari does
+    assert work.closed_in is not None
+    assert (work.done == 30) is finishes
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=20_000)
+    assert run.state is (State.DONE if finishes else State.STOPPED)
+
+
+def test_a_run_that_finishes_can_be_cancelled(qtbot, qapp):
+    work = Work(1000, seconds=0.01)
+    run = Run(work.job())
+    run.finishes = True
+    run.start()
+    qtbot.waitUntil(lambda: work.done > 0, timeout=20_000)
+    run.cancel()
+    qtbot.waitUntil(lambda: run.state is State.STOPPED, timeout=20_000)
+    assert work.done < 1000
 
 
 @pytest.mark.parametrize("error", [None, ImageError("bad")])

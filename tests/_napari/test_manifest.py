@@ -32,7 +32,7 @@ def test_the_manifest_offers_the_widgets_the_samples_the_reader_and_the_writers(
     offered = manifest.contributions
     names = [
         "Segment fracture modes",
-        "VIA import",
+        "Open annotations",
         "Train on corrections",
         "Measure fracture modes",
         "Audit by point count",

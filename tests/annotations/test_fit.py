@@ -38,7 +38,7 @@ def test_regions_within_an_image_or_a_little_beyond_need_no_word(notes):
 def test_regions_far_beyond_an_image_are_told(notes, region):
     (note,) = notes(region)
     assert note.startswith(
-        "1 images are smaller than what their regions cover: a.tif (200 x 100 px, regions from "
+        "1 image is smaller than what its regions cover: a.tif (200 x 100 px, regions from "
     )
     assert notes(rect(0, 0, 9, 9), rect(900, 0, 9, 9, problem="damaged")) == ()
 
@@ -54,7 +54,7 @@ def test_another_noted_size_is_told(notes, extent):
 def test_a_changed_file_of_the_same_name_is_told(notes, tmp_path):
     (note,) = notes(size=1)
     n_bytes = (tmp_path / "a.tif").stat().st_size
-    text = "1 image files have changed since they were annotated: a.tif "
+    text = "1 image file has changed since it was annotated: a.tif "
     text += f"({n_bytes} bytes, annotated 1)."
     assert note == text
     assert notes(size=n_bytes) == notes(size=-1) == notes(size=1, name="a.jpg") == ()
@@ -72,6 +72,6 @@ def test_every_door_has_the_words(tmp_path):
     (tmp_path / "coco.json").write_text(json.dumps(data))
     document = read_annotations(tmp_path / "coco.json")
     (note,) = assemble(ImageLookup.scan(tmp_path).find_all(document.images)).notes
-    assert "are smaller than what their regions cover: a.tif" in note
+    assert "1 image is smaller than what its regions cover: a.tif" in note
     assert note in convert(tmp_path / "coco.json", tmp_path / "masks", "masks").notes
     assert f"coco.json: {note}" in read_training_set(tmp_path, tmp_path / "coco.json").notes

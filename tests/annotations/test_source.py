@@ -39,7 +39,7 @@ def test_the_file_of_the_very_name_counts(opened, tmp_path):
     tied = opened(region(mode="i"), name="a.jpg").images
     assert tied.found == ()
     assert tied.notes == (
-        "1 images fit several files: a.jpg (a.png, a.tif); name the image folder, or rename all "
+        "1 image fits several files: a.jpg (a.png, a.tif); name the image folder, or rename all "
         "files but one.",
     )
 
@@ -55,8 +55,8 @@ def test_strict_options_refuse_what_lenient_ones_leave_out_and_count(opened):
             source.mapping(DEFAULT_SCHEME).notes(source.annotated)
     source = opened(*regions, options=LENIENT)
     assert source.mapping(DEFAULT_SCHEME).notes(source.annotated) == (
-        "1 regions have several ticks; the first class counts.",
-        "1 regions without a class are left out of the labels.",
+        "1 region has several ticks; the first class counts.",
+        "1 region without a class is left out of the labels.",
     )
 
 

@@ -104,7 +104,7 @@ def test_several_images_are_drawn_as_a_stack_with_progress_after_each():
     assert reports == [Progress(1, 2, "image 1 of 2"), Progress(2, 2, "image 2 of 2")]
     # Regions of one class may overlap: nothing is lost.
     assert drawn.overlaps == {("intergranular", "intergranular"): 1}
-    assert drawn.notes == ("1 regions cover no pixel.",)
+    assert drawn.notes == ("1 region covers no pixel.",)
 
 
 @pytest.mark.parametrize(

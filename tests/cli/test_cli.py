@@ -597,8 +597,8 @@ class TestAnnotations:
         text = run(*arguments, "--attribute", "by", code=2)
         assert text.endswith("or have new classes made of them. Option: --new-classes.\n")
         text = run(*arguments, "--several", "first")
-        assert "1 regions without a class are left out of the labels." in text
-        assert "1 regions have several ticks; the first class counts." in text
+        assert "1 region without a class is left out of the labels." in text
+        assert "1 region has several ticks; the first class counts." in text
         assert "1 of 2 images not found" in text
 
     def test_damaged_regions_can_be_left_out(self, arguments, via):
@@ -691,9 +691,9 @@ class TestConvert:
         assert "Option: --several first." in run(*arguments, code=2)
         assert "Option: --skip-unclassified." in run(*arguments, "--several", "first", code=2)
         text = run(*arguments, "--several", "first", "--skip-unclassified")
-        assert "note: 1 regions have several ticks; the first class counts." in text
-        assert "note: 1 regions without a class are left out of the labels." in text
-        assert f"Written: {data / 'out'} (1 images, 1 regions)" in text
+        assert "note: 1 region has several ticks; the first class counts." in text
+        assert "note: 1 region without a class is left out of the labels." in text
+        assert f"Written: {data / 'out'} (1 image, 1 region)" in text
         labels = tifffile.imread(data / "out" / "one_labels.tif")
         assert np.bincount(labels.ravel()).tolist() == [96 * 96 - 12, 12]
 

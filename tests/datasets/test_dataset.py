@@ -182,7 +182,7 @@ def test_the_image_that_the_via_file_names_is_learnt_from(folders, tmp_path):
     training_set = read_training_set(images, unclear)
     assert training_set.names == ("b",)
     assert training_set.notes == (
-        "via.json: 1 images fit several files: a.jpg (a.png, a.tif); name the image folder, or "
+        "via.json: 1 image fits several files: a.jpg (a.png, a.tif); name the image folder, or "
         "rename all files but one.",
     )
 
@@ -225,9 +225,7 @@ def test_regions_without_a_class_are_refused_or_left_out_and_counted(folders, tm
     options = AnnotationOptions(skip_unclassified=True)
     training_set = read_training_set(images, path, annotations=options)
     assert training_set.pairs[0].labels[0].tolist() == [1, 1, 0, 0, 2, 2, 0, 0]
-    assert training_set.notes == (
-        "via.json: 1 regions without a class are left out of the labels.",
-    )
+    assert training_set.notes == ("via.json: 1 region without a class is left out of the labels.",)
     # It is not known what they are, so they are no background either.
     filled = read_training_set(images, path, annotations=options, unlabelled_as="background")
     assert filled.pairs[0].labels[0].tolist() == [1, 1, 0, 0, 2, 2, 3, 3]
@@ -349,7 +347,7 @@ def test_sets_join_by_class_name():
     merged = merge_training_sets([TrainingSet((pair("a", [[1, 2]]),)), other_values])
     assert merged.scheme.names == (*DEFAULT_SCHEME.names, "dimples")
     np.testing.assert_array_equal(merged.pairs[1].labels, [[4, 2]])
-    with pytest.raises(TrainingError, match="1 pixels are labelled 'dimples'"):
+    with pytest.raises(TrainingError, match="1 pixel is labelled 'dimples'"):
         merged.with_scheme(DEFAULT_SCHEME)
 
 

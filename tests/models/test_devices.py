@@ -20,6 +20,17 @@ def test_the_cpu_is_always_there_and_says_why_it_is_the_choice():
     assert list_devices()[0] == chosen
 
 
+def test_one_thread_is_not_called_several():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert list_devices()[-1].label == "CPU (1 thread)"
+        torch.set_num_threads(2)
+        assert list_devices()[-1].label == "CPU (2 threads)"
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_absent_device_is_refused_with_those_there_are():
     with pytest.raises(DeviceError, match=r"'cuda:99' is not available; there is .*cpu"):
         choose_device("cuda:99")

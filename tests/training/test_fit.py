@@ -307,10 +307,10 @@ class TestAnnotations:
     def test_training_and_evaluation_say_what_was_left_out(self, data, via, tiny_model, caplog):
         notes = (
             f"via.json: 1 of 3 images not found in {(data / 'images').resolve()}: gone.png",
-            "via.json: 1 images are smaller than what their regions cover: two.png (96 x 64 px, "
+            "via.json: 1 image is smaller than what its regions cover: two.png (96 x 64 px, "
             "regions from 0, 0 to 130, 60). Their regions may lie elsewhere: use the images that "
             "were annotated.",
-            "via.json: 1 regions without a class are left out of the labels.",
+            "via.json: 1 region without a class is left out of the labels.",
         )
         options = nf.AnnotationOptions(skip_unclassified=True)
         arguments = {"annotations": options, "device": "cpu"}

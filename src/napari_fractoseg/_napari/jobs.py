@@ -61,9 +61,21 @@ class _JobWorker(GeneratorWorker):
     suspended, so that its ``finally`` does not run.
     """
 
-    def __init__(self, job: Job[Any]) -> None:
+    def __init__(self, job: Job[Any], finishes: bool) -> None:
         super().__init__(self._steps, job)
-        self._job = job
+        self._job, self._finishes = job, finishes
+
+    def quit(self) -> None:
+        """Stop before the next step, as napari asks of all workers when it quits.
+
+        It waits for them then, so that one that does not stop comes to its end.
+        """
+        if not self._finishes:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop before the next step."""
+        super().quit()
 
     def work(self) -> Any:
         """Run the job, and close it in this thread, when it is surely not executing."""
@@ -129,6 +141,8 @@ class Run(QObject):
 
     goes_on = ""
     """Text for the user when the dock that shows the run is closed before it has ended."""
+    finishes = False
+    """Whether the run comes to its end when napari quits, which waits for it then."""
 
     def __init__(self, job: Job[Any], title: str = "") -> None:
         super().__init__()
@@ -154,7 +168,7 @@ class Run(QObject):
         """Start the thread of the run; do nothing if that was done already."""
         if self.state is not State.WAITING:
             return
-        worker = self._worker = _JobWorker(self._job)
+        worker = self._worker = _JobWorker(self._job, self.finishes)
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_return)
         worker.errored.connect(self._on_error)
@@ -180,7 +194,7 @@ class Run(QObject):
         if self._worker is None:
             self.cancel()
         elif self.state.is_under_way:
-            self._worker.quit()
+            self._worker.stop()
             self._set_state(State.STOPPING)
 
     @Slot()
@@ -194,7 +208,7 @@ class Run(QObject):
     def ask_to_stop(self) -> None:
         """Make the job end; by default before its next step, without a result."""
         if self._worker is not None:
-            self._worker.quit()
+            self._worker.stop()
 
     def conclude(self, state: State) -> State:
         """Do in the GUI thread what belongs to the end of a run, such as adding layers.

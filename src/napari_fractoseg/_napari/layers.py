@@ -9,7 +9,6 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
-from napari.layers._source import layer_source  # the public door, `viewer.open`, needs a reader
 from napari.settings import get_settings
 from napari.utils.colormaps import DirectLabelColormap
 
@@ -20,8 +19,10 @@ from napari_fractoseg._napari.layer_metadata import (
     facts_of,
     file_of,
     metadata_with,
+    opened_from,
     unwrapped,
 )
+from napari_fractoseg._napari.source_file import layer_of_file
 from napari_fractoseg._napari.widgets.plain_text import plain_text
 from napari_fractoseg.classes import UNLABELLED, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError
@@ -164,18 +165,18 @@ def planes_first(layer: Image, taken: Iterable[str]) -> Image:
     moved = [np.moveaxis(_transposable(level), -1, 0) for level in levels]
     labels = [str(label) for label in layer.axis_labels]
     is_named = not all(label.startswith("axis ") for label in labels)
-    with layer_source(path=layer.source.path):
-        return Image(
-            moved if layer.multiscale else moved[0],
-            multiscale=layer.multiscale,
-            name=unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
-            scale=np.roll(layer.scale, 1),
-            translate=np.roll(layer.translate, 1),
-            units=(layer.units[-1], *layer.units[:-1]),
-            axis_labels=(labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
-            colormap=layer.colormap,
-            contrast_limits=layer.contrast_limits,
-        )
+    arguments = {
+        "multiscale": layer.multiscale,
+        "name": unique_name(f"{layer.name} · {moved[0].shape[0]} planes", taken),
+        "scale": np.roll(layer.scale, 1),
+        "translate": np.roll(layer.translate, 1),
+        "units": (layer.units[-1], *layer.units[:-1]),
+        "axis_labels": (labels[-1], *labels[:-1]) if is_named else ("plane", "y", "x"),
+        "colormap": layer.colormap,
+        "contrast_limits": layer.contrast_limits,
+    }
+    moved_data = moved if layer.multiscale else moved[0]
+    return layer_of_file(opened_from(layer), moved_data, arguments, "image")
 
 
 def _transposable(data: Any) -> Any:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import napari
 import numpy as np
 from napari.layers import Layer
-from napari.layers._source import layer_source
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_fractoseg._napari.origin import recognise
@@ -21,6 +20,7 @@ from napari_fractoseg._napari.result_reader import get_labels_reader
 from napari_fractoseg._napari.save.reader import get_run_reader
 from napari_fractoseg._napari.save.restore import labels_data
 from napari_fractoseg._napari.save.restorer import restorer_of
+from napari_fractoseg._napari.source_file import layer_of_file
 from napari_fractoseg._napari.via.reader import get_reader
 from napari_fractoseg._napari.widgets.plain_text import plain_errors
 from napari_fractoseg.errors import AnnotationError, ImageError
@@ -78,7 +78,7 @@ def open_paths(viewer: napari.viewer.Viewer, paths: Iterable[Path]) -> list[Laye
     """
     with plain_errors():
         opened = [layer for path in paths for layer in _opened(viewer, path)]
-    restorer_of(viewer).look()
+        restorer_of(viewer).look()
     return opened
 
 
@@ -92,8 +92,7 @@ def _opened(viewer: napari.viewer.Viewer, path: Path) -> list[Layer]:
             "no label image in TIFF, no run.json of this program and no file of VIA, COCO, "
             "LabelMe, Pascal VOC or ImageJ. Open it by File > Open."
         )
-    with layer_source(path=str(path)):
-        layers = [Layer.create(*layer) for layer in read(str(path))]
+    layers = [layer_of_file(path, *layer) for layer in read(str(path))]
     return [viewer.add_layer(layer) for layer in layers]
 
 
@@ -104,8 +103,7 @@ def _opened_tiff(viewer: napari.viewer.Viewer, path: Path) -> list[Layer]:
             f"{path} holds no labels: its values are {dtype}. Open it as an image by File > Open."
         )
     if recorded_scheme(path) is not None:
-        with layer_source(path=str(path)):
-            return [viewer.add_layer(Layer.create(*labels_data(path)))]
+        return [viewer.add_layer(layer_of_file(path, *labels_data(path)))]
     layers: list[Layer] = viewer.open(str(path), plugin="napari", layer_type="labels")
     for layer in layers:
         recognise(layer)

@@ -20,7 +20,7 @@ from napari_fractoseg._napari.layers import (
     class_colormap,
     class_features,
 )
-from napari_fractoseg._napari.save.restore import facts_in_entries, is_unit, placement_in
+from napari_fractoseg._napari.save.restore import is_unit, metadata_in_entries, placement_in
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, plain_text, show_info
 from napari_fractoseg.images.axes import Axis
@@ -90,7 +90,7 @@ def _layer(path: Path, image: NgffImage) -> LayerData:
         "translate": image.metadata.translation,
         "axis_labels": [axis.name for axis in axes],
         "units": [_unit(axis) for axis in axes],
-        "metadata": {METADATA_KEY: facts_in_entries(image.provenance)},
+        "metadata": metadata_in_entries(path, image.provenance),
         **placement_in(image.provenance, len(axes)),
     }
     if path.name.endswith(_UNCERTAINTIES):

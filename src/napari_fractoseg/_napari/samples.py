@@ -61,9 +61,14 @@ def published_images() -> list[LayerDataTuple]:
     DownloadError
         If the images cannot be fetched.
     """
+    # It imports Qt and napari, which the module is free of.
+    from napari_fractoseg._napari.widgets.plain_text import plain_errors
+
+    with plain_errors():
+        images = [iio.imread(fetch_published(name)) for name in PUBLISHED_SAMPLES]
     return [
         (
-            iio.imread(fetch_published(name)),
+            image,
             {
                 "name": f"{name.removesuffix('.jpg')} (published)",
                 "colormap": "gray",
@@ -76,7 +81,7 @@ def published_images() -> list[LayerDataTuple]:
             },
             "image",
         )
-        for name in PUBLISHED_SAMPLES
+        for name, image in zip(PUBLISHED_SAMPLES, images, strict=True)
     ]
 
 

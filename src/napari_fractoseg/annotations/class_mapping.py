@@ -10,7 +10,7 @@ from typing import Literal
 from napari_fractoseg.annotations.document import AnnotatedImage, Region, ViaDocument
 from napari_fractoseg.classes import ClassScheme, FractureClass
 from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.text import listed
+from napari_fractoseg.text import counted, listed
 
 __all__ = [
     "RESEARCH_MASK_VALUES",
@@ -115,9 +115,11 @@ class ClassMapping:
         """
         images = tuple(document)
         left_out, ticked = self.left_out(images), self.several_ticked(images)
+        several = counted(ticked, "region has", "regions have")
+        without = counted(left_out, "region without a class is", "regions without a class are")
         notes = {
-            f"{ticked} regions have several ticks; the first class counts.": ticked,
-            f"{left_out} regions without a class are left out of the labels.": left_out,
+            f"{several} several ticks; the first class counts.": ticked,
+            f"{without} left out of the labels.": left_out,
         }
         return tuple(note for note, number in notes.items() if number)
 

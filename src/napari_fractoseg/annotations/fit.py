@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from napari_fractoseg.annotations.document import AnnotatedImage
 from napari_fractoseg.annotations.image_lookup import name_parts
 from napari_fractoseg.annotations.shapes import outline_px
+from napari_fractoseg.text import counted
 
 __all__ = ["fit_notes"]
 
@@ -50,11 +51,30 @@ def fit_notes(
             changed[path.name] = f"{n_bytes} bytes, annotated {image.size_bytes}"
     remedy = "Their regions may lie elsewhere: use the images that were annotated"
     texts = (
-        ("images have another size than the annotations say", sides, f". {remedy}."),
-        ("images are smaller than what their regions cover", beyond, f". {remedy}."),
-        ("image files have changed since they were annotated", changed, "."),
+        (
+            "image has another size than the annotations say",
+            "images have another size than the annotations say",
+            sides,
+            f". {remedy}.",
+        ),
+        (
+            "image is smaller than what its regions cover",
+            "images are smaller than what their regions cover",
+            beyond,
+            f". {remedy}.",
+        ),
+        (
+            "image file has changed since it was annotated",
+            "image files have changed since they were annotated",
+            changed,
+            ".",
+        ),
     )
-    return tuple(f"{len(all_)} {what}: {_listed(all_)}{end}" for what, all_, end in texts if all_)
+    return tuple(
+        f"{counted(len(all_), one, several)}: {_listed(all_)}{end}"
+        for one, several, all_, end in texts
+        if all_
+    )
 
 
 def _listed(reasons: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from napari_fractoseg.annotations.document import AnnotatedImage
 from napari_fractoseg.files import resolved
 from napari_fractoseg.images.reading import IMAGE_SUFFIXES
+from napari_fractoseg.text import counted
 
 __all__ = ["EMBEDDED", "UNNAMED", "FoundImages", "ImageLookup", "name_parts"]
 
@@ -145,8 +146,8 @@ class ImageLookup:
             )
         if tied:
             notes.append(
-                f"{len(tied)} images fit several files: {_listed(tied, most_names)}; name the "
-                "image folder, or rename all files but one."
+                f"{counted(len(tied), 'image fits', 'images fit')} several files: "
+                f"{_listed(tied, most_names)}; name the image folder, or rename all files but one."
             )
         if not self.is_complete:
             notes.append(f"{self.root} holds too many files to search; name the image folder.")

@@ -19,6 +19,7 @@ from napari_fractoseg.annotations.raster import Overlap, rasterise
 from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import image_shape
 from napari_fractoseg.jobs import Job, Progress
+from napari_fractoseg.text import counted
 
 __all__ = ["AnnotatedStack", "Assembly", "DrawnLabels", "assemble", "draw_labels_job", "short_name"]
 
@@ -180,7 +181,7 @@ def draw_labels_job(
         listed = ", ".join(f"{a} / {b} {n} px" for (a, b), n in different.items())
         notes.append(f"Regions of different classes overlap ({listed}); {_RULES[overlap]}.")
     if n_empty:
-        notes.append(f"{n_empty} regions cover no pixel.")
+        notes.append(f"{counted(n_empty, 'region covers', 'regions cover')} no pixel.")
     return DrawnLabels(labels if len(images) > 1 else labels[0], dict(overlaps), tuple(notes))
 
 

@@ -94,7 +94,8 @@ def _of_labels(
     if is_of_plan:
         yield "The labels are those that were there when the points were drawn."
     if n := judged[judged["label"] == NO_LABEL]["point"].nunique():
-        yield f"{n} points have no label any more, and count as wrong."
+        one, several = "point has no label any more, and", "points have no label any more, and"
+        yield f"{counted(n, f'{one} counts', f'{several} count')} as wrong."
     planned = count.analysed_px + count.excluded_px + count.unlabelled_px
     if labels_px not in (None, planned):
         yield (

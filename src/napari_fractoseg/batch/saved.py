@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 import tifffile
 
+from napari_fractoseg.annotations.conversion.kept import KEPT, KeptAnnotations
 from napari_fractoseg.batch.planes import fractions_of_plane, sizes_of, with_overlays
 from napari_fractoseg.batch.report import BatchReport, FileResult, model_entry
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.batch.tasks import SegmentTask
-from napari_fractoseg.errors import ImageError, ModelError
+from napari_fractoseg.errors import AnnotationError, ImageError, ModelError
 from napari_fractoseg.files import check_writable, draft_folder, file_sha256
 from napari_fractoseg.images import LOADED_VALUES, MicrographStack
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN, LeftOut, Prediction
@@ -102,7 +103,12 @@ def free_folder(parent: Path, name: str) -> Path:
 
 
 def save_job(
-    saved: SavedLabels, image: SavedImage, folder: Path, *, zarr: bool
+    saved: SavedLabels,
+    image: SavedImage,
+    folder: Path,
+    *,
+    zarr: bool,
+    annotations: KeptAnnotations | None = None,
 ) -> Job[SavedFolder]:
     """Save labels into a new folder, with fractions, overlays and report as ``segment`` has them.
 
@@ -117,6 +123,8 @@ def save_job(
         and if the job is closed, there is nothing.
     zarr : bool
         Whether labels and uncertainty are written as OME-Zarr rather than OME-TIFF.
+    annotations : KeptAnnotations, optional
+        Annotations that the labels were drawn from, of which a copy is written beside them.
 
     Yields
     ------
@@ -141,17 +149,33 @@ def save_job(
         if image.file is None and image.stack is not None and _is_small(image.stack):
             _write_image(draft / path.name, image.stack)
         total = 3 * _STEPS
+        copy, saved, notes = _with_annotations(saved, annotations, draft, image.name)
         writing = _arrays_job(task, saved, image)
         outputs = yield from as_part(writing, 0, total, "writing", span=_STEPS)
+        outputs = (*outputs, *copy)
         drawing = _result_job(task, saved, image, outputs)
         result = yield from as_part(drawing, _STEPS, total, "fractions", span=_STEPS)
         measuring = _report_job(task, saved, folder, image)
         yield from as_part(measuring, 2 * _STEPS, total, "report", span=_STEPS)
         seconds = round(time.perf_counter() - began, 3)
-        result = replace(result, seconds=seconds, sizes=sizes_of(task, result))
+        notes = (*result.notes, *notes)
+        result = replace(result, seconds=seconds, sizes=sizes_of(task, result), notes=notes)
         report = BatchReport((result,), draft, settings, started, seconds, _model(saved))
         report.write()
     return SavedFolder(folder, folder / task.labels_path.name, replace(report, out=folder))
+
+
+def _with_annotations(
+    saved: SavedLabels, annotations: KeptAnnotations | None, folder: Path, name: str
+) -> tuple[tuple[str, ...], SavedLabels, tuple[str, ...]]:
+    """Write a copy of annotations; return its name, the labels with a word on it, and notes."""
+    if annotations is None:
+        return (), saved, ()
+    try:
+        path, entry, notes = annotations.write(folder, name)
+    except AnnotationError as error:  # the labels are worth more than it
+        return (), saved, (f"The annotations are not kept with the labels: {error}",)
+    return (path.name,), replace(saved, entries={**saved.entries, KEPT: entry}), notes
 
 
 def _settings(saved: SavedLabels, image: SavedImage, *, zarr: bool) -> SegmentSettings:
@@ -236,7 +260,7 @@ def _result_job(
     before = saved.parts.get(FIRST_ANSWER, saved.parts.get(PREDICTED))
     prediction = Prediction(saved.labels, None, None, saved.scheme, left_out)
     for number, index in enumerate(indices):
-        yield Progress(number, len(indices), "fractions")
+        yield Progress(number, len(indices), f"plane {number + 1} of {len(indices)}")
         if not any(band.any() for band in _bands(saved.labels, index)):
             left_out[index] = LeftOut("Nothing is labelled in this plane.", is_damaged=False)
         if before is not None:

@@ -17,6 +17,7 @@ from napari_fractoseg.cli.options import (
     say,
     watch,
 )
+from napari_fractoseg.text import counted
 
 __all__ = ["convert"]
 
@@ -82,4 +83,5 @@ def convert(
     flavour = None if to == "masks" else Flavour(to)
     result = watch(convert_job(source, out, flavour, settings), "converting")
     print_notes(result.notes)
-    say(f"Written: {result.out} ({result.n_images} images, {result.n_regions} regions)")
+    written = f"{counted(result.n_images, 'image')}, {counted(result.n_regions, 'region')}"
+    say(f"Written: {result.out} ({written})")

@@ -76,4 +76,4 @@ def points(
     strata = count.points["stratum"].value_counts()
     where = ", ".join(f"{strata.get(name, 0)} in {name}" for name in count.stratum_px)
     images = counted(len(count.images), "image")
-    say(f"{len(count)} points on {images} ({where}; seed {count.seed}): {out}")
+    say(f"{counted(len(count), 'point')} on {images} ({where}; seed {count.seed}): {out}")

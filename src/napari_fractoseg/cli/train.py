@@ -32,7 +32,7 @@ from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.files import check_writable, refuse_existing
 from napari_fractoseg.models import DEFAULT_MODEL
 from napari_fractoseg.options import described
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import counted, printable
 from napari_fractoseg.training.plan import TrainingPlan, plan_entries
 from napari_fractoseg.training.presets import FINE_TUNING, NEW_NETWORK, suggested_plan
 
@@ -182,7 +182,8 @@ def train(
         chosen_device = choose_device(device)
         if is_first:
             pixels = ", ".join(f"{n} {px} px" for n, px in training_set.pixel_counts().items())
-            say(f"Training on {chosen_device.label}: {len(training_set)} images ({pixels}).")
+            what = f"{counted(len(training_set), 'image')} ({pixels})"
+            say(f"Training on {chosen_device.label}: {what}.")
             print_notes(training_set.notes)
         stop = stack.enter_context(stop_on_ctrl_c())
         job = train_job(

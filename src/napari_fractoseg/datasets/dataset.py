@@ -14,7 +14,7 @@ import numpy.typing as npt
 from napari_fractoseg.classes import DEFAULT_SCHEME, UNLABELLED, ClassScheme
 from napari_fractoseg.errors import TrainingError
 from napari_fractoseg.images import Micrograph
-from napari_fractoseg.text import listed, size_text
+from napari_fractoseg.text import counted, listed, size_text
 
 __all__ = ["TrainingPair", "TrainingSet", "merge_training_sets"]
 
@@ -195,8 +195,9 @@ class TrainingSet:
                 table[self.scheme.find(name).value] = found.value
             elif count:
                 raise TrainingError(
-                    f"{count} pixels are labelled {name!r}, a class that is not in the scheme "
-                    f"of {listed(scheme.names)}. Map it to one of these, or start a new model."
+                    f"{counted(count, 'pixel is', 'pixels are')} labelled {name!r}, a class that "
+                    f"is not in the scheme of {listed(scheme.names)}. Map it to one of these, or "
+                    "start a new model."
                 )
         pairs = tuple(replace(p, labels=table[p.labels]) for p in self.pairs)
         return replace(self, pairs=pairs, scheme=scheme)

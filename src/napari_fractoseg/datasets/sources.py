@@ -31,7 +31,7 @@ from napari_fractoseg.images import Micrograph, find_images, read_image, read_ma
 from napari_fractoseg.images.bars.choice import without_bar
 from napari_fractoseg.jobs import drain
 from napari_fractoseg.results.record import Origin, origin_of, read_record
-from napari_fractoseg.text import size_text
+from napari_fractoseg.text import counted, size_text
 
 __all__ = ["GROUPS_FILE", "read_training_set", "read_training_sets"]
 
@@ -268,7 +268,7 @@ def _draw_regions(
     notes = [*source.document.notes, *images.notes, *fit_notes(sizes)]
     notes += mapping.notes(entry for entry, _ in images.found)
     if n_empty:
-        notes.append(f"{n_empty} regions cover no pixel.")
+        notes.append(f"{counted(n_empty, 'region covers', 'regions cover')} no pixel.")
     return _Read(labelled, mapping.scheme, tuple(notes))
 
 

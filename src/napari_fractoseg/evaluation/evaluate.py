@@ -215,9 +215,9 @@ def _check_classes(reference: TrainingSet, model: SegmentationModel) -> None:
     for name, count in reference.pixel_counts().items():
         if count and scheme.get(name) is None:
             raise TrainingError(
-                f"{count} pixels are labelled {name!r}, a class that the model "
-                f"{model.card.name!r} does not know; it has {list(scheme.names)}. Map it to one of "
-                "these, or evaluate a model that knows it."
+                f"{counted(count, 'pixel is', 'pixels are')} labelled {name!r}, a class that the "
+                f"model {model.card.name!r} does not know; it has {list(scheme.names)}. Map it to "
+                "one of these, or evaluate a model that knows it."
             )
 
 

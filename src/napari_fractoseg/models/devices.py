@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from napari_fractoseg.errors import DeviceError, OutOfMemoryError
+from napari_fractoseg.text import counted
 
 __all__ = ["Device", "choose_device", "is_out_of_memory", "list_devices", "translate_out_of_memory"]
 
@@ -65,7 +66,7 @@ def list_devices() -> list[Device]:
     if torch.backends.mps.is_available():
         devices.append(Device("mps", "GPU: Apple (Metal)"))
     why_not = "" if devices else _why_no_gpu()
-    return [*devices, Device("cpu", f"CPU ({torch.get_num_threads()} threads)", why_not)]
+    return [*devices, Device("cpu", f"CPU ({counted(torch.get_num_threads(), 'thread')})", why_not)]
 
 
 def choose_device(wanted: str = "auto") -> Device:

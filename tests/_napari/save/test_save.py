@@ -28,6 +28,7 @@ from napari_fractoseg._napari.open_files import open_paths
 from napari_fractoseg._napari.origin import count_taught, is_foreign, recognise
 from napari_fractoseg._napari.save.restorer import restorer_of
 from napari_fractoseg._napari.save.saver import saver_of
+from napari_fractoseg._napari.segment.dock import SegmentWidget
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.cli.app import app
 from napari_fractoseg.images import ExcludedArea
@@ -155,6 +156,52 @@ def test_all_is_as_before(segmented, qtbot, opened):
     qtbot.waitUntil(lambda: line.text() == text, timeout=LONG)
     assert layer.editable
     assert layer.data.dtype == np.uint8
+
+
+def test_results_in_a_new_window_are_corrected_with_the_brush(
+    segmented, qtbot, make_napari_viewer, tmp_path
+):
+    earlier = segmented(*SHAPE)
+    folder, record = saved(earlier, qtbot), LabelRecord.from_dict(facts_of(earlier.result))
+    (tmp_path / "zarr").mkdir()
+    on_disk = SavedLabels(earlier.result.data, DEFAULT_SCHEME, "s17", record)
+    drain(write_labels_job(tmp_path / "zarr" / "s17_labels.zarr", on_disk, tmp_path / "s17.tif"))
+    viewer = make_napari_viewer()
+    dock = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(dock)
+    for opened, place in (
+        (opened_by_report, folder),
+        (opened_by_napari, folder),
+        (opened_by_command, tmp_path / "zarr"),
+    ):
+        viewer.layers.clear()
+        if opened is not opened_by_report:
+            viewer.open(str(tmp_path / "s17.tif"), plugin="napari")
+        assert not dock.after.isVisibleTo(dock)
+        layer = opened(viewer, place)
+        restorer_of(viewer).look()
+        assert viewer.layers.selection.active is layer
+        click(qtbot, dock.brush_button)
+        assert layer.mode == "paint"
+
+        layer.mode = "pan_zoom"
+        viewer.layers.selection.active = viewer.layers["s17"]
+        assert dock.save_row.isVisibleTo(dock), "as for the result of a run"
+        assert "%" in dock.result_line.text()
+        click(qtbot, dock.brush_button)
+        assert viewer.layers.selection.active is layer
+        assert layer.mode == "paint"
+
+
+def test_what_cannot_be_painted_on_has_no_brush(segment_dock, noise):
+    viewer = segment_dock.viewer
+    viewer.add_image(noise(*SHAPE), name="s17")
+    levels = [np.ones(SHAPE, np.uint8), np.ones((24, 32), np.uint8)]
+    apply_scheme(viewer.add_labels(levels, name="large"), DEFAULT_SCHEME)
+    assert segment_dock.after.isVisibleTo(segment_dock)
+    assert not segment_dock.brush_button.isVisibleTo(segment_dock)
+    viewer.add_labels(np.ones(SHAPE, np.uint8), name="no classes")
+    assert not segment_dock.brush_button.isVisibleTo(segment_dock)
 
 
 @pytest.mark.parametrize(

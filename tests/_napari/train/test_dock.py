@@ -270,7 +270,7 @@ def test_what_via_files_leave_open_is_chosen_with_them(widget, surface, qtbot, t
     assert len(widget.request().sources) == 1
     train(widget, qtbot)
     text = widget.result_line.text()
-    assert "1 regions without a class are left out of the labels." in text
+    assert "1 region without a class is left out of the labels." in text
     command = shlex.split(widget.command_button.toolTip().splitlines()[1])
     assert "--skip-unclassified" in command
     assert command[command.index("--attribute") + 1] == "mode"

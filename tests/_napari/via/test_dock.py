@@ -253,7 +253,7 @@ def test_several_ticks_and_where_regions_overlap_are_said(widget, load, tmp_path
     layers = run(widget, qtbot)
     assert layers["a · annotation"].data[0, 0] == 1
     said = widget.controls.state_line.text()
-    assert "1 regions have several ticks; the first class counts." in said
+    assert "1 region has several ticks; the first class counts." in said
     assert "a: Regions of different classes overlap (intergranular / transgranular 12 px)" in said
 
 

@@ -199,7 +199,7 @@ def test_regions_without_a_class_are_left_out_of_the_labels_and_counted(write, w
     _, labels, shapes = layers(path)
     assert set(np.unique(labels.data)) == {0, 1}
     assert len(shapes.data) == 2
-    assert "1 regions without a class are left out of the labels." in warned[0]
+    assert "1 region without a class is left out of the labels." in warned[0]
 
 
 def test_unknown_values_become_classes(write, warned):
@@ -222,7 +222,7 @@ def test_without_a_class_attribute_there_are_grey_shapes_and_a_reason(write, war
     iio.imwrite(path.parent / "a.png", np.zeros((20, 30), np.uint8))
     assert kinds(path) == ["Image", "Shapes"]
     assert "No labels were made" in warned[0]
-    assert "VIA import" in warned[0]
+    assert "Open annotations" in warned[0]
 
 
 def test_damaged_regions_are_counted(write, warned):

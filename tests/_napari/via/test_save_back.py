@@ -1,6 +1,7 @@
 """VIA files written as the kind that they came from, with the corrections of all their layers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -12,6 +13,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_fractoseg._napari.jobs import State
 from napari_fractoseg._napari.open_files import open_paths
+from napari_fractoseg._napari.plane_names import shown_plane_name
+from napari_fractoseg._napari.save.saver import saver_of
 from napari_fractoseg._napari.via.dock import ViaImportWidget
 from napari_fractoseg._napari.via.save_back import SaveBackRun, layers_to_save, suggested_path
 from napari_fractoseg.annotations import Flavour, read_via, write_via
@@ -41,6 +44,16 @@ def source(tmp_path):
         iio.imwrite(tmp_path / name, np.full(shape, 128, np.uint8))
     path = tmp_path / "via.json"
     path.write_text(json.dumps({f"{n}7": entry(n) for n in ("a.png", "b.png", "gone.png")}))
+    return path
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """A VIA 2 file of two images of one size."""
+    for name in ("a.png", "b.png"):
+        iio.imwrite(tmp_path / name, np.full((20, 30), 128, np.uint8))
+    path = tmp_path / "via.json"
+    path.write_text(json.dumps({f"{n}7": entry(n) for n in ("a.png", "b.png")}))
     return path
 
 
@@ -75,7 +88,7 @@ def test_what_was_not_touched_is_as_it_was_read(viewer, source, saved, flavour):
     assert len(layers_to_save(viewer)) == 5
     run = saved("out" + path.suffix)
     assert read_via(run.result.path, strict=False) == read_via(path, strict=False)
-    assert run.end_text() == f"9 regions of 3 images are saved in {run.result.path}."
+    assert run.end_text() == f"Saved 9 regions of 3 images in {run.result.path}."
 
 
 def test_via_3_is_saved_as_via_3_and_other_programs_as_a_project_of_via_2(
@@ -166,7 +179,7 @@ def test_the_dock_asks_and_saves(viewer, source, monkeypatch, qtbot, tmp_path):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "back"), ""))
     dock.save_button.click()
     qtbot.waitUntil(lambda: dock.controls.is_idle, timeout=20_000)
-    assert "9 regions of 3 images are saved in" in dock.controls.state_line.text()
+    assert "Saved 9 regions of 3 images in" in dock.controls.state_line.text()
     assert read_via(tmp_path / "back.json", strict=False) == read_via(source, strict=False)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     dock.save_button.click()
@@ -179,3 +192,45 @@ def test_the_command_in_the_menu_saves_too(viewer, source, monkeypatch, qtbot, t
     get_app_model().commands.execute_command("napari-fractoseg.save_back").result()
     qtbot.waitUntil((tmp_path / "back.csv").exists, timeout=20_000)
     assert read_via(tmp_path / "back.csv", strict=False).flavour is Flavour.VIA2_CSV
+
+
+@pytest.mark.parametrize("as_zarr", [False, True])
+def test_a_saved_result_keeps_its_via_file(viewer, qtbot, stack, saved, tmp_path, as_zarr):
+    open_paths(viewer, [stack])
+    labels = viewer.layers["via (2 images) · annotation"]
+    labels.data[1, 12:14, 2:6] = 2
+    viewer.layers.selection.active = labels
+    direct = read_via(saved("direct.json").result.path, strict=False)
+
+    saver = saver_of(viewer)
+    snapshot = replace(saver.snapshot(labels), as_zarr=as_zarr)
+    run = saver.save(labels, snapshot, tmp_path)
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=60_000)
+    folder = run.result.folder
+    assert "via (2 images)_via.json" in [path.name for path in folder.iterdir()]
+    viewer.layers.clear()
+    image, again = viewer.open(str(folder / "run.json"), plugin=None)
+    assert layers_to_save(viewer) == [again]
+    viewer.dims.set_current_step(0, 1)
+    assert shown_plane_name(viewer, again) == shown_plane_name(viewer, image) == "b.png"
+    assert suggested_path(again) == tmp_path / "direct.json", "where it was saved last"
+    assert read_via(saved("again.json").result.path, strict=False) == direct
+
+    again.data[0, 12:14, 2:6] = 2  # and it goes on
+    a, b = read_via(saved("later.json").result.path, strict=False)
+    assert len(a.regions) == len(b.regions) == len(direct[1].regions)
+
+
+def test_a_via_file_that_was_changed_since_is_told(viewer, qtbot, stack, tmp_path, capsys):
+    open_paths(viewer, [stack])
+    labels = viewer.layers["via (2 images) · annotation"]
+    saver = saver_of(viewer)
+    run = saver.save(labels, saver.snapshot(labels), tmp_path)
+    qtbot.waitUntil(lambda: run.state.has_ended, timeout=60_000)
+    (kept,) = run.result.folder.glob("*_via.json")
+    kept.write_text(kept.read_text() + " ")
+    viewer.layers.clear()
+    viewer.open(str(run.result.folder / "run.json"), plugin=None)
+    assert "was changed since. The labels cannot be saved back to VIA." in capsys.readouterr().out
+    with pytest.raises(AnnotationError, match="came from a VIA file"):
+        layers_to_save(viewer)

@@ -344,7 +344,7 @@ def test_a_covered_region_does_not_show_where_labels_were_changed(project, tmp_p
     regions = json.loads(path.read_text())["_via_img_metadata"]["a.png7"]["regions"]
     kept = [r["shape_attributes"] for r in regions if r["shape_attributes"]["name"] == "rect"]
     assert kept == ([OUTSIDE] if erased == 0 else [COVERED, OUTSIDE])
-    assert ("1 regions that others covered are left out" in said[-1]) == (erased == 0)
+    assert ("1 region that others covered is left out" in said[-1]) == (erased == 0)
     project.write_bytes(path.read_bytes())
     np.testing.assert_array_equal(opened(project)["Labels"].data, labels.data)
 
@@ -409,7 +409,7 @@ def test_annotations_without_types_become_radio_buttons_in_the_words_of_the_file
 def test_a_stack_that_lost_planes_is_refused(project):
     labels = opened(project)["Labels"]
     labels.data = labels.data[:1]
-    with pytest.raises(AnnotationError, match="has 1 planes, but came from 2 images"):
+    with pytest.raises(AnnotationError, match="has 1 plane, but came from 2 images"):
         document_of_layers([labels.as_layer_data_tuple()])
 
 

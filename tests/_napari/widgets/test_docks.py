@@ -29,7 +29,7 @@ LONG = 60_000
 TITLES = {
     SegmentWidget: "Segment fracture modes",
     TrainWidget: "Train on corrections",
-    ViaImportWidget: "VIA import",
+    ViaImportWidget: "Open annotations",
     MeasureWidget: "Measure fracture modes",
 }
 KINDS = tuple(TITLES)

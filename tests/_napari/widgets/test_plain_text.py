@@ -1,8 +1,13 @@
+import json
 import os
+import sys
 import threading
 
 import pytest
-from qtpy.QtCore import Qt
+from napari._app_model import get_app_model
+from napari.errors import ReaderPluginError
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_fractoseg._napari.jobs import Run, State
@@ -12,7 +17,7 @@ from napari_fractoseg._napari.widgets.plain_text import TextBrowser, plain_error
 from napari_fractoseg._napari.widgets.queue_list import QueueList
 from napari_fractoseg._napari.widgets.run_queue import RunQueue
 from napari_fractoseg.classes import ClassScheme, FractureClass
-from napari_fractoseg.errors import ImageError
+from napari_fractoseg.errors import AnnotationError, ImageError, UnexpectedError
 from napari_fractoseg.jobs import Progress
 from napari_fractoseg.models.model import SegmentationModel
 
@@ -37,6 +42,87 @@ def test_errors_name_files_as_plain_text():
         raise ImageError("<b>a</b>.tif does not exist.", options=("channel",))
     assert str(raised.value) == "<\u200bb>a<\u200b/b>.tif does not exist."
     assert raised.value.options == ("channel",)
+
+
+@pytest.fixture
+def console(viewer, qtbot, capsys):
+    """What napari prints when Qt calls a function, as for a drop or a menu, while it runs."""
+
+    def printed(call):
+        done = []
+        # Slots are called one after the other: the second one follows the first's error.
+        QTimer.singleShot(0, call)
+        QTimer.singleShot(0, lambda: done.append(True))
+        qtbot.waitUntil(lambda: bool(done), timeout=20_000)
+        return capsys.readouterr().out
+
+    notification_manager.records.clear()
+    with notification_manager:
+        yield printed
+
+
+BROKEN = {
+    "via.json": '{"_via_img_metadata": {"a.png-1": {"filename": "a.png", "size',
+    "coco.json": '{"images": [{"file_name": "a.png"}], "annotations": [{"category_id": 1, "segm',
+    "run.json": json.dumps({"files": [{"path": "a.png", "outputs": ["a_labels.tif"]}]}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_that_is_dropped_is_one_line_and_still_raises_in_python(
+    viewer, console, tmp_path, name
+):
+    path = tmp_path / name
+    path.write_text(BROKEN[name])
+    (tmp_path / "a_labels.tif").write_bytes(b"II*")
+    text = console(lambda: viewer.open(str(path), plugin=None))
+    assert text.startswith("ERROR: ")
+    assert text.count("\n") == 1
+    assert name in text or "a_labels.tif" in text
+    (shown,) = notification_manager.records
+    assert f"ERROR: {shown.message}\n" == text, "the window says the same"
+    assert shown.exception.__traceback__ is not None, "the window has the details"
+    with pytest.raises((AnnotationError, ImageError)):
+        viewer.open(str(path), plugin="napari-fractoseg")
+    with pytest.raises(ReaderPluginError):
+        viewer.open(str(path), plugin=None)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("save_result", "There are no labels to save."),
+        ("save_back", "No layer here came from a VIA file"),
+    ],
+)
+def test_a_command_that_cannot_do_it_is_one_line(console, command, says):
+    commands = get_app_model().commands
+    text = console(lambda: commands.execute_command(f"napari-fractoseg.{command}").result())
+    assert text.startswith(f"ERROR: {says}")
+    assert text.count("\n") == 1
+
+
+def test_what_nobody_expected_keeps_its_traceback(viewer, console, tmp_path):
+    (tmp_path / "via.json").write_text(BROKEN["via.json"])
+    console(lambda: viewer.open(str(tmp_path / "via.json"), plugin=None))  # now ours is watched
+
+    def raise_(error):
+        raise error
+
+    for error in (ValueError("a mistake"), UnexpectedError("a mistake")):
+        text = console(lambda error=error: raise_(error))
+        assert "Traceback" in text
+        assert "raise_" in text
+
+
+def test_napari_takes_its_hook_away_as_before(viewer, tmp_path):
+    before = sys.excepthook
+    with notification_manager, pytest.raises(ImageError), plain_errors():
+        raise ImageError("a.tif is damaged.")
+    assert sys.excepthook is before
+    with pytest.raises(ImageError), plain_errors():
+        raise ImageError("a.tif is damaged.")
+    assert sys.excepthook is before, "without napari's windows errors are Python's"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Segment, Train and VIA import side by side: whose turn it is, and docks closed meanwhile."""
+"""Segment, Train and Open annotations side by side: whose turn it is, docks closed meanwhile."""
 
 import gc
 import json

@@ -105,7 +105,7 @@ class TestFlavours:
         assert (there.n_images, there.n_regions) == (2, 3)
         assert there.notes == (
             "1 ellipses are turned; VIA 1 shows them upright.",
-            "1 regions have values that are no texts, such as ticks of checkboxes; VIA 1 shows "
+            "1 region has values that are no texts, such as ticks of checkboxes; VIA 1 shows "
             "texts only.",
         )
         back = convert(folder / "via1.json", folder / "back.json", Flavour.VIA2)
@@ -147,7 +147,7 @@ class TestFlavours:
             {"name": "polyline", "all_points_x": [1, 2], "all_points_y": [1, 2]}, {"name": "i"}
         )
         source = via(folder, AnnotatedImage("a.png", (rect("i"), rect(None), line, rect("t"))))
-        with pytest.raises(AnnotationError, match="1 regions have no value of 'name'") as caught:
+        with pytest.raises(AnnotationError, match="1 region has no value of 'name'") as caught:
             convert(source, folder / "coco.json", Flavour.COCO)
         assert {"all_as", "skip_unclassified"} <= set(caught.value.options)
         result = convert(source, folder / "coco.json", Flavour.COCO, skip_unclassified=True)
@@ -512,7 +512,7 @@ class TestViaToMasks:
         assert caught.value.options == ("several=first",)
         assert not (folder / "out").exists()
         result = convert(source, folder / "out", several="first")
-        assert result.notes[1:] == ("1 regions have several ticks; the first class counts.",)
+        assert result.notes[1:] == ("1 region has several ticks; the first class counts.",)
         labels = tifffile.imread(folder / "out" / "a_labels.tif")
         assert (labels[1, 1], labels[5, 5]) == (1, 2)
 
@@ -564,7 +564,7 @@ class TestViaToMasks:
         source = via(tmp_path / "via", AnnotatedImage("a.png", (rect("i"),)))
         with pytest.raises(
             AnnotationError,
-            match=r"1 images fit several files: a\.png \(train/a\.png, val/a\.png\); name",
+            match=r"1 image fits several files: a\.png \(train/a\.png, val/a\.png\); name",
         ):
             convert(source, tmp_path / "out", images=folder)
         with pytest.raises(
@@ -726,7 +726,7 @@ def test_masks_full_of_small_regions_are_told(tmp_path):
     tifffile.imwrite(masks / "b_labels.tif", np.ones((40, 40), np.uint8))
     there = convert(masks, tmp_path / "all.json", Flavour.VIA2)
     assert there.n_regions == 401
-    told = "400 regions of 1 masks (a_labels.tif) are smaller than 16 px"
+    told = "400 regions of 1 mask (a_labels.tif) are smaller than 16 px"
     assert any(note.startswith(told) and "(min_area_px)" in note for note in there.notes)
     fewer = convert(masks, tmp_path / "few.json", Flavour.VIA2, min_area_px=16)
     assert fewer.n_regions == 1

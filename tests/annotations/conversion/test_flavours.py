@@ -119,7 +119,7 @@ def test_what_a_flavour_cannot_hold_is_said():
     image = AnnotatedImage("a.png", extras={"reviewed": True})
     csv = in_flavour(ViaDocument((image,)), Flavour.VIA2_CSV)
     assert csv[0].extras == {}
-    assert "Extra keys of 1 images" in csv.notes[0]
+    assert "Extra keys of 1 image" in csv.notes[0]
 
 
 def test_what_belongs_to_one_flavour_does_not_go_to_another():
@@ -187,7 +187,7 @@ def test_values_that_are_no_option_become_one():
 def test_csv_says_which_regions_it_cannot_hold():
     regions = (Region(TRIANGLE, {"name": "i"}, {"score": 1}), Region({}, problem="no shape"))
     csv = in_flavour(ViaDocument((AnnotatedImage("a.png", regions),)), Flavour.VIA2_CSV)
-    assert any("Extra keys of 1 regions" in note for note in csv.notes)
+    assert any("Extra keys of 1 region" in note for note in csv.notes)
     assert any("1 damaged regions without shape" in note for note in csv.notes)
     project = in_flavour(
         ViaDocument((), Flavour.VIA2_PROJECT, settings={"x": 1}, extras={"mine": 1}), Flavour.VIA2
@@ -208,7 +208,7 @@ def test_what_stands_beside_the_images_goes_along():
 def test_ticks_are_said_where_there_are_only_texts():
     regions = (Region(TRIANGLE, {"mode": {"i": True}}), Region(TRIANGLE, {"mode": "i"}))
     original = ViaDocument((AnnotatedImage("a.png", regions),))
-    assert "1 regions have values that are no texts" in in_flavour(original, Flavour.VIA1).notes[0]
+    assert "1 region has values that are no texts" in in_flavour(original, Flavour.VIA1).notes[0]
     assert not in_flavour(original, Flavour.VIA2_PROJECT).notes
 
 

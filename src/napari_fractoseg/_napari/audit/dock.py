@@ -26,7 +26,7 @@ from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.classes import class_name
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.files import refuse_existing
-from napari_fractoseg.text import listed
+from napari_fractoseg.text import counted, listed
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -402,7 +402,8 @@ class AuditWidget(Dock):
         told = {name: len(count.answers(name)) for name in count.operators}
         answered = listed(f"{name} {n}" for name, n in told.items())
         self.file_line.setText(
-            f"{path.name}: {len(count)} points, {_DESIGNS[count.design]}. Answered: {answered}"
+            f"{path.name}: {counted(len(count), 'point')}, {_DESIGNS[count.design]}. "
+            f"Answered: {answered}"
         )
         self.file_line.setToolTip(plain_text(path))
         name = self.operator_name

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
 from napari.layers import Image
-from napari.layers._source import layer_source
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_fractoseg._napari.calibrate.give import give_size
 from napari_fractoseg._napari.calibrate.sizes import (
@@ -25,6 +25,7 @@ from napari_fractoseg._napari.camera import scale_bar_of
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layer_metadata import file_of
 from napari_fractoseg._napari.layers import is_segmentable, unwrapped
+from napari_fractoseg._napari.source_file import layer_of_file
 from napari_fractoseg._napari.widgets.plain_text import plain_text, show_info, show_warning
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.images import MicrographStack, read_image
@@ -41,17 +42,21 @@ _NO_WINDOW = "There is no window of napari."
 _OPEN_FIRST = "Open an image first: no image of the window is from a file."
 _MOST_NAMED = 3
 
+_dialogs: set[QFileDialog] = set()
+"""Dialogs that are open: one that belongs to no window would close at once."""
+
 
 def ask_for_sem_images() -> QFileDialog:
     """Open a dialog that asks for image files; they are opened with their pixel size."""
     viewer = _viewer()
-    # The window that the dialog belongs to is that of napari, which has no public name.
-    dialog = QFileDialog(viewer.window._qt_window, "Open SEM images")
+    dialog = QFileDialog(QApplication.activeWindow(), "Open SEM images")
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
     patterns = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES if suffix != ".zarr")
     dialog.setNameFilters([f"Images ({patterns})", "All files (*)"])
     dialog.filesSelected.connect(lambda paths: open_sem_images(viewer, paths))
+    dialog.finished.connect(partial(_dialogs.discard, dialog))
+    _dialogs.add(dialog)
     dialog.open()
     return dialog
 
@@ -131,8 +136,8 @@ def _add(viewer: napari.viewer.Viewer, path: Path, stack: MicrographStack) -> No
         scale_bar_of(viewer).visible = True
     if stack.axes is not None:
         place["axis_labels"] = tuple(axis.name for axis in stack.axes)
-    with layer_source(path=str(path)):
-        layer = Image(stack.data, rgb=stack.rgb, name=plain_text(stack.name), **place)
+    arguments = {"rgb": stack.rgb, "name": plain_text(stack.name), **place}
+    layer = layer_of_file(path, stack.data, arguments, "image")
     if place.get("scale"):
         remember_size(layer, size.to_dict())
     viewer.add_layer(layer)

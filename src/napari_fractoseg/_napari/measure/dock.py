@@ -73,7 +73,7 @@ from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.jobs import Job
 from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.tables import tsv_text
-from napari_fractoseg.text import listed, printable
+from napari_fractoseg.text import counted, listed, printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -593,7 +593,7 @@ class MeasureWidget(Dock):
         layer = add_facets(self.viewer, labels, found)
         self._facet_layers.append((layer, self._state_number))
         open_table(self.viewer, self)
-        return f"{len(found.table)} facets: click a row of the table to go to one."
+        return f"{counted(len(found.table), 'facet')}: click a row of the table to go to one."
 
     @Slot()
     def add_map(self) -> None:
@@ -644,7 +644,7 @@ class MeasureWidget(Dock):
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(tsv_text(found))
-        return f"Copied {len(found)} rows of {table}, with headers."
+        return f"Copied {counted(len(found), 'row')} of {table}, with headers."
 
     def _table(self, table: str) -> pd.DataFrame | None:
         assert self.result is not None  # noqa: S101 - who copies has measured

@@ -28,7 +28,7 @@ from napari_fractoseg.measurement.overlay import thumbnail
 from napari_fractoseg.measurement.texts import plane_title
 from napari_fractoseg.reporting.report import FIGURES, REPORT, Report
 from napari_fractoseg.results.record import Origin
-from napari_fractoseg.text import listed, printable
+from napari_fractoseg.text import counted, listed, printable
 
 __all__ = ["refuse_folder", "save_job"]
 
@@ -122,7 +122,8 @@ def _audit(result: MeasuredLabels, count: PointCount | None) -> tuple[Audit | No
         audit = audit_of(count, {name: labels[name] for name in count.images})
     except FractosegError as error:
         return None, {"point count": f"left out. {error}"}
-    return audit, {"point count": f"{len(count.points)} points by {listed(count.operators)}"}
+    points = counted(len(count.points), "point")
+    return audit, {"point count": f"{points} by {listed(count.operators)}"}
 
 
 def _rows(result: MeasuredLabels) -> Iterator[dict[str, Any]]:

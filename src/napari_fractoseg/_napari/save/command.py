@@ -38,10 +38,11 @@ def save_result() -> SaveRun | None:
     with plain_errors():
         layer, saver = _chosen(viewer), saver_of(viewer)
         snapshot = saver.snapshot(layer)
-        parent = folder_for(snapshot) or ask_folder(QApplication.activeWindow(), snapshot.name)
+        window = QApplication.activeWindow()
+        parent = folder_for(snapshot) or ask_folder(window, snapshot.name)
         if parent is None:
             return None
-        run = saver.save(layer, snapshot, parent)
+        run = saver.save(layer, snapshot, parent, window)
     run.ended.connect(lambda: _tell(run))
     return run
 

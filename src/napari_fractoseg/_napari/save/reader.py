@@ -13,6 +13,7 @@ from napari_fractoseg._napari.layer_metadata import (
     FILE_KEY,
     METADATA_KEY,
     PIXEL_SIZE_KEY,
+    PLANE_NAMES_KEY,
 )
 from napari_fractoseg._napari.result_reader import read_results
 from napari_fractoseg._napari.save.restore import labels_data, placement_in
@@ -123,7 +124,11 @@ def _layers(
     image = _image_file(folder, entry)
     if image is not None:
         try:
-            yield _image_layer(image, entries, tuple(_finest(layer).shape))
+            opened = _image_layer(image, entries, tuple(_finest(layer).shape))
+            names = layer[1]["metadata"].get(PLANE_NAMES_KEY)
+            if names:
+                opened[1]["metadata"][PLANE_NAMES_KEY] = names
+            yield opened
         except FractosegError as error:
             notes.append(str(error))
     elif entry.get("path"):

@@ -15,6 +15,7 @@ from napari_fractoseg._napari.layer_metadata import (
     FILE_KEY,
     FIRST_ANSWER_KEY,
     METADATA_KEY,
+    PLANE_NAMES_KEY,
     PREDICTION_KEY,
 )
 from napari_fractoseg._napari.layers import (
@@ -24,7 +25,8 @@ from napari_fractoseg._napari.layers import (
     class_features,
 )
 from napari_fractoseg._napari.via.layers import LayerData
-from napari_fractoseg._napari.widgets.plain_text import plain_text
+from napari_fractoseg._napari.widgets.plain_text import plain_text, show_warning
+from napari_fractoseg.annotations.conversion.kept import KEPT, KeptAnnotations
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.images import read_image
 from napari_fractoseg.results.editable_labels import PREDICTED
@@ -37,9 +39,10 @@ from napari_fractoseg.results.record import (
     scheme_in,
 )
 
-__all__ = ["facts_in_entries", "is_unit", "labels_data", "placement_in", "restore", "was_saved"]
+__all__ = ["is_unit", "labels_data", "metadata_in_entries", "placement_in", "restore", "was_saved"]
 
 _PLACE, _LAYER = "place", "layer"
+_NO_FACTS = (PARTS, KEPT, "via", _PLACE, _LAYER)
 
 
 def was_saved(entries: Mapping[str, Any]) -> bool:
@@ -92,9 +95,35 @@ def _shapes(n_axes: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def facts_in_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts to keep with a layer, among what is stored with its labels."""
-    return {name: value for name, value in entries.items() if name not in (PARTS, _PLACE, _LAYER)}
+def metadata_in_entries(path: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a layer, among what is stored with its labels.
+
+    Parameters
+    ----------
+    path : Path
+        File or OME-Zarr group of the labels, beside which the annotations are that they came from.
+    entries : mapping of str to object
+        What is stored with them.
+    """
+    facts = {name: value for name, value in entries.items() if name not in _NO_FACTS}
+    if KEPT not in entries:
+        return {METADATA_KEY: facts}
+    try:
+        kept = KeptAnnotations.read(path, entries[KEPT])
+    except AnnotationError as error:
+        show_warning(f"{error} The labels cannot be saved back to VIA.")
+        return {METADATA_KEY: facts}
+    facts["via"] = {
+        "document": kept.document,
+        "images": list(kept.images),
+        "source": kept.source,
+        "mapping": kept.mapping,
+        "drawing": dict(kept.drawing),
+        "saved": kept.saved,
+    }
+    names = {image.image_key: image.filename for image in kept.document}
+    planes = [names[key] for key in kept.images]
+    return {METADATA_KEY: facts, **({PLANE_NAMES_KEY: planes} if len(planes) > 1 else {})}
 
 
 def labels_data(path: Path) -> LayerData:
@@ -154,7 +183,7 @@ def restore(layer: Labels, path: Path) -> None:
 
 def _metadata(path: Path, entries: Mapping[str, Any], labels: Any) -> dict[str, Any]:
     """Return the metadata of the layer of labels: facts, prediction, first answer and file."""
-    metadata: dict[str, Any] = {METADATA_KEY: facts_in_entries(entries), FILE_KEY: str(path)}
+    metadata = {**metadata_in_entries(path, entries), FILE_KEY: str(path)}
     if not was_saved(entries):  # of the command line: the record tells the rest
         return _with_prediction(metadata, labels, entries)
     for name, key in ((PREDICTED, PREDICTION_KEY), (FIRST_ANSWER, FIRST_ANSWER_KEY)):

@@ -9,7 +9,6 @@ from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from napari.layers._source import layer_source
 from qtpy.QtCore import QObject, QTimer, Slot
 
 from napari_fractoseg._napari.corrections import is_teachable, mark_checked
@@ -19,6 +18,7 @@ from napari_fractoseg._napari.layers import images_of, unwrapped
 from napari_fractoseg._napari.origin import recognise
 from napari_fractoseg._napari.per_viewer import PerViewer
 from napari_fractoseg._napari.save.restore import labels_data, was_saved
+from napari_fractoseg._napari.source_file import layer_of_file
 from napari_fractoseg._napari.widgets.plain_text import show_info
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.images import TIFF_SUFFIXES
@@ -100,8 +100,7 @@ class Restorer(QObject):
             return
         layers = self._viewer.layers
         index = layers.index(image)
-        with layer_source(path=str(path)):
-            labels = Layer.create(data, {**arguments, "name": image.name}, kind)
+        labels = layer_of_file(path, data, {**arguments, "name": image.name}, kind)
         layers.remove(image)
         layers.insert(index, labels)
         self._done.add(labels)

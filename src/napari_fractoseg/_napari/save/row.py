@@ -18,6 +18,7 @@ from napari_fractoseg._napari.save.snapshot import folder_for
 from napari_fractoseg._napari.widgets.controls import in_a_row, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg._napari.widgets.progress_text import progress_text
+from napari_fractoseg._napari.widgets.run_queue import main_window
 from napari_fractoseg.errors import FractosegError
 from napari_fractoseg.reporting.report import REPORT
 
@@ -96,7 +97,7 @@ class SaveRow(QWidget):
             return
         parent = parent or folder_for(snapshot) or ask_folder(self, snapshot.name)
         if parent is not None:
-            self.saver.save(layer, snapshot, parent)
+            self.saver.save(layer, snapshot, parent, main_window(self))
 
     @Slot()
     def save_elsewhere(self) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtWidgets import QMainWindow
 
 from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import unwrapped
 from napari_fractoseg._napari.per_viewer import PerViewer
+from napari_fractoseg._napari.save.closing import ClosesWhenSaved
 from napari_fractoseg._napari.save.snapshot import Snapshot, snapshot_of
 from napari_fractoseg._napari.torch_import import prepare_torch
 from napari_fractoseg.errors import AnnotationError
@@ -39,6 +41,7 @@ class SaveRun(Run):
     """
 
     goes_on = "Saving goes on in the background."
+    finishes = True
 
     def __init__(self, snapshot: Snapshot, parent: Path) -> None:
         super().__init__(_job(snapshot, parent), f"saving {snapshot.name}")
@@ -58,7 +61,10 @@ def _job(snapshot: Snapshot, parent: Path) -> Job[SavedFolder]:
 
     folder = free_folder(parent, snapshot.name)
     image = snapshot.saved_image()
-    return (yield from save_job(snapshot.labels, image, folder, zarr=snapshot.as_zarr))
+    job = save_job(
+        snapshot.labels, image, folder, zarr=snapshot.as_zarr, annotations=snapshot.annotations
+    )
+    return (yield from job)
 
 
 class Saver(QObject):
@@ -107,8 +113,13 @@ class Saver(QObject):
             raise AnnotationError(_BUSY)
         return snapshot_of(viewer, layer)
 
-    def save(self, layer: Labels, snapshot: Snapshot, parent: Path) -> SaveRun:
-        """Save what was taken of a layer into a new folder in `parent`."""
+    def save(
+        self, layer: Labels, snapshot: Snapshot, parent: Path, window: QObject | None = None
+    ) -> SaveRun:
+        """Save what was taken of a layer into a new folder in `parent`.
+
+        A window that the user closes meanwhile closes when it is saved (`ClosesWhenSaved`).
+        """
         run = self.run = SaveRun(snapshot, parent)
         for event in () if self.layer is None else _changes_of(self.layer):
             event.disconnect(self._on_labels)
@@ -117,6 +128,8 @@ class Saver(QObject):
             event.connect(self._on_labels)
         run.progressed.connect(self.changed)
         run.ended.connect(self._on_end)
+        if isinstance(window, QMainWindow):
+            ClosesWhenSaved(run, f"{snapshot.name} is being saved in {parent}.", window)
         run.start()
         self.changed.emit()
         return run

@@ -23,6 +23,8 @@ from napari_fractoseg._napari.layer_metadata import (
 from napari_fractoseg._napari.layers import images_of, is_segmentable, scheme_of, stack_of
 from napari_fractoseg._napari.measure.sources import image_of, labels_of
 from napari_fractoseg._napari.origin import is_painted_by_hand, recognise
+from napari_fractoseg.annotations import ViaDocument
+from napari_fractoseg.annotations.conversion.kept import KeptAnnotations
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import file_stem
 from napari_fractoseg.images import LOADED_VALUES
@@ -62,6 +64,8 @@ class Snapshot:
         Kind of uncertainty -> values.
     as_zarr : bool
         Whether the labels become an OME-Zarr: those on disk, those of a zarr, and large ones.
+    annotations : KeptAnnotations or None
+        Annotation file that the labels were drawn from.
     """
 
     labels: SavedLabels
@@ -70,6 +74,7 @@ class Snapshot:
     name: str
     uncertainties: dict[str, Any]
     as_zarr: bool
+    annotations: KeptAnnotations | None = None
 
     def saved_image(self) -> SavedImage:
         """Return the image as the core takes it."""
@@ -129,6 +134,7 @@ def snapshot_of(viewer: napari.viewer.Viewer, layer: Labels) -> Snapshot:
         file_stem(name if file is None else file.stem),
         _uncertainties(viewer, layer),
         not in_memory or is_large or of_zarr,
+        _annotations(layer),
     )
 
 
@@ -179,6 +185,21 @@ def _is_json(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _annotations(layer: Labels) -> KeptAnnotations | None:
+    via = facts_of(layer).get("via") or {}
+    document = via.get("document")
+    if not isinstance(document, ViaDocument):
+        return None
+    return KeptAnnotations(
+        document,
+        tuple(via.get("images", ())),
+        str(via.get("source") or ""),
+        via.get("mapping"),
+        via.get("drawing") or {},
+        str(via.get("saved") or ""),
+    )
 
 
 def _parts(

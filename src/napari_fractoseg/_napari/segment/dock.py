@@ -56,6 +56,7 @@ from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import FractosegError, ImageError
 from napari_fractoseg.models.confidence import confidence_text
 from napari_fractoseg.models.registry import ModelEntry
+from napari_fractoseg.results.record import LabelRecord
 from napari_fractoseg.tiling import Box
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ class SegmentWidget(Dock):
         self._connect()
         self._on_queue()
         self._on_source()
-        self._update_legend()
 
     # ---- construction -------------------------------------------------------------------
 
@@ -198,6 +198,7 @@ class SegmentWidget(Dock):
         if self.source.layer != self._tried_on:  # the pictures are of another image
             self.advanced.trial.clear()
         self.controls.choice_changed()
+        self._update_legend()
 
     def _on_model(self) -> None:
         entry = self.model.entry
@@ -355,10 +356,11 @@ class SegmentWidget(Dock):
 
     @Slot()
     def correct(self) -> None:
-        """Select the layer of the result and the brush, to correct it."""
-        if self.result is not None:
-            self._paint_on(self.result)
-            self.result.mode = "paint"
+        """Select the layer that is followed, or the result, and the brush, to correct it."""
+        layer = self._correctable()
+        if layer is not None:
+            self._paint_on(layer)
+            layer.mode = "paint"
 
     @Slot()
     def measure(self) -> MeasureWidget | None:
@@ -389,9 +391,32 @@ class SegmentWidget(Dock):
         self.controls.refresh()
 
     def _followed(self) -> Labels | None:
-        """Return the layer of legend and fractions: the labels that are selected, or the result."""
+        """Return the layer of legend and fractions: the labels that are selected, or the result.
+
+        Without a run of this dock the result is one of the chosen image that was opened.
+        """
         active = self.viewer.layers.selection.active
-        return active if active is not None and is_teachable(active) else self.result
+        if active is not None and is_teachable(active):
+            return active
+        return self.result or self._opened_result()
+
+    def _opened_result(self) -> Labels | None:
+        """Return the uppermost labels layer that a model gave for the chosen image."""
+        image = self.source.layer
+        name = None if image is None else str(image.name)
+        for layer in reversed(self.viewer.layers):
+            facts = facts_of(layer)
+            is_its = is_teachable(layer) and name is not None and facts.get("image") == name
+            if is_its and LabelRecord.from_dict(facts) is not None:
+                return layer
+        return None
+
+    def _correctable(self) -> Labels | None:
+        """Return the layer to correct with the brush: the one that is followed, if one can."""
+        layer = self._followed()
+        if layer is None or scheme_of(layer) is None or layer.multiscale or not layer.editable:
+            return self.result
+        return layer
 
     def _update_legend(self, _event: Any = None) -> None:
         layer, entry = self._followed(), self.model.entry
@@ -424,7 +449,7 @@ class SegmentWidget(Dock):
         self.after.setVisible(is_shown)
         self.save_row.setVisible(is_shown)
         self.save_row.refresh()
-        self.brush_button.setVisible(self.result is not None)
+        self.brush_button.setVisible(self._correctable() is not None)
         self.unlike_button.setVisible(self.result is not None and self._looks_unlike)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name

@@ -1,4 +1,4 @@
-"""VIA files in napari: reader, writer, and the dock "VIA import".
+"""VIA files in napari: reader, writer, and the dock "Open annotations".
 
 `reader` and `writer` are what napari calls; `dock` asks for what a file leaves open, with
 `class_table`. `layers`, `shape_data`, `shape_regions` and `documents` turn annotations into

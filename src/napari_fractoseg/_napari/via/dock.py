@@ -1,4 +1,4 @@
-"""Widget of the dock "VIA import", for choices that the reader of annotations cannot guess."""
+"""Widget of the dock "Open annotations": choices that the reader of annotations cannot guess."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from napari_fractoseg.annotations.reading import SUFFIXES_READ
 from napari_fractoseg.annotations.source import AnnotationSource
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import AnnotationError
-from napari_fractoseg.text import printable
+from napari_fractoseg.text import counted, printable
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -103,7 +103,7 @@ class ViaImportWidget(Dock):
         self.controls = RunControls(
             self,
             self.viewer,
-            "Import",
+            "Open",
             blocked=self._blocked,
         )
         self.save_button = QPushButton("Save back to VIA …")
@@ -228,7 +228,7 @@ class ViaImportWidget(Dock):
             return []
         found = attribute_values(self.source.document)
         named = [
-            (printable(f"{n or '(no name)'} ({len(values)} values)"), n)
+            (printable(f"{n or '(no name)'} ({counted(len(values), 'value')})"), n)
             for n, values in found.items()
         ]
         return [*named, (_ALL[0], _ALL)]
@@ -299,9 +299,9 @@ class ViaImportWidget(Dock):
     # ---- what is shown ------------------------------------------------------------------
 
     def _blocked(self) -> str:
-        """Return why nothing can be imported: something is missing, or a run goes on."""
+        """Return why nothing can be opened: something is missing, or a run goes on."""
         if not self.controls.is_idle:
-            return "This is being read, imported or saved."
+            return "This is being read, opened or saved."
         return "" if self.source is not None else self._problem or _CHOOSE_FIRST
 
     def _may_have_siblings(self) -> bool:

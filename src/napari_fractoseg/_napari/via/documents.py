@@ -32,6 +32,7 @@ from napari_fractoseg.annotations.trace import image_from_labels
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import AnnotationError, ClassSchemeError
 from napari_fractoseg.jobs import Job, Progress, drain
+from napari_fractoseg.text import counted
 
 __all__ = ["FullLayerData", "corrected_document_job", "document_of_layers"]
 
@@ -102,8 +103,8 @@ class _Annotation:
             found = [by_key[key] for key in self.origin.get("images", ()) if key in by_key]
             if self.kind == "labels" and len(found) != n_planes:
                 raise AnnotationError(
-                    f"{self.name} has {n_planes} planes, but came from {len(found)} images. Save "
-                    "it before planes are added or removed."
+                    f"{self.name} has {counted(n_planes, 'plane')}, but came from "
+                    f"{counted(len(found), 'image')}. Save it before planes are added or removed."
                 )
             return found
         stem = str(self.memory.get("image") or self.image_layer or self.name)
@@ -347,9 +348,10 @@ def _traced(
     result = replace(image, regions=(*under, *regions, *others))
     still = _still_under(annotation, result, len(under), (plane.shape[0], plane.shape[1]))
     if len(still) < len(under):
+        n_left = len(under) - len(still)
+        left = counted(n_left, "region that others covered is", "regions that others covered are")
         notes.append(
-            f"{image.filename}: {len(under) - len(still)} regions that others covered are left "
-            "out, as they would show where the labels were changed."
+            f"{image.filename}: {left} left out, as they would show where the labels were changed."
         )
     return replace(result, regions=(*still, *regions, *others))
 

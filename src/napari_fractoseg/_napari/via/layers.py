@@ -29,7 +29,7 @@ from napari_fractoseg.errors import ImageError
 from napari_fractoseg.images import read_image
 from napari_fractoseg.jobs import Job
 
-__all__ = ["MAX_SETS", "MAX_SHAPES", "VIA_IMPORT", "LayerData", "layers_job"]
+__all__ = ["MAX_SETS", "MAX_SHAPES", "OPEN_ANNOTATIONS", "LayerData", "layers_job"]
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
@@ -39,7 +39,7 @@ MAX_SHAPES = 1000
 MAX_SETS = 8
 """Most sets of layers that a file opens, if its images are of different sizes."""
 
-VIA_IMPORT = "Plugins > Fractoseg > VIA import"
+OPEN_ANNOTATIONS = "Plugins > Fractoseg > Open annotations"
 """Menu of the dock with all choices, in messages."""
 
 _STACK_AXES = ("image", "y", "x")
@@ -123,7 +123,7 @@ def layers_job(
     if left:
         notes.append(
             f"{sum(len(s.images) for s in left)} more images in {len(left)} other sizes are not "
-            f"opened (at most {max_sets} sizes). {VIA_IMPORT} opens them all."
+            f"opened (at most {max_sets} sizes). {OPEN_ANNOTATIONS} opens them all."
         )
     name = _set_name(missing, path) if missing else ""
     if missing and budget.allows(missing, name):
@@ -148,7 +148,7 @@ class _ShapesBudget:
             rest = (
                 "the labels have them."
                 if self.has_labels
-                else f"choose the class in {VIA_IMPORT} to get labels."
+                else f"choose the class in {OPEN_ANNOTATIONS} to get labels."
             )
             self.notes.append(
                 f"{name}: {n_regions} regions are not drawn as shapes (at most {MAX_SHAPES}, "

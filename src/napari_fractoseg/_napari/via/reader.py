@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_fractoseg._napari.via import layers as via_layers
-from napari_fractoseg._napari.via.layers import VIA_IMPORT, LayerData, layers_job
+from napari_fractoseg._napari.via.layers import OPEN_ANNOTATIONS, LayerData, layers_job
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_warning
 from napari_fractoseg.annotations.class_mapping import ClassMapping
 from napari_fractoseg.annotations.options import LENIENT
@@ -84,6 +84,6 @@ def _guessed(source: AnnotationSource) -> tuple[ClassMapping | None, list[str]]:
     try:
         mapping = source.mapping(DEFAULT_SCHEME)
     except (AnnotationError, ClassSchemeError) as error:
-        return None, [f"No labels were made: {error} {VIA_IMPORT} lets you choose."]
+        return None, [f"No labels were made: {error} {OPEN_ANNOTATIONS} lets you choose."]
     new = [c.name for c in mapping.scheme if DEFAULT_SCHEME.get(c.name) is None]
     return mapping, [f"New classes: {', '.join(new)}."] if new else []

@@ -10,6 +10,7 @@ from napari_fractoseg._napari.jobs import Run, State
 from napari_fractoseg._napari.layers import unique_name
 from napari_fractoseg._napari.via.layers import LayerData
 from napari_fractoseg.jobs import Job
+from napari_fractoseg.text import counted
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -33,7 +34,7 @@ class ViaImportRun(Run):
     def __init__(
         self, job: Job[tuple[list[LayerData], list[str]]], viewer: napari.viewer.Viewer
     ) -> None:
-        super().__init__(job, "VIA import")
+        super().__init__(job, "opening annotations")
         self._viewer = viewer
         self.layers: list[Layer] = []
 
@@ -56,5 +57,5 @@ class ViaImportRun(Run):
         if self.state is not State.DONE:
             return super().end_text()
         n_layers = len(self.layers)
-        done = f"{n_layers} layers added." if n_layers else "There is nothing to open."
+        done = f"{counted(n_layers, 'layer')} added." if n_layers else "There is nothing to open."
         return "\n".join((done, *self.result))

@@ -20,17 +20,16 @@ from napari_fractoseg._napari.via.documents import FullLayerData, corrected_docu
 from napari_fractoseg._napari.widgets.plain_text import plain_errors, show_info
 from napari_fractoseg.annotations import Flavour, ViaDocument, write_via
 from napari_fractoseg.annotations.conversion.flavours import in_flavour, named_after
+from napari_fractoseg.annotations.conversion.kept import own_flavour
 from napari_fractoseg.annotations.via import SUFFIXES
 from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.jobs import Job
+from napari_fractoseg.text import counted
 
 if TYPE_CHECKING:
     import napari.viewer
 
 __all__ = ["SaveBackRun", "ask_where", "layers_to_save", "save_back"]
-
-_SAME_KIND = tuple(set(SUFFIXES) - {Flavour.COCO, Flavour.VIA2_ATTRIBUTES})
-"""Flavours that are saved as they came; the others become a VIA 2 project."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class SaveBackRun(Run):
     """
 
     goes_on = "Saving goes on in the background."
+    finishes = True
 
     def __init__(self, layers: Sequence[Layer], path: Path) -> None:
         super().__init__(_save_job([_copy_of(layer) for layer in layers], path), "saving to VIA")
@@ -72,7 +72,8 @@ class SaveBackRun(Run):
         if self.state is not State.DONE:
             return super().end_text()
         saved = self.result
-        done = f"{saved.n_regions} regions of {saved.n_images} images are saved in {saved.path}."
+        regions = counted(saved.n_regions, "region")
+        done = f"Saved {regions} of {counted(saved.n_images, 'image')} in {saved.path}."
         return "\n".join((done, *saved.notes))
 
 
@@ -89,13 +90,9 @@ def _save_job(layers: Sequence[FullLayerData], path: Path) -> Job[_Saved]:
     return _Saved(path, len(document), n_regions, (*document.notes, *notes))
 
 
-def _kind_of(document: ViaDocument) -> Flavour:
-    return document.flavour if document.flavour in _SAME_KIND else Flavour.VIA2_PROJECT
-
-
 def _flavour_of(document: ViaDocument, path: Path) -> Flavour:
     """Return the flavour to write: that of the file, unless the suffix wants another one."""
-    kind = _kind_of(document)
+    kind = own_flavour(document)
     if SUFFIXES[kind] == path.suffix.lower():
         return kind
     return Flavour.VIA2_CSV if path.suffix.lower() == ".csv" else Flavour.VIA2_PROJECT
@@ -144,7 +141,7 @@ def suggested_path(layer: Layer) -> Path:
     if via.get("saved"):
         return Path(via["saved"])
     source, document = Path(via.get("source") or "via.json"), _document_of(layer)
-    suffix = SUFFIXES[_kind_of(document) if document is not None else Flavour.VIA2_PROJECT]
+    suffix = SUFFIXES[Flavour.VIA2_PROJECT if document is None else own_flavour(document)]
     taken = {path.stem for path in source.parent.glob(f"*{suffix}")}
     return source.with_name(unique_name(f"{source.stem} corrected", taken) + suffix)
 

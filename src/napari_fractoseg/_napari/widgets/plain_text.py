@@ -7,10 +7,13 @@ addresses: names of layers, models, classes and files come from other people.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
+from napari.errors import ReaderPluginError
 from napari.utils import notifications
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QImage
@@ -112,11 +115,39 @@ def plain_error(error: FractosegError) -> FractosegError:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise errors of ours from the block with messages that napari shows as plain text."""
+    """Raise errors of ours from the block so that napari shows them as `show_error` does.
+
+    The block is what napari calls: a reader, a writer, sample data, a command in a menu. They
+    raise, as they may be called from Python; what nobody catches there comes to napari's hook.
+    """
     try:
         yield
     except FractosegError as error:
+        _watch_uncaught_errors()
         raise plain_error(error) from error.__cause__
+
+
+def _watch_uncaught_errors() -> None:
+    """Have errors of the user shown by `show_error` where napari shows those nobody catches.
+
+    napari puts its hook in place while its windows run, and takes away then what is there.
+    """
+    manager = notifications.notification_manager
+    is_for_developers = manager.exit_on_error or not manager.catch_error
+    if sys.excepthook == manager.receive_error and not is_for_developers:
+        sys.excepthook = _on_uncaught_error
+
+
+def _on_uncaught_error(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    cause: BaseException | None = error
+    while isinstance(cause, ReaderPluginError):  # it says that a reader failed, and not why
+        cause = cause.__cause__
+    if isinstance(cause, FractosegError):
+        show_error(cause)
+    else:
+        notifications.notification_manager.receive_error(kind, error, traceback)
 
 
 class TextBrowser(QTextBrowser):

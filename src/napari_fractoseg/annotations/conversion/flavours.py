@@ -25,6 +25,7 @@ from napari_fractoseg.annotations.formats.via_json import DEFAULT_NAME, default_
 from napari_fractoseg.annotations.image_lookup import EMBEDDED, UNNAMED
 from napari_fractoseg.annotations.shapes import closed_ring
 from napari_fractoseg.classes import ClassScheme
+from napari_fractoseg.text import counted
 
 __all__ = [
     "edited",
@@ -189,8 +190,9 @@ def _losses(document: ViaDocument, target: Flavour) -> Iterator[str]:
             for r in image.regions
         )
         if ticked:
+            regions = counted(ticked, "region has", "regions have")
             yield (
-                f"{ticked} regions have values that are no texts, such as ticks of checkboxes; "
+                f"{regions} values that are no texts, such as ticks of checkboxes; "
                 "VIA 1 shows texts only."
             )
 
@@ -200,10 +202,10 @@ def _losses_of_csv(document: ViaDocument, target: Flavour) -> Iterator[str]:
     regions = [region for image in document for region in image.regions]
     images = sum(bool(set(image.extras) - own) for image in document)
     if images:
-        yield f"Extra keys of {images} images are not kept by CSV; JSON keeps them."
+        yield f"Extra keys of {counted(images, 'image')} are not kept by CSV; JSON keeps them."
     extra = sum(bool(set(region.extras) - own) for region in regions)
     if extra:
-        yield f"Extra keys of {extra} regions are not kept by CSV; JSON keeps them."
+        yield f"Extra keys of {counted(extra, 'region')} are not kept by CSV; JSON keeps them."
     blank = sum(
         _is_blank(replace(region, extras=_extras(region.extras, document.flavour, target)))
         for region in regions

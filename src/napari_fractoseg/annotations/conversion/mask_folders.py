@@ -31,7 +31,7 @@ from napari_fractoseg.errors import AnnotationError
 from napari_fractoseg.files import draft_folder, draft_of, write_bytes
 from napari_fractoseg.images import find_images
 from napari_fractoseg.jobs import Job, Progress
-from napari_fractoseg.text import listed
+from napari_fractoseg.text import counted, listed
 
 __all__ = ["document_of_masks", "write_masks"]
 
@@ -100,8 +100,9 @@ def document_of_masks(masks: Path, settings: ConvertSettings) -> Job[ViaDocument
         )
     if many := {name: n for name, n in n_small.items() if n >= _MANY_SMALL}:
         notes.append(
-            f"{sum(many.values())} regions of {len(many)} masks ({listed([*many][:_MOST_NAMES])}) "
-            f"are smaller than {_SMALL_PX} px, which makes the file slow in VIA and napari. A "
+            f"{sum(many.values())} regions of {counted(len(many), 'mask')} "
+            f"({listed([*many][:_MOST_NAMES])}) are smaller than {_SMALL_PX} px, which makes the "
+            "file slow in VIA and napari. A "
             f"least area of {_SMALL_PX} px (min_area_px) leaves them out."
         )
     return replace(project_of(tuple(images), scheme, attribute), notes=tuple(notes))

@@ -19,6 +19,7 @@ from napari_fractoseg.annotations.formats.csv_rows import Tally
 from napari_fractoseg.annotations.formats.entries import as_mapping
 from napari_fractoseg.annotations.shapes import closed_ring, ellipse_axes, problem_of, ring_area_px2
 from napari_fractoseg.errors import AnnotationError
+from napari_fractoseg.text import counted
 
 __all__ = ["holdable", "outline_of", "render"]
 
@@ -68,9 +69,9 @@ def holdable(
     lost = tally.get(_without_value(name), [])
     if lost and not skip_unclassified:
         raise AnnotationError(
-            f"{len(lost)} regions have no value of {name!r} to become a category, such as "
-            f"{lost[0]}. Give each a value in VIA, or say which class all regions are, or have "
-            "these left out.",
+            f"{counted(len(lost), 'region has', 'regions have')} no value of {name!r} to become a "
+            f"category, such as {lost[0]}. Give each a value in VIA, or say which class all "
+            "regions are, or have these left out.",
             options=("all_as", "skip_unclassified", "attribute"),
         )
     held = replace(document.with_images(images), notes=(*document.notes, *tally.notes))

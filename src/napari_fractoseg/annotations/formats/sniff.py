@@ -38,7 +38,7 @@ ROI, ZIP = b"Iout", b"PK\x03\x04"
 
 _OWN_WORDS = (
     b'"_via_img_metadata"', b'"shape_attributes"', b"region_shape_attributes",
-    b"CSV_HEADER = metadata_id", b'"shape_type"', b"<bndbox>",
+    b"CSV_HEADER = metadata_id", b'"shape_type"', b"<bndbox>", b'"category_id"',
 )  # fmt: skip
 """Words that hardly any file but one with annotations has."""
 

@@ -14,6 +14,7 @@ from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.text import counted
 from napari_fractoseg.training.data.pixel_size import parent_choice
 from napari_fractoseg.training.data.split import Split
 from napari_fractoseg.training.loop import FineTuned
@@ -118,7 +119,7 @@ def readout_text(start: ModelCard, learn: TrainingSet) -> str:
     painted = sum(learn.pixel_counts().values())
     return (
         f"A readout of what {start.name} sees, learnt from {painted} labelled pixels of "
-        f"{len(learn)} images."
+        f"{counted(len(learn), 'image')}."
     )
 
 

@@ -116,7 +116,7 @@ def test_masks_become_polygons_of_the_same_pixels(mask, left):
             "mask",
         ),
         ({"kind": "cuboid", "points": SQUARE}, "a shape 'cuboid' of 4 points"),
-        ({"kind": "circle", "points": [[1, 2]]}, "a shape 'circle' of 1 points"),
+        ({"kind": "circle", "points": [[1, 2]]}, "a shape 'circle' of 1 point"),
         ({"kind": "polygon", "points": [[1, 2], [3, 4]]}, "a polygon of 2 points"),
         ({"kind": "polygon", "points": [[1, 2], [3]]}, "are not pairs of numbers"),
         ({"kind": "polygon", "points": [[1, math.nan], [3, 4]]}, "are not pairs of numbers"),

@@ -74,7 +74,7 @@ def test_parts_and_deleted_objects_are_told():
         ("<name>t</name>", "neither bndbox nor polygon"),
         ("<bndbox><xmin>a</xmin></bndbox>", "are not four numbers"),
         (BOX.replace("4.5", "inf"), "width"),
-        ("<polygon><x1>1</x1><y1>2</y1></polygon>", "a polygon of 1 points"),
+        ("<polygon><x1>1</x1><y1>2</y1></polygon>", "a polygon of 1 point"),
         ("<polygon><x1>1</x1><x2>1</x2><x3>1</x3></polygon>", "all_points_y"),
         ("<robndbox><cx>1</cx></robndbox>", "are not five numbers"),
     ],

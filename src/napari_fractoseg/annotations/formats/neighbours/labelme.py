@@ -21,6 +21,7 @@ from napari_fractoseg.annotations.formats.entries import as_mapping, choice_amon
 from napari_fractoseg.annotations.formats.neighbours.filled import MOST_PIXELS, outlines_of_mask
 from napari_fractoseg.annotations.image_lookup import EMBEDDED
 from napari_fractoseg.errors import AnnotationError, translated
+from napari_fractoseg.text import counted
 
 __all__ = ["is_labelme", "parse"]
 
@@ -115,7 +116,7 @@ def _shapes(kind: str, shape: Mapping[str, Any]) -> list[dict[str, Any]] | str:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     if kind in _SEVERAL:
         if kind == "polygon" and len(points) < 3:
-            return f"a polygon of {len(points)} points"
+            return f"a polygon of {counted(len(points), 'point')}"
         return [{"name": _SEVERAL[kind], "all_points_x": xs, "all_points_y": ys}]
     if kind in ("point", "points"):
         return [{"name": "point", "cx": x, "cy": y} for x, y in points]
@@ -130,7 +131,7 @@ def _shapes(kind: str, shape: Mapping[str, Any]) -> list[dict[str, Any]] | str:
         return [{"name": "circle", "cx": xs[0], "cy": ys[0], "r": r}]
     if kind == "mask" and len(points) == 2:
         return _shapes_of_mask(shape.get("mask"), points)
-    return f"a shape {kind!r} of {len(points)} points, which is none that LabelMe draws"
+    return f"a shape {kind!r} of {counted(len(points), 'point')}, which is none that LabelMe draws"
 
 
 def _points(points: object) -> list[tuple[Any, Any]] | None:

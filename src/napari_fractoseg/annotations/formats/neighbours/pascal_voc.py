@@ -15,6 +15,7 @@ from napari_fractoseg.annotations.document import AnnotatedImage, Flavour, Regio
 from napari_fractoseg.annotations.formats.csv_rows import Tally
 from napari_fractoseg.annotations.formats.entries import choice_among, make_region
 from napari_fractoseg.errors import AnnotationError, translated
+from napari_fractoseg.text import counted
 
 __all__ = ["parse", "root_of"]
 
@@ -146,7 +147,7 @@ def _polygon(polygon: ET.Element) -> dict[str, Any] | str:
         numbers = [n for n in range(1, len(tags) + 1) if f"x{n}" in tags]
         points = [(tags[f"x{n}"], tags.get(f"y{n}")) for n in numbers]
     if len(points) < 3:
-        return f"a polygon of {len(points)} points"
+        return f"a polygon of {counted(len(points), 'point')}"
     xs, ys = ([_number(point[axis]) for point in points] for axis in (0, 1))
     return {"name": "polygon", "all_points_x": xs, "all_points_y": ys}
 
