@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,7 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
         if len(fractions) > MOST_ROWS:
             say(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
     _print_bars(report)
+    _print_untold(report)
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
@@ -231,6 +233,20 @@ def _print_bars(report: BatchReport) -> None:
             area = ExcludedArea.from_dict(result.excluded, result.shape)
             text = f"{area.rows_text} left out (info bar). {area.source}" if area else ""
             files.setdefault(text, []).append(result.path.name)
+    _say_of_files(files)
+
+
+def _print_untold(report: BatchReport) -> None:
+    """Say of which files it is not known whether they look like what the model learnt."""
+    files: dict[str, list[str]] = {}
+    for result in report.segmented:
+        if result.untold:
+            files.setdefault(result.untold, []).append(result.path.name)
+    _say_of_files(files)
+
+
+def _say_of_files(files: Mapping[str, Sequence[str]]) -> None:
+    """Print each sentence once, behind the names of the files that it is about."""
     for text, names in files.items():
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         say(f"{', '.join(names[:_MOST_NAMES])}{more}: {text}")
