@@ -307,7 +307,7 @@ class SegmentationModel:
             If the factor is not from 1/8 to 16.
         """
         result = self.with_card()
-        result.image_scale = nearest_scale(float(factor))
+        result.image_scale = nearest_scale(factor)
         return result
 
     def with_rehearsal(self, rehearsal: Rehearsal) -> SegmentationModel:

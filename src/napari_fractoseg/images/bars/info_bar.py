@@ -105,12 +105,12 @@ def find_info_bar(image: ArrayLike, facts: SemFacts | None = None) -> InfoBar:
             f"{facts.image_rows_from} says that the image has {facts.image_rows} rows; those below "
             "were added to it.",
         )
-    lower, upper = _band(image, "lower"), _band(image, "upper")
-    for edge, band in (("lower", lower), ("upper", upper)):
-        height = _height(band, n_rows)
-        if height:
-            rows = (n_rows - height, n_rows) if edge == "lower" else (0, height)
-            return InfoBar(rows, f"At the {edge} edge there is a band of one grey level with text.")
+    lower = _band(image, "lower")
+    found = "At the {} edge there is a band of one grey level with text."
+    if height := _height(lower, n_rows):
+        return InfoBar((n_rows - height, n_rows), found.format("lower"))
+    if height := _height(_band(image, "upper"), n_rows):  # read only now
+        return InfoBar((0, height), found.format("upper"))
     if _has_micron_bar(lower):
         also = f" ({facts.overlay})" if facts.overlay else ""
         return InfoBar(
