@@ -209,6 +209,6 @@ def test_images_of_which_nothing_is_known_are_named():
     assert familiarity_caveats([small[0], record("s17")]) == (f"a: {why}",)
     assert familiarity_caveats([*small, record("c", unlike="It looks unlike."), None]) == (
         "c: It looks unlike.",
-        "Of 2 of 4 images it is not known whether they look like what the model learnt: a and b. "
+        "Of 2 of 4 images it is not known whether they look like what the model learnt: a, b. "
         "Check some points.",
     )

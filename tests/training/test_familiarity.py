@@ -118,7 +118,7 @@ def test_the_few_images_of_a_finer_readout_are_judged_as_before(tiny_model):
     coarse = tiny_model.with_card(inference=Inference(reductions=(2,), halo_px=64))
     below = after_training(coarse, taught(*(surface(n, edge=640) for n in range(5)))).model
     fine = below.with_card(inference=Inference(reductions=(2, 1), halo_px=64))
-    result = after_training(fine, taught(surface(50, edge=160)), start=below)
+    result = after_training(fine, taught(surface(50, edge=256)), start=below)
     assert result.model.familiarity.form.reductions == (2,)
     assert not judged(result.model, surface(100, edge=640)).unlike
 

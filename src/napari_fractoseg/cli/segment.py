@@ -18,6 +18,7 @@ from napari_fractoseg.cli.options import (
     OptionsOf,
     OverwriteOption,
     command,
+    failure_text,
     figure,
     make_console,
     option_hint,
@@ -27,7 +28,6 @@ from napari_fractoseg.cli.options import (
     watch,
 )
 from napari_fractoseg.files import refuse_existing
-from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.batch import BatchReport, Workers
@@ -213,9 +213,8 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
-        reason = result.error.removeprefix(f"{printable(result.path)} ")  # it is named already
         hint = option_hint(ctx.command, result.options)
-        say(f"failed: {result.path.name}: {reason}{hint}", err=True)
+        say(f"{failure_text(result.path, result.error)}{hint}", err=True)
     done = len(report.segmented)
     say(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "

@@ -132,6 +132,8 @@ def _band(image: ArrayLike, edge: Literal["lower", "upper"]) -> npt.NDArray[np.f
         return np.zeros((0, image.shape[1]))
     rows = slice(max(n_rows - count, 0), n_rows) if edge == "lower" else slice(0, count)
     raw: npt.NDArray[Any] = np.asarray(image[rows])
+    if raw.dtype.kind == "c":  # no grey levels
+        return np.zeros((0, image.shape[1]))
     grey = to_grey(raw) if raw.ndim == 3 else raw.astype(np.float64)
     grey = grey[::-1] if edge == "lower" else grey
     low, high = (float(grey.min()), float(grey.max())) if grey.size else (0.0, 0.0)
