@@ -93,11 +93,11 @@ def failure_text(path: Path, message: str) -> str:
     >>> failure_text(Path("in/a.tif"), "in/a.tif cannot be read. Copy it again.")
     'failed: a.tif: cannot be read. Copy it again.'
     """
-    names = {printable(str(name)) for name in (path, path.absolute(), path.name, path.stem)}
-    for start in sorted((f"{n}{end}" for n in names for end in (": ", " ")), key=len, reverse=True):
-        if message.startswith(start):
-            message = message.removeprefix(start)
-            break
+    names = [printable(str(name)) for name in (path.absolute(), path, path.name)]
+    starts = [f"{name}{end}" for name in names for end in (": ", " ")]
+    starts.append(f"{printable(path.stem)}: ")  # "a" may also be a word
+    said = next((start for start in starts if message.startswith(start)), "")
+    message = message.removeprefix(said)
     return f"failed: {printable(path.name)}: {message}"
 
 

@@ -162,26 +162,28 @@ class FamiliarityReader:
         return None if judgement is None else Familiar(judgement.scores, judgement.limit)
 
 
-def untold_of(model: SegmentationModel, n_looked_at: int = 0) -> str:
+def untold_of(model: SegmentationModel, n_planes: int = 1) -> str:
     """Return a sentence on why it is not known whether images look like what a model learnt.
 
     Parameters
     ----------
     model : SegmentationModel
         Model that was to look.
-    n_looked_at : int
-        Number of planes at which it looked, if it can, without being able to tell of any.
+    n_planes : int
+        Number of planes that it segmented, without being able to tell of any.
 
     Returns
     -------
     str
-        Empty if the model can tell and has looked at nothing.
+        Empty if there are no planes.
     """
+    if not n_planes:
+        return ""
     known = model.familiarity
     if known is None or not known.is_enough:
         reason = untold_reason(model.card.lineage.plan)
         return untold_text(reason or "the model has no statistics of its training images")
-    return untold_text("the image is too small, or too much is excluded") if n_looked_at else ""
+    return untold_text("the image is too small, or too much is excluded")
 
 
 def _scaled(edge: Fraction) -> Fraction:
