@@ -214,3 +214,8 @@ def test_a_class_that_a_model_gives_comes_back_though_its_name_is_taken():
     assert [(c.value, c.name) for c in scheme] == [
         (1, "intergranular"), (2, "background"), (3, "background (3)"),
     ]  # fmt: skip
+
+
+def test_an_error_on_many_values_names_the_first():
+    with pytest.raises(ClassSchemeError, match=r"4 \(1 px\), .* 11 \(1 px\), 189 more\. The"):
+        DEFAULT_SCHEME.check_labels(np.arange(201, dtype=np.uint8))

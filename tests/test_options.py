@@ -31,6 +31,8 @@ def test_type_bounds_choices_and_default_are_those_of_the_field():
     [
         ({"tile_px": 16}, "tile_px is 16. Input should be greater than or equal to 32."),
         ({"precision": "double"}, "precision is 'double'. Input should be 'auto', 'single'"),
+        ({"tile_px": True}, "tile_px is True. It is a number."),
+        ({"pixel_size_um": True}, "pixel_size_um is True. It is a number."),
         ({"max_memory_gb": 0.01}, "max_memory_gb is 0.01. Input should be greater"),
     ],
 )

@@ -49,6 +49,8 @@ PALETTES: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+_MOST_VALUES = 8
+"""Values that are no class, of which an error tells."""
 _COLOR = re.compile(r"#[0-9a-f]{6}([0-9a-f]{2})?")
 
 
@@ -432,7 +434,10 @@ class ClassScheme:
             if value != UNLABELLED and value not in self.values
         }
         if unknown:
-            found = listed(f"{value} ({n} px)" for value, n in unknown.items())
+            named = [f"{value} ({n} px)" for value, n in unknown.items()]
+            if len(named) > _MOST_VALUES:
+                named = [*named[:_MOST_VALUES], f"{len(named) - _MOST_VALUES} more"]
+            found = listed(named)
             known = listed(f"{c.value} {c.name}" for c in self)
             raise ClassSchemeError(
                 f"Labels hold values that are no class: {found}. The scheme {self.name!r} has "

@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from napari_fractoseg.errors import OptionError
 
-__all__ = ["OptionField", "described", "option_field", "option_fields", "refusal"]
+__all__ = ["OptionField", "described", "is_truth_value", "option_field", "option_fields", "refusal"]
 
 C = TypeVar("C")
 _WIDTH = 88
@@ -123,10 +123,15 @@ def described(settings: type[C]) -> type[C]:
         )
     text, examples, rest = inspect.cleandoc(settings.__doc__ or "").partition("Examples\n---")
     settings.__doc__ = "\n".join((text.rstrip(), "", *lines, "", examples + rest))
-    make = settings.__init__
+    make, numbers = settings.__init__, _numbers_of(settings)
+    names = tuple(option_fields(settings))
 
     @functools.wraps(make)
     def checked(self: Any, *values: Any, **named: Any) -> None:
+        given = {**dict(zip(names, values, strict=False)), **named}
+        for name in numbers & given.keys():
+            if is_truth_value(given[name]):  # which pydantic takes for 0 or 1
+                raise OptionError(f"{name} is {given[name]}. It is a number.", options=(name,))
         try:
             make(self, *values, **named)
         except pydantic.ValidationError as error:
@@ -134,6 +139,18 @@ def described(settings: type[C]) -> type[C]:
 
     settings.__init__ = checked  # type: ignore[method-assign]
     return settings
+
+
+def is_truth_value(value: object) -> bool:
+    """Whether a value is True or False, which Python and NumPy take for the numbers 1 and 0."""
+    return type(value).__name__ in ("bool", "bool_")
+
+
+def _numbers_of(settings: type) -> set[str]:
+    """Return the names of the options of a class that are numbers."""
+    known: dict[str, FieldInfo] = settings.__pydantic_fields__  # type: ignore[attr-defined]
+    members = {name: _members(info.annotation) for name, info in known.items()}
+    return {name for name, of in members.items() if {int, float} & {*of} and bool not in of}
 
 
 def refusal(error: pydantic.ValidationError) -> str:

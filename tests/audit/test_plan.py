@@ -192,3 +192,8 @@ def test_labels_are_looked_up_under_the_points():
     count = plan_points({"a": labels}, n_points=30, design="random", seed=1)
     assert labels_at_points(count, labels).tolist() == count.points["stratum"].tolist()
     assert labels_at_points(count, np.zeros((40, 50), int)).tolist() == [""] * 30
+
+
+def test_a_truth_value_is_no_number_of_points():
+    with pytest.raises(OptionError, match="n_points is True"):
+        plan_points({"a": np.ones((4, 8), np.uint8)}, n_points=True)

@@ -115,10 +115,29 @@ def test_it_can_be_switched_off(knowing, tmp_path):
     (result,) = segment(
         tmp_path / "other.png", tmp_path / "out", knowing, familiarity=False
     ).results
-    assert (result.familiarity, result.notes) == ((), ())
+    assert (result.familiarity, result.untold, result.notes) == ((), "", ())
 
 
-def test_a_model_that_does_not_know_says_nothing(model, tmp_path):
+@pytest.mark.parametrize("kind", ["tiff", "zarr"])
+def test_that_a_model_does_not_know_is_said_with_the_numbers(model, tmp_path, kind):
+    name = f"other_labels.{'tif' if kind == 'tiff' else 'zarr'}"
     iio.imwrite(tmp_path / "other.png", stripes(320, 320))
-    (result,) = segment(tmp_path / "other.png", tmp_path / "out", model).results
+    out = tmp_path / "out"
+    (result,) = segment(tmp_path / "other.png", out, model, zarr=kind == "zarr").results
     assert (result.status, result.familiarity, result.notes) == ("done", (), ())
+    sentence = (
+        "Whether it looks like what the model learnt is not known: the model has no statistics of "
+        "its training images. Check some points."
+    )
+    (file,) = json.loads((out / "run.json").read_text())["files"]
+    assert file["untold"] == result.untold == sentence
+    assert set(pd.read_csv(out / "fractions.csv").note) == {sentence}
+    assert read_record(out / name).untold == sentence
+    measured = drain(measure_files_job([out / name]))
+    assert sentence in measured.measurement.caveats
+
+
+def test_an_image_that_is_too_small_is_said(knowing, tmp_path):
+    iio.imwrite(tmp_path / "small.png", noise(9, 80, 320))
+    (result,) = segment(tmp_path / "small.png", tmp_path / "out", knowing).results
+    assert "is not known: the image is too small, or too much is excluded." in result.untold

@@ -1,6 +1,7 @@
 """Command ``fractoseg measure``."""
 
 import json
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -43,6 +44,17 @@ def test_a_file_that_fails_is_told_and_the_others_are_measured(tmp_path):
     assert "Intergranular 100.00 % (no interval: 1 field, and it takes two)" in text
     assert "failed: " in text
     assert "9" in text.split("failed: ")[1]
+
+
+@pytest.mark.parametrize("name", ["no_image.tif", "cut.png", "real.tif"])
+def test_a_file_that_fails_is_named_once(tmp_path, name):
+    if name == "real.tif":
+        tifffile.imwrite(tmp_path / name, np.ones((4, 8), np.float32))
+    else:
+        (tmp_path / name).write_text("no image")
+    text = run(tmp_path / name, "-o", tmp_path / "out", "--no-report", code=1)
+    assert f"failed: {name}: " in text
+    assert text.split("failed: ")[1].count(Path(name).stem) == 1
 
 
 def test_an_unknown_grid_is_refused(tmp_path):

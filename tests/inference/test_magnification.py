@@ -69,7 +69,7 @@ def test_a_factor_goes_before_the_pixel_sizes():
     assert seen(0.18, 0.088, 1) == Magnification(is_asked=True)
 
 
-@pytest.mark.parametrize("choice", ["much", "0.1", 17, "nan", ""])
+@pytest.mark.parametrize("choice", ["much", "0.1", 17, "nan", "", True, np.True_])
 def test_other_choices_are_refused(choice):
     with pytest.raises(OptionError, match="It can be auto, none, or a factor from 0.125 to 16"):
         seen(None, None, choice)

@@ -8,6 +8,7 @@ from napari_fractoseg.measurement.texts import (
     FractionError,
     MeasuredPlanes,
     error_of_model,
+    familiarity_caveats,
     fraction_error,
     fractions_text,
     labels_error,
@@ -16,6 +17,7 @@ from napari_fractoseg.measurement.texts import (
 )
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.registry import bundled_folder
+from napari_fractoseg.results.familiar import untold_text
 from napari_fractoseg.results.record import LabelRecord, Origin
 
 SEVERAL_POINTS = FractionError(0.1342, "on unseen images")
@@ -194,3 +196,19 @@ def test_the_figures_of_a_model_say_nothing_of_what_looks_unlike_its_images(unli
     assert (error.error is not None) == is_known
     if not is_known:
         assert "it was measured on other surfaces than this one" in str(error)
+
+
+def test_images_of_which_nothing_is_known_are_named():
+    def record(name, **told):
+        return LabelRecord("m", "", name, DEFAULT_SCHEME, **told)
+
+    why = untold_text("the image is too small")
+    small = [record(name, untold=why) for name in ("a", "b")]
+    assert familiarity_caveats([record("s17")]) == ()
+    assert familiarity_caveats(small[:1]) == (why,)
+    assert familiarity_caveats([small[0], record("s17")]) == (f"a: {why}",)
+    assert familiarity_caveats([*small, record("c", unlike="It looks unlike."), None]) == (
+        "c: It looks unlike.",
+        "Of 2 of 4 images it is not known whether they look like what the model learnt: a, b. "
+        "Check some points.",
+    )

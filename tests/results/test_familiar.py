@@ -114,7 +114,7 @@ class TestStacks:
         entries = record_entries(found, (2,))
         assert (entries["familiarity"], entries["familiarity_limit"]) == (3.0, 0.9)
         assert entries["unlike"].startswith("Plane 2 looks unlike")
-        assert record_entries({}) == {}
+        assert record_entries({}, untold="Nobody knows.") == {"untold": "Nobody knows."}
 
     def test_maps_of_other_sizes_share_one(self):
         found = {(1,): familiar([[1, 2], [3, 4]]), (2,): familiar([[5]])}

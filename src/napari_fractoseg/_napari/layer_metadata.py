@@ -89,6 +89,8 @@ class LayerFacts(TypedDict, total=False):
         How far the image is from what the model learnt, and from where on that is far.
     unlike : str
         Sentence on what looks unlike what the model learnt.
+    untold : str
+        Sentence on why that is not known.
     learnt_strokes : int
         Number of strokes that the labels were learnt from beside the model (*Live*).
     is_truth : bool
@@ -137,6 +139,7 @@ class LayerFacts(TypedDict, total=False):
     familiarity: float | None
     familiarity_limit: float | None
     unlike: str
+    untold: str
     learnt_strokes: int
     is_truth: bool
     in_doubt: bool

@@ -29,7 +29,7 @@ from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.measurement.files.labels import open_labels, scheme_of
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.results.excluded import excluded_of, left_out_mask
-from napari_fractoseg.results.record import LabelRecord, read_record
+from napari_fractoseg.results.record import read_entries
 from napari_fractoseg.text import listed, printable
 
 __all__ = ["AUDIT", "Audit", "audit_files_job", "audit_of", "check_audit", "plan_files_job"]
@@ -169,7 +169,7 @@ def plan_files_job(
     FractosegError
         If a file cannot be read, or the points do not fit.
     """
-    chosen = scheme_of(paths, scheme)
+    chosen = scheme_of(map(read_entries, paths), scheme)
     excluded = None if exclude is None else read_mask(exclude)
     labels: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
@@ -228,7 +228,7 @@ def audit_files_job(
         If labels of an image are missing or of other classes, or no point has an answer.
     """
     by_name = check_audit(count, paths, operator)
-    chosen = scheme_of((by_name[name] for name in count.images), scheme)
+    chosen = scheme_of((read_entries(by_name[name]) for name in count.images), scheme)
     _check_classes(count.scheme, chosen)
     opened = _opener(chosen)
     parts = []
@@ -274,8 +274,7 @@ def _opener(scheme: ClassScheme) -> Callable[[Path], Any]:
 
     @functools.lru_cache(_AT_ONCE)
     def opened(path: Path) -> Any:
-        record: LabelRecord | None = read_record(path)
-        return open_labels(path, record, scheme)[0]
+        return open_labels(path, read_entries(path), scheme)[0]
 
     return opened
 

@@ -22,6 +22,7 @@ from napari_fractoseg.measurement.facets.planes import plane_of_mask
 from napari_fractoseg.measurement.facets.regions import Source
 from napari_fractoseg.measurement.fields import field_table
 from napari_fractoseg.measurement.measure import of_image, refuse_unknown
+from napari_fractoseg.options import is_truth_value
 from napari_fractoseg.text import listed, printable
 
 __all__ = ["allocated", "grid_lines", "plan_points"]
@@ -104,6 +105,8 @@ def plan_points(
         )
     seed = secrets.randbelow(_MOST_SEED) if seed is None else int(seed)
     frame = _Frame.of(labels, scheme, exclude)
+    if is_truth_value(n_points):
+        raise OptionError(f"n_points is {n_points}. It is a number.", options=("n_points",))
     if not 1 <= n_points <= frame.n_px:
         raise OptionError(
             f"{n_points} points cannot be drawn from {frame.n_px} analysed pixels. Ask for at "

@@ -34,6 +34,7 @@ from napari_fractoseg.batch.tasks import KINDS, LABELS, SegmentTask
 from napari_fractoseg.errors import OutputExistsError
 from napari_fractoseg.files import hold
 from napari_fractoseg.images import ChunkWatch, GreyRange, MicrographStack
+from napari_fractoseg.inference.familiarity import untold_of
 from napari_fractoseg.inference.known_results import remember_result
 from napari_fractoseg.inference.magnification import Magnification
 from napari_fractoseg.inference.multiscale import levels_of
@@ -128,6 +129,9 @@ class StreamedRun:
         yield from self._by_workers(self._workers) if self._workers else self._here()
         self._record.refuse_if_all_are_damaged(list(self._stack.indices()))
         self._record.take_notes(self._stack, self._watch)
+        if self._task.settings.familiarity and not self._record.familiarity:
+            n_planes = self._stack.n_planes - len(self._record.left_out)
+            self._record.untold = untold_of(self._model, n_planes)
         for kind, output in self._outputs.items():
             yield from as_part(output.add_levels(), self._total, self._total, "finishing")
             yield from as_part(self._describe(kind, output), self._total, self._total, "finishing")
@@ -146,6 +150,7 @@ class StreamedRun:
             tuple(dict.fromkeys(self._record.notes)),
             self._record.is_partial,
             dict(sorted(self._record.familiarity.items())),
+            self._record.untold,
         )
 
     def finish(self) -> None:
@@ -235,6 +240,7 @@ class StreamedRun:
             halo_px=self.halo_px,
             labels_sha256=digest,
             familiarity=dict(sorted(self._record.familiarity.items())),
+            untold=self._record.untold,
         )
         output.describe(
             output.path.stem,

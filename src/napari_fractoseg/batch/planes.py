@@ -100,7 +100,7 @@ def fractions_of_plane(
     left_out = prediction.left_out.get(index)
     if left_out is not None:  # not measured, which is not the same as nothing found
         table["fraction_of_image"] = np.nan
-    familiar = prediction.familiarity.get(index)
+    familiar, untold = prediction.familiarity.get(index), prediction.untold
     table["familiarity"] = np.nan if familiar is None else familiar.to_dict()["score"]
-    table["note"] = left_out.reason if left_out else familiar.sentence if familiar else ""
+    table["note"] = left_out.reason if left_out else familiar.sentence if familiar else untold
     return table

@@ -32,6 +32,7 @@ def record_of(
     halo_px: int,
     labels_sha256: str = "",
     familiarity: Mapping[tuple[int, ...], Familiar] | None = None,
+    untold: str = "",
 ) -> LabelRecord:
     """Return the label record of a task's result.
 
@@ -53,6 +54,8 @@ def record_of(
         Hash of the labels; empty for results that are no labels, such as confidence.
     familiarity : mapping of tuple of int to Familiar, optional
         Index of a plane -> how familiar it is to the model.
+    untold : str
+        Sentence on why that is not known.
     """
     return LabelRecord(
         model_name=model.card.name,
@@ -69,6 +72,6 @@ def record_of(
         excluded={} if stack.excluded is None else stack.excluded.to_dict(),
         pixel_size=known_size(stack.pixel_size),
         scale_factor=float(model.image_scale),
-        **record_entries(familiarity or {}, stack.shape[:-2]),
+        **record_entries(familiarity or {}, stack.shape[:-2], untold),
         temperature=model.card.inference.temperature,
     )

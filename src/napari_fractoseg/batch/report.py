@@ -78,6 +78,8 @@ class FileResult:
         How many image pixels stood for one pixel of the images that the model learnt from.
     familiarity : tuple of dict
         Of each plane that was looked at, its ``plane`` and `Familiar.to_dict`.
+    untold : str
+        Sentence on why no plane was (`untold_text`); empty if that was not asked for.
     """
 
     path: Path
@@ -100,6 +102,7 @@ class FileResult:
     excluded: Mapping[str, Any] = field(default_factory=dict)
     scale_factor: float = 1.0
     familiarity: tuple[dict[str, Any], ...] = ()
+    untold: str = ""
 
     def journalled(self) -> tuple[dict[str, Any], str]:
         """Return what a journal keeps: the entry in ``run.json``, and rows of ``fractions.csv``."""

@@ -349,6 +349,7 @@ def _result_of(
             {"plane": plane_text(index), **familiar.to_dict()}
             for index, familiar in prediction.familiarity.items()
         ),
+        untold=prediction.untold,
     )
 
 
@@ -369,6 +370,7 @@ def _write_tiffs(
         halo_px=used.tiler.halo_px,
         labels_sha256=labels_digest(prediction.labels),
         familiarity=prediction.familiarity,
+        untold=prediction.untold,
     )
     size = stack.pixel_size
     write_tiff(draft(task.labels_path), prediction.labels, prediction.scheme, record, size)

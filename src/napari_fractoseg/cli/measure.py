@@ -14,6 +14,7 @@ from napari_fractoseg.cli.options import (
     OptionsOf,
     OverwriteOption,
     command,
+    failure_text,
     figure,
     make_console,
     print_notes,
@@ -192,7 +193,7 @@ def measure(
     if overwrite and found.measurement is not None:
         _remove_earlier(out, written)
     for row in found.failed.itertuples():
-        say(f"failed: {row.file}: {row.error}", err=True)
+        say(failure_text(Path(str(row.file)), str(row.error)), err=True)
     noted = found.files[found.files["note"] != ""]
     print_notes(f"{image}: {note}" for image, note in noted[["image", "note"]].to_numpy().tolist())
     names = dict.fromkeys(path.relative_to(out).parts[0] for path in written)

@@ -37,6 +37,7 @@ __all__ = [
     "OptionsOf",
     "OverwriteOption",
     "command",
+    "failure_text",
     "figure",
     "make_console",
     "option_hint",
@@ -73,6 +74,31 @@ class Group(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             say(f"error: {where}{error.strerror or error}", err=True)
             raise typer.Exit(2) from error
+
+
+def failure_text(path: Path, message: str) -> str:
+    """Return the line on a file that failed, which names it once.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its name is shown.
+    message : str
+        Message of the error, which may begin with the path, the name, or the name of the image.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_fractoseg.cli.options import failure_text
+    >>> failure_text(Path("in/a.tif"), "in/a.tif cannot be read. Copy it again.")
+    'failed: a.tif: cannot be read. Copy it again.'
+    """
+    names = [printable(str(name)) for name in (path.absolute(), path, path.name)]
+    starts = [f"{name}{end}" for name in names for end in (": ", " ")]
+    starts.append(f"{printable(path.stem)}: ")  # "a" may also be a word
+    said = next((start for start in starts if message.startswith(start)), "")
+    message = message.removeprefix(said)
+    return f"failed: {printable(path.name)}: {message}"
 
 
 def option_hint(command: Any, parameters: Sequence[str]) -> str:

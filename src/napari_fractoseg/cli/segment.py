@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from napari_fractoseg.cli.options import (
     OptionsOf,
     OverwriteOption,
     command,
+    failure_text,
     figure,
     make_console,
     option_hint,
@@ -26,7 +28,6 @@ from napari_fractoseg.cli.options import (
     watch,
 )
 from napari_fractoseg.files import refuse_existing
-from napari_fractoseg.text import printable
 
 if TYPE_CHECKING:
     from napari_fractoseg.batch import BatchReport, Workers
@@ -208,12 +209,12 @@ def _print_batch(report: BatchReport, ctx: typer.Context) -> None:
         if len(fractions) > MOST_ROWS:
             say(f"... and {len(fractions) - MOST_ROWS} more in fractions.csv")
     _print_bars(report)
+    _print_untold(report)
     for result in report.results:
         print_notes(result.notes)
     for result in report.failed:
-        reason = result.error.removeprefix(f"{printable(result.path)} ")  # it is named already
         hint = option_hint(ctx.command, result.options)
-        say(f"failed: {result.path.name}: {reason}{hint}", err=True)
+        say(f"{failure_text(result.path, result.error)}{hint}", err=True)
     done = len(report.segmented)
     say(
         f"{done} of {len(report.results)} files segmented in {report.seconds:.1f} s. "
@@ -231,6 +232,20 @@ def _print_bars(report: BatchReport) -> None:
             area = ExcludedArea.from_dict(result.excluded, result.shape)
             text = f"{area.rows_text} left out (info bar). {area.source}" if area else ""
             files.setdefault(text, []).append(result.path.name)
+    _say_of_files(files)
+
+
+def _print_untold(report: BatchReport) -> None:
+    """Say of which files it is not known whether they look like what the model learnt."""
+    files: dict[str, list[str]] = {}
+    for result in report.segmented:
+        if result.untold:
+            files.setdefault(result.untold, []).append(result.path.name)
+    _say_of_files(files)
+
+
+def _say_of_files(files: Mapping[str, Sequence[str]]) -> None:
+    """Print each sentence once, behind the names of the files that it is about."""
     for text, names in files.items():
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         say(f"{', '.join(names[:_MOST_NAMES])}{more}: {text}")

@@ -19,6 +19,7 @@ from napari_fractoseg.images.calibration.facts import PixelSize
 from napari_fractoseg.images.excluded import ExcludedArea, FilledPlane, PlaneMask
 from napari_fractoseg.images.lazy import ArrayLike, LazyArray, Rows
 from napari_fractoseg.images.normalisation import GreyRange, to_grey
+from napari_fractoseg.options import is_truth_value
 from napari_fractoseg.text import listed, size_text
 
 __all__ = ["LazyPlane", "Micrograph", "MicrographStack"]
@@ -221,6 +222,11 @@ class MicrographStack:
             raise ImageError(
                 f"{self.name}: an RGB image needs 3 or 4 colours on its last axis, this one has "
                 f"{shape[-1]}. Convert it to grey levels."
+            )
+        if is_truth_value(self.pixel_size_um):
+            raise ImageError(
+                f"{self.name}: the pixel size is {self.pixel_size_um}. It is a number of µm, or "
+                "None where it is not known."
             )
         if len(self.shape) < 2:
             raise ImageError(f"{self.name}: expected rows and columns, got {size_text(shape)}.")

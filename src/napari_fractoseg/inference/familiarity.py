@@ -21,14 +21,21 @@ from napari_fractoseg.inference.multiscale import PlaneWindows
 from napari_fractoseg.jobs import Job, Progress, as_part
 from napari_fractoseg.models.devices import Device, choose_device, translate_out_of_memory
 from napari_fractoseg.models.model import SegmentationModel
+from napari_fractoseg.models.networks.encoder_stage import EncoderStage
 from napari_fractoseg.models.networks.optimise import folded
 from napari_fractoseg.models.networks.readout import network_below
-from napari_fractoseg.models.side_files.familiarity import BLOCK_PX, FEWEST_BLOCKS, blocks_of
+from napari_fractoseg.models.readme import untold_reason
+from napari_fractoseg.models.side_files.familiarity import (
+    BLOCK_PX,
+    FEWEST_BLOCKS,
+    STRIDE,
+    blocks_of,
+)
 from napari_fractoseg.models.side_files.window_statistics import WINDOW_BLOCKS, BlockMap
-from napari_fractoseg.results.familiar import Familiar, unlike_text
+from napari_fractoseg.results.familiar import Familiar, unlike_text, untold_text
 from napari_fractoseg.tiling import Box, Tile, reflected_window
 
-__all__ = ["BlockReader", "Familiar", "FamiliarityReader", "unlike_text"]
+__all__ = ["BlockReader", "Familiar", "FamiliarityReader", "unlike_text", "untold_of"]
 
 MOST_CROPS = 16
 """Crops in which a plane is looked at, at most."""
@@ -53,8 +60,10 @@ class BlockReader:
         self, model: SegmentationModel, reduction: int | Fraction, device: Device | None = None
     ) -> None:
         self._device, self._reduction = device or choose_device(), Fraction(reduction)
-        network = folded(network_below(model.network))
-        self._network = network.to(self._device.torch)
+        network = folded(network_below(model.network)).to(
+            device=self._device.torch, memory_format=torch.channels_last
+        )
+        self._stage_of = EncoderStage(network, STRIDE)
         self._transfers: Transfers = transfers_for(self._device.torch)
 
     def size_of(self, plane: Micrograph) -> tuple[int, int]:
@@ -97,9 +106,8 @@ class BlockReader:
                 box = Box(*(edge_px * block for block in blocks))
                 with translate_out_of_memory(self._device, "Choose the CPU."):
                     inputs = windows.of([Tile(box, box)], *self._reduction.as_integer_ratio())
-                    found = blocks_of(
-                        self._network, inputs.to(self._device.torch), _excluded(plane, box, edge_px)
-                    )
+                    excluded = _excluded(plane, box, edge_px)
+                    found = blocks_of(self._stage_of, inputs.to(self._device.torch), excluded)
                 pieces[-1].append(found)
         return [[_joined(pieces)]] if covers else pieces
 
@@ -152,6 +160,30 @@ class FamiliarityReader:
             pieces[reduction] = yield from looking
         judgement = self._familiarity.judge(pieces)
         return None if judgement is None else Familiar(judgement.scores, judgement.limit)
+
+
+def untold_of(model: SegmentationModel, n_planes: int = 1) -> str:
+    """Return a sentence on why it is not known whether images look like what a model learnt.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Model that was to look.
+    n_planes : int
+        Number of planes that it segmented, without being able to tell of any.
+
+    Returns
+    -------
+    str
+        Empty if there are no planes.
+    """
+    if not n_planes:
+        return ""
+    known = model.familiarity
+    if known is None or not known.is_enough:
+        reason = untold_reason(model.card.lineage.plan)
+        return untold_text(reason or "the model has no statistics of its training images")
+    return untold_text("the image is too small, or too much is excluded")
 
 
 def _scaled(edge: Fraction) -> Fraction:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 from napari_fractoseg.errors import OptionError
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.image_scale import HIGHEST_FACTOR, LOWEST_FACTOR, nearest_scale
+from napari_fractoseg.options import is_truth_value
 
 __all__ = ["AUTO", "FAR_APART", "NONE", "Magnification", "ScaleChoice", "scale_text"]
 
@@ -29,10 +30,10 @@ def scale_text(choice: str | float) -> str:
     ValueError
         If it is none of them, or a factor that is not from 1/8 to 16.
     """
-    if choice in (AUTO, NONE):
-        return str(choice)
+    if isinstance(choice, str) and choice in (AUTO, NONE):
+        return choice
     try:
-        factor = float(choice)
+        factor = math.nan if is_truth_value(choice) else float(choice)
     except (TypeError, ValueError):
         factor = math.nan
     if not LOWEST_FACTOR <= factor <= HIGHEST_FACTOR:

@@ -27,7 +27,12 @@ from napari_fractoseg.images import (
 from napari_fractoseg.images.bars.choice import without_bar
 from napari_fractoseg.inference.backend import Engine
 from napari_fractoseg.inference.device_io import WriteBehind, prefetched
-from napari_fractoseg.inference.familiarity import Familiar, FamiliarityReader, unlike_text
+from napari_fractoseg.inference.familiarity import (
+    Familiar,
+    FamiliarityReader,
+    unlike_text,
+    untold_of,
+)
 from napari_fractoseg.inference.magnification import AUTO, Magnification
 from napari_fractoseg.inference.multiscale import work_of
 from napari_fractoseg.inference.plane import PlaneRun, measured_plane, measuring_text, numbered
@@ -151,6 +156,7 @@ class Predictor:
             tuple(record.notes),
             record.is_partial,
             record.familiarity,
+            record.untold,
         )
 
     def familiar_job(self, plane: Micrograph) -> Job[Familiar | None]:
@@ -307,6 +313,12 @@ class Predictor:
                     record.left_out[index] = plane
                     record.refuse_if_all_are_damaged(chosen)
                 yield Progress(steps * (number + 1), total, text)
+        self._note_untold(record, within)
+
+    def _note_untold(self, record: RunRecord, within: Box | None) -> None:
+        """Note why it is not known whether whole planes look like what the model learnt."""
+        if self.with_familiarity and within is None and not record.familiarity:
+            record.untold = untold_of(self.model, len(record.finished))
 
     def _plane_job(self, make_run: Callable[[], PlaneRun], record: RunRecord) -> Job[None]:
         """Segment a plane; when memory runs out, start it again with a smaller demand."""

@@ -66,6 +66,8 @@ class RunRecord:
         Whether chunks of the image were not there (`ChunkWatch`), so that labels may be wrong.
     familiarity : dict of tuple of int to Familiar
         Index -> how familiar the plane is to the model, where that was looked at.
+    untold : str
+        Sentence on why no plane has an entry there (`untold_text`).
     """
 
     n_tiles: int = 0
@@ -74,6 +76,7 @@ class RunRecord:
     notes: list[str] = field(default_factory=list)
     is_partial: bool = False
     familiarity: dict[tuple[int, ...], Familiar] = field(default_factory=dict)
+    untold: str = ""
 
     def take_notes(self, image: MicrographStack, watch: ChunkWatch) -> None:
         """Add what is to be said of the image that was read: what is not read, what was not there.
@@ -132,6 +135,8 @@ class Prediction:
         Whether chunks of the image were not there, so that labels may be wrong; the notes say it.
     familiarity : mapping of tuple of int to Familiar
         Index -> how familiar the plane is to the model; empty if it does not say that.
+    untold : str
+        Sentence on why it does not say that (`untold_text`); empty if it does, or was not asked.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -142,3 +147,4 @@ class Prediction:
     notes: tuple[str, ...] = ()
     is_partial: bool = False
     familiarity: Mapping[tuple[int, ...], Familiar] = field(default_factory=dict)
+    untold: str = ""

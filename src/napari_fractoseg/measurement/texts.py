@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,13 @@ __all__ = [
     "FractionError",
     "MeasuredPlanes",
     "error_of_model",
+    "familiarity_caveats",
     "fraction_error",
     "fractions_text",
     "labels_error",
     "percent_text",
     "plane_title",
     "stack_title",
-    "unlike_caveats",
 ]
 
 _MOST_NAMES = 5
@@ -157,8 +157,8 @@ def labels_error(
     return error_of_model(model, digest, any(record.is_unlike for record, _ in found if record))
 
 
-def unlike_caveats(records: Iterable[LabelRecord | None]) -> tuple[str, ...]:
-    """Return what is to be said of images that look unlike what the model learnt.
+def familiarity_caveats(records: Iterable[LabelRecord | None]) -> tuple[str, ...]:
+    """Return what is to be said of images that look unlike what the model learnt, or may do so.
 
     Parameters
     ----------
@@ -168,22 +168,42 @@ def unlike_caveats(records: Iterable[LabelRecord | None]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        One sentence, or none.
+        A sentence on images that look unlike, and one on those of which it is not known.
     """
     found = list(records)
     unlike = {record.image: record.unlike for record in found if record and record.unlike}
-    if not unlike:
-        return ()
-    if len(unlike) == 1:
-        ((name, text),) = unlike.items()
-        return (f"{name}: {text}" if len(found) > 1 else text,)
-    names = [*unlike]
+    untold = {record.image: record.untold for record in found if record and record.untold}
+    of_all = f"of {len(found)} images"
+    sentences = (
+        _caveat(
+            unlike,
+            len(found),
+            f"{len(unlike)} {of_all} look unlike what the model learnt, or in part: "
+            f"{_names(unlike)}. Check some points, or paint and train.",
+        ),
+        _caveat(
+            untold,
+            len(found),
+            f"Of {len(untold)} {of_all} it is not known whether they look like what the model "
+            f"learnt: {_names(untold)}. Check some points.",
+        ),
+    )
+    return tuple(filter(None, sentences))
+
+
+def _caveat(texts: Mapping[str, str], n_images: int, of_several: str) -> str:
+    """Return the sentence of one image, with its name if there are more, or one of several."""
+    if len(texts) != 1:
+        return of_several if texts else ""
+    ((name, text),) = texts.items()
+    return f"{name}: {text}" if n_images > 1 else text
+
+
+def _names(texts: Mapping[str, str]) -> str:
+    names = [*texts]
     if len(names) > _MOST_NAMES:
         names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
-    return (
-        f"{len(unlike)} of {len(found)} images look unlike what the model learnt, or in part: "
-        f"{listed(names)}. Check some points, or paint and train.",
-    )
+    return listed(names)
 
 
 def _fraction(value: object) -> float | None:

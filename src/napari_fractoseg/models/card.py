@@ -58,7 +58,9 @@ REHEARSED = "rehearsal"
 LEARNT_FROM_ALL = "learnt_from_all"
 """Entry of the metrics' ``candidates``: the figures are those of before it learnt from all."""
 FAMILIAR = "familiarity"
-"""Entry of the lineage's plan on the statistics of the training images: number of ``images``."""
+"""Entry of the lineage's plan on the statistics of the training images: number of ``images``, and
+``of_start`` if they are those of the model that it started from; or number of those that were
+``too_few``."""
 LICENCE, HASHES = "LICENCE.txt", "hashes.json"
 """Files that an exported model has beside those of the folder."""
 _OTHER_LICENCE = re.compile(r"LICEN[CS]E[-\w.]*\.(txt|md)", re.ASCII)

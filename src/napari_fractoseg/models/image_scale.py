@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 from napari_fractoseg.errors import OptionError
+from napari_fractoseg.options import is_truth_value
 
 __all__ = ["HIGHEST_FACTOR", "LOWEST_FACTOR", "SCALES", "nearest_scale"]
 
@@ -20,7 +21,7 @@ SCALES: tuple[Fraction, ...] = tuple(
 With only the primes 2 and 3 in them, tiles of all scale levels begin at common pixels soon."""
 
 
-def nearest_scale(factor: float) -> Fraction:
+def nearest_scale(factor: float | Fraction) -> Fraction:
     """Return the scale that is used for a factor: the nearest of `SCALES` by ratio.
 
     Parameters
@@ -40,11 +41,13 @@ def nearest_scale(factor: float) -> Fraction:
     >>> [str(nearest_scale(factor)) for factor in (2.05, 1.6, 0.3)]
     ['2', '3/2', '1/4']
     """
+    if is_truth_value(factor):
+        raise OptionError(f"The scale factor is {factor}. It is a number.", options=("scale=none",))
     if not LOWEST_FACTOR <= factor <= HIGHEST_FACTOR:  # nor NaN
         raise OptionError(
-            f"The scale factor is {factor:g}, and can be {LOWEST_FACTOR:g} to "
+            f"The scale factor is {float(factor):g}, and can be {LOWEST_FACTOR:g} to "
             f"{HIGHEST_FACTOR:g}: at other scales no network sees what it learnt. Check the pixel "
             "size of the image, or segment it as it is.",
             options=("scale=none",),
         )
-    return min(SCALES, key=lambda scale: abs(math.log(factor / scale)))
+    return min(SCALES, key=lambda scale: abs(math.log(float(factor) / scale)))

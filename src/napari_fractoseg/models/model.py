@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -307,7 +307,7 @@ class SegmentationModel:
             If the factor is not from 1/8 to 16.
         """
         result = self.with_card()
-        result.image_scale = nearest_scale(float(factor))
+        result.image_scale = nearest_scale(factor)
         return result
 
     def with_rehearsal(self, rehearsal: Rehearsal) -> SegmentationModel:
@@ -318,9 +318,38 @@ class SegmentationModel:
         result.rehearsal = rehearsal
         return result
 
-    def with_familiarity(self, familiarity: Familiarity) -> SegmentationModel:
-        """Return a model of the same network with statistics of its images, told on its card."""
-        plan = {**self.card.lineage.plan, FAMILIAR: {"images": familiarity.n_images}}
+    def with_familiarity(
+        self, familiarity: Familiarity, *, of_start: bool = False
+    ) -> SegmentationModel:
+        """Return a model of the same network with statistics of images, told on its card.
+
+        Parameters
+        ----------
+        familiarity : Familiarity
+            Statistics of its training images.
+        of_start : bool
+            Whether they are those of the model that it started from, as its own are too few.
+        """
+        entry = {"images": familiarity.n_images} | ({"of_start": True} if of_start else {})
+        return self._with_familiar(familiarity, entry)
+
+    def without_familiarity(self, n_images: int | None = None) -> SegmentationModel:
+        """Return a model of the same network without statistics of its images.
+
+        Parameters
+        ----------
+        n_images : int, optional
+            Number of its training images, if there are none because these were too few: the card
+            tells of it.
+        """
+        return self._with_familiar(None, {} if n_images is None else {"too_few": n_images})
+
+    def _with_familiar(
+        self, familiarity: Familiarity | None, entry: Mapping[str, Any]
+    ) -> SegmentationModel:
+        plan = {name: told for name, told in self.card.lineage.plan.items() if name != FAMILIAR}
+        if entry:
+            plan[FAMILIAR] = dict(entry)
         result = self.with_card(lineage=replace(self.card.lineage, plan=plan))
         result.familiarity = familiarity
         return result

@@ -21,7 +21,7 @@ from napari_fractoseg.models.card import (
 from napari_fractoseg.models.confidence import confidence_text, reliability_bins
 from napari_fractoseg.text import printable
 
-__all__ = ["kept_text", "painted_text", "readme_text"]
+__all__ = ["kept_text", "painted_text", "readme_text", "untold_reason"]
 
 _FIGURES = {
     "mode_agreement": "two-mode agreement",
@@ -196,6 +196,27 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield f"- Licence: {_cell(card.licence or 'not stated')}"
 
 
+def untold_reason(plan: Mapping[str, Any]) -> str:
+    """Return why a model cannot tell which images look unlike what it learnt, if its card says.
+
+    Parameters
+    ----------
+    plan : mapping
+        Plan in the lineage of its card.
+
+    Returns
+    -------
+    str
+        Part of a sentence; empty if the card does not say.
+    """
+    n_images = entries_of(plan.get(FAMILIAR)).get("too_few")
+    if not is_number(n_images):
+        return ""
+    if n_images == 1:
+        return "it was trained on one image of a size that is too small for it"
+    return f"it was trained on {n_images} images, too few or too small for it"
+
+
 def _kept_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     """Yield the Markdown lines on what the model keeps of its training images."""
     sample = entries_of(plan.get(REHEARSED))
@@ -207,10 +228,13 @@ def _kept_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         )
     known = entries_of(plan.get(FAMILIAR))
     if is_number(known.get("images")):
+        of_start = " of the model that it started from" if known.get("of_start") is True else ""
         yield (
-            f"- Statistics of what its encoder sees in {known['images']} images "
+            f"- Statistics of what its encoder sees in {known['images']} images{of_start} "
             f"(`{FAMILIARITY}`), so that it is said which images look unlike them"
         )
+    elif why := untold_reason(plan):
+        yield f"- Which images look unlike what it learnt it cannot tell: {why}"
 
 
 def _facets(facets: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,9 @@ __all__ = ["excluded_of", "left_out_mask", "mask_job"]
 _GROUP = "labels"
 
 
-def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
+def excluded_of(
+    path: Path, shape: Sequence[int], entries: Mapping[str, Any] | None = None
+) -> ExcludedArea | None:
     """Return what was left out of the image when labels were made, as it is stored with them.
 
     Parameters
@@ -30,6 +32,8 @@ def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
         TIFF file or folder of an OME-Zarr group with labels.
     shape : sequence of int
         Shape of the labels, (..., Y, X).
+    entries : mapping, optional
+        What is stored with them (`read_entries`), if that was read already.
 
     Returns
     -------
@@ -41,7 +45,8 @@ def excluded_of(path: Path, shape: Sequence[int]) -> ExcludedArea | None:
     ImageError
         If what is recorded does not fit the labels, such as after they were cut.
     """
-    excluded = read_entries(path).get("excluded")
+    stored = read_entries(path) if entries is None else entries
+    excluded = stored.get("excluded")
     if not isinstance(excluded, dict) or not excluded:
         return None
     folder = path / _GROUP / EXCLUDED

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_fractoseg.text import listed
 
-__all__ = ["Familiar", "map_of", "record_entries", "unlike_text"]
+__all__ = ["Familiar", "map_of", "record_entries", "unlike_text", "untold_text"]
 
 _SMALLEST_PART = 0.1
 """Share of a plane below which a part that looks unlike is not worth a sentence."""
@@ -20,6 +20,7 @@ _WHOLE = 0.5
 _MOST_PLANES = 8
 _MOST_DECIMALS = 17
 _REMEDY = "Check some points, or paint and train."
+_UNTOLD = "Whether it looks like what the model learnt is not known"
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +158,24 @@ planes 2, 3. Check some points, or paint and train.'
     )
 
 
+def untold_text(reason: str) -> str:
+    """Return what is to be said of an image of which familiarity is not known.
+
+    Parameters
+    ----------
+    reason : str
+        Why, as the part of a sentence; empty to say nothing.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.results.familiar import untold_text
+    >>> untold_text("the image is too small")
+    'Whether it looks like what the model learnt is not known: the image is too small. Check some \
+points.'
+    """
+    return f"{_UNTOLD}: {reason}. Check some points." if reason else ""
+
+
 def map_of(
     found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()
 ) -> npt.NDArray[np.float32]:
@@ -186,7 +205,9 @@ def map_of(
 
 
 def record_entries(
-    found: Mapping[tuple[int, ...], Familiar], leading: tuple[int, ...] = ()
+    found: Mapping[tuple[int, ...], Familiar],
+    leading: tuple[int, ...] = (),
+    untold: str = "",
 ) -> dict[str, Any]:
     """Return what a `LabelRecord` keeps of the planes (`unlike_text`), by the names of its fields.
 
@@ -196,9 +217,11 @@ def record_entries(
         Index of a plane -> how familiar it is.
     leading : tuple of int
         Lengths of the leading axes of the image.
+    untold : str
+        Sentence on why nothing was found (`untold_text`); empty if nobody looked.
     """
     if not found:
-        return {}
+        return {"untold": untold}
     worst = _worst(found.values())
     score, limit, _ = _told_apart(worst.score, worst.limit, 3)
     return {

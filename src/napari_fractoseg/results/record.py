@@ -95,6 +95,9 @@ class LabelRecord:
         is above it exactly if `unlike` says something.
     unlike : str
         Sentence on what looks unlike what the model learnt; empty if nothing does.
+    untold : str
+        Sentence on why it is not known whether the image looks like what the model learnt; empty
+        if it is, or if nobody asked.
     temperature : float
         Temperature of the confidence and margin beside them.
 
@@ -130,6 +133,7 @@ class LabelRecord:
     familiarity: float | None = None
     familiarity_limit: float | None = None
     unlike: str = ""
+    untold: str = ""
     temperature: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.errors import FractosegError, ModelError, translated
-from napari_fractoseg.inference.familiarity import BlockReader
+from napari_fractoseg.inference.familiarity import BlockReader, FamiliarityReader
 from napari_fractoseg.jobs import Job, as_part
 from napari_fractoseg.models.devices import Device
 from napari_fractoseg.models.model import SegmentationModel
@@ -24,6 +25,9 @@ __all__ = ["familiarity_job", "with_familiarity_job"]
 _MOST_IMAGES = 16
 """Images of a training that are looked at, and of each at most so many crops:"""
 _MOST_CROPS = 4
+_MOST_DRIFT = 0.05
+"""Change of the score of a training image, in parts of the limit, up to which an encoder that was
+trained further sees as before."""
 
 
 def familiarity_job(
@@ -91,7 +95,7 @@ def with_familiarity_job(
         Result of a training.
     start : SegmentationModel or None
         Model that it started from: where its encoder is the same still, as below a readout, what
-        it knows is known, too.
+        it knows is known, too. Of too few images its statistics stay if they hold still.
     taught : TrainingSet
         Images that taught.
     plan : TrainingPlan
@@ -107,28 +111,76 @@ def with_familiarity_job(
     Returns
     -------
     FineTuned
-        With statistics, or with a note on why there are none.
+        With statistics, or with a note, and an entry on the card, on why there are none.
+
+    Notes
+    -----
+    Too few images for a limit of their own leave the model what its start knows, if all of them
+    look familiar by that, and the encoder scores them as before (within 5 % of the limit).
     """
     model = result.model
+    done = 1 if plan.method == "readout" else plan.max_steps
     try:
         with translated(ModelError, "They cannot be made"):
             job = familiarity_job(model, taught, device)
-            done = 1 if plan.method == "readout" else plan.max_steps
             found = yield from as_part(job, done, done, "looking at what it learnt")
     except FractosegError as error:  # minutes or hours of training are worth more
         return _without(result, str(error))
     if not found.is_enough:
-        size = f"{found.n_images} image{'s' if found.n_images > 1 else ''} of this size"
-        return _without(result, f"{size} are too few to tell that by. Train on more.")
+        looking = _still_known_job(start, model, taught, device)
+        kept = yield from as_part(looking, done, done, "looking at what it learnt")
+        few = _few_text(found.n_images)
+        if kept is None:
+            return _without(result, f"{few} to tell that by. Train on more.", found.n_images)
+        note = (
+            "Which images look unlike what the model learnt is told by those of the model that it "
+            f"started from: {few}, and look like those."
+        )
+        model = model.with_familiarity(kept, of_start=True)
+        return replace(result, model=model, notes=(*result.notes, note))
     if start is not None and start.familiarity is not None and has_same_encoder(start, model):
         found = start.familiarity.and_then(found)
     return replace(result, model=model.with_familiarity(found))
 
 
-def _without(result: FineTuned, why: str) -> FineTuned:
+def _few_text(n_images: int) -> str:
+    if n_images == 1:
+        return "1 image of this size is too little"
+    return f"{n_images} images of this size are too few"
+
+
+def _still_known_job(
+    start: SegmentationModel | None,
+    model: SegmentationModel,
+    taught: TrainingSet,
+    device: Device | None,
+) -> Job[Familiarity | None]:
+    """Return what a start knows if that holds for a model trained on few images; else None."""
+    known = None if start is None else start.familiarity
+    if start is None or known is None or not known.is_enough:
+        return None
+    # Each source is read as it was, whatever the scale levels of the new model are.
+    finest = min(model.card.inference.reductions)
+    moved = replace(known, form=replace(known.form, finest=finest))
+    now = FamiliarityReader(model.with_familiarity(moved), device)
+    before = None if has_same_encoder(start, model) else FamiliarityReader(start, device)
+    for pairs in few_images(taught, _MOST_IMAGES).by_image():
+        found = yield from now.job(pairs[0].image)
+        if found is None or found.unlike:
+            return None
+        if before is not None:
+            earlier = yield from before.job(pairs[0].image)
+            if earlier is None:
+                return None
+            drift = abs(np.nanmean(found.scores) - np.nanmean(earlier.scores)) / earlier.limit
+            if not drift <= _MOST_DRIFT:
+                return None
+    return moved
+
+
+def _without(result: FineTuned, why: str, n_images: int | None = None) -> FineTuned:
     note = f"The model does not say which images look unlike what it learnt: {why}"
-    model = result.model.with_card()
-    model.familiarity = None
+    model = result.model.without_familiarity(n_images)
     return replace(result, model=model, notes=(*result.notes, note))
 
 

@@ -34,3 +34,5 @@ def test_planes_left_out_are_told():
     nothing = RunRecord(left_out={(): LeftOut("a is blank.", is_damaged=False)})
     assert result_text(nothing) == "a is blank."
     assert result_text(RunRecord(finished=[()])) == ""
+    unknown = RunRecord(finished=[()], untold="Nobody knows.", notes=["Memory ran out."])
+    assert result_text(unknown) == "Nobody knows.\nMemory ran out."

@@ -104,3 +104,26 @@ def test_rows_that_the_metadata_say_go_first():
     whole = SemFacts(image_rows=ROWS, image_rows_from="FEI [Image] ResolutionY")
     assert find_info_bar(surface(), whole).rows is None
     assert find_info_bar(with_bar(surface(), 0, 255), whole).rows == (ROWS - BAR, ROWS)
+
+
+def test_the_upper_edge_is_read_only_without_a_bar_at_the_lower():
+    class Recorded:
+        """An image that knows which rows were read."""
+
+        def __init__(self, image):
+            self.image, self.shape, self.dtype, self.first = image, image.shape, image.dtype, []
+
+        def __getitem__(self, rows):
+            self.first.append(rows.start)
+            return self.image[rows]
+
+    image = Recorded(with_bar(surface(), 0, 255))
+    assert find_info_bar(image).rows == (ROWS - BAR, ROWS)
+    assert 0 not in image.first
+    other = Recorded(surface())
+    assert find_info_bar(other).rows is None
+    assert 0 in other.first
+
+
+def test_complex_numbers_are_no_grey_levels():
+    assert find_info_bar(surface().astype(np.complex64)).rows is None

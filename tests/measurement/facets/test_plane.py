@@ -291,3 +291,9 @@ def test_moments_of_planes_beyond_64_bits_stay_exact():
     assert table.area_px.tolist() == [2**21, 2]
     assert table.column.tolist() == [(2**21 - 1) / 2, 2**21 + 0.5]
     assert table.axis_major_px.tolist() == pytest.approx([4 * np.sqrt((2**42 - 1) / 12), 2])
+
+
+@pytest.mark.parametrize("name", ["connectivity", "min_area_px", "pixel_size_um"])
+def test_a_truth_value_is_no_number(name):
+    with pytest.raises(OptionError, match="True"):
+        facets(np.ones((4, 8), np.uint8), DEFAULT_SCHEME, **{name: True})

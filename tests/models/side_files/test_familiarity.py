@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,14 @@ from safetensors.torch import load_file, save_file
 from napari_fractoseg.errors import ModelError
 from napari_fractoseg.models.archive import export_model, import_model
 from napari_fractoseg.models.model import load_model
+from napari_fractoseg.models.networks.encoder_stage import features_of
 from napari_fractoseg.models.registry import bundled_folder
-from napari_fractoseg.models.side_files.familiarity import Familiarity, FamiliarityForm, blocks_of
+from napari_fractoseg.models.side_files.familiarity import (
+    STRIDE,
+    Familiarity,
+    FamiliarityForm,
+    blocks_of,
+)
 from napari_fractoseg.models.side_files.window_statistics import BlockMap
 
 FILE = "familiarity.safetensors"
@@ -36,6 +43,11 @@ def familiarity_of(maps, **form):
     return Familiarity(form, tuple(maps), (0,) * len(maps), numbers, numbers)
 
 
+def stage_of(model):
+    """What the encoder of a model sees."""
+    return partial(features_of, model.network, stride=STRIDE)
+
+
 @pytest.fixture(scope="module")
 def known():
     return familiarity_of([block_map(seed) for seed in range(8)])
@@ -44,7 +56,7 @@ def known():
 @pytest.fixture(scope="module")
 def model(tiny_model):
     probe = torch.zeros(1, 1, 64, 64)
-    n_channels = blocks_of(tiny_model.network, probe).mean.shape[-1]
+    n_channels = blocks_of(stage_of(tiny_model), probe).mean.shape[-1]
     maps = [block_map(seed, n_channels=n_channels) for seed in range(8)]
     return tiny_model.with_familiarity(familiarity_of(maps))
 
@@ -71,7 +83,7 @@ class TestWindows:
         inputs = torch.randn(1, 1, 64, 128, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             stage = next(f for f in tiny_model.network.encoder(inputs) if f.shape[-1] == 16)[0]
-        found = blocks_of(tiny_model.network, inputs)
+        found = blocks_of(stage_of(tiny_model), inputs)
         right = stage[:, :, 8:].flatten(1)
         np.testing.assert_allclose(found.mean[0, 1], right.mean(1), rtol=1e-4, atol=1e-6)
         expected = right.std(1, correction=0)

@@ -30,7 +30,7 @@ from napari_fractoseg.measurement.facets.planes import (
 from napari_fractoseg.measurement.fields import FieldLayout
 from napari_fractoseg.measurement.local_fractions import local_fractions_job, window_for
 from napari_fractoseg.measurement.measure import measure_job
-from napari_fractoseg.measurement.texts import labels_error, plane_title, unlike_caveats
+from napari_fractoseg.measurement.texts import familiarity_caveats, labels_error, plane_title
 from napari_fractoseg.results.record import LabelRecord, Origin, digest_job
 from napari_fractoseg.text import listed
 
@@ -196,7 +196,7 @@ def measured_job(request: Request) -> Job[MeasuredLabels]:
         "",
         span=_STEPS,
     )
-    measurement = measurement.with_caveats(unlike_caveats(records))
+    measurement = measurement.with_caveats(familiarity_caveats(records))
     return MeasuredLabels(request, measurement, tuple(digests), tuple(origins))
 
 

@@ -284,7 +284,7 @@ class Segmentation:
             excluded={} if request.image.excluded is None else request.image.excluded.to_dict(),
             pixel_size=known_size(request.image.pixel_size),
             scale_factor=float(request.seen.scale),
-            **record_entries(self.familiarity, request.image.shape[:-2]),
+            **record_entries(self.familiarity, request.image.shape[:-2], self.record.untold),
             temperature=request.model.card.inference.temperature,
         )
 

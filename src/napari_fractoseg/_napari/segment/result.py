@@ -151,6 +151,7 @@ class ShownResult:
                     "familiarity": record.familiarity,
                     "familiarity_limit": record.familiarity_limit,
                     "unlike": record.unlike,
+                    "untold": record.untold,
                 },
             )
 

@@ -46,4 +46,4 @@ def result_text(record: RunRecord, leading: tuple[int, ...] = ()) -> str:
         more = len(notes) - _MOST_NOTES
         notes = [*notes[:_MOST_NOTES], f"{more} more planes were left unlabelled."]
     unlike = unlike_text(record.familiarity, leading)
-    return "\n".join([*filter(None, [unlike]), *record.notes, *notes])
+    return "\n".join([*filter(None, [unlike, record.untold]), *record.notes, *notes])

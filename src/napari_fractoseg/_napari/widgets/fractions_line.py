@@ -332,8 +332,9 @@ class FractionsLine(QWidget):
         text, layer = self._notes
         notes = text if layer is None or layer == self.layer else ""
         # A result that was opened again is not that of a run.
-        unlike = "" if self.layer is None else str(facts_of(self.layer).get("unlike") or "")
-        parts = (self._figures, notes, "" if unlike in notes else unlike)
+        facts = {} if self.layer is None else facts_of(self.layer)
+        told = (str(facts.get(name) or "") for name in ("unlike", "untold"))
+        parts = (self._figures, notes, *(text for text in told if text not in notes))
         self._label.setText("\n".join(filter(None, parts)))
         self.setVisible(bool(self._label.text()))
         self.changed.emit()

@@ -130,7 +130,10 @@ def read_label_mask(
     """
     mask: npt.NDArray[Any] = read_mask(path)
     if mask_values is None:
-        scheme.check_labels(mask)
+        try:
+            scheme.check_labels(mask)
+        except ClassSchemeError as error:
+            raise error.at(path) from error
         return mask.astype(np.uint8)
     labels = np.zeros(mask.shape, dtype=np.uint8)
     for value, name in mask_values.items():

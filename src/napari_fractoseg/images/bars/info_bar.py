@@ -105,12 +105,12 @@ def find_info_bar(image: ArrayLike, facts: SemFacts | None = None) -> InfoBar:
             f"{facts.image_rows_from} says that the image has {facts.image_rows} rows; those below "
             "were added to it.",
         )
-    lower, upper = _band(image, "lower"), _band(image, "upper")
-    for edge, band in (("lower", lower), ("upper", upper)):
-        height = _height(band, n_rows)
-        if height:
-            rows = (n_rows - height, n_rows) if edge == "lower" else (0, height)
-            return InfoBar(rows, f"At the {edge} edge there is a band of one grey level with text.")
+    lower = _band(image, "lower")
+    found = "At the {} edge there is a band of one grey level with text."
+    if height := _height(lower, n_rows):
+        return InfoBar((n_rows - height, n_rows), found.format("lower"))
+    if height := _height(_band(image, "upper"), n_rows):  # read only now
+        return InfoBar((0, height), found.format("upper"))
     if _has_micron_bar(lower):
         also = f" ({facts.overlay})" if facts.overlay else ""
         return InfoBar(
@@ -132,6 +132,8 @@ def _band(image: ArrayLike, edge: Literal["lower", "upper"]) -> npt.NDArray[np.f
         return np.zeros((0, image.shape[1]))
     rows = slice(max(n_rows - count, 0), n_rows) if edge == "lower" else slice(0, count)
     raw: npt.NDArray[Any] = np.asarray(image[rows])
+    if raw.dtype.kind == "c":  # no grey levels
+        return np.zeros((0, image.shape[1]))
     grey = to_grey(raw) if raw.ndim == 3 else raw.astype(np.float64)
     grey = grey[::-1] if edge == "lower" else grey
     low, high = (float(grey.min()), float(grey.max())) if grey.size else (0.0, 0.0)

@@ -18,6 +18,7 @@ from napari_fractoseg.images.calibration.facts import (
     length_text,
 )
 from napari_fractoseg.images.calibration.texts import length_um
+from napari_fractoseg.options import is_truth_value
 
 __all__ = [
     "GIVEN",
@@ -43,7 +44,9 @@ def checked_edge_um(edge_um: float | None) -> float | None:
     ValueError
         If it is not from a picometre to a centimetre, or no number.
     """
-    if edge_um is not None and not SMALLEST_UM <= edge_um <= LARGEST_UM:  # nor NaN
+    if edge_um is None:
+        return None
+    if is_truth_value(edge_um) or not SMALLEST_UM <= edge_um <= LARGEST_UM:  # nor NaN
         raise ValueError(
             f"The edge of a pixel is a number from {SMALLEST_UM:g} to {LARGEST_UM:g} µm"
         )

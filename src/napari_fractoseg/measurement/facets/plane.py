@@ -16,6 +16,7 @@ from napari_fractoseg.jobs import Job, Progress, drain
 from napari_fractoseg.measurement.facets.regions import Merged, Pieces, Source
 from napari_fractoseg.measurement.fields import check_pixel_size
 from napari_fractoseg.measurement.fractions import fractions_of_counts
+from napari_fractoseg.options import is_truth_value
 from napari_fractoseg.tiling import Box, grid
 
 __all__ = ["Facets", "facets", "facets_job"]
@@ -83,6 +84,9 @@ class _Settings:
     largest_box_px: int
 
     def __post_init__(self) -> None:
+        for name in ("connectivity", "min_area_px", "block_px", "largest_box_px"):
+            if is_truth_value(getattr(self, name)):
+                raise OptionError(f"{name} is {getattr(self, name)}. It is a number.")
         if self.connectivity not in (1, 2):
             raise OptionError(
                 f"The connectivity is {self.connectivity}; choose 1 (pixels that share an edge) or "

@@ -24,8 +24,8 @@ from napari_fractoseg.measurement.files.measured import FilesMeasured, Picture
 from napari_fractoseg.measurement.files.one_file import COLUMNS, STEPS, TEXTS, Measured, OneFile
 from napari_fractoseg.measurement.measure import measurement_of_fields
 from napari_fractoseg.measurement.specimens import specimens_of
-from napari_fractoseg.measurement.texts import labels_error, unlike_caveats
-from napari_fractoseg.results.record import read_record
+from napari_fractoseg.measurement.texts import familiarity_caveats, labels_error
+from napari_fractoseg.results.record import read_entries
 from napari_fractoseg.text import listed
 
 __all__ = ["measure_files_job"]
@@ -88,8 +88,8 @@ def measure_files_job(
     check_pixel_size(pixel_size_um)
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
-    records = [read_record(path) for path in paths]
-    chosen = scheme_of(paths, scheme)
+    entries = [read_entries(path) for path in paths]
+    chosen = scheme_of(entries, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     seen = None if micrographs is None else _without(micrographs, paths)
     one = OneFile(chosen, layout, pixel_size_um, excluded, facets, seen)
@@ -99,11 +99,11 @@ def measure_files_job(
     done: list[Measured] = []
     rows = []
     pictures: list[Picture] = []
-    for number, (path, name, record) in enumerate(zip(paths, names, records, strict=True)):
+    for number, (path, name, stored) in enumerate(zip(paths, names, entries, strict=True)):
         row: dict[str, Any] = {**dict.fromkeys(TEXTS, ""), "file": str(path), "image": name}
         rows.append(row)
         try:
-            job = one.job(path, record, row, is_shown=number in shown)
+            job = one.job(path, stored, row, is_shown=number in shown)
             found = yield from as_part(job, STEPS * number, total, "", span=STEPS)
             row["error"] = ""
         except FractosegError as error:
@@ -135,7 +135,7 @@ def measure_files_job(
         layout,
         specimens=specimens,
         classification=labels_error((found.record, found.origin) for found in done),
-    ).with_caveats(unlike_caveats(found.record for found in done))
+    ).with_caveats(familiarity_caveats(found.record for found in done))
     sizes, no_sizes = sizes_of(tables)
     settings = dict(measured.settings)
     if tables is not None and no_sizes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,30 +16,49 @@ from napari_fractoseg.images import TIFF_SUFFIXES, MicrographStack, read_image, 
 from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.claims import same_edges
 from napari_fractoseg.images.reading import safe_facts
-from napari_fractoseg.results.record import LabelRecord, recorded_scheme
+from napari_fractoseg.results.record import LabelRecord, scheme_in
 
 __all__ = ["CONFIDENCE", "LABELS", "open_labels", "scheme_of"]
 
 LABELS, CONFIDENCE = "_labels", "_confidence"
 
 
-def scheme_of(paths: Iterable[Path], scheme: ClassScheme | None = None) -> ClassScheme:
-    """Return the classes of label files: those given, else those of the first that records them."""
-    recorded = (found for path in paths if (found := recorded_scheme(path)) is not None)
+def scheme_of(
+    entries: Iterable[Mapping[str, Any]], scheme: ClassScheme | None = None
+) -> ClassScheme:
+    """Return the classes of label files: those given, else those of the first that records them.
+
+    Parameters
+    ----------
+    entries : iterable of mapping
+        What is stored with the labels of each file (`read_entries`).
+    scheme : ClassScheme, optional
+        Classes that are given.
+    """
+    recorded = (found for each in entries if (found := scheme_in(each)) is not None)
     return scheme or next(recorded, DEFAULT_SCHEME)
 
 
 def open_labels(
-    path: Path, record: LabelRecord | None, scheme: ClassScheme
+    path: Path, entries: Mapping[str, Any], scheme: ClassScheme
 ) -> tuple[Any, float | None, str]:
     """Return labels, read in parts where they are large, the file's pixel size, and its origin.
+
+    Parameters
+    ----------
+    path : Path
+        File of labels.
+    entries : mapping
+        What is stored with them (`read_entries`).
+    scheme : ClassScheme
+        Classes that are measured.
 
     Raises
     ------
     FractosegError
         If the file cannot be read, or its labels are of other classes.
     """
-    recorded = recorded_scheme(path)
+    recorded, record = scheme_in(entries), LabelRecord.from_dict(entries)
     if recorded is not None and recorded.to_dict() != scheme.to_dict():
         raise ClassSchemeError(
             f"Its classes ({recorded.name}: {', '.join(recorded.names)}) are not those "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,12 @@ class OneFile:
     micrographs: ImageLookup | None
 
     def job(
-        self, path: Path, record: LabelRecord | None, row: dict[str, Any], *, is_shown: bool
+        self, path: Path, entries: Mapping[str, Any], row: dict[str, Any], *, is_shown: bool
     ) -> Job[Measured]:
-        """Measure a file; what is known of it becomes entries of its row."""
-        name = str(row["image"])
+        """Measure a file of which `read_entries` is given; what is known becomes its row."""
+        name, record = str(row["image"]), LabelRecord.from_dict(entries)
         yield Progress(0, STEPS, f"reading {name}")
-        labels, own_um, own_from = open_labels(path, record, self.scheme)
+        labels, own_um, own_from = open_labels(path, entries, self.scheme)
         stack = self._micrograph(path, tuple(labels.shape), row)
         sizes = (
             (self.pixel_size_um, GIVEN),
@@ -115,7 +116,7 @@ class OneFile:
             "pixel_size_from": size_from,
             "scale_factor": None if record is None else record.scale_factor,
         }
-        area = excluded_of(path, labels.shape)
+        area = excluded_of(path, labels.shape, entries)
         if area is not None:
             row["left_out"] = area.text
         exclude = left_out_mask(area, self.exclude, labels.shape)

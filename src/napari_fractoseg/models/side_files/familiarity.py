@@ -7,9 +7,9 @@ NeurIPS 2018. How the distance is measured: `window_statistics`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from napari_fractoseg.errors import ModelError, translated
 from napari_fractoseg.models.card import FAMILIARITY
-from napari_fractoseg.models.networks.readout import encoded, network_below
+from napari_fractoseg.models.networks.encoder_stage import features_of
 from napari_fractoseg.models.side_files.side_file import (
     check_tensors,
     read_side_file,
@@ -40,6 +40,7 @@ __all__ = [
     "BLOCK_PX",
     "FEWEST_BLOCKS",
     "LARGEST_BYTES",
+    "STRIDE",
     "Familiarity",
     "FamiliarityForm",
     "Judgement",
@@ -50,7 +51,7 @@ LARGEST_BYTES = 1_000_000
 """Largest size of ``familiarity.safetensors``."""
 BLOCK_PX = 64
 """Edge in network pixels of the blocks whose mean and spread are kept."""
-_STRIDE = 8
+STRIDE = 8
 """Stride in network pixels of the stage of the encoder that is looked at, the third of five."""
 _MOST_CHANNELS = 64
 _MOST_EXCLUDED = 0.5
@@ -64,22 +65,23 @@ _AGAIN = "Download the model again, or train it again."
 
 @torch.inference_mode()
 def blocks_of(
-    network: torch.nn.Module, inputs: torch.Tensor, excluded: torch.Tensor | None = None
+    stage_of: Callable[[torch.Tensor], torch.Tensor],
+    inputs: torch.Tensor,
+    excluded: torch.Tensor | None = None,
 ) -> BlockMap:
     """Return mean and spread of what the encoder of a network sees, block by block.
 
     Parameters
     ----------
-    network : torch.nn.Module
-        Network; of a readout, the one below it is looked at.
+    stage_of : callable
+        Function that gives what the encoder sees in inputs, shape (1, C, y, x): `EncoderStage` of
+        stride `STRIDE`.
     inputs : Tensor of float32, shape (1, 1, Y, X)
         Normalised grey levels in network pixels; Y and X are multiples of `BLOCK_PX`.
     excluded : Tensor of float32, shape (1, 1, y, x), optional
         Share of equal parts of the piece that is excluded: parts of more than half are left out.
     """
-    stages = encoded(network_below(network), inputs)
-    edge = inputs.shape[-1]
-    stage = min(stages, key=lambda s: abs(math.log2(edge / s.shape[-1] / _STRIDE)))
+    stage = stage_of(inputs)
     channels = np.linspace(0, stage.shape[1] - 1, min(stage.shape[1], _MOST_CHANNELS))
     found = stage[0, channels.round().astype(np.intp)].float()
     rows, columns = (length // BLOCK_PX for length in inputs.shape[-2:])
@@ -356,7 +358,7 @@ def _check(
     """Raise ValueError unless tensors of a file fit one another and a network."""
     weight = next(network.parameters())
     probe = torch.zeros(1, 1, BLOCK_PX, BLOCK_PX, device=weight.device, dtype=weight.dtype)
-    n_channels = blocks_of(network, probe).mean.shape[-1]
+    n_channels = blocks_of(partial(features_of, network, stride=STRIDE), probe).mean.shape[-1]
     places = found.get("places")
     if places is None or places.dtype != torch.int32 or places.ndim != 2 or places.shape[1] != 5:
         raise ValueError("'places' is not int32 of shape (n, 5)")
