@@ -149,8 +149,8 @@ def plan_files_job(
     n_points, design, seed
         See `plan_points`.
     scheme : ClassScheme, optional
-        Classes of their values; by default those recorded with the first file that has a
-        record, or intergranular, transgranular and background.
+        Classes of their values; by default those of the first file that records some or has
+        them in ``classes.json`` beside it, or intergranular, transgranular and background.
     exclude : Path, optional
         Mask, non-zero where nothing is looked at in any image.
 
@@ -173,7 +173,7 @@ def plan_files_job(
     excluded = None if exclude is None else read_mask(exclude)
     labels: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
-    opened = _opener(chosen)
+    opened = _opener(chosen, is_given=scheme is not None)
     for number, path in enumerate(paths):
         yield Progress(number, len(paths), f"looking into {path.name}")
         try:
@@ -230,7 +230,7 @@ def audit_files_job(
     by_name = check_audit(count, paths, operator)
     chosen = scheme_of((by_name[name] for name in count.images), scheme)
     _check_classes(count.scheme, chosen)
-    opened = _opener(chosen)
+    opened = _opener(chosen, is_given=scheme is not None)
     parts = []
     for number, name in enumerate(count.images):
         yield Progress(number, len(count.images), f"looking into {by_name[name].name}")
@@ -269,13 +269,13 @@ def _check_classes(of_points: ClassScheme, of_labels: ClassScheme) -> None:
         )
 
 
-def _opener(scheme: ClassScheme) -> Callable[[Path], Any]:
+def _opener(scheme: ClassScheme, *, is_given: bool) -> Callable[[Path], Any]:
     """Return a function that opens labels of a file, and keeps the last few."""
 
     @functools.lru_cache(_AT_ONCE)
     def opened(path: Path) -> Any:
         record: LabelRecord | None = read_record(path)
-        return open_labels(path, record, scheme)[0]
+        return open_labels(path, record, scheme, is_given=is_given)[0]
 
     return opened
 

@@ -50,8 +50,8 @@ def measure_files_job(
     paths : sequence of Path
         Label images and OME-Zarr labels (`find_label_files`).
     scheme : ClassScheme, optional
-        Classes of their values; by default those recorded with the first file that has a
-        record, or intergranular, transgranular and background.
+        Classes of their values; by default those of the first file that records some or has
+        them in ``classes.json`` beside it, or intergranular, transgranular and background.
     fields : str or FieldLayout
         ``each``, ``grid:512um``, ``grid:320px`` or ``grid:4x4``.
     pixel_size_um : float, optional
@@ -92,7 +92,7 @@ def measure_files_job(
     chosen = scheme_of(paths, scheme)
     excluded = None if exclude is None else read_mask(exclude)
     seen = None if micrographs is None else _without(micrographs, paths)
-    one = OneFile(chosen, layout, pixel_size_um, excluded, facets, seen)
+    one = OneFile(chosen, layout, pixel_size_um, excluded, facets, seen, scheme is not None)
     tables = None if facets is None else FacetTables(facets)
     shown = set(np.linspace(0, len(paths) - 1, min(n_pictures, len(paths))).round().astype(int))
     total = STEPS * len(paths)

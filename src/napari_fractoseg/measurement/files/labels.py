@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_fractoseg.annotations.formats.masks import SCHEME_FILE, read_scheme
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ImageError
 from napari_fractoseg.images import TIFF_SUFFIXES, MicrographStack, read_image, read_mask
@@ -17,6 +18,7 @@ from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.claims import same_edges
 from napari_fractoseg.images.reading import safe_facts
 from napari_fractoseg.results.record import LabelRecord, recorded_scheme
+from napari_fractoseg.text import listed
 
 __all__ = ["CONFIDENCE", "LABELS", "open_labels", "scheme_of"]
 
@@ -24,26 +26,52 @@ LABELS, CONFIDENCE = "_labels", "_confidence"
 
 
 def scheme_of(paths: Iterable[Path], scheme: ClassScheme | None = None) -> ClassScheme:
-    """Return the classes of label files: those given, else those of the first that records them."""
-    recorded = (found for path in paths if (found := recorded_scheme(path)) is not None)
-    return scheme or next(recorded, DEFAULT_SCHEME)
+    """Return the classes of label files: those given, else those of the first that says them.
+
+    A file says them itself, as labels of this program do, or by ``classes.json`` beside it.
+
+    Raises
+    ------
+    ClassSchemeError
+        If there is a ``classes.json`` that has no classes.
+    """
+    said = (found for path in paths if (found := _scheme_said(path)) is not None)
+    return scheme or next(said, DEFAULT_SCHEME)
+
+
+def _scheme_said(path: Path) -> ClassScheme | None:
+    """Return the classes that a file records, or else those that are said beside it."""
+    recorded, beside = recorded_scheme(path), path.parent / SCHEME_FILE
+    return read_scheme(beside) if recorded is None and beside.is_file() else recorded
 
 
 def open_labels(
-    path: Path, record: LabelRecord | None, scheme: ClassScheme
+    path: Path, record: LabelRecord | None, scheme: ClassScheme, *, is_given: bool = False
 ) -> tuple[Any, float | None, str]:
     """Return labels, read in parts where they are large, the file's pixel size, and its origin.
+
+    Parameters
+    ----------
+    path : Path
+        Label file.
+    record : LabelRecord or None
+        What is recorded of it.
+    scheme : ClassScheme
+        Classes that are measured.
+    is_given : bool
+        Whether a user said that these are the classes, which then goes before ``classes.json``
+        beside the file, though not before what the file itself records.
 
     Raises
     ------
     FractosegError
         If the file cannot be read, or its labels are of other classes.
     """
-    recorded = recorded_scheme(path)
-    if recorded is not None and recorded.to_dict() != scheme.to_dict():
+    said = recorded_scheme(path) if is_given else _scheme_said(path)
+    if said is not None and not said.is_like(scheme):
+        own, wanted = (listed(f"{c.value} {c.name}" for c in each) for each in (said, scheme))
         raise ClassSchemeError(
-            f"Its classes ({recorded.name}: {', '.join(recorded.names)}) are not those "
-            f"that are measured ({', '.join(scheme.names)}). Measure it apart."
+            f"Its classes ({own}) are not those that are measured ({wanted}). Measure it apart."
         )
     if not path.is_dir() and record is None:
         facts = safe_facts(path)

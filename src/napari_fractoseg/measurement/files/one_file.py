@@ -88,6 +88,7 @@ class OneFile:
     exclude: npt.NDArray[Any] | None
     facets: FacetSettings | None
     micrographs: ImageLookup | None
+    is_scheme_given: bool = False
 
     def job(
         self, path: Path, record: LabelRecord | None, row: dict[str, Any], *, is_shown: bool
@@ -95,7 +96,9 @@ class OneFile:
         """Measure a file; what is known of it becomes entries of its row."""
         name = str(row["image"])
         yield Progress(0, STEPS, f"reading {name}")
-        labels, own_um, own_from = open_labels(path, record, self.scheme)
+        labels, own_um, own_from = open_labels(
+            path, record, self.scheme, is_given=self.is_scheme_given
+        )
         stack = self._micrograph(path, tuple(labels.shape), row)
         sizes = (
             (self.pixel_size_um, GIVEN),
