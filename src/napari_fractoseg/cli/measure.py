@@ -249,7 +249,7 @@ def _audit(found: FilesMeasured, count: PointCount, operator: str) -> Audit | No
         paths,
         operator=operator,
         scheme=found.scheme,
-        labels_px=found.measurement.areas.planes_px,
+        fields=found.measurement.fields,
     )
     try:
         return watch(job, "auditing")
