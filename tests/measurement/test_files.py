@@ -69,6 +69,16 @@ def test_a_bad_file_is_a_row_and_the_others_count(folder, tmp_path):
         found.write(tmp_path / "out")
 
 
+def test_a_copy_under_another_name_is_told(folder):
+    (folder / "copy_labels.tif").write_bytes((folder / "s1_a_labels.tif").read_bytes())
+    found = drain(measure_files_job(find_label_files([folder])))
+    (caveat,) = [text for text in found.measurement.caveats if "pixel by pixel" in text]
+    assert caveat.startswith("The labels of copy, s1_a are the same")
+    (folder / "copy_labels.tif").unlink()
+    found = drain(measure_files_job(find_label_files([folder])))
+    assert "pixel by pixel" not in " ".join(found.measurement.caveats)
+
+
 def test_labels_in_other_colours_are_of_the_same_classes(folder):
     labels, scheme = np.ones((4, 8), np.uint8), DEFAULT_SCHEME.with_palette("colour-blind-safe")
     write_tiff(folder / "s3_a_labels.tif", labels, scheme=scheme)

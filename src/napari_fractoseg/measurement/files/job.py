@@ -24,7 +24,7 @@ from napari_fractoseg.measurement.files.measured import FilesMeasured, Picture
 from napari_fractoseg.measurement.files.one_file import COLUMNS, STEPS, TEXTS, Measured, OneFile
 from napari_fractoseg.measurement.measure import measurement_of_fields
 from napari_fractoseg.measurement.specimens import specimens_of
-from napari_fractoseg.measurement.texts import labels_error, unlike_caveats
+from napari_fractoseg.measurement.texts import labels_error, same_caveats, unlike_caveats
 from napari_fractoseg.results.record import read_record
 from napari_fractoseg.text import listed
 
@@ -135,7 +135,12 @@ def measure_files_job(
         layout,
         specimens=specimens,
         classification=labels_error((found.record, found.origin) for found in done),
-    ).with_caveats(unlike_caveats(found.record for found in done))
+    ).with_caveats(
+        (
+            *unlike_caveats(found.record for found in done),
+            *same_caveats(found.identity for found in done),
+        )
+    )
     sizes, no_sizes = sizes_of(tables)
     settings = dict(measured.settings)
     if tables is not None and no_sizes:

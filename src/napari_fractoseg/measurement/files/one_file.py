@@ -72,6 +72,16 @@ class Measured:
     facets: tuple[Facets, ...] = ()
     boundary: pd.DataFrame | None = None
     pictures: tuple[Picture, ...] = ()
+    sha256: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Name of the image, and a hash of its labels; an empty one where all are alike."""
+        areas = self.fields.filter(regex="^area_px_").sum()
+        digest = self.sha256
+        if self.record is not None and self.origin is Origin.PREDICTION:
+            digest = self.record.labels_sha256
+        return str(self.fields["image"].iloc[0]), digest if (areas > 0).sum() > 1 else ""
 
     def without_facets(self) -> Measured:
         """Return the same without what takes memory and is kept elsewhere."""
@@ -132,7 +142,7 @@ class OneFile:
             labels, (stack, confidence), exclude, size_um, name
         )
         pictures = (self._picture(labels, stack, name),) if is_shown else ()
-        return Measured(fields, record, origin, found, boundary, pictures)
+        return Measured(fields, record, origin, found, boundary, pictures, row["sha256"])
 
     def _micrograph(
         self, path: Path, shape: tuple[int, ...], row: dict[str, Any]
