@@ -299,12 +299,13 @@ def _pooled(table: pd.DataFrame, name: str, of: str, modes: list[str]) -> float:
 def areas_of(table: pd.DataFrame, scheme: ClassScheme) -> Areas:
     """Return where the pixels of all planes went, from the tables of their fields."""
     modes = [mode.name for mode in scheme.fracture_modes]
-    planes_px = int(table.drop_duplicates(PICTURE)["plane_px"].sum())
+    planes = table.drop_duplicates(PICTURE)
+    planes_px, bar_px = int(planes["plane_px"].sum()), int(planes["bar_px"].sum())
     analysed_px = int(table["analysed_px"].sum())
     return Areas(
         planes_px=planes_px,
-        left_out_px=planes_px - int(table["field_px"].sum()),
-        excluded_px=int(table["excluded_px"].sum()),
+        left_out_px=planes_px - bar_px - int(table["field_px"].sum()),
+        excluded_px=bar_px + int(table["excluded_px"].sum()),
         unlabelled_px=int(table["unlabelled_px"].sum()),
         analysed_px=analysed_px,
         background_px=analysed_px - int(modes_px(table, modes).sum()),
