@@ -120,9 +120,11 @@ def audit_of(
     if isinstance(labels, Mapping):
         now = planes.labels_at_points(count, labels)
         labelled_px = planes.labelled_px(count, labels) if labelled_px is None else labelled_px
-    sizes = {"labels_px": labels_px, "labelled_px": labelled_px}
     return Audit(
-        tuple(audit_result(count, name, now, **sizes) for name in names),
+        tuple(
+            audit_result(count, name, now, labels_px=labels_px, labelled_px=labelled_px)
+            for name in names
+        ),
         tuple((one, two, operators_kappa(count, one, two)) for one, two in combinations(names, 2)),
     )
 
