@@ -262,6 +262,28 @@ class ClassScheme:
             f"Label value {value} is not in the scheme; its values are {listed(self.values)}."
         )
 
+    def is_like(self, other: ClassScheme) -> bool:
+        """Whether the same label values mean the same classes; colours and order do not count.
+
+        Parameters
+        ----------
+        other : ClassScheme
+            Scheme to compare with.
+
+        Examples
+        --------
+        >>> from napari_fractoseg.classes import DEFAULT_SCHEME
+        >>> DEFAULT_SCHEME.is_like(DEFAULT_SCHEME.recoloured(1, "#ffffff"))
+        True
+        >>> DEFAULT_SCHEME.is_like(DEFAULT_SCHEME.renamed(1, "dimples"))
+        False
+        """
+        one, two = (
+            {c.value: (c.name.casefold(), bool(c.is_fracture_mode)) for c in scheme}
+            for scheme in (self, other)
+        )
+        return one == two
+
     def with_names(self, names: Iterable[str]) -> ClassScheme:
         """Return a scheme that also has classes of these names.
 

@@ -164,6 +164,20 @@ def test_labels_changed_since_keep_the_strata_of_the_plan():
     assert after.agreement.kappa == 1
 
 
+def test_what_the_labels_say_is_counted_in_all_of_them_as_they_are_now():
+    labels = np.repeat([[1, 2]], 30, axis=0).astype(np.uint8).repeat(10, axis=1)
+    count = plan_points({"a": labels}, n_points=20, design="random", seed=1)
+    for row in count.points.itertuples():
+        count = count.answered(row.point, row.stratum, "Ada")
+    now = np.ones_like(labels)
+    places = count.points["row_px"], count.points["column_px"]
+    now[places] = labels[places]  # changed, but at no point
+    found = audit_result(count, "Ada", {"a": now})
+    assert found.labelled[I] == (now == 1).mean() > 0.9
+    assert f"The labels say intergranular {100 * found.labelled[I]:.1f} %" in str(found)
+    assert found.adjusted.areas[0].value == 0.5
+
+
 def test_points_without_a_label_now_are_wrong_but_count():
     labels = np.repeat([[1, 2]], 30, axis=0).astype(np.uint8)
     count = plan_points({"a": labels}, n_points=20, design="random", seed=1)

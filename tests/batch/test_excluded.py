@@ -210,8 +210,9 @@ class TestMeasured:
         found = drain(measure_files_job([task.labels_path], fields="grid:2x2"))
         table = found.measurement.fields
         assert (table["row"] + table["height_px"]).max() == ROWS
-        assert found.measurement.areas.planes_px == ROWS * SHAPE[1]
-        assert found.measurement.areas.excluded_px == 0
+        assert found.measurement.areas.planes_px == SHAPE[0] * SHAPE[1]
+        assert found.measurement.areas.excluded_px == (SHAPE[0] - ROWS) * SHAPE[1]
+        assert found.measurement.areas.left_out_px == 0
 
     def test_points_of_an_audit_are_not_put_there(self, done):
         (task,), _ = done

@@ -137,6 +137,20 @@ def test_segment_reports_what_it_labelled(tmp_path, tiny_model):
     assert "report.html exists already" in run_command("segment", *arguments, "--report", code=2)
 
 
+def test_segment_tells_labels_that_are_not_in_its_report(tmp_path, tiny_model):
+    model = tiny_model.save(tmp_path / "tiny", half=True)
+    grey = np.random.default_rng(0).integers(0, 255, (64, 96)).astype(np.uint8)
+    iio.imwrite(tmp_path / "a.png", grey)
+    out = tmp_path / "out"
+    out.mkdir()
+    iio.imwrite(out / "b_labels.png", np.full((4, 8), 99, np.uint8))
+    arguments = [tmp_path / "a.png", "-o", out, "--model", model, "--device", "cpu", "--report"]
+    text = run_command("segment", *arguments, code=1)
+    assert "failed: " in text
+    assert "99 (32 px)" in text
+    assert "99 (32 px)" in run_command("segment", *arguments, "--resume", code=1)
+
+
 def test_overwriting_leaves_no_number_of_an_earlier_measurement(tmp_path):
     iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
     out = tmp_path / "out"
@@ -153,6 +167,28 @@ def test_overwriting_leaves_no_number_of_an_earlier_measurement(tmp_path):
         "groups.csv",
         "measurement.json",
     ]
+
+
+def test_earlier_numbers_stay_where_nothing_can_be_measured(tmp_path):
+    out = tmp_path / "out"
+    iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
+    run(tmp_path / "a.png", "-o", out, "--no-report")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    iio.imwrite(tmp_path / "a.png", np.full((4, 8), 9, np.uint8))
+    text = run(tmp_path / "a.png", "-o", out, "--no-report", "--overwrite", code=1)
+    assert "failed: " in text
+    assert "Nothing could be measured" in text
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_the_table_of_segmented_images_is_never_replaced(tmp_path):
+    iio.imwrite(tmp_path / "a.png", np.ones((4, 8), np.uint8))
+    (tmp_path / "fractions.csv").write_text("file,plane,class_value\n")
+    for more in ((), ("--overwrite",)):
+        text = " ".join(run(tmp_path, "-o", tmp_path, *more, code=2).split())
+        assert "Choose another folder for the measurement" in text
+        assert "have it replaced" not in text
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".csv"] == ["fractions.csv"]
 
 
 def test_an_input_is_never_replaced(tmp_path):

@@ -184,8 +184,11 @@ def test_masks_are_whole_numbers(tmp_path):
     iio.imwrite(tmp_path / "same.png", np.stack([GREY] * 3, axis=-1))
     np.testing.assert_array_equal(read_mask(tmp_path / "same.png"), GREY)
     iio.imwrite(tmp_path / "colour.png", np.stack([GREY, GREY, GREY + 1], axis=-1))
-    with pytest.raises(ImageError, match="Save class values, not colours"):
+    with pytest.raises(ImageError, match=r"px in colours .* Save class values, not colours"):
         read_mask(tmp_path / "colour.png")
+    iio.imwrite(tmp_path / "m.jpg", GREY)
+    with pytest.raises(ImageError, match="cannot be a JPEG"):
+        read_mask(tmp_path / "m.jpg")
     tifffile.imwrite(tmp_path / "f.tif", GREY.astype(np.float32))
     with pytest.raises(ImageError, match="float32"):
         read_mask(tmp_path / "f.tif")

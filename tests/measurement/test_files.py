@@ -69,6 +69,47 @@ def test_a_bad_file_is_a_row_and_the_others_count(folder, tmp_path):
         found.write(tmp_path / "out")
 
 
+def test_a_copy_under_another_name_is_told(folder):
+    (folder / "copy_labels.tif").write_bytes((folder / "s1_a_labels.tif").read_bytes())
+    found = drain(measure_files_job(find_label_files([folder])))
+    (caveat,) = [text for text in found.measurement.caveats if "pixel by pixel" in text]
+    assert caveat.startswith("The labels of copy, s1_a are the same")
+    (folder / "copy_labels.tif").unlink()
+    found = drain(measure_files_job(find_label_files([folder])))
+    assert "pixel by pixel" not in " ".join(found.measurement.caveats)
+
+
+def test_labels_in_other_colours_are_of_the_same_classes(folder):
+    labels, scheme = np.ones((4, 8), np.uint8), DEFAULT_SCHEME.with_palette("colour-blind-safe")
+    write_tiff(folder / "s3_a_labels.tif", labels, scheme=scheme)
+    found = drain(measure_files_job(find_label_files([folder])))
+    assert found.failed.empty
+    estimate = found.measurement.estimate("intergranular").sampling
+    assert estimate.mean == pytest.approx((0.5 + 0.25 + 1 + 1) / 4)
+
+
+def test_classes_beside_masks_are_theirs_unless_others_are_given(tmp_path):
+    modes = (FractureClass(1, "dimples", "#112233"), FractureClass(4, "cleavage", "#445566"))
+    scheme = ClassScheme("own", modes)
+    (tmp_path / "classes.json").write_text(scheme.to_json())
+    iio.imwrite(tmp_path / "a.png", np.array([[1, 1, 1, 4]], np.uint8))
+    found = drain(measure_files_job(find_label_files([tmp_path])))
+    assert found.measurement.estimate("dimples").sampling.mean == 0.75
+    other = scheme.renamed(1, "voids")
+    found = drain(measure_files_job(find_label_files([tmp_path]), scheme=other))
+    assert found.measurement.estimate("voids").sampling.mean == 0.75
+
+
+def test_masks_with_other_classes_beside_them_are_measured_apart(folder, tmp_path):
+    other = tmp_path / "masks"
+    other.mkdir()
+    (other / "classes.json").write_text(DEFAULT_SCHEME.renamed(1, "dimples").to_json())
+    iio.imwrite(other / "b.png", np.ones((4, 8), np.uint8))
+    found = drain(measure_files_job(find_label_files([folder, other])))
+    assert found.failed["image"].tolist() == ["b"]
+    assert "1 dimples" in found.failed["error"].iloc[0]
+
+
 def test_other_classes_are_not_mixed(folder):
     other = ClassScheme("other", DEFAULT_SCHEME.classes[:2])
     labels = np.ones((4, 8), np.uint8)

@@ -8,6 +8,7 @@ import pytest
 import napari_fractoseg as nf
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme, FractureClass
 from napari_fractoseg.errors import ClassSchemeError, ImageError, OptionError
+from napari_fractoseg.images.excluded import PlaneMask
 from napari_fractoseg.measurement.estimates import ANALYSED, MODES
 from napari_fractoseg.measurement.fields import field_table
 from napari_fractoseg.measurement.measure import measurement_of_fields
@@ -273,3 +274,13 @@ def test_what_does_not_fit_is_refused_with_the_name_of_the_image():
 def test_an_impossible_pixel_size_is_refused(size_um):
     with pytest.raises(OptionError, match="The edge of a pixel is a number from 1e-06 to"):
         nf.measure(np.ones((4, 4), int), pixel_size_um=size_um)
+
+
+def test_a_bar_over_which_no_grid_is_laid_is_excluded_area():
+    labels = np.repeat([[1], [2]], [10, 10], axis=0).repeat(20, axis=1)
+    bar = PlaneMask((20, 20), ((16, 20),))
+    for fields, left_out_px in (("each", 0), ("grid:2x2", 0), ("grid:15px", 320 - 225)):
+        areas = nf.measure(labels, fields=fields, exclude=bar).areas
+        assert (areas.planes_px, areas.excluded_px) == (400, 80)
+        assert areas.left_out_px == left_out_px
+        assert areas.analysed_px == 320 - left_out_px

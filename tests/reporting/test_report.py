@@ -249,7 +249,7 @@ def test_the_methods_paragraph_of_a_prediction():
         "The labels of 2 of 3 images are as the model fracture modes (Unet with "
         "tu-tf_efficientnet_lite0, SHA-256 of its weights 0123012301230123) gave them.",
         "Those of 1 of 3 images were given and corrected by a person.",
-        "The pixel size was 0.09 µm, not known of 1 image.",
+        "The pixel size was 0.09 µm, not known or not square of 1 image.",
         "Not part of it are, of the area of all images: classes that are no fracture mode 4.2 %, "
         "unlabelled 4.2 %.",
         "The result is the mean of 2 specimens (of each the mean of its fields) with its 95 % "
@@ -257,6 +257,15 @@ def test_the_methods_paragraph_of_a_prediction():
         "the error of the labels was not measured",
     ):
         assert part in text, part
+
+
+def test_the_methods_paragraph_says_that_alike_fields_widen_the_interval():
+    labels = np.full((20, 20), 2)
+    labels[:2, :], labels[10:14, :] = 1, 1  # 20 % in the upper fields, 40 % in the lower ones
+    text = methods_text(Report(measure(labels, fields="grid:2x2")))
+    assert "by Student's t with 3 degrees of freedom" in text
+    assert "it is up to 1.22 times as wide as for independent fields" in text
+    assert "Wilson" not in text
 
 
 def test_the_methods_paragraph_says_the_error_of_the_model():

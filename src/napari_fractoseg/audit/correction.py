@@ -70,10 +70,27 @@ def corrected_areas(
 
 
 def labelled_areas(
-    count: PointCount, now: Mapping[int, str], adjusted: AdjustedAreas | None
+    count: PointCount,
+    now: Mapping[int, str],
+    adjusted: AdjustedAreas | None,
+    labelled_px: Mapping[str, int],
 ) -> dict[str, float]:
-    """Return class -> fraction of the area with its label; `now` is the label at each point."""
+    """Return class -> fraction of the area with its label.
+
+    Parameters
+    ----------
+    count : PointCount
+        Points.
+    now : mapping of int to str
+        Number of a point -> class of the labels there.
+    adjusted : AdjustedAreas or None
+        Corrected areas.
+    labelled_px : mapping of str to int
+        Class -> area of the labels as they are now; empty if that is not known.
+    """
     names = count.scheme.names
+    if whole := sum(labelled_px.values()):
+        return {name: labelled_px.get(name, 0) / whole for name in names}
     strata = zip(count.points["point"], count.points["stratum"], strict=True)
     if all(now[point] == stratum for point, stratum in strata):
         return {name: count.stratum_px.get(name, 0) / count.analysed_px for name in names}

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg.annotations.formats.masks import mask_stem
+from napari_fractoseg.audit import planes
 from napari_fractoseg.audit.agreement import operators_kappa
 from napari_fractoseg.audit.plan import plan_points
-from napari_fractoseg.audit.planes import labels_at_points
 from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.audit.result import AuditResult, audit_result
 from napari_fractoseg.classes import ClassScheme
@@ -27,6 +27,7 @@ from napari_fractoseg.images import read_mask
 from napari_fractoseg.images.lazy import LazyArray
 from napari_fractoseg.jobs import Job, Progress
 from napari_fractoseg.measurement.files.labels import open_labels, scheme_of
+from napari_fractoseg.measurement.measure import areas_of
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.results.excluded import excluded_of, left_out_mask
 from napari_fractoseg.results.record import read_entries
@@ -87,7 +88,12 @@ class Audit:
 
 
 def audit_of(
-    count: PointCount, labels: Any = None, *, operator: str = "", labels_px: int | None = None
+    count: PointCount,
+    labels: Any = None,
+    *,
+    operator: str = "",
+    labels_px: int | None = None,
+    labelled_px: Mapping[str, int] | None = None,
 ) -> Audit:
     """Return the results of all operators of a point count.
 
@@ -101,6 +107,8 @@ def audit_of(
         Operator whose result comes first; by default who began.
     labels_px : int, optional
         Number of pixels of all labels, see `audit_result`.
+    labelled_px : mapping of str to int, optional
+        Class -> area that has its label now, see `audit_result`.
 
     Raises
     ------
@@ -108,9 +116,15 @@ def audit_of(
         If nobody gave an answer, or not the operator.
     """
     names = _operators(count, operator)
-    now = labels_at_points(count, labels) if isinstance(labels, Mapping) else labels
+    now = labels
+    if isinstance(labels, Mapping):
+        now = planes.labels_at_points(count, labels)
+        labelled_px = planes.labelled_px(count, labels) if labelled_px is None else labelled_px
     return Audit(
-        tuple(audit_result(count, name, now, labels_px=labels_px) for name in names),
+        tuple(
+            audit_result(count, name, now, labels_px=labels_px, labelled_px=labelled_px)
+            for name in names
+        ),
         tuple((one, two, operators_kappa(count, one, two)) for one, two in combinations(names, 2)),
     )
 
@@ -149,8 +163,8 @@ def plan_files_job(
     n_points, design, seed
         See `plan_points`.
     scheme : ClassScheme, optional
-        Classes of their values; by default those recorded with the first file that has a
-        record, or intergranular, transgranular and background.
+        Classes of their values; by default those of the first file that records some or has
+        them in ``classes.json`` beside it, or intergranular, transgranular and background.
     exclude : Path, optional
         Mask, non-zero where nothing is looked at in any image.
 
@@ -169,11 +183,11 @@ def plan_files_job(
     FractosegError
         If a file cannot be read, or the points do not fit.
     """
-    chosen = scheme_of(map(read_entries, paths), scheme)
+    chosen = scheme_of(((path, read_entries(path)) for path in paths), scheme)
     excluded = None if exclude is None else read_mask(exclude)
     labels: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
-    opened = _opener(chosen)
+    opened = _opener(chosen, is_given=scheme is not None)
     for number, path in enumerate(paths):
         yield Progress(number, len(paths), f"looking into {path.name}")
         try:
@@ -195,7 +209,7 @@ def audit_files_job(
     *,
     operator: str = "",
     scheme: ClassScheme | None = None,
-    labels_px: int | None = None,
+    fields: pd.DataFrame | None = None,
 ) -> Job[Audit]:
     """Compute what points say of label files, as they are now.
 
@@ -209,8 +223,9 @@ def audit_files_job(
         Operator whose result comes first; by default who began.
     scheme : ClassScheme, optional
         Classes of the label values, see `plan_files_job`.
-    labels_px : int, optional
-        Number of pixels of all labels, see `audit_result`.
+    fields : DataFrame, optional
+        Fields of all labels as they are now (`field_table`): their size, and the area of each
+        class where they are those of the plan.
 
     Yields
     ------
@@ -228,16 +243,30 @@ def audit_files_job(
         If labels of an image are missing or of other classes, or no point has an answer.
     """
     by_name = check_audit(count, paths, operator)
-    chosen = scheme_of((read_entries(by_name[name]) for name in count.images), scheme)
+    files = (by_name[name] for name in count.images)
+    chosen = scheme_of(((path, read_entries(path)) for path in files), scheme)
     _check_classes(count.scheme, chosen)
-    opened = _opener(chosen)
+    opened = _opener(chosen, is_given=scheme is not None)
     parts = []
     for number, name in enumerate(count.images):
         yield Progress(number, len(count.images), f"looking into {by_name[name].name}")
         of_image = replace(count, points=count.points[count.points["image"] == name])
-        parts.append(labels_at_points(of_image, opened(by_name[name])))
+        parts.append(planes.labels_at_points(of_image, opened(by_name[name])))
     yield Progress(len(count.images), len(count.images), "computing the audit")
-    return audit_of(count, pd.concat(parts), operator=operator, labels_px=labels_px)
+    return audit_of(count, pd.concat(parts), operator=operator, **_sizes_of(count, fields))
+
+
+def _sizes_of(count: PointCount, fields: pd.DataFrame | None) -> dict[str, Any]:
+    """Return the size of all labels and the area of each class, as far as fields say them."""
+    if fields is None:
+        return {}
+    areas = areas_of(fields, count.scheme)
+    is_same_area = areas.excluded_px == count.excluded_px and not areas.left_out_px
+    whole_px = count.analysed_px + count.unlabelled_px + count.excluded_px
+    labelled = None
+    if is_same_area and areas.planes_px == whole_px:
+        labelled = {name: int(fields[f"area_px_{name}"].sum()) for name in count.scheme.names}
+    return {"labels_px": areas.planes_px, "labelled_px": labelled}
 
 
 def check_audit(count: PointCount, paths: Sequence[Path], operator: str = "") -> dict[str, Path]:
@@ -269,12 +298,12 @@ def _check_classes(of_points: ClassScheme, of_labels: ClassScheme) -> None:
         )
 
 
-def _opener(scheme: ClassScheme) -> Callable[[Path], Any]:
+def _opener(scheme: ClassScheme, *, is_given: bool) -> Callable[[Path], Any]:
     """Return a function that opens labels of a file, and keeps the last few."""
 
     @functools.lru_cache(_AT_ONCE)
     def opened(path: Path) -> Any:
-        return open_labels(path, read_entries(path), scheme)[0]
+        return open_labels(path, read_entries(path), scheme, is_given=is_given)[0]
 
     return opened
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_fractoseg.arrays import value_counts
 from napari_fractoseg.audit.points import PointCount, plane_index
 from napari_fractoseg.classes import UNLABELLED
 from napari_fractoseg.errors import ImageError
@@ -17,7 +20,7 @@ from napari_fractoseg.measurement.facets.regions import Source
 from napari_fractoseg.text import listed, printable, size_text
 from napari_fractoseg.tiling import Box
 
-__all__ = ["bands", "labels_at_points"]
+__all__ = ["bands", "labelled_px", "labels_at_points"]
 
 _BAND_PX = 1024
 """Number of rows that are read at once: those of a chunk of our zarr files."""
@@ -88,6 +91,49 @@ def labels_at_points(count: PointCount, labels: Any) -> pd.Series[str]:
             found |= {int(p): names[int(v)] for p, v in zip(here["point"], values, strict=True)}
     order = list(map(int, count.points["point"]))
     return pd.Series([found[point] for point in order], order, dtype=object)
+
+
+def labelled_px(count: PointCount, labels: Any) -> dict[str, int] | None:
+    """Return the area of each class in all labels of a plan, as they are now.
+
+    Parameters
+    ----------
+    count : PointCount
+        Points.
+    labels : array of int, shape (..., Y, X), or mapping of str to array
+        Labels, see `labels_at_points`.
+
+    Returns
+    -------
+    dict of str to int, or None
+        Class -> number of pixels. None where the labels are not those of all pixels that the
+        points stand for: other images, or an area that was excluded and is not known here.
+
+    Raises
+    ------
+    ClassSchemeError
+        If a value belongs to no class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_fractoseg as nf
+    >>> from napari_fractoseg.audit.planes import labelled_px
+    >>> count = nf.plan_points(np.ones((8, 8), int), n_points=3, design="random", seed=1)
+    >>> labelled_px(count, np.full((8, 8), 2))
+    {'intergranular': 0, 'transgranular': 64, 'background': 0}
+    """
+    given = labels.values() if isinstance(labels, Mapping) else [labels]
+    arrays = [each if hasattr(each, "dtype") else np.asarray(each) for each in given]
+    n_px = sum(math.prod(array.shape) for array in arrays)
+    if count.excluded_px or n_px != count.analysed_px + count.unlabelled_px:
+        return None
+    counts: Counter[int] = Counter()
+    for array in arrays:
+        for index in np.ndindex(tuple(array.shape[:-2])):
+            for _, band in bands(Source(LazyPlane(array, index), count.scheme)):
+                counts.update(value_counts(band))
+    return {c.name: counts[c.value] for c in count.scheme}
 
 
 def _by_name(count: PointCount, labels: Any) -> Mapping[str, Any]:

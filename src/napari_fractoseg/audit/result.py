@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from napari_fractoseg.arrays import without_nan
+from napari_fractoseg.audit import planes
 from napari_fractoseg.audit.agreement import agreement_of, shares_of
 from napari_fractoseg.audit.caveats import audit_caveats
 from napari_fractoseg.audit.correction import (
@@ -20,7 +21,6 @@ from napari_fractoseg.audit.correction import (
     labelled_areas,
 )
 from napari_fractoseg.audit.manual import ManualFraction, judged_points, manual_fractions
-from napari_fractoseg.audit.planes import labels_at_points
 from napari_fractoseg.audit.points import BORDER, CANT_TELL, PointCount
 from napari_fractoseg.evaluation.adjusted_areas import AdjustedAreas, Proportion
 from napari_fractoseg.evaluation.agreement import Agreement
@@ -56,7 +56,8 @@ class AuditResult:
         labels; None where too few points are told.
     labelled : mapping of str to float
         Class -> fraction of the analysed area that has its label. It is exact for the labels of
-        the plan, and an estimate from the points where labels were changed since.
+        the plan, and where the labels of all its images are known; else, where labels were
+        changed since, an estimate from the points.
     agreement : Agreement
         Cohen's kappa of operator and labels.
     caveats : tuple of str
@@ -216,6 +217,7 @@ def audit_result(
     labels: Any = None,
     *,
     labels_px: int | None = None,
+    labelled_px: Mapping[str, int] | None = None,
     confidence: float = CONFIDENCE,
 ) -> AuditResult:
     """Compute what the points of an operator say of the area, and of labels.
@@ -232,6 +234,9 @@ def audit_result(
     labels_px : int, optional
         Number of pixels of all labels, to say if they are of other images than the plan; by
         default that of the mapping.
+    labelled_px : mapping of str to int, optional
+        Class -> area that has its label now, in all images of the plan; by default counted in
+        `labels`, if these are all of them and nothing was excluded.
     confidence : float
         Confidence of the intervals.
 
@@ -275,6 +280,8 @@ def audit_result(
     True
     """
     now = _labels_now(count, labels)
+    if labelled_px is None and labels is not None and not isinstance(labels, pd.Series):
+        labelled_px = planes.labelled_px(count, labels)
     judged = judged_points(count, operator)
     judged["label"] = judged["point"].map(now).replace("", NO_LABEL)
     answers = count.answers(operator)
@@ -291,7 +298,7 @@ def audit_result(
         manual=manual,
         confusion=confusion_of(count, judged),
         adjusted=adjusted,
-        labelled=labelled_areas(count, now, adjusted),
+        labelled=labelled_areas(count, now, adjusted, labelled_px or {}),
         agreement=agreement_of(count, classes_now, shares_of(count, operator), confidence),
         caveats=audit_caveats(
             count,
@@ -309,7 +316,7 @@ def _labels_now(count: PointCount, labels: Any) -> dict[int, str]:
     if labels is None:
         pairs = zip(count.points["point"], count.points["stratum"], strict=True)
         return {int(point): str(stratum) for point, stratum in pairs}
-    found = labels if isinstance(labels, pd.Series) else labels_at_points(count, labels)
+    found = labels if isinstance(labels, pd.Series) else planes.labels_at_points(count, labels)
     return {int(point): str(name) for point, name in found.items()}  # type: ignore[call-overload]
 
 

@@ -151,12 +151,16 @@ def measure(
         refuse_as_inputs,
     )
     from napari_fractoseg.measurement.files.job import measure_files_job
-    from napari_fractoseg.measurement.files.measured import refuse_measured
+    from napari_fractoseg.measurement.files.measured import (
+        refuse_measured,
+        refuse_table_of_others,
+    )
     from napari_fractoseg.reporting.report import FIGURES, REPORT, Report
 
     paths = find_label_files(labels)
     refuse_as_inputs(_places(out), (*paths, *(images or ()), group_by, exclude, classes, points))
     also = (*((REPORT, FIGURES) if report else ()), *((AUDIT,) if points else ()))
+    refuse_table_of_others(out)
     if not overwrite:
         refuse_measured(out, also)
     count = None if points is None else PointCount.read(points)
@@ -174,6 +178,10 @@ def measure(
         n_pictures=MOST_PICTURES if report else 0,
     )
     found = watch(job, "measuring")
+    if found.measurement is None and any(path.exists() for path in _places(out)):
+        _print_files(found)
+        say(f"Nothing could be measured. The earlier results in {out} stay as they are.", err=True)
+        raise typer.Exit(1)
     audit = None if count is None else _audit(found, count, operator)
     checked = None if audit is None else audit.to_dict()
     written = found.write(
@@ -190,16 +198,21 @@ def measure(
             page = Report.of_files(found, audit=checked)
             written.append(page.write(out / REPORT, overwrite=overwrite))
             written += page.write_figures(out / FIGURES, overwrite=overwrite)
-    if overwrite and found.measurement is not None:
+    if overwrite:
         _remove_earlier(out, written)
-    for row in found.failed.itertuples():
-        say(failure_text(Path(str(row.file)), str(row.error)), err=True)
-    noted = found.files[found.files["note"] != ""]
-    print_notes(f"{image}: {note}" for image, note in noted[["image", "note"]].to_numpy().tolist())
+    _print_files(found)
     names = dict.fromkeys(path.relative_to(out).parts[0] for path in written)
     say(f"Written to {out}: {', '.join(names)}")
     if len(found.failed) or (count is not None and audit is None):
         raise typer.Exit(1)
+
+
+def _print_files(found: FilesMeasured) -> None:
+    """Say which files do not count, and what is to be known of the others."""
+    for row in found.failed.itertuples():
+        say(failure_text(Path(str(row.file)), str(row.error)), err=True)
+    noted = found.files[found.files["note"] != ""]
+    print_notes(f"{image}: {note}" for image, note in noted[["image", "note"]].to_numpy().tolist())
 
 
 def _remove_earlier(out: Path, written: Sequence[Path]) -> None:
@@ -237,7 +250,7 @@ def _audit(found: FilesMeasured, count: PointCount, operator: str) -> Audit | No
         paths,
         operator=operator,
         scheme=found.scheme,
-        labels_px=found.measurement.areas.planes_px,
+        fields=found.measurement.fields,
     )
     try:
         return watch(job, "auditing")
@@ -253,7 +266,7 @@ def _print_audit(audit: Audit | None) -> None:
             say(f"- {caveat}")
 
 
-def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
+def write_report(labels: Path, images: Sequence[Path], path: Path) -> bool:
     """Measure labels and write the report on them, replacing an earlier one.
 
     Parameters
@@ -264,6 +277,11 @@ def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
         Micrographs, and folders of them.
     path : Path
         File of the report.
+
+    Returns
+    -------
+    bool
+        Whether all label files are in it; those that are not are told.
     """
     from napari_fractoseg.measurement.facets.planes import FacetSettings
     from napari_fractoseg.measurement.files.inputs import find_label_files, find_micrographs
@@ -280,6 +298,8 @@ def write_report(labels: Path, images: Sequence[Path], path: Path) -> None:
     if found.measurement is not None:
         Report.of_files(found).write(path, overwrite=True)
         say(f"{found.measurement}\nReport: {path}")
+    _print_files(found)
+    return not len(found.failed)
 
 
 def _print(measurement: Measurement, *, is_checked: bool) -> None:

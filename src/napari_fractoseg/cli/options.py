@@ -139,7 +139,8 @@ LabelClassesOption = Annotated[
     typer.Option(
         "--classes",
         metavar="JSON",
-        help="Classes of the label values; by default those recorded with the labels.",
+        help="Classes of the label values; by default those recorded with the labels, or in "
+        "classes.json beside them.",
     ),
 ]
 OverwriteOption = Annotated[

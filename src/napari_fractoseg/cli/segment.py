@@ -115,8 +115,8 @@ def segment(
         refuse_existing(page, replaceable=True)
     if not tasks:
         say(f"Nothing to do: all is done already. The results are in {out}")
-        if report:
-            write_report(labels, inputs, page)
+        if report and not write_report(labels, inputs, page):
+            raise typer.Exit(1)
         return
     try:
         with _who_works(workers, scheduler, (tls_ca_file, tls_cert, tls_key)) as crew:
@@ -125,9 +125,10 @@ def segment(
         say(f"Stopped. What is finished stays in {out}; --resume goes on from there.", err=True)
         raise
     _print_batch(done, ctx)
+    is_whole = not done.failed and all(r.status == "done" for r in done.segmented)
     if report and done.segmented:
-        write_report(labels, inputs, page)
-    if done.failed or any(r.status == "done in part" for r in done.results):
+        is_whole &= write_report(labels, inputs, page)
+    if not is_whole:
         raise typer.Exit(1)
 
 

@@ -34,7 +34,8 @@ __all__ = [
     "safe_facts",
 ]
 
-IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
+_LOSSY_SUFFIXES = (".jpg", ".jpeg")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", *_LOSSY_SUFFIXES, ".bmp", ".zarr")
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -189,9 +190,15 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
     Raises
     ------
     ImageError
-        If the file is no grey-level image of whole numbers.
+        If the file is no grey-level image of whole numbers, or a JPEG, in which values are not
+        those that were stored.
     """
     path = Path(path)
+    if path.suffix.lower() in _LOSSY_SUFFIXES:
+        raise ImageError(
+            f"{path}: a label mask cannot be a JPEG, whose compression changes its values, most at "
+            "the borders of classes. Export the mask as PNG or TIFF."
+        )
     source = _read_source(path, as_shown=False)
     refuse_if_too_large(array_bytes(source.shape, source.data.dtype), f"{path}: reading it")
     mask, rgb = np.asarray(source.data[...]), source.rgb
@@ -202,9 +209,10 @@ def read_mask(path: Path | str) -> npt.NDArray[Any]:
     ):
         mask, rgb = mask[..., 0], False
     if rgb or mask.ndim != 2 or mask.dtype.kind not in "iub":
+        size = f"{size_text(mask.shape[:2])} in colours" if rgb else size_text(mask.shape)
         raise ImageError(
-            f"{path}: a label mask is a greyscale image of whole numbers, this one has "
-            f"{size_text(mask.shape)} of type {mask.dtype}. Save class values, not colours."
+            f"{path}: a label mask is a greyscale image of whole numbers, this one has {size} of "
+            f"type {mask.dtype}. Save class values, not colours."
         )
     return mask.astype(np.uint8) if mask.dtype.kind == "b" else mask
 

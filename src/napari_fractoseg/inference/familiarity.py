@@ -60,7 +60,7 @@ class BlockReader:
         self, model: SegmentationModel, reduction: int | Fraction, device: Device | None = None
     ) -> None:
         self._device, self._reduction = device or choose_device(), Fraction(reduction)
-        network = folded(network_below(model.network)).to(
+        network = folded(network_below(model.network)).to(  # type: ignore[call-overload]
             device=self._device.torch, memory_format=torch.channels_last
         )
         self._stage_of = EncoderStage(network, STRIDE)

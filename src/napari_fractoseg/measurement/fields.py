@@ -300,8 +300,9 @@ def field_table(
     -------
     DataFrame
         One row for each field: ``image``, ``plane`` and ``field`` (both counted from 1),
-        ``plane_px``, ``row``, ``column``, ``height_px``, ``width_px``, ``field_px``,
-        ``excluded_px``, ``unlabelled_px``, ``analysed_px``, with a pixel size
+        ``plane_px``, ``row``, ``column``, ``height_px``, ``width_px``, ``field_px``, ``bar_px``
+        (of the plane, excluded bars at its edges over which no grid is laid), ``excluded_px``,
+        ``unlabelled_px``, ``analysed_px``, with a pixel size
         ``analysed_um2``; and for each class ``area_px_NAME``, ``fraction_of_analysed_NAME``,
         and if it is a fracture mode ``fraction_of_modes_NAME``, such as i / (i + t).
         Fractions are NaN where their denominator is 0.
@@ -371,7 +372,7 @@ def field_table_job(
     scheme.check_labels(np.zeros(0, labels.dtype))  # whole numbers
     check_pixel_size(pixel_size_um)
     mask = _mask(exclude, shape, image)
-    fields, plane_px = _places(layout, shape, mask, pixel_size_um)
+    fields, bar_px = _places(layout, shape, mask, pixel_size_um)
     places = list(enumerate(fields, start=1))
     rows, counted = [], []
     done, total = 0, math.prod(shape[:-2]) * sum(len(list(_bands(f))) for f in fields)
@@ -402,15 +403,16 @@ def field_table_job(
         ],
     )
     table.insert(0, "image", image)
-    table.insert(3, "plane_px", plane_px)
+    table.insert(3, "plane_px", math.prod(shape[-2:]))
     table.insert(8, "field_px", table["height_px"] * table["width_px"])
+    table.insert(9, "bar_px", bar_px)
     return table.join(_areas(np.array(counted, np.int64), scheme, pixel_size_um))
 
 
 def _places(
     layout: FieldLayout, shape: tuple[int, ...], mask: Any, pixel_size_um: float | None
 ) -> tuple[tuple[Field, ...], int]:
-    """Return the fields of a plane, and the pixels that they are laid over.
+    """Return the fields of a plane, and the pixels of the bars that they are not laid over.
 
     Those of a grid do not lie in bars at the edges, which would be most of some.
     """
@@ -419,7 +421,8 @@ def _places(
         first, end = mask.used_rows
     used = (end - first, shape[-1])
     fields = layout.fields(used, pixel_size_um)
-    return tuple(replace(each, row=each.row + first) for each in fields), math.prod(used)
+    bar_px = math.prod(shape[-2:]) - math.prod(used)
+    return tuple(replace(each, row=each.row + first) for each in fields), bar_px
 
 
 def _mask(exclude: Any, shape: tuple[int, ...], image: str) -> Any:

@@ -30,7 +30,14 @@ from napari_fractoseg.measurement.statistics import Estimate, block_bootstrap, d
 from napari_fractoseg.measurement.texts import FractionError
 from napari_fractoseg.text import listed
 
-__all__ = ["measure", "measure_job", "measurement_of_fields", "of_image", "refuse_unknown"]
+__all__ = [
+    "areas_of",
+    "measure",
+    "measure_job",
+    "measurement_of_fields",
+    "of_image",
+    "refuse_unknown",
+]
 
 _STEPS = 100
 """Steps of the progress for each image."""
@@ -238,7 +245,7 @@ def measurement_of_fields(
     wanted += [(mode.name, MODES) for mode in scheme.fracture_modes]
     modes = [mode.name for mode in scheme.fracture_modes]
     estimates = tuple(_estimate(table, units, name, of, modes, confidence) for name, of in wanted)
-    areas = _areas(table, modes)
+    areas = areas_of(table, scheme)
     sentences = caveats(table, modes, units, estimates, areas, classification)
     return Measurement(table, estimates, areas, layout, units.scope, sentences, classification)
 
@@ -289,13 +296,16 @@ def _pooled(table: pd.DataFrame, name: str, of: str, modes: list[str]) -> float:
     return part / denominator if denominator else math.nan
 
 
-def _areas(table: pd.DataFrame, modes: list[str]) -> Areas:
-    planes_px = int(table.drop_duplicates(PICTURE)["plane_px"].sum())
+def areas_of(table: pd.DataFrame, scheme: ClassScheme) -> Areas:
+    """Return where the pixels of all planes went, from the tables of their fields."""
+    modes = [mode.name for mode in scheme.fracture_modes]
+    planes = table.drop_duplicates(PICTURE)
+    planes_px, bar_px = int(planes["plane_px"].sum()), int(planes["bar_px"].sum())
     analysed_px = int(table["analysed_px"].sum())
     return Areas(
         planes_px=planes_px,
-        left_out_px=planes_px - int(table["field_px"].sum()),
-        excluded_px=int(table["excluded_px"].sum()),
+        left_out_px=planes_px - bar_px - int(table["field_px"].sum()),
+        excluded_px=bar_px + int(table["excluded_px"].sum()),
         unlabelled_px=int(table["unlabelled_px"].sum()),
         analysed_px=analysed_px,
         background_px=analysed_px - int(modes_px(table, modes).sum()),

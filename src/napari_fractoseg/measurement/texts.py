@@ -28,6 +28,7 @@ __all__ = [
     "labels_error",
     "percent_text",
     "plane_title",
+    "same_caveats",
     "stack_title",
 ]
 
@@ -200,10 +201,38 @@ def _caveat(texts: Mapping[str, str], n_images: int, of_several: str) -> str:
 
 
 def _names(texts: Mapping[str, str]) -> str:
-    names = [*texts]
-    if len(names) > _MOST_NAMES:
-        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
-    return listed(names)
+    return listed(_some([*texts]))
+
+
+def same_caveats(labels: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return what is to be said of labels that are there twice, such as under two names.
+
+    Parameters
+    ----------
+    labels : iterable of (str, str)
+        Name of an image, and a hash of its labels; an empty one is passed over.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.measurement.texts import same_caveats
+    >>> same_caveats([("a", "1"), ("b", "2"), ("c", "1")])[0].split(":")[0]
+    'The labels of a, c are the same, pixel by pixel'
+    """
+    names: dict[str, list[str]] = {}
+    for name, digest in labels:
+        names.setdefault(digest, []).append(name)
+    return tuple(
+        f"The labels of {listed(_some(alike))} are the same, pixel by pixel: each counts as an "
+        "image of its own. Leave copies out."
+        for digest, alike in names.items()
+        if digest and len(alike) > 1
+    )
+
+
+def _some(names: list[str]) -> list[str]:
+    """Return the first of many names, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return [*names[:_MOST_NAMES], f"{more} more"] if more > 0 else names
 
 
 def _fraction(value: object) -> float | None:

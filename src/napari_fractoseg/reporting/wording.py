@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def _pixel_size_sentence(fields: pd.DataFrame) -> str:
     low, high = (f"{size:.4g}" for size in (sizes.min(), sizes.max()))
     size = f"{low} µm" if low == high else f"{low} to {high} µm"
     n_unknown = int(sizes.isna().sum())
-    rest = f", not known of {counted(n_unknown, 'image')}" if n_unknown else ""
+    rest = f", not known or not square of {counted(n_unknown, 'image')}" if n_unknown else ""
     return f"The pixel size was {size}{rest}."
 
 
@@ -202,17 +203,23 @@ def _interval_sentence(measurement: Measurement) -> str:
         return ""
     one = with_interval[0]
     first = "" if one.unit == "fields" else " (of each the mean of its fields)"
-    limits = [each.shown != (each.low, each.high) for each in with_interval]
     bounded = (
         " Where the mean is below 5 or above 95 %, or the interval would leave 0 to 100 %, it is "
         "Wilson's with the same quantile."
-        if any(limits)
+        if any(each.shown == each.bounded for each in with_interval)
+        else ""
+    )
+    effect = max(each.design_effect for each in with_interval)
+    wider = (
+        f" As neighbouring fields are alike, it is up to {math.sqrt(effect):.2f} times as wide as "
+        "for independent fields (root of the design effect, with the variance of Conley 1999)."
+        if effect > 1
         else ""
     )
     return (
         f"The result is the mean of {one.n} {one.unit}{first} with its {100 * one.confidence:g} % "
         f"interval by Student's t with {one.n - 1} degrees of freedom, in the manner of ASTM E562 "
-        f"and E1245.{bounded}"
+        f"and E1245.{wider}{bounded}"
     )
 
 

@@ -68,6 +68,15 @@ def test_only_modes_side_by_side_have_a_boundary():
     assert table.length_per_area_per_px[0] == table.length_px[0] / 300
 
 
+def test_what_is_unlabelled_is_no_part_of_the_area():
+    whole = half_plane(22.5, size=60)
+    part = np.zeros((200, 180), np.uint8)
+    part[100:160, 20:80] = whole
+    found, wanted = (boundary_lengths(each, DEFAULT_SCHEME) for each in (part, whole))
+    assert found.equals(wanted)
+    assert np.isnan(boundary_lengths(0 * part, DEFAULT_SCHEME).length_per_area_per_px[0])
+
+
 def test_blocks_make_no_difference():
     labels = np.random.default_rng(0).integers(0, 4, (40, 31)).astype(np.uint8)
     whole = boundary_lengths(labels, DEFAULT_SCHEME)

@@ -17,7 +17,7 @@ from napari_fractoseg._napari.audit.result_tables import SmallTable, fraction_ro
 from napari_fractoseg._napari.widgets.controls import side_by_side, small_button
 from napari_fractoseg._napari.widgets.plain_text import plain_label
 from napari_fractoseg.audit.agreement import operators_kappa
-from napari_fractoseg.audit.planes import labels_at_points
+from napari_fractoseg.audit.planes import labelled_px, labels_at_points
 from napari_fractoseg.audit.points import PointCount
 from napari_fractoseg.audit.result import AuditResult, audit_result
 from napari_fractoseg.errors import FractosegError, OutputExistsError
@@ -138,10 +138,10 @@ class ResultPanel(QWidget):
         self.setVisible(bool(told))
         if count is None or not told:
             return
-        now, problem = None, ""
+        now, areas, problem = None, None, ""
         if self.is_revealed:
-            now, problem = _labels_now(count, labels)
-        self._result = result = audit_result(count, operator, now)
+            now, areas, problem = _labels_now(count, labels)
+        self._result = result = audit_result(count, operator, now, labelled_px=areas)
         first = (result.mode_fractions or result.manual)[0]
         self.by_hand.setText(
             f"By hand: not known yet; points told: {result.n_judged}"
@@ -221,23 +221,29 @@ class ResultPanel(QWidget):
         self.saved_line.show()
 
 
-def _labels_now(count: PointCount, labels: Mapping[str, Any] | None) -> tuple[Any, str]:
-    """Return the class of the labels at each point, and a text on how they differ from the plan.
+def _labels_now(
+    count: PointCount, labels: Mapping[str, Any] | None
+) -> tuple[Any, dict[str, int] | None, str]:
+    """Return class of the labels at each point, areas, and a text on how they differ from the plan.
 
-    Where labels are missing, it is None: then the labels of the plan are taken.
+    Where labels are missing, the first is None: then the labels of the plan are taken.
     """
     known = {name: array for name, array in (labels or {}).items() if name in count.images}
     try:
-        now = labels_at_points(count, known)
+        now, areas = labels_at_points(count, known), labelled_px(count, known)
     except FractosegError as error:
-        return None, f"Compared with the labels of the plan. {error}"
+        return None, None, f"Compared with the labels of the plan. {error}"
     planned = count.points["stratum"].to_numpy()
     if n := int((now.to_numpy() != planned).sum()):
-        return now, (
-            f"At {n} of {len(count)} points the labels are others than when the points were "
-            "planned; it is compared with those of now."
+        return (
+            now,
+            areas,
+            (
+                f"At {n} of {len(count)} points the labels are others than when the points were "
+                "planned; it is compared with those of now."
+            ),
         )
-    return now, ""
+    return now, areas, ""
 
 
 def _write_result(path: Path, content: Mapping[str, Any]) -> None:

@@ -54,7 +54,8 @@ def boundary_lengths(
     DataFrame
         One row for each pair of fracture modes: ``class_value_a``, ``class_value_b``,
         ``class_name_a``, ``class_name_b``, ``length_px`` and ``length_per_area_per_px``, or
-        ``length_um`` and ``length_per_area_per_um``. NaN where nothing is analysed.
+        ``length_um`` and ``length_per_area_per_um``. The area is what is analysed: neither
+        excluded nor unlabelled; NaN where there is none.
 
     Raises
     ------
@@ -121,7 +122,6 @@ def _count(source: Source, block_px: int) -> tuple[int, dict[tuple[int, int], _C
     n_px = 0
     rows, columns = source.shape
     for box in grid(source.shape, block_px):
-        n_px += int(source.analysed(box).sum())
         wide = Box(
             box.row0,
             min(box.row1 + 1, rows),
@@ -130,6 +130,7 @@ def _count(source: Source, block_px: int) -> tuple[int, dict[tuple[int, int], _C
         )
         labels = source.read(wide)
         core = box.relative_to(wide)
+        n_px += int(np.count_nonzero(labels[core.slices]))
         for step, counted in counts.items():
             counted.update(_neighbours(labels, core, step))
     return n_px, counts

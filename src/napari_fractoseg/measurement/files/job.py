@@ -24,7 +24,7 @@ from napari_fractoseg.measurement.files.measured import FilesMeasured, Picture
 from napari_fractoseg.measurement.files.one_file import COLUMNS, STEPS, TEXTS, Measured, OneFile
 from napari_fractoseg.measurement.measure import measurement_of_fields
 from napari_fractoseg.measurement.specimens import specimens_of
-from napari_fractoseg.measurement.texts import familiarity_caveats, labels_error
+from napari_fractoseg.measurement.texts import familiarity_caveats, labels_error, same_caveats
 from napari_fractoseg.results.record import read_entries
 from napari_fractoseg.text import listed
 
@@ -50,8 +50,8 @@ def measure_files_job(
     paths : sequence of Path
         Label images and OME-Zarr labels (`find_label_files`).
     scheme : ClassScheme, optional
-        Classes of their values; by default those recorded with the first file that has a
-        record, or intergranular, transgranular and background.
+        Classes of their values; by default those of the first file that records some or has
+        them in ``classes.json`` beside it, or intergranular, transgranular and background.
     fields : str or FieldLayout
         ``each``, ``grid:512um``, ``grid:320px`` or ``grid:4x4``.
     pixel_size_um : float, optional
@@ -89,10 +89,10 @@ def measure_files_job(
     names = [mask_stem(path) for path in paths]
     specimens = None if group_by is None else specimens_of(names, group_by)
     entries = [read_entries(path) for path in paths]
-    chosen = scheme_of(entries, scheme)
+    chosen = scheme_of(zip(paths, entries, strict=True), scheme)
     excluded = None if exclude is None else read_mask(exclude)
     seen = None if micrographs is None else _without(micrographs, paths)
-    one = OneFile(chosen, layout, pixel_size_um, excluded, facets, seen)
+    one = OneFile(chosen, layout, pixel_size_um, excluded, facets, seen, scheme is not None)
     tables = None if facets is None else FacetTables(facets)
     shown = set(np.linspace(0, len(paths) - 1, min(n_pictures, len(paths))).round().astype(int))
     total = STEPS * len(paths)
@@ -135,7 +135,12 @@ def measure_files_job(
         layout,
         specimens=specimens,
         classification=labels_error((found.record, found.origin) for found in done),
-    ).with_caveats(familiarity_caveats(found.record for found in done))
+    ).with_caveats(
+        (
+            *familiarity_caveats(found.record for found in done),
+            *same_caveats(found.identity for found in done),
+        )
+    )
     sizes, no_sizes = sizes_of(tables)
     settings = dict(measured.settings)
     if tables is not None and no_sizes:

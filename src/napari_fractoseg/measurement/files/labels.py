@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_fractoseg.annotations.formats.masks import SCHEME_FILE, read_scheme
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
 from napari_fractoseg.errors import ClassSchemeError, ImageError
 from napari_fractoseg.images import TIFF_SUFFIXES, MicrographStack, read_image, read_mask
@@ -17,6 +18,7 @@ from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.claims import same_edges
 from napari_fractoseg.images.reading import safe_facts
 from napari_fractoseg.results.record import LabelRecord, scheme_in
+from napari_fractoseg.text import listed
 
 __all__ = ["CONFIDENCE", "LABELS", "open_labels", "scheme_of"]
 
@@ -24,45 +26,62 @@ LABELS, CONFIDENCE = "_labels", "_confidence"
 
 
 def scheme_of(
-    entries: Iterable[Mapping[str, Any]], scheme: ClassScheme | None = None
+    files: Iterable[tuple[Path, Mapping[str, Any]]], scheme: ClassScheme | None = None
 ) -> ClassScheme:
-    """Return the classes of label files: those given, else those of the first that records them.
+    """Return the classes of label files: those given, else those of the first that says them.
+
+    A file says them itself, as labels of this program do, or by ``classes.json`` beside it.
 
     Parameters
     ----------
-    entries : iterable of mapping
-        What is stored with the labels of each file (`read_entries`).
+    files : iterable of (Path, mapping)
+        Label files, and what is stored with the labels of each (`read_entries`).
     scheme : ClassScheme, optional
         Classes that are given.
+
+    Raises
+    ------
+    ClassSchemeError
+        If there is a ``classes.json`` that has no classes.
     """
-    recorded = (found for each in entries if (found := scheme_in(each)) is not None)
-    return scheme or next(recorded, DEFAULT_SCHEME)
+    said = (found for file in files if (found := _scheme_said(*file)) is not None)
+    return scheme or next(said, DEFAULT_SCHEME)
+
+
+def _scheme_said(path: Path, entries: Mapping[str, Any]) -> ClassScheme | None:
+    """Return the classes that a file records, or else those that are said beside it."""
+    recorded, beside = scheme_in(entries), path.parent / SCHEME_FILE
+    return read_scheme(beside) if recorded is None and beside.is_file() else recorded
 
 
 def open_labels(
-    path: Path, entries: Mapping[str, Any], scheme: ClassScheme
+    path: Path, entries: Mapping[str, Any], scheme: ClassScheme, *, is_given: bool = False
 ) -> tuple[Any, float | None, str]:
     """Return labels, read in parts where they are large, the file's pixel size, and its origin.
 
     Parameters
     ----------
     path : Path
-        File of labels.
+        Label file.
     entries : mapping
-        What is stored with them (`read_entries`).
+        What is stored with the labels (`read_entries`).
     scheme : ClassScheme
         Classes that are measured.
+    is_given : bool
+        Whether a user said that these are the classes, which then goes before ``classes.json``
+        beside the file, though not before what the file itself records.
 
     Raises
     ------
     FractosegError
         If the file cannot be read, or its labels are of other classes.
     """
-    recorded, record = scheme_in(entries), LabelRecord.from_dict(entries)
-    if recorded is not None and recorded.to_dict() != scheme.to_dict():
+    record = LabelRecord.from_dict(entries)
+    said = scheme_in(entries) if is_given else _scheme_said(path, entries)
+    if said is not None and not said.is_like(scheme):
+        own, wanted = (listed(f"{c.value} {c.name}" for c in each) for each in (said, scheme))
         raise ClassSchemeError(
-            f"Its classes ({recorded.name}: {', '.join(recorded.names)}) are not those "
-            f"that are measured ({', '.join(scheme.names)}). Measure it apart."
+            f"Its classes ({own}) are not those that are measured ({wanted}). Measure it apart."
         )
     if not path.is_dir() and record is None:
         facts = safe_facts(path)

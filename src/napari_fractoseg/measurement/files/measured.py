@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_fractoseg.classes import DEFAULT_SCHEME, ClassScheme
+from napari_fractoseg.errors import OutputError, OutputExistsError, translated
 from napari_fractoseg.files import check_writable, refuse_existing, write_bytes
 from napari_fractoseg.measurement.estimates import Measurement
 from napari_fractoseg.measurement.facets.planes import FacetTables
 from napari_fractoseg.measurement.tables import csv_text
 from napari_fractoseg.results.record import LabelRecord
 
-__all__ = ["TABLES", "FilesMeasured", "Picture", "refuse_measured"]
+__all__ = ["TABLES", "FilesMeasured", "Picture", "refuse_measured", "refuse_table_of_others"]
 
 TABLES = (
     "fractions.csv",
@@ -32,6 +34,7 @@ TABLES = (
     "measurement.json",
 )
 """Files that a measurement writes."""
+_FRACTIONS, _FIRST_COLUMN = "fractions.csv", b"class_name"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,3 +165,26 @@ def refuse_measured(out: Path, also: Iterable[str] = ()) -> None:
     for name in (*TABLES, *also):
         refuse_existing(out / name, replaceable=True)
     check_writable(out)
+
+
+def refuse_table_of_others(out: Path) -> None:
+    """Raise an error if a folder has another table of fractions, such as that of segmented images.
+
+    That of ``fractoseg segment`` has the same name, and tells of all images in its folder.
+
+    Raises
+    ------
+    OutputExistsError
+        If there is one.
+    """
+    path = out / _FRACTIONS
+    if path.is_file() and not _first_bytes(path).startswith(_FIRST_COLUMN):
+        raise OutputExistsError(
+            f"{path} is no table of a measurement, but of segmented images, or of another program, "
+            "and is not replaced. Choose another folder for the measurement."
+        )
+
+
+def _first_bytes(path: Path) -> bytes:
+    with translated(OutputError, f"{path} cannot be read"), path.open("rb") as file:
+        return file.read(2 * len(_FIRST_COLUMN)).removeprefix(codecs.BOM_UTF8).lstrip(b'"')

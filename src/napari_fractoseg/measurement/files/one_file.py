@@ -73,6 +73,16 @@ class Measured:
     facets: tuple[Facets, ...] = ()
     boundary: pd.DataFrame | None = None
     pictures: tuple[Picture, ...] = ()
+    sha256: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Name of the image, and a hash of its labels; an empty one where all are alike."""
+        areas = self.fields.filter(regex="^area_px_").sum()
+        digest = self.sha256
+        if self.record is not None and self.origin is Origin.PREDICTION:
+            digest = self.record.labels_sha256
+        return str(self.fields["image"].iloc[0]), digest if (areas > 0).sum() > 1 else ""
 
     def without_facets(self) -> Measured:
         """Return the same without what takes memory and is kept elsewhere."""
@@ -89,6 +99,7 @@ class OneFile:
     exclude: npt.NDArray[Any] | None
     facets: FacetSettings | None
     micrographs: ImageLookup | None
+    is_scheme_given: bool = False
 
     def job(
         self, path: Path, entries: Mapping[str, Any], row: dict[str, Any], *, is_shown: bool
@@ -96,7 +107,9 @@ class OneFile:
         """Measure a file of which `read_entries` is given; what is known becomes its row."""
         name, record = str(row["image"]), LabelRecord.from_dict(entries)
         yield Progress(0, STEPS, f"reading {name}")
-        labels, own_um, own_from = open_labels(path, entries, self.scheme)
+        labels, own_um, own_from = open_labels(
+            path, entries, self.scheme, is_given=self.is_scheme_given
+        )
         stack = self._micrograph(path, tuple(labels.shape), row)
         sizes = (
             (self.pixel_size_um, GIVEN),
@@ -130,7 +143,7 @@ class OneFile:
             labels, (stack, confidence), exclude, size_um, name
         )
         pictures = (self._picture(labels, stack, name),) if is_shown else ()
-        return Measured(fields, record, origin, found, boundary, pictures)
+        return Measured(fields, record, origin, found, boundary, pictures, row["sha256"])
 
     def _micrograph(
         self, path: Path, shape: tuple[int, ...], row: dict[str, Any]
