@@ -202,6 +202,17 @@ def test_an_input_is_never_replaced(tmp_path):
     assert not (tmp_path / "fractions.csv").exists()
 
 
+def test_pixels_that_are_nearly_square_have_lengths(tmp_path):
+    labels = np.full((16, 24), 2, np.uint8)
+    labels[2:4, 2:4] = 1
+    metadata = {"axes": "YX", "PhysicalSizeY": 0.502, "PhysicalSizeX": 0.5}
+    tifffile.imwrite(tmp_path / "a.ome.tif", labels, metadata=metadata)
+    out = tmp_path / "out"
+    assert "not square" not in run(tmp_path, "-o", out)
+    areas = pd.read_csv(out / "facets.csv").set_index("class_name")["area_um2"]
+    assert areas["intergranular"] == pytest.approx(4 * 0.502 * 0.5)
+
+
 def test_why_there_are_no_sizes_and_no_pixel_size_is_told(tmp_path):
     labels = np.full((16, 24), 2, np.uint8)
     labels[2:4, 2:4] = 1

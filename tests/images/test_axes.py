@@ -31,7 +31,7 @@ def test_what_is_no_length_gives_no_pixel_size(unit):
 
 def test_pixels_that_are_not_square_have_no_size():
     assert pixel_size_um(square("micrometer", 0.25, 0.2502)) == 0.2502
-    assert pixel_size_um(square("micrometer", 0.25, 0.251)) is None
+    assert pixel_size_um(square("micrometer", 0.25, 0.2526)) is None
     mixed = [Axis("y", "space", "nanometer", 250), Axis("x", "space", "micrometer", 0.25)]
     assert pixel_size_um(mixed) == 0.25
     assert pixel_size_um([Axis("t", "time", "second", 3), *square("um", 0.5)]) == 0.5

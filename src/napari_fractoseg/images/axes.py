@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from napari_fractoseg.errors import ImageError
 
-__all__ = ["SAME_EDGE", "Axis", "edges_um", "may_end_in_planes", "micrometres_in", "pixel_size_um"]
+__all__ = [
+    "SAME_EDGE",
+    "Axis",
+    "edges_um",
+    "may_end_in_planes",
+    "micrometres_in",
+    "pixel_size_um",
+    "square_edge",
+]
 
 _TYPES = {
     "t": "time",
@@ -38,7 +46,10 @@ _MOST_PLANES = 64
 _TIMES_LARGER = 4
 """Least ratio of rows and columns to the number of planes, where the axes are in another order."""
 SAME_EDGE = 1e-3
-"""Largest relative difference of the edges of a pixel that counts as square."""
+"""Largest relative difference of two statements of one edge of a pixel."""
+_SQUARE = 0.01
+"""Largest relative difference of the edges of a pixel that counts as square: the magnification of
+a microscope is not known better."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,31 @@ def pixel_size_um(axes: Sequence[Axis]) -> float | None:
         Edge of a pixel; None if a unit is unknown or no length, or if pixels are not square.
     """
     edges = edges_um(axes)
-    return edges[1] if edges and math.isclose(*edges, rel_tol=SAME_EDGE) else None
+    return None if edges is None else square_edge(*edges)
+
+
+def square_edge(y_um: float, x_um: float) -> float | None:
+    """Return the edge of the square pixel of the same area, in the unit of its edges.
+
+    Parameters
+    ----------
+    y_um, x_um : float
+        Edges along a column and along a row.
+
+    Returns
+    -------
+    float or None
+        None if the edges differ by more than 1 %.
+
+    Examples
+    --------
+    >>> from napari_fractoseg.images.axes import square_edge
+    >>> square_edge(0.5, 0.5), round(square_edge(0.0502, 0.05), 6), square_edge(1.0, 0.5)
+    (0.5, 0.0501, None)
+    """
+    if math.isclose(y_um, x_um, rel_tol=SAME_EDGE):
+        return x_um
+    return math.sqrt(y_um * x_um) if math.isclose(y_um, x_um, rel_tol=_SQUARE) else None
 
 
 def edges_um(axes: Sequence[Axis]) -> tuple[float, float] | None:

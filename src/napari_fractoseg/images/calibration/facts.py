@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from napari_fractoseg.images.axes import SAME_EDGE
+from napari_fractoseg.images.axes import square_edge
 
 __all__ = [
     "LARGEST_UM",
@@ -94,7 +94,7 @@ class PixelSize:
         """Edge of a square pixel in micrometres; None if it is not known or not square."""
         if self.x_um is None or self.y_um is None:
             return None
-        return self.x_um if math.isclose(self.x_um, self.y_um, rel_tol=SAME_EDGE) else None
+        return square_edge(self.y_um, self.x_um)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pixel size as plain JSON types."""
@@ -167,7 +167,7 @@ class SemFacts:
     def __post_init__(self) -> None:
         size = self.pixel_size
         notes = [*size.notes, *self.notes]
-        if size.x_um and size.y_um and not math.isclose(size.x_um, size.y_um, rel_tol=SAME_EDGE):
+        if size.x_um and size.y_um and size.square_um is None:
             notes.append(
                 f"The pixels are not square: {length_text(size.x_um)} along a row, "
                 f"{length_text(size.y_um)} along a column ({size.source})."
