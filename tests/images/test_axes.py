@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from napari_fractoseg.errors import ImageError
@@ -31,6 +33,7 @@ def test_what_is_no_length_gives_no_pixel_size(unit):
 
 def test_pixels_that_are_not_square_have_no_size():
     assert pixel_size_um(square("micrometer", 0.25, 0.2502)) == 0.2502
+    assert pixel_size_um(square("micrometer", 0.25, 0.252)) == pytest.approx(math.sqrt(0.063))
     assert pixel_size_um(square("micrometer", 0.25, 0.2526)) is None
     mixed = [Axis("y", "space", "nanometer", 250), Axis("x", "space", "micrometer", 0.25)]
     assert pixel_size_um(mixed) == 0.25
