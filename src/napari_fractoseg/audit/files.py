@@ -183,11 +183,12 @@ def plan_files_job(
     FractosegError
         If a file cannot be read, or the points do not fit.
     """
-    chosen = scheme_of(((path, read_entries(path)) for path in paths), scheme)
+    stored = {path: read_entries(path) for path in paths}
+    chosen = scheme_of(stored.items(), scheme)
     excluded = None if exclude is None else read_mask(exclude)
     labels: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
-    opened = _opener(chosen, is_given=scheme is not None)
+    opened = _opener(stored, chosen, is_given=scheme is not None)
     for number, path in enumerate(paths):
         yield Progress(number, len(paths), f"looking into {path.name}")
         try:
@@ -195,7 +196,7 @@ def plan_files_job(
         except FractosegError as error:
             raise error.at(path) from error
         labels[mask_stem(path)] = _FileLabels(path, first.shape, first.dtype, opened)
-        area = excluded_of(path, first.shape)
+        area = excluded_of(path, first.shape, stored[path])
         left_out[mask_stem(path)] = left_out_mask(area, excluded, first.shape)
     yield Progress(len(paths), len(paths), "drawing the points")
     return plan_points(
@@ -243,10 +244,10 @@ def audit_files_job(
         If labels of an image are missing or of other classes, or no point has an answer.
     """
     by_name = check_audit(count, paths, operator)
-    files = (by_name[name] for name in count.images)
-    chosen = scheme_of(((path, read_entries(path)) for path in files), scheme)
+    stored = {by_name[name]: read_entries(by_name[name]) for name in count.images}
+    chosen = scheme_of(stored.items(), scheme)
     _check_classes(count.scheme, chosen)
-    opened = _opener(chosen, is_given=scheme is not None)
+    opened = _opener(stored, chosen, is_given=scheme is not None)
     parts = []
     for number, name in enumerate(count.images):
         yield Progress(number, len(count.images), f"looking into {by_name[name].name}")
@@ -298,12 +299,17 @@ def _check_classes(of_points: ClassScheme, of_labels: ClassScheme) -> None:
         )
 
 
-def _opener(scheme: ClassScheme, *, is_given: bool) -> Callable[[Path], Any]:
-    """Return a function that opens labels of a file, and keeps the last few."""
+def _opener(
+    stored: Mapping[Path, Mapping[str, Any]], scheme: ClassScheme, *, is_given: bool
+) -> Callable[[Path], Any]:
+    """Return a function that opens labels of a file, and keeps the last few.
+
+    What is stored with the labels is given for each file (`read_entries`).
+    """
 
     @functools.lru_cache(_AT_ONCE)
     def opened(path: Path) -> Any:
-        return open_labels(path, read_entries(path), scheme, is_given=is_given)[0]
+        return open_labels(path, stored[path], scheme, is_given=is_given)[0]
 
     return opened
 

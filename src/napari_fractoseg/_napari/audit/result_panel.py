@@ -233,17 +233,12 @@ def _labels_now(
         now, areas = labels_at_points(count, known), labelled_px(count, known)
     except FractosegError as error:
         return None, None, f"Compared with the labels of the plan. {error}"
-    planned = count.points["stratum"].to_numpy()
-    if n := int((now.to_numpy() != planned).sum()):
-        return (
-            now,
-            areas,
-            (
-                f"At {n} of {len(count)} points the labels are others than when the points were "
-                "planned; it is compared with those of now."
-            ),
-        )
-    return now, areas, ""
+    n_changed = int((now.to_numpy() != count.points["stratum"].to_numpy()).sum())
+    text = (
+        f"At {n_changed} of {len(count)} points the labels are others than when the points were "
+        "planned; it is compared with those of now."
+    )
+    return now, areas, text if n_changed else ""
 
 
 def _write_result(path: Path, content: Mapping[str, Any]) -> None:
