@@ -21,6 +21,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
+from familiarity import fold_models
 from magnification import brought_back, resampled
 from PIL import Image
 from scipy import ndimage
@@ -121,17 +122,19 @@ CHANGES = (
 )
 
 
-def network_of(name: str, networks: Path | None) -> SegmentationModel | None:
-    """Return the network that never saw an image; the bundled one if there are no folds."""
+def judges_of(
+    networks: Path | None,
+) -> Callable[[str], SegmentationModel | None]:
+    """Return a function from an image's name to the network that never saw it.
+
+    That is the bundled one if there are no folds.
+    """
     bundled = load_model("default")
     if networks is None:
-        return bundled
-    specimen = name.partition("_")[0]
-    for folder in networks.iterdir():
-        if specimen in folder.name.replace(" ", "").split("+"):
-            network = SegmentationModel.load(folder)
-            return network.with_card(inference=bundled.card.inference)
-    return None
+        return lambda _: bundled
+    inference = bundled.card.inference
+    folds = [(model.with_card(inference=inference), s) for model, s in fold_models(networks)]
+    return lambda name: next((m for m, s in folds if name.partition("_")[0] in s), None)
 
 
 def main() -> None:
@@ -141,8 +144,9 @@ def main() -> None:
     parser.add_argument("--networks", type=Path, help="folder with a network for each fold")
     options = parser.parse_args()
     found: dict[tuple[str, str], list[float]] = {}
+    judge_of = judges_of(options.networks)
     for path in sorted((options.data / "images").glob("*.png")):
-        network = network_of(path.stem, options.networks)
+        network = judge_of(path.stem)
         if network is None:
             continue
         image = iio.imread(path)
