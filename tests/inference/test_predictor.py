@@ -254,7 +254,8 @@ def test_each_look_in_its_own_tiles_gives_the_labels_of_the_whole_plane(
     tiny_model, reductions, tile_px
 ):
     # A halo as wide as the network sees.
-    inference = Inference(reductions=reductions, halo_px=256 * min(reductions))
+    halo_px = 256 * min(reductions)
+    inference = Inference(reductions=reductions, halo_px=halo_px, smoothing_px=1.0)
     model = tiny_model.with_card(inference=inference)
     image = smooth_noise((576, 768))
     labels = drain(Predictor(model, CPU, tile_px=tile_px).run(MicrographStack(image))).labels

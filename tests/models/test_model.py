@@ -10,6 +10,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import load_file, save_file
+from scipy import ndimage
 
 from napari_fractoseg.classes import DEFAULT_SCHEME
 from napari_fractoseg.errors import ImageError, ModelError, OutputError, OutputExistsError
@@ -62,6 +63,38 @@ def test_flips_make_the_result_independent_of_mirror_images(tiny_model):
     torch.testing.assert_close(straight, mirrored)
     plain = tiny_model.probabilities(BATCH[..., ::-1].copy()).flip(-1)
     assert not torch.allclose(plain, tiny_model.probabilities(BATCH))
+
+
+def test_a_smoothing_model_sees_what_a_gaussian_leaves(tiny_model):
+    smoothing = tiny_model.with_card(inference=Inference(smoothing_px=1.5))
+    grey = ndimage.gaussian_filter(BATCH, (0, 0, 1.5, 1.5), mode="mirror", truncate=4)
+    expected = tiny_model.probabilities(grey)
+    torch.testing.assert_close(smoothing.probabilities(BATCH), expected, atol=1e-4, rtol=0)
+    assert not torch.allclose(tiny_model.probabilities(BATCH), expected, atol=1e-3)
+    flat = np.full_like(BATCH, 0.3)
+    torch.testing.assert_close(smoothing.probabilities(flat), tiny_model.probabilities(flat))
+
+
+def test_smoothing_is_meant_in_image_pixels(tiny_model):
+    large = np.kron(BATCH, np.ones((1, 1, 4, 4), np.float32))
+    half = tiny_model.with_card(inference=Inference(reductions=(4,), smoothing_px=4.0))
+    whole = tiny_model.with_card(inference=Inference(smoothing_px=1.0))
+    seen = [
+        model.smoothed(torch.from_numpy(BATCH), model.scale_levels[0]) for model in (half, whole)
+    ]
+    torch.testing.assert_close(*seen)
+    assert half.probabilities(large).shape == (2, 3, 256, 512)
+    # Seen at half its size, an image is smoothed as one that was that small.
+    scaled = whole.at_scale(2)
+    torch.testing.assert_close(
+        scaled.smoothed(torch.from_numpy(BATCH), scaled.scale_levels[0]), seen[1]
+    )
+
+
+@pytest.mark.parametrize("sigma", [-1.0, 17.0, float("nan")])
+def test_a_smoothing_that_is_none_is_refused(sigma):
+    with pytest.raises(ValueError, match="smoothing_px"):
+        Inference(smoothing_px=sigma)
 
 
 def test_a_reduction_shows_the_network_block_means(tiny_model):

@@ -19,6 +19,8 @@ def test_classes_network_and_licence_are_named():
     assert "`resnet18`" in text
     assert "at 1/2 and 1/4 of its resolution, and its four mirror images" in text
     assert "Licence: MIT" in text
+    text = readme_text(card(inference=Inference(reductions=(1, 2, 8), smoothing_px=1.0)))
+    assert "at full, 1/2 and 1/8 of its resolution, smoothed by a Gaussian of 1 px." in text
     assert "Cross-validation" not in text
 
 

@@ -136,7 +136,7 @@ def test_a_readout_of_a_finer_reduction_knows_the_images_of_the_model_below(tiny
     coarse = tiny_model.with_card(inference=Inference(reductions=(2,), halo_px=64))
     noise = taught(*(surface(n, edge=640) for n in range(5)))
     below = after_training(coarse, noise).model
-    fine = below.with_card(inference=Inference(reductions=(2, 1), halo_px=64))
+    fine = below.with_card(inference=Inference(reductions=(2, 1), halo_px=64, combine="sum"))
     stripes = taught(*(surface(n, edge=640, period=9) for n in range(4)))
     result = after_training(fine, stripes, start=below)
     assert result.model.familiarity.form.reductions == (2, 1)

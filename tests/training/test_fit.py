@@ -182,6 +182,13 @@ class TestTrainJob:
         plan = continued_plan(PLAN, learnt_at_2)
         assert (plan.reduction, plan.test_reductions) == (2, (4, 2))
 
+    def test_a_child_smooths_images_as_its_parent_does(self, tiny_model, data):
+        inference = replace(tiny_model.card.inference, smoothing_px=1.5)
+        start = tiny_model.with_card(inference=inference)
+        plan = continued_plan(PLAN, start.card)
+        child = drain(train_job(self.read(data), plan=plan, start=start)).model
+        assert child.card.inference.smoothing_px == 1.5
+
 
 class TestEncoderWeights:
     """A local file stands for what was published; no address answers."""

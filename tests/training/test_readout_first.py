@@ -72,7 +72,10 @@ def weights(model):
     return torch.cat([v.float().flatten() for v in model.network.state_dict().values()])
 
 
-def test_the_loss_is_that_of_what_segmentation_computes(readout):
+@pytest.mark.parametrize("smoothing_px", [0.0, 1.5])
+def test_the_loss_is_that_of_what_segmentation_computes(readout, smoothing_px):
+    inference = replace(readout.card.inference, smoothing_px=smoothing_px)
+    readout = readout.with_card(inference=inference)
     random = torch.Generator().manual_seed(1)
     grey = torch.randn(2, 1, 64, 128, generator=random)
     targets = torch.randint(0, 3, (2, 64, 128), generator=random)

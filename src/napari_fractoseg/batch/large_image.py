@@ -222,6 +222,7 @@ class StreamedRun:
             "model": self._model.digest,
             "reductions": list(inference.reductions),
             "flips": inference.flips,
+            "smoothing_px": inference.smoothing_px,
             "halo_px": inference.halo_px,
             "tile_px": self._run.tile_px,
             "scale": str(self.seen.scale),

@@ -107,6 +107,10 @@ class Inference:
     combine : {"mean", "sum"}
         What the scale levels are to one another: the mean of their probabilities is taken, or,
         for a readout, the sum of their scores.
+    smoothing_px : float
+        Standard deviation of the Gaussian that the image is smoothed by before the network sees
+        it, in image pixels, so that noise is not taken for texture; 0 for none. Coarse scale
+        levels are smoothed less in network pixels: they average noise themselves.
     temperature : float
         Temperature of the probabilities that users see (`models.model.tempered`), above 0:
         1 leaves them as they are, more makes them less sure. It changes no label.
@@ -116,6 +120,7 @@ class Inference:
     flips: bool = False
     halo_px: Annotated[int, Field(ge=0, le=2048)] = 128
     combine: Literal["mean", "sum"] = "mean"
+    smoothing_px: Annotated[float, Field(ge=0, le=16, allow_inf_nan=False)] = 0.0
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     @property
@@ -195,6 +200,14 @@ class ModelCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     lineage: Lineage = Lineage()
     schema_version: Literal[1] = SCHEMA_VERSION
+
+    @property
+    def learnt_reduction(self) -> int:
+        """Reduction at which the network learnt; of a readout, one that all scale levels share."""
+        if self.inference.combine == "sum":
+            return self.inference.shared_reduction
+        reductions, learnt = self.inference.reductions, self.lineage.plan.get("reduction")
+        return learnt if learnt in reductions else reductions[0]
 
     def with_temperature(self, temperature: float, figures: Mapping[str, Any] | None) -> ModelCard:
         """Return the card with a temperature and the figures on it; None for no figures."""

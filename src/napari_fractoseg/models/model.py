@@ -49,6 +49,7 @@ __all__ = [
     "tempered",
 ]
 
+_LEAST_SIGMA, _SIGMAS = 0.2, 4
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
@@ -469,7 +470,7 @@ class SegmentationModel:
             Probability of each class at each network pixel, on the model's device; for a
             readout, what the scale level adds to the score of each class.
         """
-        inputs = inputs.to(next(self.network.parameters()).device)
+        inputs = self.smoothed(inputs.to(next(self.network.parameters()).device), scale)
         if self.network.training:
             self.network.eval()
         results: list[torch.Tensor] = []
@@ -479,6 +480,20 @@ class SegmentationModel:
             flipped = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
             results.append(self._scores(self.network(flipped).float(), scale).flip(axes))
         return _mean(results)
+
+    def smoothed(self, inputs: torch.Tensor, scale: ScaleLevel) -> torch.Tensor:
+        """Return what the network sees of a scale level, smoothed as the card says.
+
+        Parameters
+        ----------
+        inputs : Tensor of float32, shape (N, 1, Y, X)
+            Normalised grey levels in network pixels.
+        scale : ScaleLevel
+            The scale level. Smoothing is meant in pixels of the images that the model learnt
+            from, at whatever scale it sees an image (`at_scale`).
+        """
+        reductions = sorted(set(self.card.inference.reductions), reverse=True)
+        return blurred(inputs, self.card.inference.smoothing_px / reductions[scale.number])
 
     def _scores(self, outputs: torch.Tensor, scale: ScaleLevel) -> torch.Tensor:
         """Return what a scale level contributes to `combined` from outputs of the network."""
@@ -513,6 +528,20 @@ def _is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def blurred(inputs: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Smooth a batch of shape (N, C, Y, X) by a Gaussian of `sigma` pixels, up to four of them.
+
+    Of less than a fifth of a pixel a Gaussian leaves all as it is, within rounding.
+    """
+    if sigma < _LEAST_SIGMA:
+        return inputs
+    from torchvision.transforms.v2.functional import gaussian_blur  # takes a second
+
+    reach = min(math.ceil(_SIGMAS * sigma), min(inputs.shape[-2:]) - 1)
+    smooth: torch.Tensor = gaussian_blur(inputs, [2 * reach + 1] * 2, [sigma] * 2)
+    return smooth
 
 
 def reduced(inputs: torch.Tensor, reduction: int) -> torch.Tensor:

@@ -158,13 +158,16 @@ def readme_text(card: ModelCard) -> str:
 
 def _lines(card: ModelCard) -> Iterator[str]:
     yield from (f"# {_cell(card.name)}", "", _text(card.description), "")
-    scales = " and ".join(f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
+    *more, last = (f"1/{r}" if r > 1 else "full" for r in card.inference.reductions)
+    scales = " and ".join(filter(None, (", ".join(more), last)))
+    sigma = card.inference.smoothing_px
+    smoothed = f", smoothed by a Gaussian of {sigma:g} px" if sigma else ""
     resolution = "resolution" if scales == "full" else "of its resolution"
     yield (
         f"A {card.architecture} network with encoder `{card.encoder}`, for napari-fractoseg. It "
         f"sees the image at {scales} {resolution}"
-        f"{', and its four mirror images' if card.inference.flips else ''}. Training plan and "
-        "hashes of the data are in `card.json`."
+        f"{', and its four mirror images' if card.inference.flips else ''}{smoothed}. Training "
+        "plan and hashes of the data are in `card.json`."
     )
     yield from ("", "| value | class | colour | fracture mode | looks like |")
     yield "|--:|---|---|---|---|"

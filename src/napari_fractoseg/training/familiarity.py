@@ -61,8 +61,8 @@ def familiarity_job(
         Statistics of the images; of too few, `Familiarity.is_enough` is false.
     """
     chosen = few_images(taught, _MOST_IMAGES).by_image()
-    finest = min(model.card.inference.reductions)
-    reader = BlockReader(model, finest, device)
+    reduction = model.card.learnt_reduction
+    reader = BlockReader(model, reduction, device)
     maps, places = [], []
     names: list[str] = []
     for number, pairs in enumerate(chosen):
@@ -76,7 +76,8 @@ def familiarity_job(
             maps.append(piece)
             places.append((number, group))
     images, groups = zip(*places, strict=True)
-    form = FamiliarityForm(finest, finest, (len(chosen),))
+    finest = min(model.card.inference.reductions)
+    form = FamiliarityForm(reduction, finest, (len(chosen),))
     return Familiarity(form, tuple(maps), (0,) * len(maps), images, groups)
 
 

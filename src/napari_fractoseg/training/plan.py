@@ -108,6 +108,15 @@ class TrainingPlan:
             description="Whether a finished model averages mirror images (test-time augmentation)."
         ),
     ] = False
+    test_smoothing_px: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=16,
+            description="Standard deviation, in image pixels, of the Gaussian that a finished "
+            "model smooths images by, so that noise is not taken for texture; 0 for none.",
+        ),
+    ] = 0.0
     patch_px: Annotated[
         int,
         Field(

@@ -104,7 +104,7 @@ def _said(entries: Mapping[str, Any]) -> dict[str, Any]:
 def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
     """Return a plan with the choices that a fine-tuned model takes from its parent.
 
-    These are architecture, encoder, reductions and flips: the network was made
+    These are architecture, encoder, reductions, flips and smoothing: the network was made
     for them. Its encoder needs no other weights.
 
     Parameters
@@ -114,21 +114,16 @@ def continued_plan(plan: TrainingPlan, parent: ModelCard) -> TrainingPlan:
     parent : ModelCard
         Card of the model to fine-tune.
     """
-    reductions = parent.inference.reductions
-    learnt_at = parent.lineage.plan.get("reduction")
-    if parent.inference.combine == "sum":  # all scale levels are trained together
-        learnt_at = parent.inference.shared_reduction
-    elif learnt_at not in reductions:
-        learnt_at = reductions[0]
     return replace(
         plan,
         architecture=parent.architecture,
         encoder=parent.encoder,
         encoder_weights="none",
         encoder_sha256="",
-        reduction=learnt_at,
-        test_reductions=reductions,
+        reduction=parent.learnt_reduction,
+        test_reductions=parent.inference.reductions,
         test_flips=parent.inference.flips,
+        test_smoothing_px=parent.inference.smoothing_px,
     )
 
 

@@ -286,6 +286,7 @@ class TrainingRun:
             flips=self.plan.test_flips,
             halo_px=self.start.card.inference.halo_px,
             combine=self.start.card.inference.combine,
+            smoothing_px=self.plan.test_smoothing_px,
         )
         card = replace(self.start.card, inference=inference)
         return SegmentationModel(card, self.trained_network)

@@ -9,6 +9,7 @@ from torch import nn
 
 from napari_fractoseg.models.model import (
     SegmentationModel,
+    blurred,
     enlarged,
     own_scores,
     reduced,
@@ -31,12 +32,20 @@ class ScaleSum(nn.Module):
         Number of its classes K.
     reductions : tuple of int
         Reductions of its scale levels in pixels of the batches, the coarsest first.
+    smoothing : float
+        Standard deviation in pixels of the batches that a readout smooths images by.
     """
 
-    def __init__(self, network: nn.Module, n_classes: int, reductions: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        n_classes: int,
+        reductions: tuple[int, ...],
+        smoothing: float = 0.0,
+    ) -> None:
         super().__init__()
         self.network = network
-        self.n_classes, self.reductions = n_classes, reductions
+        self.n_classes, self.reductions, self.smoothing = n_classes, reductions, smoothing
 
     @property
     def encoder(self) -> nn.Module:
@@ -47,7 +56,8 @@ class ScaleSum(nn.Module):
         """Return the scores of a batch of shape (N, 1, Y, X), float32 of shape (N, K, Y, X)."""
         parts = []
         for number, reduction in enumerate(self.reductions):
-            outputs = self.network(reduced(inputs, reduction)).float()
+            seen = blurred(reduced(inputs, reduction), self.smoothing / reduction)
+            outputs = self.network(seen).float()
             own = own_scores(outputs, number, self.n_classes)
             parts.append(enlarged(own, reduction))
         return summed(parts)
@@ -60,7 +70,8 @@ def trainable(model: SegmentationModel, network: nn.Module) -> nn.Module:
         return network
     step = inference.shared_reduction
     reductions = tuple(scale.reduction // step for scale in model.scale_levels)
-    return ScaleSum(network, len(model.card.scheme), reductions)
+    smoothing = inference.smoothing_px / step
+    return ScaleSum(network, len(model.card.scheme), reductions, smoothing)
 
 
 def trained(module: nn.Module) -> nn.Module:

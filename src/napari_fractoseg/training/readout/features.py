@@ -240,7 +240,9 @@ class FeatureReader:
         base = network_below(model.network)
         card = model.card.inference
         halo_px = card.halo_px * self.reductions[-1] // min(card.reductions)
-        inference = Inference(self.reductions, flips=False, halo_px=halo_px)
+        inference = Inference(
+            self.reductions, flips=False, halo_px=halo_px, smoothing_px=card.smoothing_px
+        )
         self._seen_by = SegmentationModel(model.card, base).with_card(inference=inference)
         self.base = folded(base).to(self.device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._transfers = transfers_for(self.device.torch)
@@ -314,7 +316,8 @@ class FeatureReader:
     def _inputs(self, windows: PlaneWindows, tile: Tile, scale: ScaleLevel) -> torch.Tensor:
         """Return the window of a tile as the network takes it, on the device."""
         inputs = windows.of([tile], scale.reduction).to(self.device.torch)
-        return inputs.contiguous(memory_format=torch.channels_last)
+        smoothed = self._seen_by.smoothed(inputs, scale)
+        return smoothed.contiguous(memory_format=torch.channels_last)
 
     def _parts(self, inputs: torch.Tensor) -> list[torch.Tensor]:
         """Return all that the network sees in a batch of windows, on the grid."""
