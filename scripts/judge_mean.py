@@ -3,10 +3,10 @@
     python scripts/judge_mean.py build/training build/cv/models/first build/cv/models/second
 
 Each folder has a network for each fold, as `cross_validate` leaves them in ``models/NAME``.
-Their probabilities are averaged at each pixel, with the test-time choices of the bundled model.
-With one folder this is the judgement of `cross_validate` itself. A network that imitates the mean
-of others can hardly be better than their mean, which costs as many times as much. ``--blur-px 1``
-makes the images smoother before, by a Gaussian.
+Their probabilities are averaged at each pixel, with the test-time choices of the bundled model or
+those that are named. With one folder this is the judgement of `cross_validate` itself. A network
+that imitates the mean of others can hardly be better than their mean, which costs as many times as
+much.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from cross_validate import REFERENCES, judge, load, summary
 from fracture_data import FOLDS
-from scipy import ndimage
 from torch import nn
 from train_bundled_model import MODEL
 
-from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.models.card import ModelCard
 from napari_fractoseg.models.model import SegmentationModel
 
@@ -50,34 +47,25 @@ class MeanOfNetworks(nn.Module):
         return each.logsumexp(dim=0)
 
 
-def blurred(labelled: TrainingSet, sigma_px: float) -> TrainingSet:
-    """Return images made smoother, with the same labels."""
-    pairs = []
-    for pair in labelled.pairs:
-        grey = ndimage.gaussian_filter(np.asarray(pair.image.data, np.float64), sigma_px)
-        image = replace(pair.image, data=np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-        pairs.append(replace(pair, image=image))
-    return replace(labelled, pairs=tuple(pairs))
-
-
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("networks", type=Path, nargs="+", help="folders of folds' networks")
     parser.add_argument("--folds", nargs="*", default=list(FOLDS))
-    parser.add_argument("--no-flips", action="store_true")
-    parser.add_argument("--blur-px", type=float, default=0.0, help="sigma of a Gaussian")
+    parser.add_argument("--reductions", type=int, nargs="+")
+    parser.add_argument("--flips", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--smoothing-px", type=float, help="sigma of a Gaussian")
+    parser.add_argument("--halo-px", type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("-o", "--out", type=Path, help="JSON file for the figures of each image")
     options = parser.parse_args()
     choices: dict[str, Any] = {"temperature": 1.0}
-    if options.no_flips:
-        choices["flips"] = False
+    for name in ("reductions", "flips", "smoothing_px", "halo_px"):
+        if getattr(options, name) is not None:
+            choices[name] = getattr(options, name)
     inference = replace(ModelCard.read(MODEL).inference, **choices)
     sources = load(options.data, dict.fromkeys(REFERENCES, 1.0))
-    if options.blur_px:
-        sources = [blurred(source, options.blur_px) for source in sources]
     references = dict(zip(REFERENCES, sources, strict=True))
     images: dict[str, Any] = {}
     for fold in options.folds:

@@ -366,6 +366,6 @@ def test_the_card_of_the_model_is_in_it():
     gone = LabelRecord("other", "1", "b", DEFAULT_SCHEME, model="gone")
     words = page(small_report(models=models_used([record, gone]))).words
     assert "no model with these weights is on this computer" in words
-    assert "Model's error on unseen images: ± 13 points" in words
+    assert "Model's error on unseen images: ± 12 points" in words
     assert "## Cross-validation" in words
     assert "BSD-3-Clause" in words

@@ -165,7 +165,7 @@ def test_the_error_of_the_model_stands_beside_until_labels_are_corrected(viewer,
     layer = labels_layer(labels, DEFAULT_SCHEME, name="result", metadata=record.to_dict())
     viewer.add_layer(layer)
     measured()
-    assert "Model's error on unseen images: ± 13 points" in dock.lines.error.text()
+    assert "Model's error on unseen images: ± 12 points" in dock.lines.error.text()
     layer.paint((0, 0), 2)
     measured()
     assert "How wrong the labels are is not known" in dock.lines.error.text()

@@ -100,7 +100,7 @@ def test_the_error_is_that_on_the_models_card(line, viewer, becomes):
     becomes(
         "Intergranular 50 %   Transgranular 50 %",
         "of the 100 % that show a fracture mode",
-        "Model's error on unseen images: ± 13 points",
+        "Model's error on unseen images: ± 12 points",
     )
 
 
