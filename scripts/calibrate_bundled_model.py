@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from cross_validate import REFERENCES, load
 from fracture_data import FOLDS
-from train_bundled_model import MODEL
+from train_bundled_model import MODEL, write_card
 
 from napari_fractoseg.datasets.dataset import TrainingSet
 from napari_fractoseg.evaluation.calibration import (
@@ -37,10 +37,9 @@ from napari_fractoseg.evaluation.calibration import (
 )
 from napari_fractoseg.evaluation.evaluate import evaluate_job
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.card import CARD, README, Inference, ModelCard
+from napari_fractoseg.models.card import CARD, Inference, ModelCard
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
-from napari_fractoseg.models.readme import readme_text
 from napari_fractoseg.training.plan import TrainingPlan
 
 NAMES = {"published": "published segmentations", "polygons": "polygons drawn by eye"}
@@ -166,8 +165,7 @@ def write(
         "references": {NAMES[name]: table.to_dict() for name, table in after.items()},
     }
     card = bundled.with_temperature(calibration.temperature, figures)
-    (MODEL / CARD).write_text(card.to_json(), encoding="utf-8")
-    (MODEL / README).write_text(readme_text(card), encoding="utf-8")
+    write_card(card)
 
 
 def main() -> None:

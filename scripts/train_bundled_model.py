@@ -37,7 +37,7 @@ from imagenet_encoder import LITE0, SOURCES, imagenet_start
 
 from napari_fractoseg.datasets.sources import read_training_set
 from napari_fractoseg.jobs import drain
-from napari_fractoseg.models.card import CARD, FAMILIARITY, README, REHEARSAL
+from napari_fractoseg.models.card import CARD, FAMILIARITY, README, REHEARSAL, ModelCard
 from napari_fractoseg.models.devices import choose_device
 from napari_fractoseg.models.model import SegmentationModel
 from napari_fractoseg.models.readme import readme_text
@@ -144,6 +144,12 @@ def chance_text(reports: list[dict[str, Any]]) -> str:
     )
 
 
+def write_card(card: ModelCard) -> None:
+    """Write a card into the folder of the bundled model, and its README."""
+    (MODEL / CARD).write_text(card.to_json(), encoding="utf-8")
+    (MODEL / README).write_text(readme_text(card), encoding="utf-8")
+
+
 def with_sample(model: SegmentationModel, data: Path, device: str) -> SegmentationModel:
     """Return a model with a rehearsal sample of all real images."""
     taught = read_training_set(data / "images", data / "polygons")
@@ -158,8 +164,7 @@ def add_rehearsal(data: Path, device: str) -> None:
         model.rehearsal.write(MODEL, model.digest)
         (MODEL / REHEARSAL).chmod(0o644)
         print(model.rehearsal.size_text)
-    (MODEL / CARD).write_text(model.card.to_json(), encoding="utf-8")
-    (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
+    write_card(model.card)
 
 
 def add_facet_sizes() -> None:
@@ -167,8 +172,7 @@ def add_facet_sizes() -> None:
     model = SegmentationModel.load(MODEL)
     metrics = {**model.card.metrics, "facets": fracture_data.facet_sizes()}
     card = replace(model.card, metrics=metrics)
-    (MODEL / CARD).write_text(card.to_json(), encoding="utf-8")
-    (MODEL / README).write_text(readme_text(card), encoding="utf-8")
+    write_card(card)
 
 
 def with_statistics(model: SegmentationModel, data: Path, device: str) -> SegmentationModel:
@@ -185,8 +189,7 @@ def add_familiarity(data: Path, device: str) -> None:
         model.familiarity.write(MODEL, model.digest)
         (MODEL / FAMILIARITY).chmod(0o644)
         print(f"{model.familiarity.n_images} images, limit {model.familiarity.limits[-1]:.3f}")
-    (MODEL / CARD).write_text(model.card.to_json(), encoding="utf-8")
-    (MODEL / README).write_text(readme_text(model.card), encoding="utf-8")
+    write_card(model.card)
 
 
 def judge_again(data: Path, runs: list[Path], device: str) -> None:
@@ -198,8 +201,7 @@ def judge_again(data: Path, runs: list[Path], device: str) -> None:
     inference = replace(model.card.inference, **config["inference"])
     metrics = {**model.card.metrics, "cross_validation": figures(reports)}
     card = replace(model.card, inference=inference, metrics=metrics)
-    (MODEL / CARD).write_text(card.to_json(), encoding="utf-8")
-    (MODEL / README).write_text(readme_text(card), encoding="utf-8")
+    write_card(card)
 
 
 def main() -> None:
