@@ -404,6 +404,31 @@ class TestResume:
         (task,) = batch.plan([folder], out, settings, resume=True, overwrite=True)
         assert task.path.name == "a.png"
 
+    def test_what_the_same_weights_saw_otherwise_is_not_taken_for_done(
+        self, folder, model, tmp_path
+    ):
+        own = Path(shutil.copytree(model, tmp_path / "own"))
+        out, settings = tmp_path / "out", batch.SegmentSettings(own, "cpu")
+        drain(batch.run(batch.plan([folder], out, settings)))
+        assert batch.plan([folder], out, settings, resume=True) == []
+        card = json.loads((own / "card.json").read_text())
+        card["inference"]["smoothing_px"] = 1.5
+        (own / "card.json").write_text(json.dumps(card))
+        with pytest.raises(OutputExistsError, match=r"a_labels\.tif.*another image, model"):
+            batch.plan([folder], out, settings, resume=True)
+
+    def test_reports_of_earlier_versions_do_not_name_all_of_the_look(self, folder, model, tmp_path):
+        out, settings = tmp_path / "out", batch.SegmentSettings(model, "cpu")
+        drain(batch.run(batch.plan([folder], out, settings)))
+        report = json.loads((out / "run.json").read_text())
+        assert report["model"]["card"]["inference"].pop("smoothing_px") == 0
+        (out / "run.json").write_text(json.dumps(report))
+        assert batch.plan([folder], out, settings, resume=True) == []
+        report["model"]["card"] = "torn"
+        (out / "run.json").write_text(json.dumps(report))
+        with pytest.raises(OutputExistsError, match=r"a_labels\.tif"):
+            batch.plan([folder], out, settings, resume=True)
+
     def test_a_file_done_in_part_is_done(self, folder, model, tmp_path):
         stack = np.stack([image(1, (40, 50)).astype(np.float32)] * 2)
         stack[1, 0, 0] = np.nan

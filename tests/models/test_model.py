@@ -79,16 +79,12 @@ def test_smoothing_is_meant_in_image_pixels(tiny_model):
     large = np.kron(BATCH, np.ones((1, 1, 4, 4), np.float32))
     half = tiny_model.with_card(inference=Inference(reductions=(4,), smoothing_px=4.0))
     whole = tiny_model.with_card(inference=Inference(smoothing_px=1.0))
-    seen = [
-        model.smoothed(torch.from_numpy(BATCH), model.scale_levels[0]) for model in (half, whole)
-    ]
+    batch = torch.from_numpy(BATCH)
+    seen = [model.scale_levels[0].smoothed(batch) for model in (half, whole)]
     torch.testing.assert_close(*seen)
     assert half.probabilities(large).shape == (2, 3, 256, 512)
     # Seen at half its size, an image is smoothed as one that was that small.
-    scaled = whole.at_scale(2)
-    torch.testing.assert_close(
-        scaled.smoothed(torch.from_numpy(BATCH), scaled.scale_levels[0]), seen[1]
-    )
+    torch.testing.assert_close(whole.at_scale(2).scale_levels[0].smoothed(batch), seen[1])
 
 
 @pytest.mark.parametrize("sigma", [-1.0, 17.0, float("nan")])

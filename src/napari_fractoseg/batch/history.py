@@ -16,10 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from napari_fractoseg.batch.journal import JournalledRun, journal_path, read_journal
 from napari_fractoseg.batch.outputs import remove_result
 from napari_fractoseg.files import read_json_object
+from napari_fractoseg.models.card import Inference
 from napari_fractoseg.results.intact import is_intact, size_of
 from napari_fractoseg.text import from_spreadsheet, printable
 
@@ -116,7 +118,7 @@ class EarlierRuns:
         ]
         return [path for path in dict.fromkeys(found) if os.path.lexists(path)]
 
-    def done(self, settings: Mapping[str, Any], model_sha256: str) -> dict[str, str]:
+    def done(self, settings: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, str]:
         """Return the images that were segmented: stem -> SHA-256 of the image at that time.
 
         Their results may have been damaged since; see `finished`.
@@ -125,13 +127,14 @@ class EarlierRuns:
         ----------
         settings : mapping
             Settings as in ``run.json``; those that influence results must be the same.
-        model_sha256 : str
-            SHA-256 of the model's weights, which must be the same.
+        model : mapping
+            The model as in ``run.json``: the SHA-256 of its weights and the test-time choices
+            on its card must be the same.
         """
         return {
             stem_of(file["file"]): str(file.get("sha256"))
             for run, file in _files(self.runs)
-            if _is_alike(run, settings, model_sha256)
+            if _is_alike(run, settings, model)
             and str(file.get("status")).startswith("done")  # damage of the image stays
         }
 
@@ -146,10 +149,10 @@ class EarlierRuns:
                 )
         return False
 
-    def was_begun(self, stem: str, settings: Mapping[str, Any], model_sha256: str) -> bool:
+    def was_begun(self, stem: str, settings: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
         """Whether such a run, see `done`, was killed while it wrote the results of an image."""
         run = self.begun.get(stem)
-        return run is not None and _is_alike(run, settings, model_sha256)
+        return run is not None and _is_alike(run, settings, model)
 
     def without(self, stems: Collection[str]) -> EarlierRuns:
         """Return the runs without the images of these stems, such as those segmented again."""
@@ -201,9 +204,23 @@ def _is_run(run: Any) -> bool:
     )
 
 
-def _is_alike(run: Mapping[str, Any], settings: Mapping[str, Any], model_sha256: str) -> bool:
-    is_same_model = run.get("model", {}).get("sha256") == model_sha256
+def _is_alike(
+    run: Mapping[str, Any], settings: Mapping[str, Any], model: Mapping[str, Any]
+) -> bool:
+    is_same_model = _identity(run.get("model", {})) == _identity(model)
     return is_same_model and _deciding(run.get("settings", {})) == _deciding(settings)
+
+
+def _identity(model: Mapping[str, Any]) -> tuple[Any, Inference | None]:
+    """Return what of a model influences results: the hash of its weights, and how it looks.
+
+    Cards of earlier versions do not have all test-time choices; those have their defaults then.
+    """
+    try:
+        card = model.get("card")
+        return model.get("sha256"), Inference(**card["inference"])  # type: ignore[index]
+    except (TypeError, KeyError, ValidationError):  # a report that someone changed
+        return model.get("sha256"), None
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_fractoseg.batch.history import EarlierRuns, report_paths, stem_of
 from napari_fractoseg.batch.journal import journal_path
-from napari_fractoseg.batch.report import complete_report
+from napari_fractoseg.batch.report import complete_report, model_entry
 from napari_fractoseg.batch.settings import SegmentSettings
 from napari_fractoseg.errors import ImageError, OutputError, OutputExistsError, translated
 from napari_fractoseg.files import LONGEST_NAME, file_sha256, hold, is_held, resolved
@@ -29,7 +29,6 @@ from napari_fractoseg.images.calibration import PixelSize
 from napari_fractoseg.images.calibration.by_hand import GIVEN
 from napari_fractoseg.images.stacks import natural_order
 from napari_fractoseg.inference.result import CONFIDENCE, MARGIN
-from napari_fractoseg.models.card import WEIGHTS
 from napari_fractoseg.models.registry import find_model
 from napari_fractoseg.results.intact import is_intact
 from napari_fractoseg.results.label_images import read_ngff
@@ -311,7 +310,7 @@ class _Earlier:
         settings = task.settings
         self.runs = EarlierRuns.read(task.out, settings.name)
         self._settings = asdict(settings)
-        self._model = file_sha256(find_model(settings.model) / WEIGHTS)
+        self._model = model_entry(settings.model)
         self._done = self.runs.done(self._settings, self._model)
 
     def is_finished(self, task: SegmentTask) -> bool:
@@ -334,7 +333,7 @@ class _Earlier:
         name = task.path.name if task.is_stack else task.path.stem
         if record is None or not is_intact(labels):
             return False
-        is_alike = (record.model_digest, record.image) == (self._model, name)
+        is_alike = (record.model_digest, record.image) == (self._model["sha256"], name)
         return (was_begun or is_alike) and _is_untouched(labels, record)
 
     def _is_done(self, task: SegmentTask) -> bool:

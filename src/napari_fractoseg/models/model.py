@@ -69,6 +69,10 @@ class ScaleLevel:
         Place among the scale levels of its model, from 0 for the coarsest.
     enlargement : int
         How many times the image is enlarged before; 1 for not at all.
+    sigma : float
+        Standard deviation in pixels of the network of the Gaussian that it sees the image
+        smoothed by; 0 for not at all. It is meant in pixels of the images that the model learnt
+        from, at whatever scale it sees an image (`SegmentationModel.at_scale`).
     """
 
     reduction: int
@@ -76,6 +80,11 @@ class ScaleLevel:
     halo_px: int
     number: int = 0
     enlargement: int = 1
+    sigma: float = 0.0
+
+    def smoothed(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return a batch in pixels of the network, shape (N, C, Y, X), as the network sees it."""
+        return blurred(inputs, self.sigma)
 
     def in_network(self, length_px: int) -> int:
         """Return a length in pixels of the network, rounded down."""
@@ -254,12 +263,14 @@ class SegmentationModel:
         stride = max(int(getattr(encoder, "output_stride", 32) or 32), 32)
         reductions, halo_px = self.card.inference.reductions, self.card.inference.halo_px
         n_strides = -(-halo_px // (stride * min(reductions)))
-        edges = [r * self.image_scale for r in sorted(set(reductions), reverse=True)]
-        strides = [int(stride * edge) for edge in edges]  # 32 can be divided by all denominators
-        return tuple(
-            ScaleLevel(edge.numerator, px, n_strides * px, number, edge.denominator)
-            for number, (edge, px) in enumerate(zip(edges, strides, strict=True))
-        )
+        levels = []
+        for number, reduction in enumerate(sorted(set(reductions), reverse=True)):
+            edge = reduction * self.image_scale
+            px = int(stride * edge)  # 32 can be divided by all denominators
+            sigma = self.card.inference.smoothing_px / reduction
+            level = ScaleLevel(edge.numerator, px, n_strides * px, number, edge.denominator, sigma)
+            levels.append(level)
+        return tuple(levels)
 
     def to(self, device: torch.device) -> SegmentationModel:
         """Move the network to a device, in the channels-last memory layout; return this model."""
@@ -470,7 +481,7 @@ class SegmentationModel:
             Probability of each class at each network pixel, on the model's device; for a
             readout, what the scale level adds to the score of each class.
         """
-        inputs = self.smoothed(inputs.to(next(self.network.parameters()).device), scale)
+        inputs = scale.smoothed(inputs.to(next(self.network.parameters()).device))
         if self.network.training:
             self.network.eval()
         results: list[torch.Tensor] = []
@@ -480,20 +491,6 @@ class SegmentationModel:
             flipped = inputs.flip(axes).contiguous(memory_format=torch.channels_last)
             results.append(self._scores(self.network(flipped).float(), scale).flip(axes))
         return _mean(results)
-
-    def smoothed(self, inputs: torch.Tensor, scale: ScaleLevel) -> torch.Tensor:
-        """Return what the network sees of a scale level, smoothed as the card says.
-
-        Parameters
-        ----------
-        inputs : Tensor of float32, shape (N, 1, Y, X)
-            Normalised grey levels in network pixels.
-        scale : ScaleLevel
-            The scale level. Smoothing is meant in pixels of the images that the model learnt
-            from, at whatever scale it sees an image (`at_scale`).
-        """
-        reductions = sorted(set(self.card.inference.reductions), reverse=True)
-        return blurred(inputs, self.card.inference.smoothing_px / reductions[scale.number])
 
     def _scores(self, outputs: torch.Tensor, scale: ScaleLevel) -> torch.Tensor:
         """Return what a scale level contributes to `combined` from outputs of the network."""

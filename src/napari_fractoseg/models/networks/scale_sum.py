@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import nn
 
 from napari_fractoseg.models.model import (
+    ScaleLevel,
     SegmentationModel,
-    blurred,
     enlarged,
     own_scores,
     reduced,
@@ -30,22 +31,13 @@ class ScaleSum(nn.Module):
         Network of a readout.
     n_classes : int
         Number of its classes K.
-    reductions : tuple of int
-        Reductions of its scale levels in pixels of the batches, the coarsest first.
-    smoothing : float
-        Standard deviation in pixels of the batches that a readout smooths images by.
+    scales : tuple of ScaleLevel
+        Its scale levels, the coarsest first; their reductions in pixels of the batches.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        n_classes: int,
-        reductions: tuple[int, ...],
-        smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, network: nn.Module, n_classes: int, scales: tuple[ScaleLevel, ...]) -> None:
         super().__init__()
-        self.network = network
-        self.n_classes, self.reductions, self.smoothing = n_classes, reductions, smoothing
+        self.network, self.n_classes, self.scales = network, n_classes, scales
 
     @property
     def encoder(self) -> nn.Module:
@@ -55,11 +47,10 @@ class ScaleSum(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the scores of a batch of shape (N, 1, Y, X), float32 of shape (N, K, Y, X)."""
         parts = []
-        for number, reduction in enumerate(self.reductions):
-            seen = blurred(reduced(inputs, reduction), self.smoothing / reduction)
-            outputs = self.network(seen).float()
-            own = own_scores(outputs, number, self.n_classes)
-            parts.append(enlarged(own, reduction))
+        for scale in self.scales:
+            seen = scale.smoothed(reduced(inputs, scale.reduction))
+            own = own_scores(self.network(seen).float(), scale.number, self.n_classes)
+            parts.append(enlarged(own, scale.reduction))
         return summed(parts)
 
 
@@ -69,9 +60,8 @@ def trainable(model: SegmentationModel, network: nn.Module) -> nn.Module:
     if inference.combine == "mean":
         return network
     step = inference.shared_reduction
-    reductions = tuple(scale.reduction // step for scale in model.scale_levels)
-    smoothing = inference.smoothing_px / step
-    return ScaleSum(network, len(model.card.scheme), reductions, smoothing)
+    scales = [replace(scale, reduction=scale.reduction // step) for scale in model.scale_levels]
+    return ScaleSum(network, len(model.card.scheme), tuple(scales))
 
 
 def trained(module: nn.Module) -> nn.Module:

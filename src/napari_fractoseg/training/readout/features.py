@@ -316,8 +316,7 @@ class FeatureReader:
     def _inputs(self, windows: PlaneWindows, tile: Tile, scale: ScaleLevel) -> torch.Tensor:
         """Return the window of a tile as the network takes it, on the device."""
         inputs = windows.of([tile], scale.reduction).to(self.device.torch)
-        smoothed = self._seen_by.smoothed(inputs, scale)
-        return smoothed.contiguous(memory_format=torch.channels_last)
+        return scale.smoothed(inputs).contiguous(memory_format=torch.channels_last)
 
     def _parts(self, inputs: torch.Tensor) -> list[torch.Tensor]:
         """Return all that the network sees in a batch of windows, on the grid."""
