@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,12 @@ def judge(
     return rows
 
 
-def summary(images: dict[str, Any]) -> dict[str, dict[str, float]]:
+def summary(
+    images: dict[str, Any], references: Sequence[str] = REFERENCES
+) -> dict[str, dict[str, float]]:
     """Mean over images, each reference by itself."""
     result = {}
-    for reference in REFERENCES:
+    for reference in references:
         rows = [row for name, row in images.items() if name.startswith(reference)]
         result[reference] = {
             key: round(float(np.mean([r[key] for r in rows if r[key] is not None])), 4)

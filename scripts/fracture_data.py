@@ -3,9 +3,11 @@
     python scripts/fracture_data.py build/training
 
 writes greyscale images, label masks (values of the default scheme) of the two
-references, published and polygons, and synthetic surfaces with exact labels:
+references, published and polygons, of the polygons that complete four images
+(``completed_polygons.json``, which no image is judged by), and synthetic surfaces
+with exact labels:
 
-    images/*.png  published/*.png  polygons/*.png
+    images/*.png  published/*.png  polygons/*.png  completed/*.png
     synthetic/images/*.png  synthetic/labels/*.png
 
 Inside the windows that an annotator looked at, what lies at least
@@ -36,6 +38,14 @@ from napari_fractoseg.images import find_images, read_image, read_mask, to_grey
 from napari_fractoseg.samples.synthetic import TRAINING_SEEDS, synthetic_fracture
 
 BORDER_PX = 12
+
+POLYGONS = {
+    "polygons": ("via_region_data.json", "annotated_windows.json"),
+    "completed": tuple(
+        Path(__file__).with_name(f"completed_{what}.json") for what in ("polygons", "windows")
+    ),
+}
+"""VIA file and the windows looked at, by the name of the source."""
 
 FOLDS = {
     "s17 + s1": ("s17_3", "s1_1"),
@@ -69,26 +79,35 @@ def without_yellow_lines(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def prepare(out: Path, *, background: bool = True) -> None:
     """Write images, published labels and polygon labels."""
     source = shared_fracture()
-    windows = json.loads((source / "annotated_windows.json").read_text())
-    document = read_via(source / "via_region_data.json")
-    annotated = {Path(a.filename).stem: a for a in document}
-    mapping = map_classes(document, DEFAULT_SCHEME)
-    for folder in ("images", "published", "polygons"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
+    (out / "images").mkdir(parents=True, exist_ok=True)
     for path in find_images(source / "images"):
         stack = read_image(path)
         grey = without_yellow_lines(np.asarray(stack.data)) if stack.rgb else np.asarray(stack.data)
         iio.imwrite(out / "images" / f"{path.stem}.png", grey)
-        labels = rasterise(annotated[path.stem], grey.shape, mapping).labels
+    for name, (polygons, windows) in POLYGONS.items():
+        (out / name).mkdir(exist_ok=True)
+        _write_polygons(out, name, source / polygons, source / windows, background)
+    (out / "published").mkdir(exist_ok=True)
+    for path in find_images(source / "paper_labels"):
+        iio.imwrite(out / "published" / path.name, read_mask(path))
+
+
+def _write_polygons(out: Path, name: str, via: Path, windows: Path, background: bool) -> None:
+    """Write label masks of a VIA file into a folder beside the images."""
+    looked_at_in = json.loads(windows.read_text())
+    document = read_via(via)
+    mapping = map_classes(document, DEFAULT_SCHEME)
+    for annotated in document:
+        file = f"{Path(annotated.filename).stem}.png"
+        grey = iio.imread(out / "images" / file)
+        labels = rasterise(annotated, grey.shape, mapping).labels
         if background:
             far = ndimage.distance_transform_edt(labels == 0) >= BORDER_PX
             looked_at = np.zeros(labels.shape, dtype=bool)
-            for row0, row1, column0, column1 in windows.get(path.name, []):
+            for row0, row1, column0, column1 in looked_at_in[annotated.filename]:
                 looked_at[row0:row1, column0:column1] = True
             labels[looked_at & far] = DEFAULT_SCHEME.find("background").value
-        iio.imwrite(out / "polygons" / f"{path.stem}.png", labels)
-    for path in find_images(source / "paper_labels"):
-        iio.imwrite(out / "published" / path.name, read_mask(path))
+        iio.imwrite(out / name / file, labels)
 
 
 def facet_sizes() -> dict[str, object]:

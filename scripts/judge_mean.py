@@ -6,7 +6,8 @@ Each folder has a network for each fold, as `cross_validate` leaves them in ``mo
 Their probabilities are averaged at each pixel, with the test-time choices of the bundled model or
 those that are named. With one folder this is the judgement of `cross_validate` itself. A network
 that imitates the mean of others can hardly be better than their mean, which costs as many times as
-much.
+much. ``--references completed`` judges by polygons that were drawn when all plans and looks had
+been chosen.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("networks", type=Path, nargs="+", help="folders of folds' networks")
     parser.add_argument("--folds", nargs="*", default=list(FOLDS))
+    parser.add_argument(
+        "--references", nargs="+", default=list(REFERENCES), help="folders of labels in the data"
+    )
     parser.add_argument("--reductions", type=int, nargs="+")
     parser.add_argument("--flips", action=argparse.BooleanOptionalAction)
     parser.add_argument("--smoothing-px", type=float, help="sigma of a Gaussian")
@@ -65,8 +69,8 @@ def main() -> None:
         if getattr(options, name) is not None:
             choices[name] = getattr(options, name)
     inference = replace(ModelCard.read(MODEL).inference, **choices)
-    sources = load(options.data, dict.fromkeys(REFERENCES, 1.0))
-    references = dict(zip(REFERENCES, sources, strict=True))
+    sources = load(options.data, dict.fromkeys(options.references, 1.0))
+    references = dict(zip(options.references, sources, strict=True))
     images: dict[str, Any] = {}
     for fold in options.folds:
         models = [SegmentationModel.load(f / fold.replace(" ", "")) for f in options.networks]
@@ -75,10 +79,11 @@ def main() -> None:
             model = model.with_network(MeanOfNetworks([m.network for m in models]))
         found = judge(model, references, fold, options.device)
         images |= found
-        print(f"{fold}: {summary(found)}", flush=True)
-    print(f"mean of images: {summary(images)}")
+        print(f"{fold}: {summary(found, options.references)}", flush=True)
+    mean = summary(images, options.references)
+    print(f"mean of images: {mean}")
     if options.out is not None:
-        options.out.write_text(json.dumps({"summary": summary(images), "images": images}, indent=1))
+        options.out.write_text(json.dumps({"summary": mean, "images": images}, indent=1))
 
 
 if __name__ == "__main__":
