@@ -4,8 +4,8 @@
 
 writes greyscale images, label masks (values of the default scheme) of the two
 references, published and polygons, of the polygons that complete four images
-(``completed_polygons.json``, which no image is judged by), and synthetic surfaces
-with exact labels:
+(``completed_polygons.json``, by which no plan was chosen), and synthetic surfaces with
+exact labels:
 
     images/*.png  published/*.png  polygons/*.png  completed/*.png
     synthetic/images/*.png  synthetic/labels/*.png
