@@ -224,7 +224,7 @@ def _identity(model: Mapping[str, Any]) -> tuple[Any, Inference | None]:
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that influence results; the model is compared by its hash.
+    """Return the settings that influence results; the model is compared by its `_identity`.
 
     Those that are not given are left out, as runs of earlier versions do not have all of them.
     """
